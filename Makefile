@@ -1,0 +1,33 @@
+# make demo: the main job.  make test: the tests.  Both set everything up by themselves.
+VENV := .venv
+STAMP := $(VENV)/.ready
+
+setup: $(STAMP)
+
+$(STAMP): requirements/dev.txt
+	@sh bootstrap.sh $(VENV)
+	@touch $(STAMP)
+
+demo: $(STAMP)
+	@$(VENV)/bin/invoke demo
+
+test: $(STAMP)
+	$(VENV)/bin/python -m pytest
+
+check: $(STAMP)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/hadolint images/*/Dockerfile
+
+lock: $(STAMP)
+	$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements/run.txt
+	$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --group dev -o requirements/dev.txt
+
+engine-stop:
+	@$(VENV)/bin/python -m launch.dockerd stop
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.PHONY: setup demo test check lock engine-stop clean

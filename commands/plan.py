@@ -1,0 +1,1 @@
+"""`invoke plan` and `invoke recipes`: what would run, and why."""

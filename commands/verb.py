@@ -1,0 +1,49 @@
+"""The decorator behind every verb: errors become one clear message and an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from invoke import Exit, task
+
+from errors import Refused, SlipwayError, choice
+
+
+def verb(**options: Any) -> Callable[[Callable[..., None]], Any]:
+    """An invoke task without automatic short flags, whose SlipwayErrors end as `Exit(message, code)`."""
+
+    def wrap(body: Callable[..., None]) -> Any:
+        @functools.wraps(body)
+        def run(*args: Any, **kwargs: Any) -> None:
+            try:
+                body(*args, **kwargs)
+            except SlipwayError as error:
+                raise Exit(str(error), code=error.code) from error
+            except KeyboardInterrupt:
+                raise Exit("interrupted", code=130) from None
+
+        return task(auto_shortflags=False, **options)(run)
+
+    return wrap
+
+
+def setting(c: Any, name: str, given: Any) -> Any:
+    """A flag's value, else `slipway.<name>` of invoke.yaml or INVOKE_SLIPWAY_<NAME>, else what was given."""
+    return given if given not in ("", None, False, 0) else c.config.slipway.get(name, given)
+
+
+def one_of(kind: str, given: str, known: tuple[str, ...]) -> str:
+    """The value, or a refusal that lists the known ones."""
+    if given not in known:
+        raise choice(kind, given, known)
+    return given
+
+
+def pairs(flag: str, given: list[str]) -> tuple[tuple[str, str], ...]:
+    """`K=V` words of a repeated flag as pairs; a word without `=` is refused."""
+    for word in given:
+        if "=" not in word or word.startswith("="):
+            raise Refused(f"{flag} {word}: a value is missing", fix=f"write {flag} NAME=VALUE")
+    return tuple((w.split("=", 1)[0], w.split("=", 1)[1]) for w in given)

@@ -1,0 +1,43 @@
+"""How Slipway says no: what happened, why, and what to do next, in one message without a traceback.
+
+Every room raises these; `commands/verb.py` turns them into the exit codes of a shell command.
+"""
+
+from __future__ import annotations
+
+
+class SlipwayError(Exception):
+    """Something a user can act on. `code` is the exit status that a command ends with."""
+
+    code = 1
+
+    def __init__(self, what: str, *, why: str = "", fix: str = "") -> None:
+        super().__init__(what)
+        self.what, self.why, self.fix = what, why, fix
+
+    def __str__(self) -> str:
+        parts = [f"error: {self.what}"]
+        if self.why:
+            parts.append(f"  why: {self.why}")
+        if self.fix:
+            parts.append(f"  next: {self.fix}")
+        return "\n".join(parts)
+
+
+class Failed(SlipwayError):
+    """The request was right and could not be carried out (exit 1)."""
+
+
+class Refused(SlipwayError):
+    """The request itself was wrong: nothing was started (exit 2)."""
+
+    code = 2
+
+
+def choice(kind: str, given: str, known: list[str] | tuple[str, ...]) -> Refused:
+    """The refusal of a value that is not among the known ones, with the nearest of them."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(given, known, n=3, cutoff=0.4)
+    fix = f"nearest: {', '.join(near)}" if near else f"one of: {', '.join(known)}"
+    return Refused(f"unknown {kind} '{given}'", fix=fix)

@@ -1,0 +1,1 @@
+"""What we run: recipes, plans, access, engines, readiness, weights."""

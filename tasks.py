@@ -1,0 +1,13 @@
+"""Slipway's commands: from a vLLM recipe to a serving, measured container. `invoke --list` shows them."""
+
+from __future__ import annotations
+
+from invoke import Collection
+
+from commands import plan
+
+ns = Collection()
+for module in (plan,):
+    for task in Collection.from_module(module).tasks.values():
+        ns.add_task(task)
+ns.configure({"slipway": {}})
