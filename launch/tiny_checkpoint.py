@@ -1,4 +1,4 @@
-"""A MiniMax-M2 small enough for a laptop: real architecture, tokenizer markers and file layout, random weights.
+"""A MiniMax-M2 small enough for a laptop: real architecture, tokenizer markers and files, random weights.
 
 The demo and the tests serve it with real vLLM on a CPU. Its answers are noise; every piece of code on the way
 to them is the one that the 230 GB model uses. Weight and config names are those that vLLM's
@@ -24,10 +24,11 @@ BOS, TURN, EOS = "]~!b[", "]~b]", "[e~["
 MARKERS = ("<think>", "</think>", "<minimax:tool_call>", "</minimax:tool_call>")
 
 # What the tokenizer learns its merges from; any English text will do.
-PROSE = """A slipway is a ramp on the shore where a ship is built and from which she is launched. The keel is
-laid, the frames are raised, the hull is closed plate by plate. When the work is done the blocks are knocked away
-and the ship slides down the greased timbers into the water. What is the answer to the question? The model reads
-the prompt, thinks about it, and writes one word after another until the end of the turn."""
+PROSE = """A slipway is a ramp on the shore where a ship is built and from which she is launched. The keel
+is laid, the frames are raised, the hull is closed plate by plate. When the work is done the blocks are
+knocked away and the ship slides down the greased timbers into the water. What is the answer to the
+question? The model reads the prompt, thinks about it, and writes one word after another until the end of
+the turn."""
 
 CHAT_TEMPLATE = """{{- ']~!b[' -}}
 {%- if tools %}{{ ']~b]system\\nTools: ' ~ (tools | tojson) ~ '[e~[\\n' }}{% endif -%}

@@ -1,0 +1,199 @@
+"""The sockets of the served Hub: one port for the API, another for large files, as on the real one."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from launch.hub_server.faults import Fault, Script
+from launch.hub_server.folder import Repository, read_repository
+from launch.hub_server.protocol import Answer, Hub, Request, Slice
+
+
+@dataclass
+class Shelf:
+    """Repositories of a folder, each read and hashed once, when it is first asked for."""
+
+    folder: Path
+    _read: dict[str, Repository] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def find(self, model: str) -> Repository | None:
+        """The repository, or None where the folder has no such model."""
+        parts = model.split("/")
+        if len(parts) != 2 or any(part.startswith(".") for part in parts):
+            return None
+        with self._lock:
+            if model not in self._read and (self.folder / model).is_dir():
+                self._read[model] = read_repository(self.folder, model)
+            return self._read.get(model)
+
+
+@dataclass
+class HubServer:
+    """A running server. `url` is what HF_ENDPOINT wants; `requests` is what it was asked."""
+
+    api: ThreadingHTTPServer
+    storage: ThreadingHTTPServer
+    requests: list[Request]
+
+    @property
+    def url(self) -> str:
+        """The address of the API."""
+        return _address(self.api)
+
+    def wait(self) -> None:
+        """Serve until interrupted."""
+        while True:
+            time.sleep(3600)
+
+
+@contextmanager
+def serve_folder(
+    folder: Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    token: str = "",
+    faults: tuple[Fault, ...] = (),
+) -> Iterator[HubServer]:
+    """Serve `folder` until the block ends. Port 0 takes a free one. Raises OSError where it is taken."""
+    requests: list[Request] = []
+    storage = _listen(host, 0)
+    api = _listen(host, port)
+    hub = Hub(Shelf(folder).find, f"{_address(storage)}/storage", token)
+    script = Script(faults)
+    for server in (api, storage):
+        server.RequestHandlerClass = _handler(hub, script, requests)
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield HubServer(api, storage, requests)
+    finally:
+        for server in (api, storage):
+            server.shutdown()
+            server.server_close()
+
+
+class _Listener(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes away is its own business."""
+
+
+def _listen(host: str, port: int) -> ThreadingHTTPServer:
+    return _Listener((host, port), BaseHTTPRequestHandler)
+
+
+def _address(server: ThreadingHTTPServer) -> str:
+    return f"http://{server.server_address[0]!s}:{server.server_address[1]}"
+
+
+def _handler(hub: Hub, script: Script, requests: list[Request]) -> type[BaseHTTPRequestHandler]:
+    class Handler(_Handler):
+        pass
+
+    Handler.hub, Handler.script, Handler.seen = hub, script, requests
+    return Handler
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    hub: Hub
+    script: Script
+    seen: list[Request]
+
+    def do_GET(self) -> None:
+        request = Request(self.command, self.path, {k.lower(): v for k, v in self.headers.items()})
+        self.seen.append(request)
+        answer = self.hub.answer(request)
+        first, last = (answer.body.first, answer.body.last) if isinstance(answer.body, Slice) else (0, 0)
+        fault = self.script.next(answer.where, answer.name, first, last)
+        if fault is not None:
+            answer = _changed(answer, fault)
+        self._send(answer, fault)
+
+    do_HEAD = do_GET
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Silent: a request line may carry an address that is itself a permission."""
+
+    def _send(self, answer: Answer, fault: Fault | None) -> None:
+        body = answer.body
+        length = body.last - body.first if isinstance(body, Slice) else len(body)
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(length))
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        if isinstance(body, bytes):
+            self.wfile.write(body)
+        elif fault is None:
+            _send_slice(self.connection, body)
+        else:
+            self.close_connection = _send_faulty(self.connection, body, fault)
+
+
+def _send_slice(connection: socket.socket, part: Slice) -> None:
+    with part.at.open("rb") as stream:
+        if part.last > part.first:
+            connection.sendfile(stream, part.first, part.last - part.first)
+
+
+def _changed(answer: Answer, fault: Fault) -> Answer:
+    """The answer with the faults that show in its head."""
+    if fault.kind == "status":
+        return Answer(fault.status, answer.where, answer.name, dict(fault.headers), fault.body)
+    if fault.kind == "redirect":
+        return Answer(302, answer.where, answer.name, {"Location": fault.location})
+    if fault.kind == "whole" and isinstance(answer.body, Slice):
+        headers = {k: v for k, v in answer.headers.items() if k != "Content-Range"}
+        whole = Slice(answer.body.at, 0, answer.body.at.stat().st_size)
+        return Answer(200, answer.where, answer.name, headers, whole)
+    return answer
+
+
+def _send_faulty(connection: socket.socket, part: Slice, fault: Fault) -> bool:
+    """Send the body with the faults that show in it; True when the connection must end."""
+    if fault.kind == "trickle":
+        return _trickle(connection, part, fault)
+    if fault.kind not in ("reset", "close", "flip", "stall"):
+        _send_slice(connection, part)
+        return False
+    _send_slice(connection, Slice(part.at, part.first, fault.at))
+    if fault.kind == "flip":
+        with part.at.open("rb") as stream:
+            stream.seek(fault.at)
+            connection.sendall(bytes([stream.read(1)[0] ^ 1]))
+        _send_slice(connection, Slice(part.at, fault.at + 1, part.last))
+        return False
+    if fault.kind == "stall":
+        connection.settimeout(fault.seconds)
+        connection.recv(1)
+    if fault.kind == "reset":
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.shutdown(socket.SHUT_WR) if fault.kind == "close" else connection.close()
+    return True
+
+
+def _trickle(connection: socket.socket, part: Slice, fault: Fault) -> bool:
+    step = max(1, fault.rate // 10)
+    with part.at.open("rb") as stream:
+        stream.seek(part.first)
+        for _ in range(part.first, part.last, step):
+            connection.sendall(stream.read(min(step, part.last - stream.tell())))
+            time.sleep(step / fault.rate)
+    return False

@@ -1,0 +1,9 @@
+"""The weights: fetched once, verified to the byte, in the Hugging Face cache where vLLM and `hf` find them."""
+
+from __future__ import annotations
+
+from launch.weights.fetch import fetch
+from launch.weights.meter import Meter
+from launch.weights.snapshot import Snapshot, check
+
+__all__ = ["Meter", "Snapshot", "check", "fetch"]
