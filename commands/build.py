@@ -1,0 +1,67 @@
+"""`invoke build`: an image from the lock, proven and tagged."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict
+from typing import Any
+
+from commands.terminal import bar, emit, say
+from commands.verb import one_of, setting, verb
+
+PLATFORMS = ("cpu", "cuda", "rocm")
+
+
+@verb(help={"platform": "cpu, cuda or rocm", "backend": "buildx, buildkit or podman (default: what is here)",
+            "no-cache": "begin anew", "cache-from": "import a build cache", "cache-to": "export the build cache",
+            "base": "build above this image instead of the pinned one", "dry-run": "print the command, run nothing",
+            "format": "text or json"})  # fmt: skip
+def build(c: Any, platform: str = "", backend: str = "", no_cache: bool = False, cache_from: str = "",
+          cache_to: str = "", base: str = "", dry_run: bool = False, format: str = "text") -> None:  # fmt: skip
+    """Build a platform's image from images/lock.yaml, read what is really inside, and tag it.
+
+    invoke build --platform cpu
+    invoke build --platform rocm --dry-run
+    """
+    from images import build as images
+
+    platform = one_of("platform", setting(c, "platform", platform) or "cpu", PLATFORMS)
+    one_of("format", format, ("text", "json"))
+    wish = images.Wish(setting(c, "backend", backend), no_cache, cache_from, cache_to, base)
+    if dry_run or c.config.run.dry:
+        _show_command(platform, wish, format)
+        return
+    built = run_build(platform, wish)
+    if format == "json":
+        emit(asdict(built))
+    else:
+        print(built.tag)
+        say(f"{built.id[:19]}  {built.size / 1e9:.2f} GB  vLLM {built.vllm_version}  above {built.base}")
+
+
+def run_build(platform: str, wish: Any) -> Any:
+    """Build with a bar; also the demo's first step."""
+    from images import build as images
+    from launch.engine import connect
+
+    with bar(f"build {platform} image") as progress:
+        return images.build(connect(timeout=600), platform, wish, progress.update)
+
+
+def _show_command(platform: str, wish: Any, format: str) -> None:
+    from errors import SlipwayError
+    from images import build as images
+    from images import builder
+    from images.lock import load
+
+    entry = load().platform(platform)
+    try:
+        tool = builder.choose(wish.backend)
+    except SlipwayError as error:
+        say(f"note: {error.what}; showing the command for one that has BuildKit")
+        tool = builder.Builder("buildkit", ("docker", "build"), (("DOCKER_BUILDKIT", "1"),))
+    words = builder.argv(tool, images.request(platform, entry, wish.base or entry.base.reference, wish))
+    if format == "json":
+        emit({"argv": words, "env": dict(tool.env), "tag": images.reference(platform)})
+    else:
+        print(" ".join([*(f"{k}={v}" for k, v in tool.env), shlex.join(words)]))

@@ -1,0 +1,90 @@
+"""What is really inside an image: read after the build, stamped on it, compared to the lock, used by the planner.
+
+A stale wheel under a new tag has happened upstream for ten days (vLLM #44759): a build that cannot say what it
+carries is no build. The contract is the label `slipway.contract`, JSON as `contract_probe.py` prints it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from errors import Failed
+from images.lock import Platform
+
+LABEL = "slipway.contract"
+PROBE = Path(__file__).with_name("contract_probe.py")
+_FLAVOURS = {"cpu": "cpu", "cuda": "cuda", "rocm": "hip"}
+
+
+@dataclass(frozen=True)
+class Contract:
+    """The facts. A tuple of names that could not be read is empty, and then decides nothing."""
+
+    python: str = ""
+    torch: str = ""
+    torch_flavour: str = ""
+    cuda: str = ""
+    hip: str = ""
+    gpu_archs: tuple[str, ...] = ()
+    vllm_version: str = ""
+    vllm_commit: str = ""
+    flags: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    tool_parsers: tuple[str, ...] = ()
+    reasoning_parsers: tuple[str, ...] = ()
+
+    def as_json(self) -> str:
+        """One line, in a stable order."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+
+
+def parse(text: str) -> Contract:
+    """A contract from the probe's line or from the label. Unknown keys of a later version are ignored."""
+    given = json.loads(text)
+    known = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if k in Contract.__annotations__}
+    return Contract(**{k: v for k, v in known.items() if v is not None})
+
+
+def read(client: Any, image: str) -> Contract:
+    """Ask the image itself, in a container without network, privileges or the image's entrypoint."""
+    container = client.containers.create(image, entrypoint=["python3", "-c", PROBE.read_text()], command=[],
+                                         network_mode="none", cap_drop=["ALL"])  # fmt: skip
+    try:
+        container.start()
+        status = container.wait()["StatusCode"]
+        said = container.logs(stdout=True, stderr=False).decode()
+        if status:
+            why = container.logs(stdout=False, stderr=True).decode()[-600:]
+            raise Failed(f"{image} cannot say what it carries (exit {status})", why=why)
+    finally:
+        container.remove(force=True)
+    return parse(said.strip().splitlines()[-1])
+
+
+def differences(name: str, platform: Platform, contract: Contract) -> list[str]:
+    """Where the image is not what the lock says, in words; empty when they agree."""
+    pin, found = platform.vllm, []
+    if pin.version and contract.vllm_version.split("+")[0] != pin.version.split("+")[0]:
+        found.append(f"vLLM is {contract.vllm_version or 'missing'}, the lock says {pin.version}")
+    short = min(len(pin.commit), len(contract.vllm_commit))
+    if short and contract.vllm_commit[:short] != pin.commit[:short]:
+        found.append(f"vLLM's commit is {contract.vllm_commit}, the lock says {pin.commit}")
+    if contract.torch_flavour != _FLAVOURS[name]:
+        found.append(f"torch is the {contract.torch_flavour or 'missing'} build ({contract.torch}), {name} needs {_FLAVOURS[name]}")
+    if platform.python.version and not contract.python.startswith(platform.python.version + "."):
+        found.append(f"Python is {contract.python}, the lock says {platform.python.version}")
+    return found
+
+
+def of(client: Any, image: str) -> Contract | None:
+    """The contract stamped on a local image; None where it has none or is not here."""
+    from docker.errors import ImageNotFound
+
+    try:
+        label = client.images.get(image).labels.get(LABEL, "")
+    except ImageNotFound:
+        return None
+    return parse(label) if label else None

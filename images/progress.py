@@ -1,0 +1,59 @@
+"""Read a builder's plain output as it comes: which step runs, what it says, how long each took."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+_NAME = re.compile(r"^#(\d+) (\[.+|exporting .+|importing .+)$")
+_DONE = re.compile(r"^#(\d+) (?:DONE (\d+(?:\.\d+)?)s|(CACHED))$")
+_TEXT = re.compile(r"^#(\d+) (?:\d+\.\d+ )?(.+)$")
+_COUNT = re.compile(r"\[(?:\S+ )?(\d+)/(\d+)\]")
+
+
+@dataclass
+class Steps:
+    """What the builder has said so far. `seconds` maps a step to how long it took; a cached one took 0."""
+
+    names: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    tail: list[str] = field(default_factory=list)
+    done: int = 0
+    total: int | None = None
+
+    def read(self, line: str) -> str:
+        """Take one line; returns what to show for it, or nothing."""
+        line = line.rstrip()
+        self.tail = [*self.tail[-39:], line]
+        if match := _DONE.match(line):
+            return self._end(match.group(1), float(match.group(2) or 0))
+        if match := _NAME.match(line):
+            return self._begin(match.group(1), match.group(2))
+        if match := _TEXT.match(line):
+            step = self.names.get(match.group(1), "")
+            return f"{step}: {match.group(2)}" if step and not match.group(2).startswith("sha256:") else ""
+        return ""
+
+    def _begin(self, number: str, name: str) -> str:
+        self.names[number] = name
+        if match := _COUNT.search(name):
+            self.done, self.total = int(match.group(1)) - 1, int(match.group(2)) + 1
+        return name
+
+    def _end(self, number: str, seconds: float) -> str:
+        name = self.names.get(number, "")
+        if name:
+            self.seconds[name] = seconds
+        if match := _COUNT.search(name):
+            self.done = max(self.done, int(match.group(1)))
+        return name
+
+
+def follow(lines: Iterable[str], show: Callable[[float, float | None, str], None]) -> Steps:
+    """Read all lines, calling `show(done, total, note)` for each that says something."""
+    steps = Steps()
+    for line in lines:
+        if note := steps.read(line):
+            show(steps.done, steps.total, note[:100])
+    return steps

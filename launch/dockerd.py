@@ -1,0 +1,129 @@
+"""An engine where there is none: install Debian's docker.io, start dockerd in a session of its own, stop it again.
+
+Only for root on a machine with apt; everybody else gets the remedy as a message. What was started here is known by
+its pid file, so that `make engine-stop` ends that daemon and never somebody else's.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from errors import Failed, SlipwayError
+
+STATE = Path("/var/lib/slipway")
+PID = STATE / "dockerd.pid"
+LOG = STATE / "dockerd.log"
+PACKAGES = ("docker.io", "iptables", "mmdebstrap")
+_START_SECONDS = 40
+
+
+def remedy() -> str:
+    """Why no engine can be made here, as the command that would help; empty where one can."""
+    if os.geteuid() != 0:
+        return "install Docker or podman and let this user reach its socket, or run as root"
+    if not shutil.which("apt-get"):
+        return "install Docker or podman (there is no apt-get here to do it with)"
+    return ""
+
+
+def ensure() -> None:
+    """A reachable engine, installed and started if need be. Raises Failed with the remedy where that cannot be."""
+    from launch.engine import connect
+
+    try:
+        connect().close()
+        return
+    except SlipwayError as error:
+        if remedy():
+            raise Failed("no container engine", why=error.why or error.what, fix=remedy()) from None
+    install()
+    start()
+
+
+def install() -> None:
+    """The packages that are missing, with apt."""
+    commands = {"docker.io": "dockerd", "iptables": "iptables", "mmdebstrap": "mmdebstrap"}
+    missing = [name for name in PACKAGES if not shutil.which(commands[name], path=_system_path())]
+    if not missing:
+        return
+    _say(f"no container engine: installing {' '.join(missing)} with apt ...")
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for argv in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]):
+        done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Failed(f"{' '.join(argv[:2])} failed", why=done.stderr.strip()[-500:],
+                         fix="look at /etc/apt/sources.list and the network")  # fmt: skip
+
+
+def start() -> None:
+    """dockerd in its own session, so that it outlives this command; waits until it answers."""
+    STATE.mkdir(parents=True, exist_ok=True)
+    _clear_leftovers()
+    _say(f"starting dockerd in a session of its own (log: {LOG}; end it with `make engine-stop`) ...")
+    with LOG.open("ab") as log:
+        daemon = subprocess.Popen(["dockerd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                  start_new_session=True, cwd="/", env={**os.environ, "PATH": _system_path()})  # fmt: skip
+    PID.write_text(str(daemon.pid))
+    _wait(daemon)
+
+
+def _wait(daemon: subprocess.Popen[bytes]) -> None:
+    from launch.engine import connect
+
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and daemon.poll() is None:
+        try:
+            connect().close()
+            return
+        except SlipwayError:
+            time.sleep(0.2)
+    tail = "\n".join(LOG.read_text(errors="replace").splitlines()[-5:])
+    raise Failed("dockerd did not come up", why=tail, fix=f"read {LOG}")
+
+
+def _clear_leftovers() -> None:
+    """A dockerd that was killed leaves its pid files, and the next one refuses to start until they are gone."""
+    for path in (Path("/var/run/docker.pid"), Path("/var/run/docker/containerd/containerd.pid")):
+        if path.exists() and not _runs(int(path.read_text() or 0)):
+            path.unlink()
+
+
+def _runs(pid: int) -> bool:
+    return pid > 0 and Path(f"/proc/{pid}").exists()
+
+
+def stop() -> None:
+    """End the dockerd that `start` began, and wait for it. Running containers stop with it."""
+    pid = int(PID.read_text()) if PID.exists() else 0
+    if not _runs(pid) or "dockerd" not in Path(f"/proc/{pid}/cmdline").read_text():
+        PID.unlink(missing_ok=True)
+        _say("no dockerd of ours is running")
+        return
+    os.kill(pid, signal.SIGTERM)
+    for _ in range(300):
+        if not _runs(pid) or "Z" in Path(f"/proc/{pid}/stat").read_text().split()[2]:
+            break
+        time.sleep(0.1)
+    PID.unlink(missing_ok=True)
+    _say(f"dockerd (pid {pid}) ended")
+
+
+def _system_path() -> str:
+    return f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        {"ensure": ensure, "stop": stop}[sys.argv[1]]()
+    except SlipwayError as error:
+        sys.exit(str(error))
