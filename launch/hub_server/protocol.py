@@ -110,6 +110,11 @@ def _info(hub: Hub, request: Request, part: dict[str, str]) -> Answer:
     return _json("info", {**info, "private": False, "gated": False, "disabled": False, "tags": []})
 
 
+def _auth_check(hub: Hub, request: Request, part: dict[str, str]) -> Answer:
+    found = _repository(hub, request, part, "info")
+    return found if isinstance(found, Answer) else Answer(200, "info")
+
+
 def _tree(hub: Hub, request: Request, part: dict[str, str]) -> Answer:
     found = _repository(hub, request, part, "tree")
     if isinstance(found, Answer):
@@ -182,6 +187,7 @@ def _stored(hub: Hub, request: Request, part: dict[str, str]) -> Answer:
 _MODEL = r"(?P<model>[^/]+/[^/]+)"
 _ROUTES: tuple[tuple[re.Pattern[str], Callable[[Hub, Request, dict[str, str]], Answer]], ...] = (
     (re.compile(r"/api/whoami-v2"), _whoami),
+    (re.compile(rf"/api/models/{_MODEL}/auth-check"), _auth_check),
     (re.compile(rf"/api/models/{_MODEL}/tree/(?P<revision>[^/]+)/?"), _tree),
     (re.compile(rf"/api/models/{_MODEL}(/revision/(?P<revision>.+))?"), _info),
     (re.compile(rf"/storage/{_MODEL}/(?P<sha256>[0-9a-f]{{64}})/(?P<path>.+)"), _stored),

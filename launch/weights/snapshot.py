@@ -1,13 +1,16 @@
-"""A snapshot in the cache: where it is, and whether it may be served."""
+"""A snapshot in the cache: its links, and whether it may be served."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from errors import Failed
+from launch.weights import manifest as manifests
 from launch.weights.cache import Place, cache_folder
+from launch.weights.manifest import WEIGHTS, Entry, Manifest
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,7 @@ class Snapshot:
     files: int
     bytes: int
     fetched: int = 0
+    licence: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """The values of `invoke fetch --format json`."""
@@ -28,16 +32,77 @@ class Snapshot:
 
 
 def check(model: str, revision: str = "main", cache: Path | None = None) -> Snapshot:
-    """The snapshot that a server would load, from local facts alone.
+    """The snapshot that a server would load, from local facts alone: names and sizes, against the manifest.
 
     Raises Failed, with the command that completes it, where it is absent or incomplete.
     """
     place = Place(cache or cache_folder(), model)
-    fix = f"invoke fetch --model {model}" + (f" --revision {revision}" if revision != "main" else "")
     commit = place.commit(revision)
+    fix = fetch_command(model, revision, cache)
     if commit is None or not place.snapshot(commit).is_dir():
-        raise Failed(f"{model} is not in the cache", why=f"looked in {place.folder}", fix=fix)
-    files = [at for at in place.snapshot(commit).rglob("*") if at.is_file()]
+        raise Failed(f"{model} is not in the cache", why=f"there is no {revision} in {place.folder}", fix=fix)
+    manifest = manifests.load(place.manifest(commit))
+    if manifest is None:
+        why = "it has no manifest, so nobody knows whether it is whole"
+        raise Failed(f"{model} at {commit[:12]} was never proven", why=why, fix=fix)
+    if broken := missing(place, manifest):
+        raise Failed(f"{model} at {commit[:12]} is incomplete", why="; ".join(broken[:5]), fix=fix)
+    return described(place, manifest, revision)
+
+
+def described(place: Place, manifest: Manifest, revision: str, fetched: int = 0) -> Snapshot:
+    """The facts of a snapshot that is complete."""
+    wanted = manifest.wanted
+    path = place.snapshot(manifest.commit)
     return Snapshot(
-        model, revision, commit, place.snapshot(commit), len(files), sum(at.stat().st_size for at in files)
+        manifest.model, revision, manifest.commit, path, len(wanted), manifest.size, fetched, manifest.licence
     )
+
+
+def fetch_command(model: str, revision: str, cache: Path | None) -> str:
+    """The command line that completes a snapshot."""
+    words = ["invoke fetch", f"--model {model}"]
+    words += [f"--revision {revision}"] if revision != "main" else []
+    words += [f"--cache {cache}"] if cache else []
+    return " ".join(words)
+
+
+def missing(place: Place, manifest: Manifest) -> list[str]:
+    """What is not there or has another size, one line a file; files of the weights that were left out count."""
+    left_out = [one for one in manifest.entries if not one.wanted and WEIGHTS.fullmatch(one.path)]
+    lines = [f"{one.path} was left out" for one in left_out]
+    return lines + [line for one in manifest.wanted if (line := fault(place, manifest.commit, one))]
+
+
+def fault(place: Place, commit: str, entry: Entry) -> str:
+    """What is wrong with one file by name and size, empty where nothing is."""
+    at = place.snapshot(commit) / entry.path
+    try:
+        size = at.stat().st_size
+    except OSError:
+        return f"{entry.path} is missing"
+    return "" if size == entry.size else f"{entry.path} has {size} bytes instead of {entry.size}"
+
+
+def link(place: Place, commit: str, entry: Entry) -> None:
+    """Let the snapshot's name point at the blob, in one step."""
+    at = place.snapshot(commit) / entry.path
+    target = os.path.relpath(place.blobs / entry.blob, at.parent)
+    if at.is_symlink() and os.readlink(at) == target:  # noqa: PTH115 -- readlink as text, to compare
+        return
+    at.parent.mkdir(parents=True, exist_ok=True)
+    beside = at.with_name(f".{at.name[:200]}.{os.getpid()}.tmp")
+    beside.unlink(missing_ok=True)
+    beside.symlink_to(target)
+    beside.replace(at)
+
+
+def point(place: Place, revision: str, commit: str) -> None:
+    """Remember which commit a branch or tag is, in one step; a commit needs no remembering."""
+    ref = place.ref(revision)
+    if revision == commit or (ref.is_file() and ref.read_text() == commit):
+        return
+    ref.parent.mkdir(parents=True, exist_ok=True)
+    beside = ref.with_name(f"{ref.name}.{os.getpid()}.tmp")
+    beside.write_text(commit)
+    beside.replace(ref)

@@ -1,0 +1,219 @@
+"""The Hub by way of huggingface_hub: who we are, what a model is, and its errors in words that say what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from errors import Failed, Refused, SlipwayError
+from launch.weights.manifest import MOST_FILES, Entry, Manifest, checked
+from launch.weights.network import Body, Connections, tls
+from launch.weights.patience import Patience, Transient, retry_after
+from launch.weights.sources import HubFiles, refusal
+
+LARGEST_ANSWER = 16 << 20  # bytes of JSON; a page of a listing has 1000 entries of about 300
+LONGEST_TALK = 900.0  # seconds for all of a model's metadata
+Made = TypeVar("Made")
+
+
+@dataclass
+class Hub:
+    """A model on a Hub, as a source of bytes (`sources.Source`)."""
+
+    model: str
+    endpoint: str
+    patience: Patience = field(default_factory=Patience)
+    _files: HubFiles | None = field(default=None, repr=False)
+
+    def manifest(self, revision: str) -> Manifest:
+        """Resolve a revision, check licence and access, and list the files with sizes and hashes."""
+        token = stored_token()
+        with session(self.patience):
+            found = within(LONGEST_TALK, lambda: self._ask(revision, token))
+        self._files = HubFiles(self.endpoint, self.model, found.commit, token)
+        return found
+
+    def open(self, entry: Entry, first: int, end: int, connections: Connections) -> Body:
+        """The bytes of one file, from `first` to `end`."""
+        assert self._files is not None, "the manifest comes first"
+        return self._files.open(entry, first, end, connections)
+
+    def _ask(self, revision: str, token: str) -> Manifest:
+        from huggingface_hub import HfApi
+
+        api = HfApi(endpoint=self.endpoint, token=token or False)
+        info = self._patiently(lambda: api.model_info(self.model, revision=revision))
+        if getattr(info, "gated", False):
+            self._patiently(lambda: api.auth_check(self.model))
+        commit = str(info.sha or "")
+        entries = self._patiently(lambda: _entries(api, self.model, commit))
+        return checked(Manifest(self.model, revision, commit, entries, _licence(info), self.endpoint))
+
+    def _patiently(self, ask: Callable[[], Made]) -> Made:
+        """The answer, after as many tries as it is worth."""
+        for failures in range(1, self.patience.attempts + 1):
+            try:
+                return ask()
+            except Exception as error:
+                trouble = _read_error(error, self.model)
+            seconds = self.patience.wait(failures, trouble)
+            if seconds is None:
+                break
+            threading.Event().wait(seconds)
+        raise Failed(
+            f"{self.endpoint} does not answer for {self.model}",
+            why=trouble.reason,
+            fix="check HF_ENDPOINT, the proxy and the network; what is in the cache can be served without them",
+        )
+
+
+def endpoint_of(given: str | None = None) -> str:
+    """The Hub to talk to: the one given, HF_ENDPOINT, or huggingface_hub's own default."""
+    from huggingface_hub import constants
+
+    return (given or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+
+
+def stored_token() -> str:
+    """HF_TOKEN, or what `hf auth login` stored; empty for nobody."""
+    from huggingface_hub import get_token
+
+    return get_token() or ""
+
+
+def _entries(api: Any, model: str, commit: str) -> tuple[Entry, ...]:
+    from huggingface_hub.hf_api import RepoFile
+
+    entries: list[Entry] = []
+    for one in api.list_repo_tree(model, recursive=True, revision=commit):
+        if len(entries) > MOST_FILES:
+            break  # `checked` says why
+        if isinstance(one, RepoFile):
+            sha256 = one.lfs.sha256 if one.lfs else ""
+            entries.append(Entry(str(one.path), int(one.size), str(sha256 or one.blob_id), str(sha256)))
+    return tuple(entries)
+
+
+def _licence(info: Any) -> str:
+    card = info.card_data.get("license") if info.card_data else None
+    tags = [tag.removeprefix("license:") for tag in info.tags or () if tag.startswith("license:")]
+    return str(card or (tags[0] if tags else ""))
+
+
+def _read_error(error: Exception, model: str) -> Transient:
+    """What huggingface_hub raised, as something to try again; raises Failed or Refused where that is no use."""
+    from huggingface_hub import errors
+
+    if isinstance(error, SlipwayError | Transient):
+        raise error
+    if isinstance(error, errors.HFValidationError):
+        raise Refused(
+            f"'{model}' is not a model", why=str(error), fix="write it as organisation/name"
+        ) from error
+    if isinstance(error, errors.HfHubHTTPError) and error.response is not None:
+        status, headers = error.response.status_code, error.response.headers
+        if status in (408, 425, 429) or status >= 500:
+            after = retry_after(headers.get("Retry-After"), headers.get("Date"))
+            return Transient(f"it answered {status}", after)
+        raise refusal(model, status, _code(error), "") from error
+    if isinstance(error, errors.LocalTokenNotFoundError | errors.OfflineModeIsEnabled):
+        raise Failed(f"{model}: {error}", fix="invoke login; unset HF_HUB_OFFLINE") from error
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        raise Failed(
+            "the Hub's certificate is not trusted", why=str(error), fix="set SSL_CERT_FILE to your CA bundle"
+        ) from error
+    return Transient(_plain(error))
+
+
+def _code(error: Any) -> str:
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.GatedRepoError):  # a RepositoryNotFoundError too, so it comes first
+        return "GatedRepo"
+    return error.response.headers.get("X-Error-Code") or (
+        "RepoNotFound" if isinstance(error, errors.RepositoryNotFoundError) else ""
+    )
+
+
+def _plain(error: Exception) -> str:
+    if isinstance(error, ValueError | KeyError | TypeError | AttributeError):
+        return "it answered with something that is not the Hub's JSON (a login page, or a proxy's?)"
+    return f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else 'no answer'}"
+
+
+@contextlib.contextmanager
+def session(patience: Patience) -> Iterator[None]:
+    """huggingface_hub with our certificates and time-outs, quiet, and with a limit to what it will read."""
+    import httpx2
+    from huggingface_hub import set_client_factory
+    from huggingface_hub.utils._http import default_client_factory
+
+    def client() -> httpx2.Client:
+        return httpx2.Client(
+            verify=tls(),
+            follow_redirects=True,
+            timeout=httpx2.Timeout(patience.silence, connect=patience.connect),
+            event_hooks={"response": [_bounded]},
+        )
+
+    log = logging.getLogger("huggingface_hub")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    set_client_factory(client)
+    try:
+        yield
+    finally:
+        set_client_factory(default_client_factory)
+        log.setLevel(before)
+
+
+def _bounded(response: Any) -> None:
+    """Stop reading an answer that no Hub gives; called before its body is read."""
+    stream = response.stream
+
+    class Bounded(type(stream)):  # type: ignore[misc]
+        def __init__(self) -> None:
+            pass
+
+        def __iter__(self) -> Iterator[bytes]:
+            total = 0
+            for chunk in stream:
+                total += len(chunk)
+                if total > LARGEST_ANSWER:
+                    raise Failed(
+                        f"{response.url.host} sends more than {LARGEST_ANSWER >> 20} MiB of metadata",
+                        why="no model's listing is that long; nothing was written",
+                        fix="check HF_ENDPOINT",
+                    )
+                yield chunk
+
+        def close(self) -> None:
+            stream.close()
+
+    response.stream = Bounded()
+
+
+def within(seconds: float, make: Callable[[], Made]) -> Made:
+    """What `make` returns or raises, in a thread of its own, so that Ctrl-C and the limit always hold."""
+    made: list[Made] = []
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            made.append(make())
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if raised:
+        raise raised[0]
+    if not made:
+        raise Failed(f"the Hub did not finish its answer in {seconds:.0f} s", fix="try again later")
+    return made[0]

@@ -1,0 +1,252 @@
+"""HTTP for large bodies: ranges, redirects, proxies and certificates over http.client, straight into a buffer.
+
+huggingface_hub's own download is CPU-bound at a third of what a loop over `readinto` reaches
+(docs/weights.md has the figures); everything but these bytes goes through huggingface_hub.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import os
+import re
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
+from urllib.request import getproxies_environment, proxy_bypass
+
+from errors import Failed
+from launch.weights.patience import Patience, Transient, retry_after
+
+AGENT = "slipway/0.1"
+MOST_REDIRECTS = 5
+BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
+Origin = tuple[str, str, int]
+
+
+class Answered(Exception):
+    """The server answered, and it was not the bytes."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], url: str) -> None:
+        super().__init__(f"HTTP {status}")
+        self.status, self.headers, self.url = status, headers, url
+
+
+def tls(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
+    """Certificates to trust: SSL_CERT_FILE, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE, SSL_CERT_DIR, else the system's."""
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        if bundle := environ.get(name):
+            try:
+                return ssl.create_default_context(cafile=bundle)
+            except (OSError, ssl.SSLError) as error:
+                raise Failed(
+                    f"{name}={bundle} is no CA bundle", why=str(error), fix=f"unset {name}"
+                ) from error
+    context = ssl.create_default_context(capath=environ.get("SSL_CERT_DIR") or None)
+    if not context.get_ca_certs() and "SSL_CERT_DIR" not in environ:
+        import certifi
+
+        context.load_verify_locations(certifi.where())
+    return context
+
+
+def origin(url: str) -> Origin:
+    """Scheme, host and port: what an Authorization header belongs to."""
+    parts = urlsplit(url)
+    return (
+        parts.scheme,
+        (parts.hostname or "").lower(),
+        parts.port or (443 if parts.scheme == "https" else 80),
+    )
+
+
+@dataclass
+class Body:
+    """Bytes of a file that are on their way. `position` counts from the file's start, `end` is exclusive."""
+
+    connection: http.client.HTTPConnection
+    response: http.client.HTTPResponse
+    position: int
+    end: int
+
+    def readinto(self, view: memoryview) -> int:
+        """Read what has come, at most up to `end`. Raises Transient where the connection breaks."""
+        try:
+            count = self._read(view[: self.end - self.position])
+        except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
+            # ValueError and AttributeError: another thread closed the socket, to end a silent or unwanted stream.
+            raise Transient(f"the connection broke at byte {self.position}: {_words(error)}") from error
+        if count == 0:
+            raise Transient(f"the server closed the connection at byte {self.position} of {self.end}")
+        self.position += count
+        return count
+
+    def _read(self, view: memoryview) -> int:
+        if self.response.chunked:
+            return self.response.readinto(view)
+        return self.response.fp.readinto1(view)  # one recv, so that slow and silent can be told apart
+
+    def close(self) -> None:
+        """Give the connection back if all of it was read; otherwise it is of no more use."""
+        if self.response.chunked or self.position < self.end:
+            self.connection.close()
+        self.response.close()
+
+
+class Connections:
+    """One stream's connections, kept open between requests. Only `abort` may be called from another thread."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self._context: ssl.SSLContext | None = None
+        self._open: dict[Origin, http.client.HTTPConnection] = {}
+        self._proxies = getproxies_environment()
+
+    def get(
+        self, url: str, headers: Mapping[str, str]
+    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+        """Send one GET, follow nothing. Raises Transient where no answer comes."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise Failed(
+                f"not an address to fetch from: {_public(url)}", fix="set HF_ENDPOINT to an http(s) address"
+            )
+        proxy = self._proxy(parts)
+        connection = self._open.get(origin(url)) or self._connect(parts, proxy)
+        self._open[origin(url)] = connection
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        extra = {"Accept-Encoding": "identity", "User-Agent": AGENT, "Connection": "keep-alive"}
+        if proxy and parts.scheme == "http":
+            target, extra = url, {**extra, **_proxy_login(proxy)}
+        try:
+            return connection, self._ask(connection, target, {**extra, **headers})
+        except ssl.SSLCertVerificationError as error:
+            raise Failed(
+                f"{parts.hostname}: its certificate is not trusted",
+                why=error.verify_message,
+                fix="set SSL_CERT_FILE to the CA bundle of your network",
+            ) from error
+        except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
+            connection.close()
+            raise Transient(f"{parts.hostname}:{origin(url)[2]} does not answer: {_words(error)}") from error
+
+    def _ask(
+        self, connection: http.client.HTTPConnection, target: str, headers: Mapping[str, str]
+    ) -> http.client.HTTPResponse:
+        """Send a request; once more where a kept connection turns out to have been closed meanwhile."""
+        if connection.sock is not None:
+            try:
+                connection.request("GET", target, headers=dict(headers))
+                return connection.getresponse()
+            except (ConnectionError, http.client.HTTPException):
+                connection.close()
+        connection.timeout = self._patience.connect
+        connection.connect()
+        connection.sock.settimeout(self._patience.silence)
+        connection.request("GET", target, headers=dict(headers))
+        return connection.getresponse()
+
+    def abort(self) -> None:
+        """Cut every connection, so that a thread that waits for one goes on at once."""
+        for connection in list(self._open.values()):
+            if connection.sock is not None:
+                with contextlib.suppress(OSError):
+                    # Not the method of SSLSocket, which would drop the TLS layer under the reader.
+                    socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close every connection."""
+        for connection in self._open.values():
+            connection.close()
+        self._open.clear()
+
+    def _proxy(self, parts: SplitResult) -> SplitResult | None:
+        address = self._proxies.get(parts.scheme) or self._proxies.get("all")
+        if not address or proxy_bypass(parts.netloc.rpartition("@")[2]):
+            return None
+        proxy = urlsplit(address if "://" in address else f"http://{address}")
+        if proxy.scheme != "http":
+            raise Failed(
+                f"the proxy {proxy.scheme}://{proxy.hostname} is of a kind not known",
+                fix="use an http:// proxy",
+            )
+        return proxy
+
+    def _connect(self, parts: SplitResult, proxy: SplitResult | None) -> http.client.HTTPConnection:
+        host, port = (proxy.hostname, proxy.port or 3128) if proxy else (parts.hostname, parts.port)
+        if parts.scheme == "http":
+            return http.client.HTTPConnection(str(host), port)
+        self._context = self._context or tls()
+        secure = http.client.HTTPSConnection(str(host), port, context=self._context)
+        if proxy:
+            secure.set_tunnel(str(parts.hostname), parts.port or 443, _proxy_login(proxy))
+        return secure
+
+
+def _proxy_login(proxy: SplitResult) -> dict[str, str]:
+    if not proxy.username:
+        return {}
+    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    return {"Proxy-Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+
+
+def _public(url: str) -> str:
+    """An address without what may be secret in it."""
+    return url.split("?", maxsplit=1)[0].rpartition("@")[2][:200]
+
+
+def _words(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+def follow(
+    connections: Connections, url: str, headers: Mapping[str, str], token: str, home: Origin
+) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse, str]:
+    """GET, through redirects; also where they led. The token is sent to `home` alone.
+
+    Raises Answered for a status that is not 200 or 206, Transient for one that asks to come again.
+    """
+    for _ in range(MOST_REDIRECTS + 1):
+        secret = {"Authorization": f"Bearer {token}"} if token and origin(url) == home else {}
+        connection, response = connections.get(url, {**headers, **secret})
+        if response.status in (200, 206):
+            return connection, response, url
+        if response.status in BUSY:
+            after = retry_after(response.headers.get("Retry-After"), response.headers.get("Date"))
+            _discard(connection, response)
+            raise Transient(f"{urlsplit(url).hostname} answered {response.status} {response.reason}", after)
+        where = response.headers.get("Location")
+        if response.status not in (301, 302, 303, 307, 308) or not where:
+            _discard(connection, response)
+            raise Answered(response.status, dict(response.headers), url)
+        _discard(connection, response)
+        url = urljoin(url, where)
+    raise Transient(f"{urlsplit(url).hostname}: redirected more than {MOST_REDIRECTS} times")
+
+
+def _discard(connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> None:
+    """Read a short answer to its end, so that the connection can be used again; drop a long one."""
+    length = response.length
+    if length is not None and length < 1 << 16:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            response.read()
+            return
+    connection.close()
+
+
+def span_of(response: http.client.HTTPResponse, size: int) -> tuple[int, int]:
+    """First byte and end (exclusive) of what a response carries. Raises Transient where it is not this file."""
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise Transient("the server sent the file compressed, which nobody asked for")
+    if response.status == 200:
+        length = response.headers.get("Content-Length")
+        if length is not None and length != str(size):
+            raise Transient(f"the server answers with {length} bytes where the listing says {size}")
+        return 0, size
+    found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", ""))
+    if not found or found[3] not in ("*", str(size)):
+        raise Transient(f"the server answers with another range: {response.headers.get('Content-Range')}")
+    return int(found[1]), int(found[2]) + 1

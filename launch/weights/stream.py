@@ -1,0 +1,126 @@
+"""One stream: a thread that brings spans of files over one connection at a time, and tries again when it breaks."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from errors import Failed
+from launch.weights.landing import PIECE, SPAN, Landing, Span, Superseded
+from launch.weights.manifest import Entry
+from launch.weights.network import Connections
+from launch.weights.patience import Patience, Transient
+from launch.weights.sources import Reader, Source
+
+
+class Stream:
+    """Brings one span after another. Only `check` and `abort` may be called from another thread."""
+
+    def __init__(self, source: Source, patience: Patience, stop: threading.Event) -> None:
+        self._source, self._patience, self._stop = source, patience, stop
+        self._connections = Connections(patience)
+        self._buffer = memoryview(bytearray(SPAN))
+        self._body: Reader | None = None
+        self._of: Entry | None = None
+        self._failures = self._gained = 0
+        self._listening = False
+        self._heard, self._heard_at = 0, time.monotonic()
+
+    def bring(self, landing: Landing, span: Span) -> None:
+        """Bring one span and land it. Raises Superseded, or Failed when patience is at its end."""
+        got = landed = span.first
+        while landed < span.last:
+            if self._stop.is_set():
+                raise Superseded
+            if got < span.last:
+                got += self._receive(landing, span, got)
+            elif not landing.is_turn(span, landed):
+                self._listening = False
+                landing.wait_turn(span, landed)
+            if landing.is_turn(span, landed) and (got - landed >= PIECE or got == span.last):
+                self._listening = False
+                landing.land(self._buffer[landed - span.first : got - span.first])
+                landed = got
+
+    def check(self) -> None:
+        """Cut a connection that has brought next to nothing for too long."""
+        quiet = time.monotonic() - self._heard_at
+        if self._listening and quiet > self._patience.silence:
+            self._heard_at = time.monotonic()
+            self._connections.abort()
+
+    def abort(self) -> None:
+        """Let the thread return at once."""
+        self._connections.abort()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._hang_up()
+        self._connections.close()
+
+    def _receive(self, landing: Landing, span: Span, at: int) -> int:
+        """Some bytes of the span into the buffer; 0 after a failure that was waited out."""
+        self._listen()
+        try:
+            count = self._at(landing, span, at).readinto(
+                self._buffer[at - span.first : span.last - span.first]
+            )
+        except Transient as trouble:
+            self._hang_up()
+            self._pause(landing.entry, trouble)
+            return 0
+        self._gain(count)
+        return count
+
+    def _at(self, landing: Landing, span: Span, at: int) -> Reader:
+        """The open body if it goes on at this byte, else a new one."""
+        body = self._body
+        if body is None or self._of is not landing.entry or body.position != at or body.end < span.last:
+            self._hang_up()
+            # Alone with a file, one request brings all of it; with others, each asks for its own part.
+            end = landing.entry.size if landing.streams == 1 else span.last
+            body = self._source.open(landing.entry, at, end, self._connections)
+            self._body, self._of = body, landing.entry
+        if body.position < at:
+            self._skip(landing, body, at)
+        return body
+
+    def _skip(self, landing: Landing, body: Reader, at: int) -> None:
+        """Read past what is here already, where a server ignores ranges; one stream alone does that."""
+        if not landing.solo:
+            landing.go_solo()
+            raise Superseded
+        waste = memoryview(bytearray(PIECE))
+        while body.position < at and not self._stop.is_set():
+            self._gain(body.readinto(waste[: at - body.position]), progress=False)
+
+    def _listen(self) -> None:
+        """From now on silence counts."""
+        if not self._listening:
+            self._heard, self._heard_at, self._listening = 0, time.monotonic(), True
+
+    def _gain(self, count: int, progress: bool = True) -> None:
+        self._heard += count
+        if self._heard >= self._patience.floor:
+            self._heard, self._heard_at = 0, time.monotonic()
+        self._gained += count if progress else 0
+        if self._gained >= self._patience.progress:
+            self._failures = self._gained = 0
+
+    def _pause(self, entry: Entry, trouble: Transient) -> None:
+        """Wait before the next try. Raises Failed when there is to be none."""
+        self._listening = False
+        self._failures, self._gained = self._failures + 1, 0
+        seconds = self._patience.wait(self._failures, trouble)
+        if seconds is None:
+            raise Failed(
+                f"{entry.path}: gave up after {self._failures} failures in a row",
+                why=trouble.reason,
+                fix="run the same command again later: what has come is kept",
+            )
+        self._stop.wait(seconds)
+
+    def _hang_up(self) -> None:
+        if self._body is not None:
+            self._body.close()
+            self._body = None
