@@ -107,7 +107,10 @@ class Container:
     tmpfs: tuple[str, ...] = ()
     ports: tuple[Port, ...] = ()
     mounts: tuple[Mount, ...] = ()
-    entrypoint: tuple[str, ...] = ()  # () keeps the image's
+    entrypoint: tuple[str, ...] = ()  # the image's own; what runs is argv without this prefix
+    name: str = ""
+    tty: bool = False  # a terminal for a person (-it)
+    env: Pairs = ()  # beside each process's
 
 
 @dataclass(frozen=True)
@@ -127,9 +130,21 @@ class Plan:
     reasons: tuple[Reason, ...] = ()
     notes: tuple[str, ...] = ()
 
+    def command(self, process: Process) -> tuple[str, ...]:
+        """What the engine is given: argv without the image's own ENTRYPOINT."""
+        own = self.container.entrypoint
+        return process.argv[len(own) :] if process.argv[: len(own)] == own else process.argv
+
+    def environment(self, process: Process) -> Pairs:
+        """All variables of one process's container."""
+        return (*self.container.env, *process.env)
+
     def as_dict(self) -> dict[str, Any]:
         """The plan as JSON values; the keys are the public format of `invoke plan --format json`."""
-        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+        data = asdict(self)
+        for holder in (data["container"], *data["processes"]):
+            holder["env"] = dict(holder["env"])
+        return json.loads(json.dumps(data))  # type: ignore[no-any-return]
 
     @property
     def digest(self) -> str:

@@ -1,0 +1,64 @@
+"""The facts of this machine and its user that a plan needs. The only part of planning that looks around."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from launch.gpus import Hardware
+from launch.plan import Layout
+from launch.request import Host, Measured
+from launch.shape import Shape
+from launch.snapshot import shapes
+
+MEASURED = Path("results") / "kv_cache.jsonl"
+
+
+def hub_cache() -> Path:
+    """Where the Hub client keeps snapshots (huggingface_hub: HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME)."""
+    if os.environ.get("HF_HUB_CACHE"):
+        return Path(os.environ["HF_HUB_CACHE"]).expanduser()
+    home = os.environ.get("HF_HOME") or str(_user_cache() / "huggingface")
+    return Path(home).expanduser() / "hub"
+
+
+def _user_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+
+
+def gather(
+    hardware: Hardware, gpus: int, nodes: int, models: Iterable[str], known: dict[str, Shape] | None = None
+) -> Host:
+    """Facts about the caller, and about snapshots of these models; `known` shapes fill in for those not there."""
+    return Host(
+        hardware=hardware,
+        gpus=gpus,
+        nodes=nodes,
+        uid=os.getuid(),
+        gid=os.getgid(),
+        hub_cache=str(hub_cache().absolute()),
+        cache=str((_user_cache() / "slipway").absolute()),
+        folder=str(Path.cwd()),
+        shapes={**(known or {}), **shapes(hub_cache(), models)},
+        measured=tuple(_measured(MEASURED)),
+    )
+
+
+def _measured(path: Path) -> Iterable[Measured]:
+    """Earlier starts, oldest first; a line that is not one of ours is passed over."""
+    for line in path.read_text().splitlines() if path.is_file() else ():
+        try:
+            row = json.loads(line)
+            yield Measured(**{**row, "layout": Layout(**row["layout"])})
+        except (ValueError, TypeError, KeyError):
+            continue
+
+
+def remember(measured: Measured, path: Path = MEASURED) -> None:
+    """Keep what vLLM printed, for the next plan on this host."""
+    path.parent.mkdir(exist_ok=True)
+    row = {**measured.__dict__, "layout": measured.layout.__dict__}
+    with path.open("a") as file:
+        file.write(json.dumps(row) + "\n")

@@ -1,0 +1,106 @@
+"""The plan as command lines to paste. With the guide's access it is the guide's own two steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from launch.plan import Container, Mount, Plan, Process
+from launch.render.shell import lines, paired, quote
+
+DEBUGGING = ("SYS_PTRACE",)  # the guide writes what a debugger needs last
+
+
+def render(plan: Plan) -> str:
+    """`docker run` for each node."""
+    if plan.container.tty:
+        return _in_two_steps(plan)
+    return "\n\n".join(_one(plan, process) for process in plan.processes)
+
+
+def _one(plan: Plan, process: Process) -> str:
+    head = f"# node {process.node}: {process.role}\n" if len(plan.processes) > 1 else ""
+    run = [
+        ("docker", "run", "--detach"),
+        *flags(plan, process),
+        (plan.image,),
+        *paired(plan.command(process)),
+    ]
+    return f"{head}{_folders(plan.container)}{lines(run)}"
+
+
+def _folders(container: Container) -> str:
+    """Folders to be written to must be the caller's before the engine makes them root's."""
+    made = [
+        mount.source for mount in container.mounts if not mount.read_only and mount.source.startswith("/")
+    ]
+    return f"mkdir -p {' '.join(quote(path) for path in made)}\n" if made else ""
+
+
+def _in_two_steps(plan: Plan) -> str:
+    """First the container and a shell in it, then the server, as the guide has it."""
+    process = plan.processes[0]
+    bare = Process(process.role, process.node, (), ())
+    run = [("docker", "run"), *flags(plan, bare), (plan.image,)]
+    start = lines(run, " ").replace(quote(_work(plan.container)), "$(pwd):/work")
+    env = " \\\n".join(f"{name}={quote(value)}" for name, value in process.env)
+    serve = lines(paired(plan.command(process)))
+    return f"# on the host\n{start}\n\n# in the shell of the container\n{env}{' ' if env else ''}{serve}"
+
+
+def _work(container: Container) -> str:
+    return next((_volume(mount) for mount in container.mounts if mount.target == "/work"), "")
+
+
+def flags(plan: Plan, process: Process) -> list[tuple[str, ...]]:
+    """The options of `docker run`, in the order of the guide's own line."""
+    c = plan.container
+    found = [("-it",)] if c.tty else []
+    found += [(f"--{key}={value}",) for key, value in (("ipc", c.ipc), ("network", c.network)) if value]
+    found += [("--privileged",)] if c.privileged else []
+    found += [(f"--cap-add={cap}",) for cap in c.cap_add if cap not in DEBUGGING]
+    found += [(f"--cap-drop={cap}",) for cap in c.cap_drop]
+    found += _gpus(c)
+    found += [(f"--device={device}",) for device in (*c.devices, *c.cdi)]
+    found += [("--group-add", group) for group in c.groups]
+    found += [(f"--cap-add={cap}",) for cap in c.cap_add if cap in DEBUGGING]
+    found += [("--security-opt", option) for option in c.security_opt]
+    return [
+        *found,
+        *_sizes(c),
+        *_outside(c),
+        *[("-e", f"{k}={v}") for k, v in plan.environment(process)],
+        *_name(c),
+    ]
+
+
+def _gpus(container: Container) -> list[tuple[str, ...]]:
+    ids = container.gpu_ids
+    if not ids:
+        return []
+    return [("--gpus", "all" if ids == ("all",) else f'"device={",".join(ids)}"')]
+
+
+def _sizes(container: Container) -> Iterator[tuple[str, ...]]:
+    if container.shm_bytes:
+        yield (f"--shm-size={container.shm_bytes}",)
+    if container.user:
+        yield (f"--user={container.user}",)
+    for name, limit in container.ulimits:
+        yield (f"--ulimit={name}={limit}:{limit}",)
+    for path in container.tmpfs:
+        yield (f"--tmpfs={path}",)
+
+
+def _outside(container: Container) -> Iterator[tuple[str, ...]]:
+    for port in container.ports:
+        yield ("-p", f"{port.host_ip}:{port.host}:{port.container}")
+    for mount in container.mounts:
+        yield ("-v", _volume(mount))
+
+
+def _volume(mount: Mount) -> str:
+    return f"{mount.source}:{mount.target}{':ro' if mount.read_only else ''}"
+
+
+def _name(container: Container) -> list[tuple[str, ...]]:
+    return [("--name", container.name)] if container.name else []

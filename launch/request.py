@@ -1,0 +1,101 @@
+"""What a plan is made from besides a recipe: the wish, the host, the image. Frozen facts; nothing is looked up here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from launch.gpus import Hardware
+from launch.plan import Layout, Pairs
+from launch.shape import Shape
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user asked for. Empty fields leave the choice to the recipe."""
+
+    model: str
+    strategy: str = ""
+    variant: str = ""
+    features: tuple[tuple[str, str], ...] = ()  # (name, mode or "")
+    without: tuple[str, ...] = ()
+    responses_api: bool = False
+    cures: tuple[str, ...] = ()
+    max_model_len: int | None = None
+    settings: Pairs = ()  # --set --flag=value
+    env: Pairs = ()
+    access: str = "least"
+    port: int = 8000
+
+
+@dataclass(frozen=True)
+class Measured:
+    """KV tokens of one replica that vLLM printed ("GPU KV cache size") on an earlier start here."""
+
+    model: str
+    hardware: str
+    layout: Layout
+    kv_tokens: int
+    kv_dtype: str = "auto"
+
+
+@dataclass(frozen=True)
+class Host:
+    """One node of one or several equal ones, and who launches. `gpus` are those to use on each node.
+
+    `devices` and `groups` are the render nodes and numeric groups of an AMD host, in GPU order;
+    without them the plan is for a machine that is not this one.
+    """
+
+    hardware: Hardware
+    gpus: int
+    nodes: int = 1
+    uid: int = 1000
+    gid: int = 1000
+    hub_cache: str = ""
+    cache: str = ""
+    folder: str = ""
+    devices: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    gpu_ids: tuple[str, ...] = ()
+    vram_gib: float | None = None  # what the driver reports; None takes the data sheet's
+    shapes: Mapping[str, Shape] = field(default_factory=dict)  # by model id: snapshots in the HF cache
+    measured: tuple[Measured, ...] = ()
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What is inside an image (images/contract.py): what its vLLM accepts."""
+
+    vllm_version: str = ""
+    flags: frozenset[str] = frozenset()
+    env: frozenset[str] = frozenset()
+    tool_parsers: frozenset[str] = frozenset()
+    reasoning_parsers: frozenset[str] = frozenset()
+    torch_flavour: str = ""
+    gpu_archs: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Contract:
+        """The contract from its JSON; keys that are not there are not checked."""
+        sets = {
+            key: frozenset(_words(data.get(key)))
+            for key in ("flags", "env", "tool_parsers", "reasoning_parsers")
+        }
+        plain = {key: str(data.get(key) or "") for key in ("vllm_version", "torch_flavour")}
+        return cls(**plain, **sets, gpu_archs=tuple(_words(data.get("gpu_archs"))))
+
+
+def _words(value: Any) -> list[str]:
+    return [str(word) for word in value] if isinstance(value, (list, tuple, dict)) else []
+
+
+@dataclass(frozen=True)
+class Image:
+    """The image to run, the vLLM in it, its ENTRYPOINT, and its contract where it is at hand."""
+
+    reference: str
+    vllm_version: str
+    entrypoint: tuple[str, ...] = ()
+    contract: Contract | None = None

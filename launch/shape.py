@@ -1,0 +1,112 @@
+"""The shape of a model: the few numbers of its config.json that decide layouts and memory.
+
+Facts only. A number that config.json does not give is None, and what depends on it is `unknown`, never a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+BYTES = {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0, "fp8": 1.0, "int8": 1.0, "mxfp8": 1.03125}
+# 4-bit formats with their scales: a byte of scale for 16 (NVFP4) or 32 (MXFP4) values, 2 bytes for 128 (INT4).
+BYTES |= {"nvfp4": 0.5625, "fp4": 0.5625, "mxfp4": 0.53125, "int4": 0.516, "bf16": 2.0, "fp16": 2.0}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of one checkpoint. Counts are numbers of elements; `block` is the quantization block or group."""
+
+    layers: int | None = None
+    hidden: int | None = None
+    heads: int | None = None
+    kv_heads: int | None = None
+    head_dim: int | None = None
+    vocabulary: int | None = None
+    context: int | None = None
+    experts: int = 0
+    experts_per_token: int = 0
+    expert_intermediate: int | None = None
+    dense_intermediate: int | None = None
+    dense_layers: int = 0  # layers in front without experts (first_k_dense_replace)
+    shared_experts: int = 0
+    mla_rank: int | None = None  # kv_lora_rank: one latent vector a token instead of heads
+    mla_rope: int = 0
+    window: int | None = None  # sliding window, tokens
+    window_layers: int = 0
+    dtype: str = "bfloat16"
+    precision: str = ""  # of the quantized weights; "" is dtype
+    block: int | None = None
+    tied_embeddings: bool = False
+    weight_bytes: int | None = None  # measured: safetensors index or headers
+    expert_bytes: int | None = None  # measured part of them that belongs to routed experts
+    source: str = ""
+
+    @property
+    def is_mla(self) -> bool:
+        """Multi-head latent attention: the KV cache is not split by tensor parallelism."""
+        return self.mla_rank is not None
+
+
+def from_config(config: Mapping[str, Any], source: str = "config.json") -> Shape:
+    """The shape that a config.json gives; multimodal models keep theirs under `text_config`."""
+    text = config.get("text_config")
+    c = {**config, **text} if isinstance(text, Mapping) else config
+    heads, hidden = _count(c, "num_attention_heads"), _count(c, "hidden_size")
+    experts = _count(c, "num_local_experts", "n_routed_experts", "num_experts") or 0
+    dense = _count(c, "intermediate_size")
+    window, window_layers = _window(c)
+    precision, block = _quantization(config)
+    return Shape(
+        layers=_count(c, "num_hidden_layers"),
+        hidden=hidden,
+        heads=heads,
+        kv_heads=_count(c, "num_key_value_heads") or heads,
+        head_dim=_count(c, "head_dim") or (hidden // heads if hidden and heads else None),
+        vocabulary=_count(c, "vocab_size"),
+        context=_count(c, "max_position_embeddings"),
+        experts=experts,
+        experts_per_token=_count(c, "num_experts_per_tok") or 0,
+        expert_intermediate=(_count(c, "moe_intermediate_size") or dense) if experts else None,
+        dense_intermediate=dense,
+        dense_layers=_count(c, "first_k_dense_replace") or 0,
+        shared_experts=_count(c, "n_shared_experts") or 0,
+        mla_rank=_count(c, "kv_lora_rank"),
+        mla_rope=_count(c, "qk_rope_head_dim") or 0,
+        window=window,
+        window_layers=window_layers,
+        dtype=str(c.get("dtype") or c.get("torch_dtype") or "bfloat16"),
+        precision=precision,
+        block=block,
+        tied_embeddings=bool(c.get("tie_word_embeddings", False)),
+        source=source,
+    )
+
+
+def _count(config: Mapping[str, Any], *names: str) -> int | None:
+    """The first of these keys that holds a positive whole number."""
+    values = (config.get(name) for name in names)
+    return next((v for v in values if isinstance(v, int) and not isinstance(v, bool) and v > 0), None)
+
+
+def _window(config: Mapping[str, Any]) -> tuple[int | None, int]:
+    """Sliding window and how many layers use it (`layer_types` says so layer by layer)."""
+    window = _count(config, "sliding_window")
+    kinds = config.get("layer_types")
+    if window is None or config.get("use_sliding_window") is False or not isinstance(kinds, (list, tuple)):
+        return None, 0
+    return window, sum(kind == "sliding_attention" for kind in kinds)
+
+
+def _quantization(config: Mapping[str, Any]) -> tuple[str, int | None]:
+    """Format and block (FP8: weight_block_size; INT4: group_size) of the quantized weights."""
+    q = config.get("quantization_config")
+    if not isinstance(q, Mapping):
+        return "", None
+    blocks = q.get("weight_block_size")
+    if isinstance(blocks, (list, tuple)) and blocks and isinstance(blocks[0], int):
+        return "fp8", blocks[0]
+    if isinstance(q.get("bits"), int):
+        return f"int{q['bits']}", _count(q, "group_size")
+    return str(q.get("quant_method", "")), _count(q, "group_size")

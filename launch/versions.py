@@ -1,0 +1,183 @@
+"""Flags and environment by vLLM version: what the planned one does not know is replaced, left out or refused.
+
+The contract of an image decides where there is one; otherwise the dated table in versions.yaml does. The recipe's
+words are adapted with a note; the user's are never changed, so a word of theirs that vLLM would not know is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from packaging.version import InvalidVersion, Version
+
+from errors import Refused, choice
+from launch.arguments import Arg, Draft, Setting
+from launch.request import Contract, Image
+
+USER = "user"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One name of versions.yaml."""
+
+    since: Version | None = None
+    gone: Version | None = None
+    flag: str = ""
+    env: str = ""
+    note: str = ""
+    date: str = ""
+    pull: int = 0
+
+    def known_to(self, version: Version) -> bool:
+        """Whether this vLLM knows the name."""
+        return (self.since is None or version >= self.since) and (self.gone is None or version < self.gone)
+
+    @property
+    def source(self) -> str:
+        """Where it stands in vLLM's history."""
+        return f"vLLM #{self.pull}, {self.date}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """versions.yaml."""
+
+    planned: str
+    images: dict[str, str]
+    serves_by_itself: tuple[str, ...]
+    env: dict[str, Row]
+    flags: dict[str, Row]
+    unread: dict[str, str]
+
+
+@cache
+def table() -> Table:
+    """What came and went."""
+    data = yaml.safe_load((Path(__file__).parent / "versions.yaml").read_text())
+    rows = {part: {name: _row(row) for name, row in data[part].items()} for part in ("env", "flags")}
+    return Table(
+        data["planned"], data["images"], tuple(data["serves_by_itself"]), **rows, unread=data["unread"]
+    )
+
+
+def _row(row: dict[str, Any]) -> Row:
+    versions = {key: Version(str(row[key])) for key in ("since", "gone") if key in row}
+    words = {key: row[key] for key in ("flag", "env", "note", "pull") if key in row}
+    return Row(**versions, **words, date=str(row["date"]))
+
+
+def parse(version: str) -> Version:
+    """A vLLM version without its pre-release and build parts. Raises Refused for what is none."""
+    try:
+        return Version(Version(version).base_version)
+    except InvalidVersion as error:
+        raise Refused(f"'{version}' is not a vLLM version", fix="--vllm 0.32.0, for example") from error
+
+
+def image_for(platform: str, version: str, reference: str = "", contract: Contract | None = None) -> Image:
+    """The image of a platform and version, or the given one. Upstream's serving images are known by their name."""
+    version = (contract.vllm_version if contract else "") or version or table().planned
+    parse(version)
+    images = table().images
+    reference = reference or images.get(platform, images["cuda"]).replace("{version}", version)
+    repository = reference.partition("@")[0]
+    repository = repository.rpartition(":")[0] if ":" in repository.rpartition("/")[2] else repository
+    own = repository in table().serves_by_itself
+    return Image(reference, version, ("vllm", "serve") if own else (), contract)
+
+
+def adapt(draft: Draft, image: Image) -> Draft:
+    """The same command in the words of the image's vLLM. Raises Refused for a word of the user's that it lacks."""
+    version = parse(image.vllm_version)
+    args: list[Arg] = []
+    env: list[Setting] = []
+    changed: list[str] = []
+    for setting in draft.env:
+        kept, extra, why = _setting(setting, version, image.contract)
+        env += kept
+        args += extra
+        changed += why
+    for arg in draft.args:
+        fitting, moved, why = _option(arg, version, image.contract)
+        args += fitting
+        env += moved
+        changed += why
+    unread = [f"{s.name}: {table().unread[s.name]}" for s in env if s.name in table().unread]
+    return (
+        replace(draft, args=_sorted(args, draft.args), env=tuple(env)).corrected(*changed).add(notes=unread)
+    )
+
+
+def _sorted(args: Iterable[Arg], before: tuple[Arg, ...]) -> tuple[Arg, ...]:
+    """Successors of env names go to the end; a flag that the recipe also gives wins over them."""
+    old = [arg for arg in args if arg in before]
+    keys = {arg.key for arg in old}
+    return (*old, *(arg for arg in args if arg not in before and arg.key not in keys))
+
+
+def _setting(
+    setting: Setting, version: Version, contract: Contract | None
+) -> tuple[list[Setting], list[Arg], list[str]]:
+    row = table().env.get(setting.name)
+    if _env_known(setting.name, row, version, contract):
+        return [setting], [], []
+    why = f"vLLM {version} does not know {setting.name}" + (f" ({row.source})" if row else "")
+    if setting.source == USER:
+        fix = (
+            f"--set {row.flag}={setting.value}" if row and row.flag else (row.note if row else "leave it out")
+        )
+        raise Refused(why, fix=fix)
+    if row and row.flag:
+        return (
+            [],
+            [Arg(row.flag, (setting.value,), row.source, f"took the place of {setting.name}")],
+            [f"{why}: {row.flag} {setting.value} takes its place"],
+        )
+    return [], [], [f"{why}: left out" + (f"; {row.note}" if row and row.note else "")]
+
+
+def _env_known(name: str, row: Row | None, version: Version, contract: Contract | None) -> bool:
+    if contract and contract.env and name.startswith("VLLM_"):
+        return name in contract.env
+    return row is None or row.known_to(version)
+
+
+def _option(
+    arg: Arg, version: Version, contract: Contract | None
+) -> tuple[list[Arg], list[Setting], list[str]]:
+    if contract:
+        _check_parser(arg, contract)
+    row = table().flags.get(arg.key)
+    if _flag_known(arg, row, version, contract):
+        return [arg], [], []
+    why = f"vLLM {version} does not know {arg.flag}" + (f" ({row.source})" if row else "")
+    if arg.source == USER:
+        raise Refused(
+            why,
+            fix=f"--env {row.env}={arg.value}" if row and row.env else "leave it out, or use a newer image",
+        )
+    if row and row.env:
+        moved = Setting(row.env, arg.value, row.source, f"came before {arg.flag}")
+        return [], [moved], [f"{why}: {row.env}={arg.value} takes its place"]
+    return [], [], [f"{why}: left out"]
+
+
+def _flag_known(arg: Arg, row: Row | None, version: Version, contract: Contract | None) -> bool:
+    if contract and contract.flags:
+        head = arg.key.partition(".")[0]
+        return not contract.flags.isdisjoint((arg.flag, head, head.replace("--no-", "--", 1)))
+    return row is None or row.known_to(version)
+
+
+def _check_parser(arg: Arg, contract: Contract) -> None:
+    """Raises Refused for a parser that the image's vLLM does not have."""
+    parsers = {"--tool-call-parser": contract.tool_parsers, "--reasoning-parser": contract.reasoning_parsers}
+    known = parsers.get(arg.key)
+    if known and arg.value not in known:
+        raise choice(arg.key.removeprefix("--").replace("-", " "), arg.value, sorted(known))
