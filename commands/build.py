@@ -12,12 +12,29 @@ from commands.verb import one_of, setting, verb
 PLATFORMS = ("cpu", "cuda", "rocm")
 
 
-@verb(help={"platform": "cpu, cuda or rocm", "backend": "buildx, buildkit or podman (default: what is here)",
-            "no-cache": "begin anew", "cache-from": "import a build cache", "cache-to": "export the build cache",
-            "base": "build above this image instead of the pinned one", "dry-run": "print the command, run nothing",
-            "format": "text or json"})  # fmt: skip
-def build(c: Any, platform: str = "", backend: str = "", no_cache: bool = False, cache_from: str = "",
-          cache_to: str = "", base: str = "", dry_run: bool = False, format: str = "text") -> None:  # fmt: skip
+@verb(
+    help={
+        "platform": "cpu, cuda or rocm",
+        "backend": "buildx, buildkit or podman (default: what is here)",
+        "no-cache": "begin anew",
+        "cache-from": "import a build cache",
+        "cache-to": "export the build cache",
+        "base": "build above this image instead of the pinned one",
+        "dry-run": "print the command, run nothing",
+        "format": "text or json",
+    }
+)
+def build(
+    c: Any,
+    platform: str = "",
+    backend: str = "",
+    no_cache: bool = False,
+    cache_from: str = "",
+    cache_to: str = "",
+    base: str = "",
+    dry_run: bool = False,
+    format: str = "text",
+) -> None:
     """Build a platform's image from images/lock.yaml, read what is really inside, and tag it.
 
     invoke build --platform cpu

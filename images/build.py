@@ -1,4 +1,7 @@
-"""Lock entry -> image: base, context, BuildKit, contract, tag. Nothing gets its tag before it proved what it is."""
+"""Lock entry -> image: base, context, BuildKit, contract, tag.
+
+Nothing gets its tag before it proved what it is.
+"""
 
 from __future__ import annotations
 
@@ -55,20 +58,40 @@ def reference(name: str, lock: Lock | None = None) -> str:
     return f"slipway/vllm-{name}:{version.replace('+', '_')}-{platform.digest}"
 
 
-def request(name: str, platform: Platform, base: str, wish: Wish, settings: Path | None = None) -> backends.Request:
-    """The build as data. `settings` is the folder with this host's pip and apt settings, if they were written."""
-    args = tuple((key, value) for key, value in (
-        ("BASE", base), ("DEBIAN_PACKAGES", " ".join(platform.debian)), ("LABELS_LOCK", platform.digest),
-        ("LABELS_VLLM", platform.vllm.version), ("LABELS_COMMIT", platform.vllm.commit)) if value)  # fmt: skip
+def request(
+    name: str, platform: Platform, base: str, wish: Wish, settings: Path | None = None
+) -> backends.Request:
+    """The build as data. `settings` is the folder with this host's pip and apt settings, where written."""
+    args = tuple(
+        (key, value)
+        for key, value in (
+            ("BASE", base),
+            ("DEBIAN_PACKAGES", " ".join(platform.debian)),
+            ("LABELS_LOCK", platform.digest),
+            ("LABELS_VLLM", platform.vllm.version),
+            ("LABELS_COMMIT", platform.vllm.commit),
+        )
+        if value
+    )
     secrets = tuple((p.stem, p) for p in sorted(settings.iterdir())) if settings else ()
     bundle = context.ca_bundle(context.pip_settings())
     secrets = (*secrets, ("ca", bundle)) if bundle else secrets
-    return backends.Request(WORK / "context" / name, f"slipway/vllm-{name}:unproven", args, secrets,
-                            wish.no_cache, wish.cache_from, wish.cache_to)  # fmt: skip
+    return backends.Request(
+        WORK / "context" / name,
+        f"slipway/vllm-{name}:unproven",
+        args,
+        secrets,
+        wish.no_cache,
+        wish.cache_from,
+        wish.cache_to,
+    )
 
 
 def build(client: Any, name: str, wish: Wish, show: Show) -> Built:
-    """Build, read the contract, compare it to the lock, stamp it, tag. Raises Failed or Refused; tags nothing then."""
+    """Build, read the contract, compare it to the lock, stamp it, tag.
+
+    Raises Failed or Refused, and then tags nothing.
+    """
     lock = load()
     platform = lock.platform(name)
     tool = backends.choose(wish.backend)
@@ -81,7 +104,7 @@ def build(client: Any, name: str, wish: Wish, show: Show) -> Built:
 
 
 def ensure_base(client: Any, name: str, platform: Platform, show: Show) -> str:
-    """The pinned base where it is here or a registry gives it, else (for CPU) one of this host's own packages."""
+    """The pinned base, local or pulled; for CPU, where neither is to be had, one of this host's packages."""
     from docker.errors import APIError, DockerException, ImageNotFound
 
     local = debian_base.tag(platform.debian)
@@ -97,8 +120,11 @@ def ensure_base(client: Any, name: str, platform: Platform, show: Show) -> str:
         return platform.base.reference
     except (APIError, DockerException) as error:
         if name != "cpu":
-            raise Failed(f"cannot pull {platform.base.reference}", why=str(error)[-300:],
-                         fix="check the network to that registry, or mirror it with `invoke pin --mirror`") from None  # fmt: skip
+            raise Failed(
+                f"cannot pull {platform.base.reference}",
+                why=str(error)[-300:],
+                fix="check the network to that registry, or mirror it with `invoke pin --mirror`",
+            ) from None
         show(0, None, "no registry answers: making a base from this host's packages")
         return _own_base(client, local, platform)
 
@@ -120,7 +146,8 @@ def _settings(platform: Platform) -> Iterator[Path]:
     own = list(context.local_wheels(pip, platform.python.wheels))
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "pip.env").write_text(
-            context.shell_words(context.uv_environment(pip, "" if own else platform.python.index)))  # fmt: skip
+            context.shell_words(context.uv_environment(pip, "" if own else platform.python.index))
+        )
         Path(folder, "apt.conf").write_text(context.apt_settings())
         yield Path(folder)
 
@@ -133,8 +160,13 @@ def _fill(folder: Path, name: str, platform: Platform) -> None:
 
 def _run(tool: backends.Builder, asked: backends.Request, show: Show) -> Steps:
     words = backends.argv(tool, asked)
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                               env={**os.environ, **dict(tool.env)})  # fmt: skip
+    process = subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, **dict(tool.env)},
+    )
     try:
         assert process.stdout is not None
         steps = follow(process.stdout, show)
@@ -161,7 +193,9 @@ def _next(steps: Steps) -> str:
     return "read the lines above; --no-cache begins anew"
 
 
-def _prove(client: Any, name: str, platform: Platform, unproven: str, tag: str, base: str, steps: Steps, show: Show) -> Built:
+def _prove(
+    client: Any, name: str, platform: Platform, unproven: str, tag: str, base: str, steps: Steps, show: Show
+) -> Built:
     """Stamp the contract on the image and give it its tag, unless the very same image has them already."""
     image = client.images.get(unproven)
     known = _existing(client, tag)
@@ -171,8 +205,11 @@ def _prove(client: Any, name: str, platform: Platform, unproven: str, tag: str, 
         found = contract.read(client, image.id)
         wrong = contract.differences(name, platform, found)
         if wrong:
-            raise Failed("the image is not what the lock says", why="; ".join(wrong),
-                         fix="`invoke pin` to a build that exists, or report the stale image upstream")  # fmt: skip
+            raise Failed(
+                "the image is not what the lock says",
+                why="; ".join(wrong),
+                fix="`invoke pin` to a build that exists, or report the stale image upstream",
+            )
         known = _stamp(client, image.id, tag, found, base)
     read = contract.parse(known.labels[contract.LABEL])
     return Built(name, tag, known.id, known.attrs["Size"], base, read.vllm_version, steps.seconds, fresh)
@@ -188,8 +225,12 @@ def _existing(client: Any, tag: str) -> Any:
 
 
 def _stamp(client: Any, image_id: str, tag: str, found: contract.Contract, base: str) -> Any:
-    labels = {contract.LABEL: found.as_json(), BUILT_FROM: image_id, "slipway.base": base,
-              "slipway.vllm": found.vllm_version}  # fmt: skip
+    labels = {
+        contract.LABEL: found.as_json(),
+        BUILT_FROM: image_id,
+        "slipway.base": base,
+        "slipway.vllm": found.vllm_version,
+    }
     dockerfile = io.BytesIO(f"FROM {image_id}\n".encode())
     image, _ = client.images.build(fileobj=dockerfile, tag=tag, labels=labels, rm=True)
     return image

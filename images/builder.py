@@ -1,7 +1,7 @@
 """Which tool builds: buildx, a docker client that does BuildKit itself, or podman; and the argv for each.
 
-The docker SDK knows neither secrets nor `RUN --mount` (DESIGN.md, decision 4). More than one `docker` may be on
-PATH, and a newer one without the buildx plugin cannot build at all, so every one of them is asked.
+The docker SDK knows neither secrets nor `RUN --mount`. More than one `docker` may be on PATH, and a newer one
+without the buildx plugin cannot build at all, so every one of them is asked.
 """
 
 from __future__ import annotations
@@ -55,14 +55,20 @@ def argv(builder: Builder, request: Request) -> list[str]:
 
 
 def choose(name: str = "") -> Builder:
-    """The forced backend, else the first that is here. Raises Refused for an unknown name, Failed for none."""
+    """The forced backend, else the first that is here.
+
+    Raises Refused for an unknown name, Failed where there is none.
+    """
     if name and name not in BACKENDS:
         raise Refused(f"unknown backend '{name}'", fix=f"one of: {', '.join(BACKENDS)}")
     for builder in available():
         if name in ("", builder.name):
             return builder
-    raise Failed(f"no {name or 'BuildKit'} builder", why="neither buildx, a docker client with BuildKit nor podman is here",
-                 fix="apt-get install docker.io (its client does BuildKit), or install docker-buildx or podman")  # fmt: skip
+    raise Failed(
+        f"no {name or 'BuildKit'} builder",
+        why="neither buildx, a docker client with BuildKit nor podman is here",
+        fix="apt-get install docker.io (its client does BuildKit), or install docker-buildx or podman",
+    )
 
 
 def available() -> Iterator[Builder]:

@@ -1,4 +1,4 @@
-"""What a build gets to see: the platform's folder, uv, the wheels only this host has, and the builder's own settings.
+"""What a build sees: the platform's folder, uv, wheels that only this host has, the builder's settings.
 
 The settings (index, proxy, CA bundle) travel as BuildKit secrets: they hold for the build and leave no trace.
 """
@@ -21,7 +21,7 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy"
 
 
 def assemble(folder: Path, name: str, platform: Platform, wheels: Iterator[Path]) -> None:
-    """Fill `folder`: the platform's own files, and for a wheel image uv and the local wheels that the lock names."""
+    """Fill `folder`: the platform's files, for an image of wheels also uv and the local ones."""
     shutil.copytree(HERE / name, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     if platform.python.requirements:
         _link(Path(sys.executable).with_name("uv"), folder / "uv")
@@ -48,7 +48,11 @@ def pip_settings() -> dict[str, str]:
     for key, value in pairs:
         name = key.rsplit(".", 1)[-1].strip()
         known = value.strip().strip("'").replace("\\n", " ")
-        merged[name] = f"{merged[name]} {known}" if name in ("find-links", "extra-index-url") and name in merged else known
+        merged[name] = (
+            f"{merged[name]} {known}"
+            if name in ("find-links", "extra-index-url") and name in merged
+            else known
+        )
     return merged
 
 
@@ -61,7 +65,7 @@ def local_wheels(settings: Mapping[str, str], named: Mapping[str, str]) -> Itera
 
 
 def uv_environment(settings: Mapping[str, str], index: str) -> dict[str, str]:
-    """pip's settings in uv's names. `index` is added where this host has not the wheels that only it carries."""
+    """pip's settings in uv's names, with `index` added if it is not empty."""
     remote = [url for url in settings.get("extra-index-url", "").split() if not url.startswith("file:")]
     names = {
         "UV_DEFAULT_INDEX": settings.get("index-url", ""),
@@ -72,7 +76,10 @@ def uv_environment(settings: Mapping[str, str], index: str) -> dict[str, str]:
         # An index of the builder's and the public one may both know a package: hashes decide, not the order.
         "UV_INDEX_STRATEGY": "unsafe-best-match",
     }
-    return {**{k: v for k, v in names.items() if v}, **{k: os.environ[k] for k in _PROXIES if os.environ.get(k)}}
+    return {
+        **{k: v for k, v in names.items() if v},
+        **{k: os.environ[k] for k in _PROXIES if os.environ.get(k)},
+    }
 
 
 def ca_bundle(settings: Mapping[str, str]) -> Path | None:

@@ -1,7 +1,7 @@
-"""What is really inside an image: read after the build, stamped on it, compared to the lock, used by the planner.
+"""What is really inside an image: read after the build, compared to the lock, stamped, used by the planner.
 
-A stale wheel under a new tag has happened upstream for ten days (vLLM #44759): a build that cannot say what it
-carries is no build. The contract is the label `slipway.contract`, JSON as `contract_probe.py` prints it.
+A stale wheel under a new tag has happened upstream for ten days (vLLM #44759): a build that cannot say what
+it carries is no build. The contract is the label `slipway.contract`, JSON as `contract_probe.py` prints it.
 """
 
 from __future__ import annotations
@@ -44,14 +44,21 @@ class Contract:
 def parse(text: str) -> Contract:
     """A contract from the probe's line or from the label. Unknown keys of a later version are ignored."""
     given = json.loads(text)
-    known = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if k in Contract.__annotations__}
+    known = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if k in Contract.__annotations__
+    }
     return Contract(**{k: v for k, v in known.items() if v is not None})
 
 
 def read(client: Any, image: str) -> Contract:
     """Ask the image itself, in a container without network, privileges or the image's entrypoint."""
-    container = client.containers.create(image, entrypoint=["python3", "-c", PROBE.read_text()], command=[],
-                                         network_mode="none", cap_drop=["ALL"])  # fmt: skip
+    container = client.containers.create(
+        image,
+        entrypoint=["python3", "-c", PROBE.read_text()],
+        command=[],
+        network_mode="none",
+        cap_drop=["ALL"],
+    )
     try:
         container.start()
         status = container.wait()["StatusCode"]
@@ -73,7 +80,8 @@ def differences(name: str, platform: Platform, contract: Contract) -> list[str]:
     if short and contract.vllm_commit[:short] != pin.commit[:short]:
         found.append(f"vLLM's commit is {contract.vllm_commit}, the lock says {pin.commit}")
     if contract.torch_flavour != _FLAVOURS[name]:
-        found.append(f"torch is the {contract.torch_flavour or 'missing'} build ({contract.torch}), {name} needs {_FLAVOURS[name]}")
+        wanted = _FLAVOURS[name]
+        found.append(f"torch is the {contract.torch_flavour or 'missing'} build, {name} needs {wanted}")
     if platform.python.version and not contract.python.startswith(platform.python.version + "."):
         found.append(f"Python is {contract.python}, the lock says {platform.python.version}")
     return found

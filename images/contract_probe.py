@@ -1,6 +1,6 @@
 """Runs inside an image, without a network or a GPU, and prints what is really there as one JSON line.
 
-Modules move between vLLM versions, so they are looked for by what they define and not by where they stood once.
+Modules move between vLLM versions, so they are looked for by what they define, not by where they stood once.
 Stands alone: nothing of Slipway is in the image.
 """
 
@@ -19,8 +19,13 @@ def torch_facts():
 
     flavour = "cuda" if torch.version.cuda else "hip" if torch.version.hip else "cpu"
     archs = torch._C._cuda_getArchFlags() if flavour == "cuda" else ""
-    return {"torch": torch.__version__, "torch_flavour": flavour, "gpu_archs": (archs or "").split(),
-            "cuda": torch.version.cuda or "", "hip": torch.version.hip or ""}  # fmt: skip
+    return {
+        "torch": torch.__version__,
+        "torch_flavour": flavour,
+        "gpu_archs": (archs or "").split(),
+        "cuda": torch.version.cuda or "",
+        "hip": torch.version.hip or "",
+    }
 
 
 def vllm_facts():
@@ -28,15 +33,19 @@ def vllm_facts():
     from vllm import envs
 
     commit = re.search(r"\+g([0-9a-f]{7,40})", vllm.__version__)
-    known = getattr(vllm, "__commit_id__", None) or getattr(importlib.import_module("vllm._version"), "commit_id", None)
-    return {"vllm_version": importlib.metadata.version("vllm"),
-            "vllm_commit": (known or (commit.group(1) if commit else "")).lstrip("g"),
-            "env": sorted(envs.environment_variables)}  # fmt: skip
+    known = getattr(vllm, "__commit_id__", None) or getattr(
+        importlib.import_module("vllm._version"), "commit_id", None
+    )
+    return {
+        "vllm_version": importlib.metadata.version("vllm"),
+        "vllm_commit": (known or (commit.group(1) if commit else "")).lstrip("g"),
+        "env": sorted(envs.environment_variables),
+    }
 
 
 def pretend_cpu():
     """Without a GPU vLLM infers no device and the argument parser refuses to be built."""
-    import vllm.platforms as platforms
+    from vllm import platforms
     from vllm.platforms.cpu import CpuPlatform
 
     platforms._current_platform = CpuPlatform()
@@ -53,7 +62,9 @@ def flags():
         from vllm.utils.argparse_utils import FlexibleArgumentParser
     except ImportError:
         from vllm.utils import FlexibleArgumentParser
-    for name in sorted(modules("vllm.entrypoints", "cli_args"), key=lambda name: ("launchers" not in name, name)):
+    for name in sorted(
+        modules("vllm.entrypoints", "cli_args"), key=lambda name: ("launchers" not in name, name)
+    ):
         maker = getattr(importlib.import_module(name), "make_arg_parser", None)
         if maker:
             parser = maker(FlexibleArgumentParser())
@@ -89,11 +100,18 @@ def main():
         facts.update(tried("vllm", vllm_facts) or {})
         tried("platform", pretend_cpu)
         facts["flags"] = tried("flags", flags)
-        facts["tool_parsers"] = tried("tool parsers", lambda: parsers([
-            ("vllm.tool_parsers", "ToolParserManager"),
-            ("vllm.entrypoints.openai.tool_parsers", "ToolParserManager")]))  # fmt: skip
-        facts["reasoning_parsers"] = tried("reasoning parsers", lambda: parsers([
-            ("vllm.reasoning", "ReasoningParserManager")]))  # fmt: skip
+        facts["tool_parsers"] = tried(
+            "tool parsers",
+            lambda: parsers(
+                [
+                    ("vllm.tool_parsers", "ToolParserManager"),
+                    ("vllm.entrypoints.openai.tool_parsers", "ToolParserManager"),
+                ]
+            ),
+        )
+        facts["reasoning_parsers"] = tried(
+            "reasoning parsers", lambda: parsers([("vllm.reasoning", "ReasoningParserManager")])
+        )
     print(json.dumps(facts))
 
 

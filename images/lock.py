@@ -1,6 +1,6 @@
-"""Read and check `lock.yaml`: every pinned input of every platform, or a refusal that names the line at fault.
+"""Read and check `lock.yaml`: every pinned input of every platform, or a refusal that names the key at fault.
 
-The lock is the truth (DESIGN.md, decision 5): a build takes what stands here and resolves nothing by itself.
+The lock is the truth: a build takes what stands here and resolves nothing by itself.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Vllm(_Frozen):
 
 
 class Python(_Frozen):
-    """The packages above the base: a hashed requirements file, or the Python version of a base that has them."""
+    """The packages above the base: a hashed requirements file, or the Python of a base that has them."""
 
     version: str = ""
     requirements: str = ""
@@ -118,6 +118,8 @@ def _check_requirements(lock: Path, name: str, python: Python) -> None:
         raise Refused(f"{path} is missing", why=f"{lock.name} names it for platform {name}")
     seen = hashlib.sha256(path.read_bytes()).hexdigest()
     if seen != python.sha256:
-        raise Refused(f"{path} is not the file that {lock.name} pins",
-                      why=f"sha256 is {seen}, platforms.{name}.python.sha256 says {python.sha256 or 'nothing'}",
-                      fix="restore the file, or refresh both together with `invoke pin`")  # fmt: skip
+        raise Refused(
+            f"{path} is not the file that {lock.name} pins",
+            why=f"sha256 is {seen}, platforms.{name}.python.sha256 says {python.sha256 or 'nothing'}",
+            fix="restore the file, or refresh both together with `invoke pin`",
+        )

@@ -1,7 +1,7 @@
 """Resolve the Python packages of a platform into a hashed requirements file, for Linux and CPython only.
 
-uv resolves for every system there is; what a container can never install is dropped again, so that the file stays
-readable. Wheels that only the builder's own index knows (torch +cpu) get their hashes from lock.yaml.
+uv resolves for every system there is; what a container can never install is dropped again. Wheels that only the
+builder's own index knows (torch +cpu) get their hashes from lock.yaml.
 """
 
 from __future__ import annotations
@@ -18,23 +18,45 @@ from packaging.markers import Marker
 from errors import Failed
 
 _TARGETS = [
-    {"python_version": p, "python_full_version": f"{p}.9", "platform_machine": m, "sys_platform": "linux",
-     "platform_system": "Linux", "os_name": "posix", "implementation_name": "cpython",
-     "platform_python_implementation": "CPython"}
-    for p in ("3.11", "3.12", "3.13") for m in ("x86_64", "aarch64")
-]  # fmt: skip
+    {
+        "python_version": p,
+        "python_full_version": f"{p}.9",
+        "platform_machine": m,
+        "sys_platform": "linux",
+        "platform_system": "Linux",
+        "os_name": "posix",
+        "implementation_name": "cpython",
+        "platform_python_implementation": "CPython",
+    }
+    for p in ("3.11", "3.12", "3.13")
+    for m in ("x86_64", "aarch64")
+]
 
 
-def resolve(requirement: str, leave_out: Iterable[str], wheels: Mapping[str, str], find_links: Iterable[str]) -> str:
-    """The text of the requirements file. `wheels` maps file names to sha256. Raises Failed with uv's words."""
+def resolve(
+    requirement: str, leave_out: Iterable[str], wheels: Mapping[str, str], find_links: Iterable[str]
+) -> str:
+    """The requirements file's text; `wheels` maps file names to sha256. Raises Failed with uv's words."""
     with tempfile.TemporaryDirectory() as folder:
         asked, dropped = Path(folder, "in.txt"), Path(folder, "overrides.txt")
         asked.write_text(requirement + "\n")
         dropped.write_text("".join(f"{name} ; python_version < '3'\n" for name in leave_out))
         links = [word for link in find_links for word in ("--find-links", link)]
-        argv = [str(Path(sys.executable).with_name("uv")), "pip", "compile", str(asked), "--override", str(dropped),
-                "--universal", "--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate",
-                *links]  # fmt: skip
+        argv = [
+            str(Path(sys.executable).with_name("uv")),
+            "pip",
+            "compile",
+            str(asked),
+            "--override",
+            str(dropped),
+            "--universal",
+            "--python-version",
+            "3.11",
+            "--generate-hashes",
+            "--no-header",
+            "--no-annotate",
+            *links,
+        ]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Failed(f"cannot resolve {requirement}", why=done.stderr.strip()[-800:])

@@ -1,7 +1,7 @@
-"""An engine where there is none: install Debian's docker.io, start dockerd in a session of its own, stop it again.
+"""An engine where there is none: install docker.io, start dockerd in a session of its own, stop it again.
 
-Only for root on a machine with apt; everybody else gets the remedy as a message. What was started here is known by
-its pid file, so that `make engine-stop` ends that daemon and never somebody else's.
+Only for root on a machine with apt; everybody else gets the remedy as a message. What was started here is known
+by its pid file, so that `make engine-stop` ends that daemon and never somebody else's.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def remedy() -> str:
 
 
 def ensure() -> None:
-    """A reachable engine, installed and started if need be. Raises Failed with the remedy where that cannot be."""
+    """A reachable engine, installed and started if need be. Raises Failed with the remedy if it cannot be."""
     from launch.engine import connect
 
     try:
@@ -54,11 +54,17 @@ def install() -> None:
         return
     _say(f"no container engine: installing {' '.join(missing)} with apt ...")
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for argv in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]):
+    for argv in (
+        ["apt-get", "update", "-qq"],
+        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing],
+    ):
         done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise Failed(f"{' '.join(argv[:2])} failed", why=done.stderr.strip()[-500:],
-                         fix="look at /etc/apt/sources.list and the network")  # fmt: skip
+            raise Failed(
+                f"{' '.join(argv[:2])} failed",
+                why=done.stderr.strip()[-500:],
+                fix="look at /etc/apt/sources.list and the network",
+            )
 
 
 def start() -> None:
@@ -67,8 +73,15 @@ def start() -> None:
     _clear_leftovers()
     _say(f"starting dockerd in a session of its own (log: {LOG}; end it with `make engine-stop`) ...")
     with LOG.open("ab") as log:
-        daemon = subprocess.Popen(["dockerd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                  start_new_session=True, cwd="/", env={**os.environ, "PATH": _system_path()})  # fmt: skip
+        daemon = subprocess.Popen(
+            ["dockerd"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd="/",
+            env={**os.environ, "PATH": _system_path()},
+        )
     PID.write_text(str(daemon.pid))
     _wait(daemon)
 
@@ -88,7 +101,7 @@ def _wait(daemon: subprocess.Popen[bytes]) -> None:
 
 
 def _clear_leftovers() -> None:
-    """A dockerd that was killed leaves its pid files, and the next one refuses to start until they are gone."""
+    """A killed dockerd leaves its pid files, and the next one refuses to start until they are gone."""
     for path in (Path("/var/run/docker.pid"), Path("/var/run/docker/containerd/containerd.pid")):
         if path.exists() and not _runs(int(path.read_text() or 0)):
             path.unlink()

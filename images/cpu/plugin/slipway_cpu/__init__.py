@@ -3,8 +3,8 @@
 Stock vLLM answers /health and dies on the first request (`assert scoring_func == "softmax"`). Three gaps:
 
 * routing: sigmoid top-k with a correction bias, which is grouped top-k with a single group;
-* experts: the CPU kernel ignores `expert_map`, so under expert parallelism ids must become local ones and experts
-  that live on another rank must weigh nothing;
+* experts: the CPU kernel ignores `expert_map`, so under expert parallelism ids must become local ones and
+  experts that live on another rank must weigh nothing;
 * communication: gloo has no gather and scatter of unequal parts, which data parallelism needs.
 
 vLLM loads this through its `vllm.general_plugins` entry point, once in every process.
@@ -50,7 +50,9 @@ def _local_experts(original: Any) -> Any:
         expert_map = call.arguments["expert_map"]
         if expert_map is not None:
             ids = expert_map.to(call.arguments["topk_ids"].dtype)[call.arguments["topk_ids"].long()]
-            call.arguments["topk_weights"] = call.arguments["topk_weights"].masked_fill(ids < 0, 0.0).contiguous()
+            call.arguments["topk_weights"] = (
+                call.arguments["topk_weights"].masked_fill(ids < 0, 0.0).contiguous()
+            )
             call.arguments["topk_ids"] = ids.clamp(min=0).contiguous()
         return original(*call.args, **call.kwargs)
 

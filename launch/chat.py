@@ -1,0 +1,89 @@
+"""Ask a running server through the OpenAI API, streamed: reasoning apart from the answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from typing import Any
+from urllib.parse import urlsplit
+
+from errors import Failed
+
+
+@dataclass(frozen=True)
+class Delta:
+    """A piece of the answer. `kind` is "reasoning" or "content"."""
+
+    kind: str
+    text: str
+
+
+def ask(
+    url: str, model: str, question: str, *, max_tokens: int = 256, api_key: str = "", timeout: float = 300
+) -> Iterator[Delta]:
+    """The streamed answer to one question. Raises Failed if the server refuses, breaks off or is gone."""
+    body = {
+        "model": model,
+        "messages": [{"role": "user", "content": question}],
+        "max_tokens": max_tokens,
+        "stream": True,
+    }
+    try:
+        response = _post(url, "/v1/chat/completions", body, api_key, timeout)
+        for event in _events(response):
+            yield from _deltas(event)
+    except (OSError, HTTPException) as error:
+        raise Failed(
+            f"{url} does not answer",
+            why=f"{type(error).__name__}: {error}",
+            fix="invoke ps shows what runs; invoke logs what it says",
+        ) from None
+
+
+def _post(url: str, path: str, body: dict[str, Any], api_key: str, timeout: float) -> HTTPResponse:
+    place = urlsplit(url)
+    connection = HTTPConnection(place.hostname or "127.0.0.1", place.port or 80, timeout=timeout)
+    headers = {
+        "Content-Type": "application/json",
+        **({"Authorization": f"Bearer {api_key}"} if api_key else {}),
+    }
+    connection.request("POST", path, json.dumps(body), headers)
+    response = connection.getresponse()
+    if response.status != 200:
+        raise Failed(
+            f"the server refused the question (HTTP {response.status})", why=_message(response.read())
+        )
+    return response
+
+
+def _message(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return body[:300].decode(errors="replace")
+
+
+def _events(response: HTTPResponse) -> Iterator[dict[str, Any]]:
+    """The data of a server-sent event stream. Raises Failed if it ends without [DONE]."""
+    for raw in response:
+        line = raw.decode().strip()
+        if line == "data: [DONE]":
+            return
+        if line.startswith("data: "):
+            yield json.loads(line[6:])
+    raise Failed("the answer broke off", fix="invoke logs shows what happened to the server")
+
+
+def _deltas(event: dict[str, Any]) -> Iterator[Delta]:
+    if "error" in event:
+        raise Failed("the server failed in the middle of the answer", why=str(event["error"])[:300])
+    for choice in event.get("choices", ()):
+        delta = choice.get("delta", {})
+        # Upstream renamed `reasoning_content` to `reasoning`; both are in use.
+        thought = delta.get("reasoning") or delta.get("reasoning_content")
+        if thought:
+            yield Delta("reasoning", thought)
+        if delta.get("content"):
+            yield Delta("content", delta["content"])
