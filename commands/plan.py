@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from commands.verb import one_of, pairs, setting, verb
-from errors import Refused, choice
+from commands.terminal import emit, say
+from errors import Failed, Refused, choice
 
 if TYPE_CHECKING:
     from launch.cookbook import Cookbook
     from launch.gpus import Hardware
     from launch.plan import Plan
-    from launch.request import Contract, Wish
+    from launch.recipe import Recipe
+    from launch.request import Contract, Image, Wish
 
 FORMATS = ("table", "docker", "compose", "quadlet", "kubernetes", "json")
 PLATFORMS = ("cuda", "rocm", "cpu")
@@ -69,35 +72,20 @@ def plan(
     format: str = "table",
 ) -> None:
     """What would run and why: image, command, container access, memory; nothing is started."""
+    options = {name: value for name, value in locals().items() if name not in ("c", "format")}
     from launch.render import render
 
     one_of("format", format, FORMATS)
-    wish = wish_of(
-        model=setting(c, "model", model) or MODEL,
-        strategy=strategy,
-        variant=variant,
-        feature=feature,
-        no_feature=no_feature,
-        responses_api=responses_api,
-        cure=cure,
-        max_model_len=max_model_len,
-        set_=set_,
-        env=env,
-        access=access,
-        port=port,
-    )
-    found = plan_of(
-        wish,
-        hardware=setting(c, "hardware", hardware),
-        platform=setting(c, "platform", platform),
-        gpus=gpus,
-        nodes=nodes,
-        vllm=setting(c, "vllm", vllm),
-        image=setting(c, "image", image),
-        contract=contract,
-        recipes=setting(c, "recipes", recipes),
-    )
-    print(render(found, format))
+    print(render(planned(c, **options), format))
+
+
+def planned(c: Any, **options: Any) -> Plan:
+    """The plan that the options of `invoke plan` describe; `invoke run` starts the same one."""
+    defaults = {"model": MODEL, "hardware": "", "platform": "", "vllm": "", "recipes": ""}
+    options |= {name: setting(c, name, options.get(name, "")) or given for name, given in defaults.items()}
+    asks = inspect.signature(wish_of).parameters
+    wish = wish_of(**{name: value for name, value in options.items() if name in asks})
+    return plan_of(wish, **{name: value for name, value in options.items() if name not in asks})
 
 
 def wish_of(
@@ -153,21 +141,65 @@ def plan_of(
     nodes: int = 1,
     vllm: str = "",
     image: str = "",
-    contract: str = "",
+    contract: Contract | None = None,
     recipes: str = "",
 ) -> Plan:
     """The plan of a wish on this machine or on the named hardware."""
     from launch.cookbook import checkpoints, known_shapes, open_cookbook
     from launch.host import gather
     from launch.planner import make_plan
-    from launch.versions import image_for
 
     book = open_cookbook(recipes)
     machine = machine_of(book, hardware, platform)
     recipe = book.recipe(wish.model)
     host = gather(machine, gpus or machine.per_node or 1, nodes, checkpoints(recipe), known_shapes())
-    chosen = image_for(machine.platform, vllm, image, _contract(contract))
+    own = None if vllm or image or contract else built(machine.platform)
+    chosen = own or image_for(machine.platform, vllm, image, _contract(contract))
     return make_plan(wish, host, recipe, chosen, book.strategies)
+
+
+def built(platform: str) -> Image | None:
+    """Our own image of that platform with its contract, where an engine is here and has it."""
+    from dataclasses import asdict
+
+    from errors import SlipwayError
+    from images import contract
+    from images.build import ENTRYPOINT, reference
+    from launch.engine import connect
+    from launch.request import Contract, Image
+
+    tag = reference(platform)
+    try:
+        found = contract.of(connect(), tag)
+    except SlipwayError:
+        return None
+    return Image(tag, found.vllm_version, ENTRYPOINT, Contract.of(asdict(found))) if found else None
+
+
+def image_of(
+    wish: Wish, recipe: Recipe, machine: Hardware, vllm: str, image: str, contract: Contract | None
+) -> Image:
+    """The named image; else what the recipe pins, on CPU what the lock stands for, else upstream's of that version."""
+    from launch.recipe_image import asked_for, version_of
+    from launch.selection import variant_of
+    from launch.synthesis import NO_VARIANT
+    from launch.versions import image_for
+
+    if not image and not vllm:
+        variant = recipe.variants.get(variant_of(wish, recipe), NO_VARIANT)
+        image = asked_for(recipe, variant, machine)
+    if not image and machine.platform == "cpu":
+        image, vllm = _locked("cpu", vllm)
+    return image_for(machine.platform, vllm or version_of(image), image, contract)
+
+
+def _locked(platform: str, vllm: str) -> tuple[str, str]:
+    """The image that `invoke build` makes from the lock, where it has the wished version."""
+    from images.build import reference
+    from images.lock import load
+
+    version = load().platform(platform).vllm.version
+    return (reference(platform), version) if vllm in ("", version) else ("", vllm)
 
 
 def machine_of(book: Cookbook, hardware: str, platform: str) -> Hardware:
@@ -202,3 +234,59 @@ def _contract(path: str) -> Contract | None:
     if not isinstance(data, dict):
         raise Refused(f"--contract {path}: not a JSON object")
     return Contract.of(data)
+
+
+@verb(
+    help={
+        "recipes": "a folder in the layout of vllm-project/recipes (default: our own)",
+        "render": "write a JSON line for each model, hardware and strategy to this file (- is stdout)",
+        "vllm": "one vLLM version instead of those that the recipes are for",
+        "format": "table or json, of the list of recipes",
+    }
+)
+def recipes(c: Any, recipes: str = "", render: str = "", vllm: str = "", format: str = "table") -> None:
+    """The recipes there are, or every command they stand for: equal to upstream's, corrected or refused."""
+    from launch.cookbook import open_cookbook
+
+    one_of("format", format, ("table", "json"))
+    book = open_cookbook(setting(c, "recipes", recipes))
+    if render:
+        _render_all(book, render, vllm)
+        return
+    found = [_about(book.recipe(name)) for name in book.names()]
+    if format == "json":
+        emit(found)
+        return
+    for row in found:
+        print(f"{row['model']:<52} {row['parameters']:>8}  {', '.join(row['strategies'])}")
+
+
+def _about(recipe: Recipe) -> dict[str, Any]:
+    return {
+        "model": recipe.name,
+        "parameters": recipe.model.parameter_count or "-",
+        "variants": list(recipe.variants) or ["default"],
+        "strategies": list(recipe.compatible_strategies),
+        "features": list(recipe.features),
+    }
+
+
+def _render_all(book: Cookbook, target: str, vllm: str) -> None:
+    """Rows to a file, and how many of each kind to stderr."""
+    import json
+    from pathlib import Path
+
+    from launch.catalogue import rows
+    from launch.cookbook import known_shapes
+
+    found = list(rows(book, known_shapes(), vllm))
+    text = "".join(json.dumps(row) + "\n" for row in found)
+    if target == "-":
+        print(text, end="")
+    else:
+        try:
+            Path(target).write_text(text)
+        except OSError as error:
+            raise Failed(f"cannot write {target}", why=str(error)) from error
+    refused, corrected = (sum(key in row for row in found) for key in ("refused", "corrected"))
+    say(f"{len(found)} commands: {refused} refused, {corrected} corrected")

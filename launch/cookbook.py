@@ -24,6 +24,12 @@ class Cookbook:
     folders: tuple[Path, ...]
     strategies: Mapping[str, Strategy]
     hardware: Mapping[str, Hardware]
+    machines: tuple[str, ...] = ()  # those that the folder itself offers
+
+    def own_names(self) -> tuple[str, ...]:
+        """The recipes of the first folder: the given one, else ours."""
+        folder = self.folders[0]
+        return tuple(_name(folder, path) for path in _files(folder))
 
     def names(self) -> tuple[str, ...]:
         """All recipes, org/repo, each once."""
@@ -61,7 +67,7 @@ def checkpoints(recipe: Recipe) -> dict[str, str]:
 def open_cookbook(folder: str = "") -> Cookbook:
     """Our own recipes, after those of a folder where one is given."""
     if not folder:
-        return Cookbook((OURS,), strategy.known(), gpus.known())
+        return Cookbook((OURS,), strategy.known(), gpus.known(), tuple(gpus.known()))
     root = Path(folder).expanduser()
     models = root / "models"
     if not models.is_dir():
@@ -70,9 +76,9 @@ def open_cookbook(folder: str = "") -> Cookbook:
             why="no folder `models` in it",
             fix="--recipes a clone of vllm-project/recipes",
         )
-    return Cookbook(
-        (models, OURS), {**strategy.known(), **_strategies(root)}, {**gpus.known(), **_profiles(root)}
-    )
+    profiles = _profiles(root)
+    known = {**strategy.known(), **_strategies(root)}
+    return Cookbook((models, OURS), known, {**gpus.known(), **profiles}, tuple(profiles))
 
 
 def _strategies(root: Path) -> dict[str, Strategy]:
@@ -111,5 +117,10 @@ def _name(folder: Path, path: Path) -> str:
 
 def known_shapes() -> dict[str, Shape]:
     """Shapes of the models that our own recipes describe, by model id; good for others' recipes of them too."""
-    recipes = Cookbook((OURS,), {}, {}).all()
-    return {recipe.model.model_id: recipe.ours.shape for recipe in recipes if recipe.ours.shape}
+    pairs = ((recipe, recipe.ours.shape) for recipe in Cookbook((OURS,), {}, {}).all())
+    return {
+        model: shape
+        for recipe, shape in pairs
+        if shape is not None
+        for model in (recipe.model.model_id, *recipe.ours.same_shape)
+    }

@@ -62,6 +62,7 @@ def _row(name: str, row: Mapping[str, Any]) -> Hardware:
         per_node=row["node"],
         arch=row["arch"],
         formats=tuple(row["fp"]),
+        restricted=name == "cpu",
         source=row["source"],
     )
 

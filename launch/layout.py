@@ -70,6 +70,15 @@ def judge(shape: Shape | None, layout: Layout, gpus: int, version: str) -> Verdi
     return Verdict(layout, True if known else None)
 
 
+def context_parallel(tp: int, dcp: int) -> tuple[str, ...]:
+    """Decode context parallelism reuses the TP ranks, so it divides them (vllm/config/parallel.py)."""
+    return (
+        ()
+        if tp % dcp == 0
+        else (f"TP{tp} / decode context parallel {dcp} = {tp / dcp:g}, not a whole number",)
+    )
+
+
 def _room(layout: Layout, gpus: int) -> Iterator[str]:
     """GPUs used against GPUs there. No limit is written as 0."""
     there = gpus * layout.nodes

@@ -24,7 +24,7 @@ from launch.strategy import Strategy
 from launch.synthesis import Choice, synthesise
 
 TP, PP, DP = "--tensor-parallel-size", "--pipeline-parallel-size", "--data-parallel-size"
-CONTEXT, EP = "--max-model-len", "--enable-expert-parallel"
+CONTEXT, EP, DCP = "--max-model-len", "--enable-expert-parallel", "--decode-context-parallel-size"
 STEP = 4096  # a context that we set ourselves is a multiple of this
 
 
@@ -52,7 +52,7 @@ def make_plan(
     choice, left_idle = widest_legal(wish, choice, shape, image)
     drafts = tuple(command(choice, wish, image, rank) for rank in range(host.nodes))
     layout = layout_of(drafts[0], choice, shape)
-    check_layout(layout, choice, shape, image)
+    check_layout(layout, drafts[0], choice, shape, image)
     fit, cap = fit_of(drafts[0], layout, shape, host, choice)
     drafts = tuple(ordered(draft.add(cap), recipe) for draft in drafts)
     ranks = max(1, layout.gpus // host.nodes)
@@ -138,12 +138,19 @@ def layout_of(draft: Draft, choice: Choice, shape: Shape | None) -> Layout:
     return Layout(tp, pp, dp, tp * dp if spread else 1, choice.nodes)
 
 
-def check_layout(layout: Layout, choice: Choice, shape: Shape | None, image: Image) -> None:
+def faults(draft: Draft, layout: Layout, shape: Shape | None, gpus: int, version: str) -> tuple[str, ...]:
+    """Why these options cannot run together on nodes of `gpus` GPUs (0: no limit); empty where nothing is known."""
+    dcp = draft.number(DCP) or 1
+    verdict = layouts.judge(shape, layout, gpus, version)
+    return (*verdict.reasons, *layouts.context_parallel(layout.tp, dcp))
+
+
+def check_layout(layout: Layout, draft: Draft, choice: Choice, shape: Shape | None, image: Image) -> None:
     """Raises Refused with the arithmetic and the layouts that work."""
     limit = choice.gpus if choice.hardware.per_node else 0
     version = str(versions.parse(image.vllm_version))
-    verdict = layouts.judge(shape, layout, limit, version)
-    if verdict.legal is not False:
+    reasons = faults(draft, layout, shape, limit, version)
+    if not reasons:
         return
     good = [v.layout for v in layouts.verdicts(shape, choice.gpus, choice.nodes, version) if v.legal]
     smaller = [

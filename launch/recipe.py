@@ -186,6 +186,7 @@ class Extension(Part):
 
     source: str = ""
     shape: Shape | None = None
+    same_shape: Words = ()  # checkpoints whose config.json has the same numbers
     order: Words = ()
     strategies: tuple[DefaultStrategy, ...] = ()
     responses_api: FeatureArgs | None = None

@@ -13,7 +13,7 @@ from launch.gpus import Hardware
 from launch.recipe import Recipe, Variant
 from launch.request import Host, Wish
 from launch.strategy import Strategy, min_gpus, offered, runs_on
-from launch.synthesis import Choice, default_features, modes_allowed
+from launch.synthesis import Choice, features_on, modes_allowed
 
 # 4-bit floating point needs the matrix units of Blackwell, unless the variant says otherwise (precision_hardware).
 NEEDS = {
@@ -31,7 +31,7 @@ PARALLEL = {
 def select(wish: Wish, host: Host, recipe: Recipe, strategies: Mapping[str, Strategy]) -> Choice:
     """The choice that a wish makes in a recipe. Raises Refused for what the recipe or the host does not have."""
     check_host(host)
-    variant = _variant(wish, recipe)
+    variant = variant_of(wish, recipe)
     check_hardware(recipe, variant, recipe.variants.get(variant, Variant()), host.hardware)
     strategy = _strategy(wish, host, recipe, strategies)
     found = Choice(recipe, variant, strategy, host.hardware, host.gpus, host.nodes)
@@ -58,7 +58,8 @@ def check_host(host: Host) -> None:
         )
 
 
-def _variant(wish: Wish, recipe: Recipe) -> str:
+def variant_of(wish: Wish, recipe: Recipe) -> str:
+    """The wished variant, else the one that serves the wished checkpoint. Raises Refused for an unknown one."""
     if wish.variant and wish.variant not in recipe.variants:
         raise choice("variant", wish.variant, tuple(recipe.variants) or ("default",))
     return wish.variant or checkpoints(recipe).get(wish.model, "default")
@@ -163,10 +164,9 @@ def _features(wish: Wish, found: Choice) -> tuple[tuple[str, str], ...]:
     for name in (*asked, *wish.without):
         if name not in recipe.features:
             raise choice("feature", name, tuple(recipe.features) or ("none",))
-    on = {*default_features(recipe, found.hardware), *found.variant.default_modes, *asked} - {*wish.without}
     for name, mode in asked.items():
         _check_mode(found, name, mode)
-    return tuple((name, asked.get(name, "")) for name in recipe.features if name in on)
+    return features_on(found, asked, wish.without)
 
 
 def _check_mode(found: Choice, name: str, mode: str) -> None:

@@ -65,6 +65,15 @@ def default_features(recipe: Recipe, hardware: Hardware) -> tuple[str, ...]:
     return tuple(name for name in recipe.features if name not in waiting)
 
 
+def features_on(
+    choice: Choice, asked: Mapping[str, str] | None = None, without: Sequence[str] = ()
+) -> tuple[tuple[str, str], ...]:
+    """What is switched on: the defaults, what the variant has a mode for, what was asked for; in the recipe's order."""
+    recipe, asked = choice.recipe, asked or {}
+    on = {*default_features(recipe, choice.hardware), *choice.variant.default_modes, *asked} - {*without}
+    return tuple((name, asked.get(name, "")) for name in recipe.features if name in on)
+
+
 def synthesise(choice: Choice, rank: int = 0) -> Draft:
     """The options and environment of node `rank`."""
     file = choice.recipe.file or choice.recipe.name

@@ -49,6 +49,7 @@ class Table:
     """versions.yaml."""
 
     planned: str
+    newest: str
     images: dict[str, str]
     serves_by_itself: tuple[str, ...]
     env: dict[str, Row]
@@ -62,7 +63,12 @@ def table() -> Table:
     data = yaml.safe_load((Path(__file__).parent / "versions.yaml").read_text())
     rows = {part: {name: _row(row) for name, row in data[part].items()} for part in ("env", "flags")}
     return Table(
-        data["planned"], data["images"], tuple(data["serves_by_itself"]), **rows, unread=data["unread"]
+        data["planned"],
+        data["newest"],
+        data["images"],
+        tuple(data["serves_by_itself"]),
+        **rows,
+        unread=data["unread"],
     )
 
 
