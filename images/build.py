@@ -24,6 +24,7 @@ from images.progress import Steps, follow
 Show = Callable[[float, float | None, str], None]
 WORK = Path(__file__).parent.parent / ".slipway"
 BUILT_FROM = "slipway.unstamped"
+ENTRYPOINT = ("vllm", "serve")  # of all our images, as of upstream's
 
 
 @dataclass(frozen=True)

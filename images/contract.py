@@ -44,7 +44,7 @@ class Contract:
 def parse(text: str) -> Contract:
     """A contract from the probe's line or from the label. Unknown keys of a later version are ignored."""
     given = json.loads(text)
-    known = {
+    known: dict[str, Any] = {
         k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if k in Contract.__annotations__
     }
     return Contract(**{k: v for k, v in known.items() if v is not None})

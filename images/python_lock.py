@@ -1,7 +1,7 @@
 """Resolve the Python packages of a platform into a hashed requirements file, for Linux and CPython only.
 
-uv resolves for every system there is; what a container can never install is dropped again. Wheels that only the
-builder's own index knows (torch +cpu) get their hashes from lock.yaml.
+uv resolves for every system there is; what a container can never install is dropped again. Wheels that only
+the builder's own index knows (torch +cpu) get their hashes from lock.yaml.
 """
 
 from __future__ import annotations

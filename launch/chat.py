@@ -42,6 +42,19 @@ def ask(
         ) from None
 
 
+def healthy(url: str, timeout: float = 5) -> bool:
+    """Whether /health answers 200. It says that the server listens, not that it can generate."""
+    place = urlsplit(url)
+    connection = HTTPConnection(place.hostname or "127.0.0.1", place.port or 80, timeout=timeout)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
 def _post(url: str, path: str, body: dict[str, Any], api_key: str, timeout: float) -> HTTPResponse:
     place = urlsplit(url)
     connection = HTTPConnection(place.hostname or "127.0.0.1", place.port or 80, timeout=timeout)

@@ -1,7 +1,7 @@
 """An engine where there is none: install docker.io, start dockerd in a session of its own, stop it again.
 
-Only for root on a machine with apt; everybody else gets the remedy as a message. What was started here is known
-by its pid file, so that `make engine-stop` ends that daemon and never somebody else's.
+Only for root on a machine with apt; everybody else gets the remedy as a message. What was started here is
+known by its pid file, so that `make engine-stop` ends that daemon and never somebody else's.
 """
 
 from __future__ import annotations

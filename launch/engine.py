@@ -164,6 +164,9 @@ def start(client: Any, plan: Plan, *, replace: bool = False) -> tuple[Any, bool]
             return there, False
         remove(there)
     _refuse_taken(plan)
+    for mount in plan.container.mounts:
+        if not mount.read_only and mount.source.startswith("/"):
+            Path(mount.source).mkdir(parents=True, exist_ok=True)  # the engine would make it, as root
     container = client.containers.create(**_arguments(plan, name))
     try:
         container.start()

@@ -90,7 +90,9 @@ def load_phases(path: Path = PHASES) -> tuple[Phase, ...]:
     return tuple(Phase(**row) for row in yaml.safe_load(path.read_text()))
 
 
-def wait(container: Any, prove: Callable[[], str], show: Callable[[Progress], None]) -> Ready:
+def wait(
+    container: Any, healthy: Callable[[], bool], prove: Callable[[], str], show: Callable[[Progress], None]
+) -> Ready:
     """Block until `prove()` generated. Raises Failed if the container dies or is silent too long."""
     progress = Progress(load_phases(), time.monotonic())
     heard: list[str] = []
@@ -107,7 +109,8 @@ def wait(container: Any, prove: Callable[[], str], show: Callable[[Progress], No
             break
     else:
         raise died(container, progress, heard)
-    answer = _prove(container, prove, progress, heard)
+    _until_it_listens(container, healthy, progress, heard)
+    answer = _prove(container, prove, progress)
     progress.finish(time.monotonic())
     return Ready(progress.seconds, progress.kv_tokens, answer)
 
@@ -121,17 +124,30 @@ def _hangs(container: Any, progress: Progress, heard: list[str]) -> Failed:
     )
 
 
-def _prove(container: Any, prove: Callable[[], str], progress: Progress, heard: list[str]) -> str:
+def _until_it_listens(
+    container: Any, healthy: Callable[[], bool], progress: Progress, heard: list[str]
+) -> None:
+    """uvicorn says that it has started a moment before it listens."""
+    deadline = time.monotonic() + progress.phase.silence
+    while not healthy():
+        container.reload()
+        if container.status != "running":
+            raise died(container, progress, heard)
+        if time.monotonic() > deadline:
+            raise _hangs(container, progress, heard)
+        time.sleep(0.1)
+
+
+def _prove(container: Any, prove: Callable[[], str], progress: Progress) -> str:
     """The first generation; a server that died over it is reported as dead, not as unreachable."""
     try:
         return prove()
     except Failed:
         container.reload()
-        if container.status != "running":
-            raise died(
-                container, progress, container.logs(tail=400).decode(errors="replace").splitlines()
-            ) from None
-        raise
+        if container.status == "running":
+            raise
+        said = container.logs(tail=400).decode(errors="replace").splitlines()
+        raise died(container, progress, said) from None
 
 
 def _lines(container: Any) -> Iterator[str]:

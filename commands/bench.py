@@ -1,0 +1,67 @@
+"""`invoke bench`: the guide's load on a running server, recorded under results/."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from typing import Any
+
+from commands.run import serving
+from commands.terminal import bar, emit, say
+from commands.verb import one_of, verb
+from errors import Refused
+
+
+@verb(
+    help={
+        "preset": "guide-cuda or guide-rocm: the guide's commands",
+        "scale": "shrink lengths and request count by this factor (0.01 suits a CPU)",
+        "name": "which server, if there are several",
+        "dry-run": "print the command instead of running it",
+        "format": "text or json",
+    }
+)
+def bench(
+    c: Any,
+    preset: str = "guide-cuda",
+    scale: str = "1",
+    name: str = "",
+    dry_run: bool = False,
+    format: str = "text",
+) -> None:
+    """Run `vllm bench serve` inside a running server's container and record the result under results/."""
+    from launch import bench as benching
+    from launch import engine
+
+    one_of("format", format, ("text", "json"))
+    factor = _factor(scale)
+    benching.command(preset, "", factor)
+    client = engine.connect()
+    server = serving(client, name)
+    words = benching.command(preset, server.labels["slipway.model"], factor)
+    if dry_run or c.config.run.dry:
+        print(" ".join(["docker", "exec", server.name, *words]))
+        return
+    with bar(f"bench {preset}") as progress:
+        result = benching.run(client, server, words, 8000, lambda line: progress.update(0, None, line[-60:]))
+    facts = {"preset": preset, "scale": factor, "argv": words, "host": platform.node(), **_labels(server)}
+    path = benching.record(result, facts, Path("results"))
+    if format == "json":
+        emit({"slipway": facts, "result": result})
+        return
+    print("\n".join(benching.table(result)))
+    say(f"recorded in {path}")
+
+
+def _factor(scale: str) -> float:
+    try:
+        factor = float(scale)
+    except ValueError:
+        factor = 0
+    if not 0 < factor <= 1:
+        raise Refused(f"--scale {scale}: a number above 0 and at most 1 is wanted", fix="--scale 0.01")
+    return factor
+
+
+def _labels(server: Any) -> dict[str, str]:
+    return {key: server.labels[f"slipway.{key}"] for key in ("model", "plan", "image", "vllm", "strategy")}

@@ -1,0 +1,91 @@
+"""`invoke demo`: the whole way on a machine without a GPU, with the commands that a user would type."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from commands.terminal import bar, say
+from commands.verb import verb
+from errors import Failed
+
+FOLDER = Path(".slipway/demo")
+MODEL = "slipway/MiniMax-M2-tiny"
+
+
+@verb(help={"keep": "leave the server running at the end"})
+def demo(c: Any, keep: bool = False) -> None:
+    """Build, fetch, plan, run, ask, bench, stop: real vLLM on this machine's CPU, with a tiny MiniMax-M2."""
+    from launch import dockerd
+    from launch.hub_server import serve_folder
+
+    began = time.monotonic()
+    dockerd.ensure()
+    _invoke("build", "--platform", "cpu")
+    hub = FOLDER / "hub"
+    with bar("make a tiny MiniMax-M2 checkpoint (real architecture, random weights)"):
+        _write(hub)
+    with serve_folder(hub) as server:
+        _invoke("fetch", "--model", MODEL, HF_ENDPOINT=server.url)
+    _invoke("plan", *_wanted())
+    try:
+        _invoke("run", *_wanted())
+        _invoke("chat", "What is a slipway?", "--max-tokens", "48")
+        _invoke("bench", "--preset", "guide-cuda", "--scale", "0.02")
+    finally:
+        if not keep:
+            _invoke("stop", check=False)
+    say(_closing(time.monotonic() - began, keep))
+
+
+def _wanted() -> list[str]:
+    return ["--platform", "cpu", "--model", MODEL, "--port", str(_free_port())]
+
+
+def _free_port() -> int:
+    """8000 where it is free, else any."""
+    for wish in (8000, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", wish))
+                return int(probe.getsockname()[1])
+            except OSError:
+                continue
+    raise Failed("no port is free on 127.0.0.1")
+
+
+def _write(hub: Path) -> None:
+    from launch.tiny_checkpoint import write_checkpoint
+
+    folder = hub / MODEL
+    if not (folder / "config.json").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_checkpoint(folder)
+
+
+def _invoke(*words: str, check: bool = True, **env: str) -> None:
+    """Show the command as a user would type it, and run it."""
+    say(f"\n$ invoke {shlex.join(words)}")
+    cache = {"HF_HUB_CACHE": str((FOLDER / "cache").absolute())}
+    argv = [sys.executable, "-m", "invoke", *words]
+    done = subprocess.run(argv, env={**os.environ, **cache, **env}, check=False)
+    if check and done.returncode:
+        raise Failed(f"the demo stopped: `invoke {words[0]}` ended with {done.returncode}")
+
+
+def _closing(seconds: float, keep: bool) -> str:
+    end = "it still serves (invoke stop ends it)" if keep else "the server is stopped"
+    return f"""
+The demo took {seconds:.0f} s; {end}. The answer was noise: the weights are random, the way is real.
+Next, on a machine with GPUs:
+  invoke doctor                                  what this machine can do
+  invoke fetch --model MiniMaxAI/MiniMax-M2      the weights, 230 GB
+  invoke plan --gpus 4                           what would run, and why
+  invoke run --gpus 4                            run it"""
