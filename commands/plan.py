@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from commands.verb import one_of, pairs, setting, verb
+from commands import planning
 from commands.terminal import emit, say
-from errors import Failed, Refused, choice
+from commands.verb import one_of, setting, verb
+from errors import Failed
 
 if TYPE_CHECKING:
     from launch.cookbook import Cookbook
-    from launch.gpus import Hardware
     from launch.plan import Plan
     from launch.recipe import Recipe
-    from launch.request import Contract, Image, Wish
 
 FORMATS = ("table", "docker", "compose", "quadlet", "kubernetes", "json")
-PLATFORMS = ("cuda", "rocm", "cpu")
 MODEL = "MiniMaxAI/MiniMax-M2"
 
 HELP = {
@@ -83,157 +79,7 @@ def planned(c: Any, **options: Any) -> Plan:
     """The plan that the options of `invoke plan` describe; `invoke run` starts the same one."""
     defaults = {"model": MODEL, "hardware": "", "platform": "", "vllm": "", "recipes": ""}
     options |= {name: setting(c, name, options.get(name, "")) or given for name, given in defaults.items()}
-    asks = inspect.signature(wish_of).parameters
-    wish = wish_of(**{name: value for name, value in options.items() if name in asks})
-    return plan_of(wish, **{name: value for name, value in options.items() if name not in asks})
-
-
-def wish_of(
-    *,
-    model: str,
-    strategy: str = "",
-    variant: str = "",
-    feature: Sequence[str] | None = None,
-    no_feature: Sequence[str] | None = None,
-    responses_api: bool = False,
-    cure: Sequence[str] | None = None,
-    max_model_len: str = "",
-    set_: Sequence[str] | None = None,
-    env: Sequence[str] | None = None,
-    access: str = "least",
-    port: int = 8000,
-) -> Wish:
-    """The words of a command line as a wish. Raises Refused for a word that is none."""
-    from launch.request import Wish
-
-    if not 0 < port < 65536:
-        raise Refused(f"--port {port}: a port is between 1 and 65535")
-    return Wish(
-        model=model,
-        strategy=strategy,
-        variant=variant,
-        features=tuple((word.partition("=")[0], word.partition("=")[2]) for word in feature or ()),
-        without=tuple(no_feature or ()),
-        responses_api=responses_api,
-        cures=tuple(cure or ()),
-        max_model_len=_tokens(max_model_len),
-        settings=pairs("--set", list(set_ or ())),
-        env=pairs("--env", list(env or ())),
-        access=access,
-        port=port,
-    )
-
-
-def _tokens(text: str) -> int | None:
-    if not text:
-        return None
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise Refused(f"--max-model-len {text}: a number of tokens is wanted", fix="--max-model-len 32768")
-    return int(text)
-
-
-def plan_of(
-    wish: Wish,
-    *,
-    hardware: str = "",
-    platform: str = "",
-    gpus: int = 0,
-    nodes: int = 1,
-    vllm: str = "",
-    image: str = "",
-    contract: Contract | None = None,
-    recipes: str = "",
-) -> Plan:
-    """The plan of a wish on this machine or on the named hardware."""
-    from launch.cookbook import checkpoints, known_shapes, open_cookbook
-    from launch.host import gather
-    from launch.planner import make_plan
-
-    book = open_cookbook(recipes)
-    machine = machine_of(book, hardware, platform)
-    recipe = book.recipe(wish.model)
-    host = gather(machine, gpus or machine.per_node or 1, nodes, checkpoints(recipe), known_shapes())
-    own = None if vllm or image or contract else built(machine.platform)
-    chosen = own or image_for(machine.platform, vllm, image, _contract(contract))
-    return make_plan(wish, host, recipe, chosen, book.strategies)
-
-
-def built(platform: str) -> Image | None:
-    """Our own image of that platform with its contract, where an engine is here and has it."""
-    from dataclasses import asdict
-
-    from errors import SlipwayError
-    from images import contract
-    from images.build import ENTRYPOINT, reference
-    from launch.engine import connect
-    from launch.request import Contract, Image
-
-    tag = reference(platform)
-    try:
-        found = contract.of(connect(), tag)
-    except SlipwayError:
-        return None
-    return Image(tag, found.vllm_version, ENTRYPOINT, Contract.of(asdict(found))) if found else None
-
-
-def image_of(
-    wish: Wish, recipe: Recipe, machine: Hardware, vllm: str, image: str, contract: Contract | None
-) -> Image:
-    """The named image; else what the recipe pins, on CPU what the lock stands for, else upstream's of that version."""
-    from launch.recipe_image import asked_for, version_of
-    from launch.selection import variant_of
-    from launch.synthesis import NO_VARIANT
-    from launch.versions import image_for
-
-    if not image and not vllm:
-        variant = recipe.variants.get(variant_of(wish, recipe), NO_VARIANT)
-        image = asked_for(recipe, variant, machine)
-    if not image and machine.platform == "cpu":
-        image, vllm = _locked("cpu", vllm)
-    return image_for(machine.platform, vllm or version_of(image), image, contract)
-
-
-def _locked(platform: str, vllm: str) -> tuple[str, str]:
-    """The image that `invoke build` makes from the lock, where it has the wished version."""
-    from images.build import reference
-    from images.lock import load
-
-    version = load().platform(platform).vllm.version
-    return (reference(platform), version) if vllm in ("", version) else ("", vllm)
-
-
-def machine_of(book: Cookbook, hardware: str, platform: str) -> Hardware:
-    """The hardware to plan for. Raises Refused for an unknown one, and where none is named or found."""
-    if platform:
-        one_of("platform", platform, PLATFORMS)
-    if not hardware and platform == "cpu":
-        hardware = "cpu"
-    if not hardware:
-        fix = "--hardware h200 --gpus 4, or --platform cpu"
-        raise Refused("no hardware to plan for", why="no GPU of this machine is known", fix=fix)
-    if hardware not in book.hardware:
-        raise choice("hardware", hardware, tuple(book.hardware))
-    found = book.hardware[hardware]
-    if platform and found.platform != platform:
-        raise Refused(f"{hardware} is {found.platform}, not {platform}", fix=f"--platform {found.platform}")
-    return found
-
-
-def _contract(path: str) -> Contract | None:
-    import json
-    from pathlib import Path
-
-    from launch.request import Contract
-
-    if not path:
-        return None
-    try:
-        data = json.loads(Path(path).read_text())
-    except (OSError, ValueError) as error:
-        raise Refused(f"--contract {path}: cannot be read", why=str(error)) from error
-    if not isinstance(data, dict):
-        raise Refused(f"--contract {path}: not a JSON object")
-    return Contract.of(data)
+    return planning.plan_of(**options)
 
 
 @verb(

@@ -179,6 +179,7 @@ def fit_of(
     demand = _demand(draft, layout, shape, host, choice)
     if not demand.vram_gib and demand.kv_gib is None:
         return Fit(detail=f"the memory of {host.hardware.id} is not known"), ()
+    _check_context(demand.context, draft, shape, choice)
     measured = _measured(host, choice, layout)
     fit = memory.fit(shape, demand, measured)
     if fit.verdict != "does not fit":
@@ -197,6 +198,21 @@ def fit_of(
     capped = memory.fit(shape, replace(demand, context=largest), measured)
     why = f"the model's own {demand.context:,} tokens do not fit: about {fit.kv_tokens_per_replica:,} do"
     return capped, (Arg(CONTEXT, (str(largest),), "rule: memory fit", why),)
+
+
+def _check_context(asked: int | None, draft: Draft, shape: Shape | None, choice: Choice) -> None:
+    """Raises Refused for more than the model was made for, unless the user has said how it is stretched."""
+    stretched = draft.get("--hf-overrides") or any(
+        s.name == "VLLM_ALLOW_LONG_MAX_MODEL_LEN" for s in draft.env
+    )
+    own = shape.context if shape else None
+    if asked and own and asked > own and not stretched:
+        fix = f"--max-model-len {own}, or --env VLLM_ALLOW_LONG_MAX_MODEL_LEN=1"
+        raise Refused(
+            f"a context of {asked:,} tokens: {choice.model_id} was made for {own:,}",
+            why=shape.source if shape else "",
+            fix=fix,
+        )
 
 
 def _demand(draft: Draft, layout: Layout, shape: Shape | None, host: Host, choice: Choice) -> memory.Demand:

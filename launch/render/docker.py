@@ -14,7 +14,10 @@ def render(plan: Plan) -> str:
     """`docker run` for each node."""
     if plan.container.tty:
         return _in_two_steps(plan)
-    return "\n\n".join(_one(plan, process) for process in plan.processes)
+    several = (
+        "# on every node first: export HEAD_IP=... IFACE_NAME=...\n\n" if len(plan.processes) > 1 else ""
+    )
+    return several + "\n\n".join(_one(plan, process) for process in plan.processes)
 
 
 def _one(plan: Plan, process: Process) -> str:

@@ -1,0 +1,159 @@
+"""The edge of planning: words of a command line, facts of this machine and files become what the planner takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from commands.verb import one_of, pairs
+from errors import Refused, choice
+
+if TYPE_CHECKING:
+    from launch.cookbook import Cookbook
+    from launch.gpus import Hardware
+    from launch.plan import Plan
+    from launch.recipe import Recipe
+    from launch.request import Contract, Image, Wish
+
+PLATFORMS = ("cuda", "rocm", "cpu")
+
+
+def plan_of(
+    *,
+    hardware: str = "",
+    platform: str = "",
+    gpus: int = 0,
+    nodes: int = 1,
+    vllm: str = "",
+    image: str = "",
+    contract: str = "",
+    recipes: str = "",
+    **words: Any,
+) -> Plan:
+    """The plan that the options of `invoke plan` describe, on this machine or on the named hardware."""
+    from launch.cookbook import checkpoints, known_shapes, open_cookbook
+    from launch.host import gather
+    from launch.planner import make_plan
+
+    wish = wish_of(**words)
+    book = open_cookbook(recipes)
+    machine = machine_of(book, hardware, platform)
+    recipe = book.recipe(wish.model)
+    host = gather(machine, gpus or machine.per_node or 1, nodes, checkpoints(recipe), known_shapes())
+    chosen = image_of(wish, recipe, machine, vllm, image, contract_in(contract))
+    return make_plan(wish, host, recipe, chosen, book.strategies)
+
+
+def wish_of(
+    *,
+    model: str,
+    strategy: str = "",
+    variant: str = "",
+    feature: Sequence[str] | None = None,
+    no_feature: Sequence[str] | None = None,
+    responses_api: bool = False,
+    cure: Sequence[str] | None = None,
+    max_model_len: str = "",
+    set_: Sequence[str] | None = None,
+    env: Sequence[str] | None = None,
+    access: str = "least",
+    port: int = 8000,
+) -> Wish:
+    """The words of a command line as a wish. Raises Refused for a word that is none."""
+    from launch.request import Wish
+
+    if not 0 < port < 65536:
+        raise Refused(f"--port {port}: a port is between 1 and 65535")
+    return Wish(
+        model=model,
+        strategy=strategy,
+        variant=variant,
+        features=tuple((word.partition("=")[0], word.partition("=")[2]) for word in feature or ()),
+        without=tuple(no_feature or ()),
+        responses_api=responses_api,
+        cures=tuple(cure or ()),
+        max_model_len=_tokens(max_model_len),
+        settings=pairs("--set", list(set_ or ())),
+        env=pairs("--env", list(env or ())),
+        access=access,
+        port=port,
+    )
+
+
+def _tokens(text: str) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise Refused(f"--max-model-len {text}: a number of tokens is wanted", fix="--max-model-len 32768")
+    return int(text)
+
+
+def built(platform: str) -> Image:
+    """Our own image of a platform: with its contract where an engine has it, else what the lock will make of it."""
+    from dataclasses import asdict
+
+    from errors import SlipwayError
+    from images import contract
+    from images.build import reference
+    from images.lock import load
+    from launch.engine import connect
+    from launch.request import Contract
+    from launch.versions import image_for
+
+    tag, version = reference(platform), load().platform(platform).vllm.version
+    try:
+        found = contract.of(connect(), tag)
+    except SlipwayError:
+        found = None
+    return image_for(platform, version, tag, Contract.of(asdict(found)) if found else None)
+
+
+def image_of(
+    wish: Wish, recipe: Recipe, machine: Hardware, vllm: str, image: str, contract: Contract | None
+) -> Image:
+    """The named image; else what the recipe pins, what `invoke build` made for a CPU, upstream's of that version."""
+    from launch.recipe_image import asked_for, version_of
+    from launch.selection import variant_of
+    from launch.synthesis import NO_VARIANT
+    from launch.versions import image_for
+
+    if not (image or vllm or contract) and machine.platform == "cpu":
+        return built("cpu")
+    if not (image or vllm):
+        image = asked_for(recipe, recipe.variants.get(variant_of(wish, recipe), NO_VARIANT), machine)
+    return image_for(machine.platform, vllm or version_of(image), image, contract)
+
+
+def machine_of(book: Cookbook, hardware: str, platform: str) -> Hardware:
+    """The hardware to plan for. Raises Refused for an unknown one, and where none is named or found."""
+    if platform:
+        one_of("platform", platform, PLATFORMS)
+    if not hardware and platform == "cpu":
+        hardware = "cpu"
+    if not hardware:
+        fix = "--hardware h200 --gpus 4, or --platform cpu"
+        raise Refused("no hardware to plan for", why="no GPU of this machine is known", fix=fix)
+    if hardware not in book.hardware:
+        raise choice("hardware", hardware, tuple(book.hardware))
+    found = book.hardware[hardware]
+    if platform and found.platform != platform:
+        raise Refused(f"{hardware} is {found.platform}, not {platform}", fix=f"--platform {found.platform}")
+    return found
+
+
+def contract_in(path: str) -> Contract | None:
+    """The contract in a JSON file. Raises Refused for a file that is none."""
+    import json
+    from pathlib import Path
+
+    from launch.request import Contract
+
+    if not path:
+        return None
+    try:
+        data = json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise Refused(f"--contract {path}: cannot be read", why=str(error)) from error
+    if not isinstance(data, dict):
+        raise Refused(f"--contract {path}: not a JSON object")
+    return Contract.of(data)

@@ -1,0 +1,77 @@
+"""The plan as a Compose file (compose-spec): one service a node."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from launch.plan import Container, Mount, Plan, Process
+
+OPEN = re.compile(r"\$([A-Z_][A-Z0-9_]*)$")
+
+
+def render(plan: Plan) -> str:
+    """YAML. With several nodes: `docker compose up head` on the first, `up worker-1` on the second, and so on."""
+    return yaml.safe_dump(document(plan), sort_keys=False, width=100)
+
+
+def document(plan: Plan) -> dict[str, Any]:
+    """The same as values."""
+    services = {_name(process): _service(plan, process) for process in plan.processes}
+    volumes = {mount.source: {} for mount in plan.container.mounts if "/" not in mount.source}
+    return {"services": services} | ({"volumes": volumes} if volumes else {})
+
+
+def _name(process: Process) -> str:
+    return f"{process.role}-{process.node}" if process.role == "worker" else process.role
+
+
+def _service(plan: Plan, process: Process) -> dict[str, Any]:
+    c = plan.container
+    given = {
+        "image": plan.image,
+        "container_name": c.name,
+        "command": [literal(word) for word in plan.command(process)],
+        "environment": {name: literal(value) for name, value in plan.environment(process)},
+        "tty": c.tty,
+        "stdin_open": c.tty,
+        "privileged": c.privileged,
+        "ipc": c.ipc,
+        "network_mode": c.network,
+        "user": c.user,
+        "shm_size": c.shm_bytes,
+        "cap_add": list(c.cap_add),
+        "cap_drop": list(c.cap_drop),
+        "security_opt": list(c.security_opt),
+        "devices": [*(f"{device}:{device}" for device in c.devices), *c.cdi],
+        "deploy": _gpus(c),
+        "group_add": list(c.groups),
+        "ulimits": {name: {"soft": limit, "hard": limit} for name, limit in c.ulimits},
+        "tmpfs": list(c.tmpfs),
+        "ports": [f"{port.host_ip}:{port.host}:{port.container}" for port in c.ports],
+        "volumes": [_volume(mount) for mount in c.mounts],
+    }
+    return {key: value for key, value in given.items() if value}
+
+
+def literal(word: str) -> str:
+    """Compose reads variables in its values: ours stay open, every other dollar is doubled."""
+    found = OPEN.fullmatch(word)
+    return f"${{{found[1]}}}" if found else word.replace("$", "$$")
+
+
+def _gpus(container: Container) -> dict[str, Any]:
+    ids = container.gpu_ids
+    if not ids:
+        return {}
+    which: dict[str, Any] = {"count": "all"} if ids == ("all",) else {"device_ids": list(ids)}
+    return {
+        "resources": {"reservations": {"devices": [{"driver": "nvidia", **which, "capabilities": ["gpu"]}]}}
+    }
+
+
+def _volume(mount: Mount) -> dict[str, Any]:
+    kind = "bind" if "/" in mount.source else "volume"
+    return {"type": kind, "source": mount.source, "target": mount.target, "read_only": mount.read_only}

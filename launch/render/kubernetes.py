@@ -1,0 +1,207 @@
+"""The plan for a cluster: a Deployment on one node, a LeaderWorkerSet from two nodes on, and a Service before it.
+
+GPUs come from the vendor's device plugin, so devices are a count. The loopback port of a single machine becomes a
+Service that only the cluster reaches. Probes: /health may take 2,700 s at the first start, /v1/models means serving.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from errors import Refused
+from launch.plan import Container, Mount, Plan, Process
+from launch.render.shell import quote
+
+RESOURCES = {"cuda": "nvidia.com/gpu", "rocm": "amd.com/gpu"}
+BY_PLUGIN = ("/dev/kfd", "/dev/dri")
+# What the cluster knows of the launcher's variables: LeaderWorkerSet gives every pod its leader's address.
+OPEN = {"$HEAD_IP": "$(LWS_LEADER_ADDRESS)", "$IFACE_NAME": "eth0"}
+SERVES_ON = 8000
+START_SECONDS, PERIOD = 2700, 10
+
+
+def render(plan: Plan) -> str:
+    """YAML documents. Raises Refused for access that a pod cannot have."""
+    return yaml.safe_dump_all(documents(plan), sort_keys=False, width=100)
+
+
+def documents(plan: Plan) -> list[dict[str, Any]]:
+    """The same as values."""
+    named = [group for group in plan.container.groups if not group.isdigit()]
+    if named:
+        why = "a pod's supplementalGroups are numbers"
+        raise Refused(f"group {named[0]} cannot go into a pod", why=why, fix="--access least")
+    workload = _set(plan) if len(plan.processes) > 1 else _deployment(plan)
+    return [workload, _service(plan)]
+
+
+def name_of(plan: Plan) -> str:
+    """A name that Kubernetes accepts."""
+    tail = plan.model.rpartition("/")[2].lower()
+    return re.sub(r"[^a-z0-9]+", "-", tail).strip("-")[:40].strip("-") or "vllm"
+
+
+def _labels(plan: Plan) -> dict[str, str]:
+    return {"app.kubernetes.io/name": name_of(plan), "slipway/plan": plan.digest}
+
+
+def _deployment(plan: Plan) -> dict[str, Any]:
+    labels = _labels(plan)
+    spec = {
+        "replicas": 1,
+        "strategy": {"type": "Recreate"},  # the GPUs are held by the old pod until it is gone
+        "selector": {"matchLabels": {"app.kubernetes.io/name": name_of(plan)}},
+        "template": {"metadata": {"labels": labels}, "spec": _pod(plan, plan.processes[0])},
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name_of(plan), "labels": labels},
+        "spec": spec,
+    }
+
+
+def _set(plan: Plan) -> dict[str, Any]:
+    """Head and workers as one group that starts and fails together."""
+    leader, worker = ({**_labels(plan), "role": process.role} for process in plan.processes[:2])
+    group = {
+        "size": len(plan.processes),
+        "restartPolicy": "RecreateGroupOnPodRestart",
+        "leaderTemplate": {"metadata": {"labels": leader}, "spec": _pod(plan, plan.processes[0])},
+        "workerTemplate": {"metadata": {"labels": worker}, "spec": _worker(plan)},
+    }
+    kind = {"apiVersion": "leaderworkerset.x-k8s.io/v1", "kind": "LeaderWorkerSet"}
+    meta = {"name": name_of(plan), "labels": _labels(plan)}
+    return {**kind, "metadata": meta, "spec": {"replicas": 1, "leaderWorkerTemplate": group}}
+
+
+def _worker(plan: Plan) -> dict[str, Any]:
+    """One template for all workers: from three nodes on a shell computes what depends on the worker's number."""
+    pod = _pod(plan, plan.processes[1])
+    if not _answers(plan.processes[1]):
+        del pod["containers"][0]["startupProbe"], pod["containers"][0]["readinessProbe"]
+    if len(plan.processes) > 2:
+        pod["containers"][0].pop("args")
+        pod["containers"][0]["command"] = ["sh", "-c", f"exec {_for_any_worker(plan)}"]
+    return pod
+
+
+def _answers(worker: Process) -> bool:
+    """Whether a worker has an API of its own: hybrid load balancing gives each node one."""
+    return "--data-parallel-hybrid-lb" in worker.argv
+
+
+def _for_any_worker(plan: Plan) -> str:
+    first, second = (plan.processes[rank].argv for rank in (1, 2))
+    shown = (
+        quote(word) if word == other else f"$((LWS_WORKER_INDEX * {word}))"
+        for word, other in zip(first, second, strict=True)
+    )
+    return " ".join(shown).replace("$HEAD_IP", "$LWS_LEADER_ADDRESS")
+
+
+def _service(plan: Plan) -> dict[str, Any]:
+    selector = {"app.kubernetes.io/name": name_of(plan)}
+    if len(plan.processes) > 1 and not _answers(plan.processes[1]):
+        selector["role"] = "head"
+    held = [(port.host, port.container) for port in plan.container.ports] or [(SERVES_ON, SERVES_ON)]
+    ports = [{"name": "http", "port": outer, "targetPort": inner} for outer, inner in held]
+    meta = {"name": name_of(plan), "labels": _labels(plan)}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": meta,
+        "spec": {"selector": selector, "ports": ports},
+    }
+
+
+def _pod(plan: Plan, process: Process) -> dict[str, Any]:
+    c = plan.container
+    volumes = _volumes(c)
+    given = {
+        "containers": [_container(plan, process, volumes)],
+        "hostIPC": c.ipc == "host",
+        "securityContext": {"supplementalGroups": [int(group) for group in c.groups]} if c.groups else {},
+        "volumes": [volume for volume, _ in volumes],
+    }
+    return {key: value for key, value in given.items() if value}
+
+
+def _container(
+    plan: Plan, process: Process, volumes: list[tuple[dict[str, Any], dict[str, Any]]]
+) -> dict[str, Any]:
+    c = plan.container
+    resource = RESOURCES.get(plan.platform)
+    inner = {port.container for port in c.ports} or {SERVES_ON}
+    probe = {"periodSeconds": PERIOD, "timeoutSeconds": 5}
+    given = {
+        "name": "vllm",
+        "image": plan.image,
+        "args": [_known(word) for word in plan.command(process)],
+        "env": [{"name": name, "value": _known(value)} for name, value in plan.environment(process)],
+        "ports": [{"name": "http", "containerPort": port} for port in sorted(inner)],
+        "resources": {"limits": {resource: plan.layout.gpus // plan.layout.nodes}} if resource else {},
+        "securityContext": _security(c),
+        "startupProbe": {**_get("/health", inner), **probe, "failureThreshold": START_SECONDS // PERIOD},
+        "readinessProbe": {**_get("/v1/models", inner), **probe},
+        "volumeMounts": [mount for _, mount in volumes],
+    }
+    return {key: value for key, value in given.items() if value}
+
+
+def _known(word: str) -> str:
+    """Kubernetes reads $(NAME): ours become its own, every other `$(` is doubled."""
+    return OPEN.get(word) or word.replace("$(", "$$(")
+
+
+def _get(path: str, inner: set[int]) -> dict[str, Any]:
+    return {"httpGet": {"path": path, "port": min(inner)}}
+
+
+def _security(container: Container) -> dict[str, Any]:
+    user, _, group = container.user.partition(":")
+    caps = {"add": list(container.cap_add), "drop": list(container.cap_drop)}
+    given = {
+        "privileged": container.privileged,
+        "capabilities": {key: value for key, value in caps.items() if value},
+        "runAsUser": int(user) if user else None,
+        "runAsGroup": int(group) if group else None,
+        "seccompProfile": {"type": "Unconfined"} if "seccomp=unconfined" in container.security_opt else None,
+    }
+    found = {
+        key: value for key, value in given.items() if value is not None and value is not False and value != {}
+    }
+    return found | (
+        {"allowPrivilegeEscalation": False} if "no-new-privileges" in container.security_opt else {}
+    )
+
+
+def _volumes(container: Container) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Volumes of the pod, each with its mount."""
+    found = [_mounted(f"mount-{number}", mount) for number, mount in enumerate(container.mounts)]
+    others = (device for device in container.devices if not device.startswith(BY_PLUGIN))
+    found += [
+        (
+            {"name": f"device-{number}", "hostPath": {"path": path}},
+            {"name": f"device-{number}", "mountPath": path},
+        )
+        for number, path in enumerate(others)
+    ]
+    if container.shm_bytes:
+        memory = {"medium": "Memory", "sizeLimit": str(container.shm_bytes)}
+        found.append(({"name": "shm", "emptyDir": memory}, {"name": "shm", "mountPath": "/dev/shm"}))
+    return found
+
+
+def _mounted(name: str, mount: Mount) -> tuple[dict[str, Any], dict[str, Any]]:
+    kind = "Directory" if mount.read_only else "DirectoryOrCreate"
+    source = (
+        {"hostPath": {"path": mount.source, "type": kind}}
+        if "/" in mount.source
+        else {"persistentVolumeClaim": {"claimName": mount.source}}
+    )
+    place = {"name": name, "mountPath": mount.target} | ({"readOnly": True} if mount.read_only else {})
+    return {"name": name, **source}, place

@@ -1,0 +1,105 @@
+"""The plan as podman Quadlets (podman-systemd.unit): one .container file a node, GPUs through CDI."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from launch.plan import Container, Plan, Process
+
+OPEN = re.compile(r"([A-Za-z_][A-Za-z0-9_]*=)?\$([A-Z_][A-Z0-9_]*)$")
+CLUSTER = "%h/.config/slipway/cluster.env"  # HEAD_IP=..., IFACE_NAME=...
+PLAIN = re.compile(r"[A-Za-z0-9_./:=@+,-]+$")
+
+
+def render(plan: Plan) -> str:
+    """The files one after another, each under its name."""
+    return "\n\n".join(_file(plan, process) for process in plan.processes)
+
+
+def _file(plan: Plan, process: Process) -> str:
+    name = "slipway" if process.role == "server" else f"slipway-{process.node}"
+    lines = [
+        f"# ~/.config/containers/systemd/{name}.container",
+        "[Unit]",
+        f"Description=vLLM {plan.model}",
+        "",
+    ]
+    lines += ["[Container]", *(f"{key}={value}" for key, value in _settings(plan, process)), ""]
+    # Loading 230 GB takes its time, and the first start compiles.
+    lines += [
+        "[Service]",
+        "Restart=on-failure",
+        "TimeoutStartSec=2700",
+        "",
+        "[Install]",
+        "WantedBy=default.target",
+    ]
+    return "\n".join(lines)
+
+
+def _cluster(plan: Plan) -> list[str]:
+    """Where systemd finds the addresses that only the launcher knows."""
+    return [f"EnvironmentFile={CLUSTER}"] if len(plan.processes) > 1 else []
+
+
+def _settings(plan: Plan, process: Process) -> Iterator[tuple[str, str]]:
+    c = plan.container
+    yield "Image", plan.image
+    if c.name:
+        yield "ContainerName", c.name
+    yield "Exec", " ".join(word(part) for part in plan.command(process))
+    yield from (("Environment", word(f"{name}={value}")) for name, value in plan.environment(process))
+    yield from _devices(c)
+    yield from (("GroupAdd", group) for group in c.groups)
+    yield from (("AddCapability", cap) for cap in c.cap_add)
+    yield from (("DropCapability", cap.lower() if cap == "ALL" else cap) for cap in c.cap_drop)
+    yield from _security(c)
+    yield from _limits(c)
+    yield from (("PublishPort", f"{port.host_ip}:{port.host}:{port.container}") for port in c.ports)
+    for mount in c.mounts:
+        source = mount.source if "/" in mount.source else f"{mount.source}.volume"
+        yield "Volume", word(f"{source}:{mount.target}{':ro' if mount.read_only else ''}")
+
+
+def _devices(container: Container) -> Iterator[tuple[str, str]]:
+    yield from (("AddDevice", f"nvidia.com/gpu={gpu}") for gpu in container.gpu_ids)
+    yield from (("AddDevice", device) for device in (*container.devices, *container.cdi))
+
+
+def _security(container: Container) -> Iterator[tuple[str, str]]:
+    for option in container.security_opt:
+        if option == "no-new-privileges":
+            yield "NoNewPrivileges", "true"
+        elif option.startswith("seccomp="):
+            yield "SeccompProfile", option.partition("=")[2]
+        else:
+            yield "PodmanArgs", f"--security-opt={option}"
+    if container.privileged:
+        yield "PodmanArgs", "--privileged"
+    if container.ipc:
+        yield "PodmanArgs", f"--ipc={container.ipc}"
+    if container.tty:
+        yield "PodmanArgs", "--tty --interactive"
+
+
+def _limits(container: Container) -> Iterator[tuple[str, str]]:
+    if container.network:
+        yield "Network", container.network
+    if container.user:
+        user, _, group = container.user.partition(":")
+        yield "User", user
+        yield "Group", group
+    if container.shm_bytes:
+        yield "ShmSize", str(container.shm_bytes)
+    yield from (("Ulimit", f"{name}={limit}:{limit}") for name, limit in container.ulimits)
+    yield from (("Tmpfs", path) for path in container.tmpfs)
+
+
+def word(text: str) -> str:
+    """One word as systemd reads it: % and $ doubled (our open variables excepted), quoted where it must be."""
+    found = OPEN.match(text)
+    if found:
+        return f"{found[1] or ''}${{{found[2]}}}"
+    text = text.replace("%", "%%").replace("$", "$$")
+    return text if PLAIN.match(text) else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
