@@ -1,55 +1,189 @@
-"""`invoke fetch`, `serve-weights`: a model's files, from a Hub to this host's cache."""
+"""`invoke login`, `fetch`, `verify`, `serve-weights`: a model's files, from a Hub to this host, proven."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from commands.terminal import bar, emit, say
+from commands.fetch_progress import progress
+from commands.terminal import emit, say
 from commands.verb import one_of, setting, verb
-from errors import Refused
+from errors import Failed, Refused
+
+if TYPE_CHECKING:
+    from launch.weights.fetch import Order
+    from launch.weights.snapshot import Snapshot
+
+CACHE = "the Hugging Face cache to use (default: HF_HUB_CACHE, HF_HOME or ~/.cache/huggingface/hub)"
+
+
+@verb(help={"token-file": "read the token from this file instead of asking for it; - is standard input"})
+def login(c: Any, token_file: str = "") -> None:
+    """Log in to the Hugging Face Hub: check a token and store it as `hf auth login` does."""
+    from launch.weights.login import checked_token, log_in, read_token
+
+    if token_file:
+        token = read_token(Path("/dev/stdin" if token_file == "-" else token_file))
+    else:
+        token = checked_token(_ask_token())
+    name, path = log_in(token)
+    print(f"logged in as {name}; the token is in {path}, readable by you alone")
+
+
+def _ask_token() -> str:
+    import sys
+    from getpass import getpass
+
+    if not sys.stdin.isatty():
+        raise Refused("there is no terminal to ask for the token on", fix="invoke login --token-file FILE")
+    return getpass("token (not shown): ").strip()
 
 
 @verb(
     help={
         "model": "the model, as organisation/name",
-        "revision": "branch, tag or commit",
+        "revision": "branch, tag or commit (default: main)",
         "include": "fetch only files that match this pattern; may be repeated",
         "exclude": "leave out files that match this pattern; may be repeated",
-        "cache": "the Hugging Face cache to use (default: HF_HUB_CACHE)",
+        "cache": CACHE,
+        "from": "fetch from a bundle, a folder, or the address of a bundle or a Hub",
+        "bundle": "then write the snapshot into this file, for a host without a network",
+        "streams": "how many connections at once (default: 8)",
+        "dry-run": "show what would be fetched",
         "format": "text or json",
     },
     iterable=["include", "exclude"],
 )
-def fetch(
+def fetch(  # noqa: PLR0917 -- invoke gives them by name
     c: Any,
     model: str = "",
-    revision: str = "main",
+    revision: str = "",
     include: list[str] = [],  # noqa: B006 -- invoke's form of a repeatable flag
     exclude: list[str] = [],  # noqa: B006
     cache: str = "",
+    from_: str = "",
+    bundle: str = "",
+    streams: int = 0,
+    dry_run: bool = False,
     format: str = "text",
 ) -> None:
-    """Fetch a model's weights into the Hugging Face cache."""
+    """Fetch a model's weights into the Hugging Face cache: resumable, and every byte proven."""
+    from launch.weights.fetch import carry_out, plan
+    from launch.weights.patience import Patience
+    from launch.weights.transfer import STREAMS
+
+    one_of("format", format, ("text", "json"))
+    model, revision, folder = _named(c, model, revision, cache)
+    count = int(setting(c, "streams", streams)) or STREAMS
+    if not 1 <= count <= 32:
+        raise Refused(f"--streams {count} is out of range", fix="1 to 32; 8 is right for most networks")
+    source = _source(from_, model)
+    order = plan(
+        model, source, revision=revision, include=tuple(include), exclude=tuple(exclude), cache=folder
+    )
+    if dry_run:
+        emit(order.as_dict()) if format == "json" else _show_order(order)
+        return
+    say(f"{model} at {order.manifest.commit[:12]}, licence: {order.manifest.licence or 'not stated'}")
+    with progress(f"fetch {model}") as show:
+        found = carry_out(order, source, streams=count, patience=Patience(), show=show)
+    if bundle:
+        _bundle(found, folder, Path(bundle))
+    _show_snapshot(found, format)
+
+
+def _named(c: Any, model: str, revision: str, cache: str) -> tuple[str, str, Path | None]:
+    """The model, revision and cache that flags, configuration or defaults name."""
+    model = setting(c, "model", model)
+    if not model:
+        raise Refused("which model?", fix="add --model organisation/name")
+    folder = setting(c, "cache", cache)
+    return model, setting(c, "revision", revision) or "main", Path(folder).expanduser() if folder else None
+
+
+def _source(given: str, model: str) -> Any:
+    import os
+
+    from launch.weights.bundle import source_of
+    from launch.weights.hub import Hub, endpoint_of
+    from launch.weights.patience import Patience
+
+    if given:
+        return source_of(given, model, Patience())
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        fix = f"unset it, or invoke fetch --from BUNDLE; invoke verify --model {model} looks at what is here"
+        raise Failed("HF_HUB_OFFLINE is set: nothing is fetched from a Hub", fix=fix)
+    return Hub(model, endpoint_of())
+
+
+def _show_order(order: Order) -> None:
+    from launch.weights.meter import amount
+
+    bring = {entry.blob for entry in order.bring}
+    for entry in order.manifest.wanted:
+        print(f"{'fetch' if entry.blob in bring else 'here':6}{amount(entry.size):>11}  {entry.path}")
+    manifest = order.manifest
+    print(f"{manifest.model} at {manifest.commit}, licence: {manifest.licence or 'not stated'}")
+    print(f"{amount(order.to_fetch)} of {amount(manifest.size)} to fetch into {order.place.folder}")
+
+
+def _bundle(found: Snapshot, cache: Path | None, file: Path) -> None:
+    from launch.weights.bundle import write_bundle
+
+    with progress(f"bundle {file.name}") as show:
+        write_bundle(found, cache, file, show)
+    say(f"{file}: on the other host, invoke fetch --model {found.model} --from {file.name}")
+
+
+def _show_snapshot(found: Snapshot, format: str) -> None:
+    from launch.weights.meter import amount
+
+    if format == "json":
+        emit(found.as_dict())
+        return
+    print(f"{found.model} at {found.commit}")
+    print(f"{found.files} files, {amount(found.bytes)} ({amount(found.fetched)} fetched now), each proven")
+    print(found.path)
+
+
+@verb(
+    help={
+        "model": "the model, as organisation/name",
+        "revision": "branch, tag or commit (default: main)",
+        "cache": CACHE,
+        "deep": "hash every byte, not only names and sizes",
+        "repair": "fetch again what is missing or wrong",
+        "format": "text or json",
+    }
+)
+def verify(  # noqa: PLR0917 -- invoke gives them by name
+    c: Any,
+    model: str = "",
+    revision: str = "",
+    cache: str = "",
+    deep: bool = False,
+    repair: bool = False,
+    format: str = "text",
+) -> None:
+    """Prove offline that a model in the cache is whole; --deep hashes every byte."""
     from launch import weights
 
     one_of("format", format, ("text", "json"))
-    model = setting(c, "model", model)
-    if not model:
-        raise Refused("which model?", fix="invoke fetch --model organisation/name")
-    with bar(f"fetch {model}") as progress:
-        found = weights.fetch(
-            model,
-            revision=revision,
-            include=tuple(include),
-            exclude=tuple(exclude),
-            cache=Path(cache) if cache else None,
-            show=lambda meter: progress.update(meter.done, meter.total, meter.note),
-        )
+    model, revision, folder = _named(c, model, revision, cache)
+    with progress(f"verify {model}") as show:
+        report = weights.verify(model, revision=revision, cache=folder, deep=deep, repair=repair, show=show)
     if format == "json":
-        emit(found.as_dict())
-    else:
-        print(f"{found.model} at {found.commit}: {found.files} files in {found.path}")
+        emit(report.as_dict())
+    for line in report.mended:
+        say(f"mended: {line}")
+    if report.bad:
+        fix = f"invoke verify --model {model}{' --deep' if deep else ''} --repair"
+        raise Failed(
+            f"{len(report.bad)} of {report.snapshot.files} files are bad", why="; ".join(report.bad), fix=fix
+        )
+    if format == "text":
+        proof = "every byte" if deep else "names and sizes; --deep proves every byte"
+        print(f"{report.snapshot.files} files are whole ({proof})\n{report.snapshot.path}")
 
 
 @verb(
@@ -58,15 +192,23 @@ def fetch(
         "folder": "a folder that holds organisation/name/... for each model",
         "host": "address to listen on",
         "port": "port to listen on; 0 takes a free one",
+        "token-file": "let in only who has the token in this file",
     },
 )
-def serve_weights(c: Any, folder: str, host: str = "127.0.0.1", port: int = 8090) -> None:
+def serve_weights(
+    c: Any, folder: str, host: str = "127.0.0.1", port: int = 8090, token_file: str = ""
+) -> None:
     """Serve a folder of models as a Hugging Face Hub, for hosts without the internet."""
     from launch.hub_server import serve_folder
+    from launch.weights.login import read_token
 
     if not Path(folder).is_dir():
         raise Refused(f"no such folder: {folder}", fix="name one that holds organisation/name/...")
-    with serve_folder(Path(folder), host=host, port=port) as hub:
-        say(f"serving {folder}; Ctrl-C ends it")
-        print(f"export HF_ENDPOINT={hub.url}", flush=True)
-        hub.wait()
+    token = read_token(Path(token_file)) if token_file else ""
+    try:
+        with serve_folder(Path(folder), host=host, port=port, token=token) as hub:
+            say(f"serving {folder}; Ctrl-C ends it")
+            print(f"export HF_ENDPOINT={hub.url}", flush=True)
+            hub.wait()
+    except OSError as error:
+        raise Failed(f"cannot listen on {host}:{port}", why=str(error), fix="try --port 0") from error

@@ -1,9 +1,10 @@
-"""The weights: fetched once, verified to the byte, in the Hugging Face cache where vLLM and `hf` find them."""
+"""The weights: fetched once, proven to the byte, in the Hugging Face cache where vLLM and `hf` find them."""
 
 from __future__ import annotations
 
 from launch.weights.fetch import fetch
 from launch.weights.meter import Meter
 from launch.weights.snapshot import Snapshot, check
+from launch.weights.verify import Report, verify
 
-__all__ = ["Meter", "Snapshot", "check", "fetch"]
+__all__ = ["Meter", "Report", "Snapshot", "check", "fetch", "verify"]

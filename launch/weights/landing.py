@@ -45,6 +45,7 @@ class Landing:
         self._generation = 0
         self._taken = self._landed = self._synced = 0
         self._turn = threading.Condition()
+        self._disk = threading.Lock()  # nobody closes the file while another forces it to disk
         self._digest = Digest(entry)
         self._file = -1
 
@@ -142,13 +143,20 @@ class Landing:
         done = 0
         while done < len(data):
             done += os.pwrite(self._file, data[done:], self._landed + done)
-        if self._landed + done - self._synced >= SPAN:
-            os.fdatasync(self._file)
-            self._synced = self._landed + done
         with self._turn:
             self._landed += done
             self._turn.notify_all()
         self._note(done)
+
+    def sync(self) -> None:
+        """Force to disk what has landed, once there are SPAN bytes of it; the other streams go on meanwhile."""
+        with self._turn:
+            if self._landed - self._synced < SPAN or self.whole:
+                return
+            self._synced = self._landed
+        with self._disk:
+            if self._file >= 0:
+                os.fdatasync(self._file)
 
     def go_solo(self) -> None:
         """Bring the rest on one stream, from what has landed on."""
@@ -191,9 +199,10 @@ class Landing:
 
     def leave(self) -> None:
         """Close the partial file; it stays for the next time."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        with self._disk:
+            if self._file >= 0:
+                os.close(self._file)
+                self._file = -1
 
     def discard(self) -> None:
         """Close it and throw it away."""

@@ -237,16 +237,16 @@ def _discard(connection: http.client.HTTPConnection, response: http.client.HTTPR
     connection.close()
 
 
-def span_of(response: http.client.HTTPResponse, size: int) -> tuple[int, int]:
+def span_of(response: http.client.HTTPResponse, size: int | None = None) -> tuple[int, int]:
     """First byte and end (exclusive) of what a response carries. Raises Transient where it is not this file."""
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise Transient("the server sent the file compressed, which nobody asked for")
-    if response.status == 200:
+    if response.status == 200 and size is not None:
         length = response.headers.get("Content-Length")
         if length is not None and length != str(size):
             raise Transient(f"the server answers with {length} bytes where the listing says {size}")
         return 0, size
     found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", ""))
-    if not found or found[3] not in ("*", str(size)):
+    if not found or (size is not None and found[3] not in ("*", str(size))):
         raise Transient(f"the server answers with another range: {response.headers.get('Content-Range')}")
     return int(found[1]), int(found[2]) + 1

@@ -41,6 +41,7 @@ class Stream:
                 self._listening = False
                 landing.land(self._buffer[landed - span.first : got - span.first])
                 landed = got
+                landing.sync()
 
     def check(self) -> None:
         """Cut a connection that has brought next to nothing for too long."""
@@ -81,6 +82,8 @@ class Stream:
             end = landing.entry.size if landing.streams == 1 else span.last
             body = self._source.open(landing.entry, at, end, self._connections)
             self._body, self._of = body, landing.entry
+        if body.position > at:
+            raise Transient(f"the server answers from byte {body.position} where {at} was asked for")
         if body.position < at:
             self._skip(landing, body, at)
         return body

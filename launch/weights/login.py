@@ -1,0 +1,51 @@
+"""Log in to the Hub by way of huggingface_hub: the token is checked, then stored where `hf auth login` stores it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from errors import Failed, Refused
+from launch.weights.hub import endpoint_of, session
+from launch.weights.patience import Patience
+
+
+def read_token(path: Path) -> str:
+    """The token in a file. Raises Refused where there is none."""
+    try:
+        token = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused(f"cannot read the token file {path}", why=str(error)) from error
+    return checked_token(token)
+
+
+def checked_token(token: str) -> str:
+    """The token, if it can be one. Raises Refused, without repeating it."""
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise Refused(
+            "that is no token", why="a token is one word of letters, digits and _", fix="copy it again"
+        )
+    return token
+
+
+def log_in(token: str) -> tuple[str, Path]:
+    """Check a token with whoami and store it, mode 0600. Returns the account's name and where the token is.
+
+    Raises Failed where the Hub does not know the token or does not answer.
+    """
+    from huggingface_hub import constants, errors, login, whoami
+
+    try:
+        with session(Patience()):
+            name = str(whoami(token=token)["name"])
+            login(token=token, add_to_git_credential=False)
+    except errors.HfHubHTTPError as error:
+        status = error.response.status_code
+        why = "the Hub does not know this token" if status == 401 else f"the Hub answered {status}"
+        raise Failed("not logged in", why=why, fix="make a read token on the Hub's settings page") from None
+    except Exception as error:
+        raise Failed(
+            "not logged in",
+            why=f"{endpoint_of()} gave no answer that can be used ({type(error).__name__})",
+            fix="check HF_ENDPOINT, the proxy and the network",
+        ) from None
+    return name, Path(constants.HF_TOKEN_PATH)
