@@ -1,0 +1,60 @@
+"""Recorded topologies, and a library that answers like NVML."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[4]
+RECORDED = ROOT.parent / "shared" / "hardware"
+ASK = """import json
+from dataclasses import asdict
+from launch.hardware import nvidia
+print(json.dumps(asdict(nvidia.read())))"""
+
+
+@pytest.fixture
+def recorded() -> Callable[[str], Path]:
+    """A recorded KFD topology, skipped where the checkout has none beside it."""
+
+    def find(name: str) -> Path:
+        if not (RECORDED / name).is_dir():
+            pytest.skip(f"the recorded topology {name} is not beside this checkout")
+        return RECORDED / name
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a libnvidia-ml.so.1 that answers from the environment, compiled here."""
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
+        pytest.skip("no C compiler to make the NVML stand-in with")
+    folder = tmp_path_factory.mktemp("nvml")
+    source = Path(__file__).with_name("nvml_stand_in.c")
+    made = [compiler, "-shared", "-fPIC", "-o", str(folder / "libnvidia-ml.so.1"), str(source)]
+    subprocess.run(made, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def nvidia_host(nvml_library: Path) -> Callable[..., dict[str, Any]]:
+    """What the NVIDIA module sees of GPUs given as `name;sm;total MiB;used MiB;group;state` lines."""
+
+    def ask(*gpus: str, **more: str) -> dict[str, Any]:
+        env = {**os.environ, "LD_LIBRARY_PATH": str(nvml_library), "NVML_GPUS": "\n".join(gpus), **more}
+        asked = [sys.executable, "-c", ASK]
+        done = subprocess.run(asked, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)  # type: ignore[no-any-return]
+
+    return ask
