@@ -54,7 +54,7 @@ def _ask_token() -> str:
     },
     iterable=["include", "exclude"],
 )
-def fetch(  # noqa: PLR0917 -- invoke gives them by name
+def fetch(
     c: Any,
     model: str = "",
     revision: str = "",
@@ -106,14 +106,13 @@ def _source(given: str, model: str) -> Any:
 
     from launch.weights.bundle import source_of
     from launch.weights.hub import Hub, endpoint_of
-    from launch.weights.patience import Patience
 
     if given:
-        return source_of(given, model, Patience())
+        return source_of(given, model, say)
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         fix = f"unset it, or invoke fetch --from BUNDLE; invoke verify --model {model} looks at what is here"
         raise Failed("HF_HUB_OFFLINE is set: nothing is fetched from a Hub", fix=fix)
-    return Hub(model, endpoint_of())
+    return Hub(model, endpoint_of(), say=say)
 
 
 def _show_order(order: Order) -> None:
@@ -156,7 +155,7 @@ def _show_snapshot(found: Snapshot, format: str) -> None:
         "format": "text or json",
     }
 )
-def verify(  # noqa: PLR0917 -- invoke gives them by name
+def verify(
     c: Any,
     model: str = "",
     revision: str = "",

@@ -7,6 +7,6 @@ works against it with nothing but HF_ENDPOINT set. Tests can make it misbehave (
 from __future__ import annotations
 
 from launch.hub_server.faults import Fault
-from launch.hub_server.server import HubServer, serve_folder
+from launch.hub_server.server import HubServer, serve, serve_folder
 
-__all__ = ["Fault", "HubServer", "serve_folder"]
+__all__ = ["Fault", "HubServer", "serve", "serve_folder"]

@@ -20,6 +20,8 @@ KINDS = (
     "trickle",  # `rate` bytes a second
     "whole",  # ignore Range: answer 200 with the whole file
     "redirect",  # answer 302 to `location`
+    "mute",  # take the request and say nothing for `seconds`
+    "drip",  # send a head that never ends, a byte at a time, for `seconds`
 )
 
 

@@ -7,6 +7,8 @@ bytes are the same commit on every host, and a changed byte is another one.
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,13 +46,22 @@ class Repository:
     """A model repository at its one and only commit."""
 
     model: str
-    files: tuple[ServedFile, ...]
+    files: Sequence[ServedFile]
 
     @cached_property
     def commit(self) -> str:
         """40 hex digits that follow from names and contents."""
         listing = "".join(f"{file.sha256}  {file.path}\n" for file in self.files)
         return hashlib.sha1(listing.encode()).hexdigest()
+
+    @cached_property
+    def licence(self) -> str:
+        """What the model card's front matter says, empty where it says nothing."""
+        card = self.by_path.get("README.md")
+        found = (
+            re.match(r"---\n(?:.*\n)*?license: *(\S+)", card.at.read_text(errors="replace")) if card else None
+        )
+        return found[1] if found else ""
 
     @cached_property
     def by_path(self) -> dict[str, ServedFile]:

@@ -106,8 +106,9 @@ def _info(hub: Hub, request: Request, part: dict[str, str]) -> Answer:
     if isinstance(found, Answer):
         return found
     files = [{"rfilename": file.path} for file in found.files]
+    tags = [f"license:{found.licence}"] if found.licence else []
     info = {"id": found.model, "modelId": found.model, "sha": found.commit, "siblings": files}
-    return _json("info", {**info, "private": False, "gated": False, "disabled": False, "tags": []})
+    return _json("info", {**info, "private": False, "gated": False, "disabled": False, "tags": tags})
 
 
 def _auth_check(hub: Hub, request: Request, part: dict[str, str]) -> Answer:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -56,7 +57,6 @@ class HubServer:
             time.sleep(3600)
 
 
-@contextmanager
 def serve_folder(
     folder: Path,
     *,
@@ -64,12 +64,25 @@ def serve_folder(
     port: int = 0,
     token: str = "",
     faults: tuple[Fault, ...] = (),
-) -> Iterator[HubServer]:
+) -> AbstractContextManager[HubServer]:
     """Serve `folder` until the block ends. Port 0 takes a free one. Raises OSError where it is taken."""
+    return serve(Shelf(folder).find, host=host, port=port, token=token, faults=faults)
+
+
+@contextmanager
+def serve(
+    find: Callable[[str], Repository | None],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    token: str = "",
+    faults: tuple[Fault, ...] = (),
+) -> Iterator[HubServer]:
+    """Serve whatever repositories `find` gives, until the block ends."""
     requests: list[Request] = []
     storage = _listen(host, 0)
     api = _listen(host, port)
-    hub = Hub(Shelf(folder).find, f"{_address(storage)}/storage", token)
+    hub = Hub(find, f"{_address(storage)}/storage", token)
     script = Script(faults)
     for server in (api, storage):
         server.RequestHandlerClass = _handler(hub, script, requests)
@@ -120,6 +133,9 @@ class _Handler(BaseHTTPRequestHandler):
         answer = self.hub.answer(request)
         first, last = (answer.body.first, answer.body.last) if isinstance(answer.body, Slice) else (0, 0)
         fault = self.script.next(answer.where, answer.name, first, last)
+        if fault is not None and fault.kind in ("mute", "drip"):
+            self.close_connection = _withhold(self.connection, fault)
+            return
         if fault is not None:
             answer = _changed(answer, fault)
         self._send(answer, fault)
@@ -182,10 +198,27 @@ def _send_faulty(connection: socket.socket, part: Slice, fault: Fault) -> bool:
         return False
     if fault.kind == "stall":
         connection.settimeout(fault.seconds)
-        connection.recv(1)
+        with contextlib.suppress(OSError):
+            connection.recv(1)
     if fault.kind == "reset":
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.shutdown(socket.SHUT_WR) if fault.kind == "close" else connection.close()
+    return True
+
+
+def _withhold(connection: socket.socket, fault: Fault) -> bool:
+    """Keep a client waiting for the head of an answer, until it goes or the time is over."""
+    until = time.monotonic() + fault.seconds
+    connection.settimeout(0.05)
+    with contextlib.suppress(OSError):
+        if fault.kind == "drip":
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        while time.monotonic() < until:
+            with contextlib.suppress(TimeoutError):
+                if not connection.recv(1 << 16):
+                    break
+            if fault.kind == "drip":
+                connection.sendall(b".")
     return True
 
 

@@ -88,17 +88,14 @@ def offsets(manifest: Manifest, start: int) -> dict[str, int]:
     return found
 
 
-def source_of(given: str, model: str, patience: Patience) -> Source:
+def source_of(given: str, model: str, say: Callable[[str], None] = lambda line: None) -> Source:
     """The source that `--from` names: a bundle, a folder, the address of a bundle, or a Hub's address.
 
     Raises Refused where it is none of them.
     """
     if urlsplit(given).scheme in ("http", "https"):
-        return (
-            BundleAt(given, model, patience)
-            if urlsplit(given).path.endswith(".tar")
-            else Hub(model, given, patience)
-        )
+        bundle = urlsplit(given).path.endswith(".tar")
+        return BundleAt(given, model) if bundle else Hub(model, given.rstrip("/"), say=say)
     path = Path(given).expanduser()
     if path.is_file():
         return BundleFile(path, model)
@@ -200,7 +197,7 @@ class BundleAt:
 
     url: str
     model: str
-    patience: Patience
+    patience: Patience = field(default_factory=Patience)
     _offsets: dict[str, int] = field(default_factory=dict)
 
     def manifest(self, revision: str) -> Manifest:

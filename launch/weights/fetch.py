@@ -71,7 +71,9 @@ def fetch(
     patience = patience or Patience()
     if source is None and os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         return check(model, revision, cache)
-    source = source or Hub(model, endpoint_of(endpoint), patience)
+    source = source or Hub(
+        model, endpoint_of(endpoint), replace(patience, attempts=min(6, patience.attempts))
+    )
     order = plan(model, source, revision=revision, include=include, exclude=exclude, cache=cache)
     return carry_out(order, source, streams=streams, patience=patience, show=show)
 

@@ -17,7 +17,6 @@ from launch.weights.patience import Patience, Transient, retry_after
 from launch.weights.sources import HubFiles, refusal
 
 LARGEST_ANSWER = 16 << 20  # bytes of JSON; a page of a listing has 1000 entries of about 300
-LONGEST_TALK = 900.0  # seconds for all of a model's metadata
 Made = TypeVar("Made")
 
 
@@ -27,14 +26,15 @@ class Hub:
 
     model: str
     endpoint: str
-    patience: Patience = field(default_factory=Patience)
+    patience: Patience = field(default_factory=lambda: Patience(attempts=6))
+    say: Callable[[str], None] = field(default=lambda line: None, repr=False)
     _files: HubFiles | None = field(default=None, repr=False)
 
     def manifest(self, revision: str) -> Manifest:
         """Resolve a revision, check licence and access, and list the files with sizes and hashes."""
         token = stored_token()
         with session(self.patience):
-            found = within(LONGEST_TALK, lambda: self._ask(revision, token))
+            found = self._ask(revision, token)
         self._files = HubFiles(self.endpoint, self.model, found.commit, token)
         return found
 
@@ -58,12 +58,13 @@ class Hub:
         """The answer, after as many tries as it is worth."""
         for failures in range(1, self.patience.attempts + 1):
             try:
-                return ask()
+                return within(self.patience.talk, ask)
             except Exception as error:
                 trouble = _read_error(error, self.model)
             seconds = self.patience.wait(failures, trouble)
             if seconds is None:
                 break
+            self.say(f"{self.endpoint}: {trouble.reason}; trying again in {seconds:.0f} s")
             threading.Event().wait(seconds)
         raise Failed(
             f"{self.endpoint} does not answer for {self.model}",

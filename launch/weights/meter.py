@@ -16,6 +16,7 @@ class Meter:
 
     total: int = 0
     start: int = 0
+    trouble: str = ""  # what went wrong last, for whoever waits for the next try
     _done: int = 0
     _files: dict[str, list[int]] = field(default_factory=dict)
     _seen: deque[tuple[float, int]] = field(default_factory=deque)
@@ -68,6 +69,7 @@ class Meter:
         if rate > 0:
             left = round((self.total - self.done) / rate)
             words += [f"{amount(rate)}/s", f"{left // 60}:{left % 60:02d} left"]
+        words += [self.trouble] if self.trouble and rate == 0 else []
         return ", ".join(words)
 
 

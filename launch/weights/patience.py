@@ -30,6 +30,7 @@ class Patience:
     connect: float = 15.0
     silence: float = 30.0
     floor: int = 16 << 10
+    talk: float = 300.0  # for one question about a model, its whole listing for instance
     progress: int = 1 << 20
 
     def wait(self, failures: int, trouble: Transient) -> float | None:

@@ -8,6 +8,7 @@ import time
 from errors import Failed
 from launch.weights.landing import PIECE, SPAN, Landing, Span, Superseded
 from launch.weights.manifest import Entry
+from launch.weights.meter import Meter
 from launch.weights.network import Connections
 from launch.weights.patience import Patience, Transient
 from launch.weights.sources import Reader, Source
@@ -16,8 +17,8 @@ from launch.weights.sources import Reader, Source
 class Stream:
     """Brings one span after another. Only `check` and `abort` may be called from another thread."""
 
-    def __init__(self, source: Source, patience: Patience, stop: threading.Event) -> None:
-        self._source, self._patience, self._stop = source, patience, stop
+    def __init__(self, source: Source, patience: Patience, meter: Meter, stop: threading.Event) -> None:
+        self._source, self._patience, self._meter, self._stop = source, patience, meter, stop
         self._connections = Connections(patience)
         self._buffer = memoryview(bytearray(SPAN))
         self._body: Reader | None = None
@@ -121,6 +122,7 @@ class Stream:
                 why=trouble.reason,
                 fix="run the same command again later: what has come is kept",
             )
+        self._meter.trouble = f"{trouble.reason}; trying again in {seconds:.0f} s"
         self._stop.wait(seconds)
 
     def _hang_up(self) -> None:

@@ -51,7 +51,7 @@ class Transfer:
     ) -> None:
         self._place, self._meter = place, meter
         self._stop = threading.Event()
-        self._streams = [Stream(source, patience, self._stop) for _ in range(streams)]
+        self._streams = [Stream(source, patience, meter, self._stop) for _ in range(streams)]
         self._change = threading.Condition()
         self._queue: deque[Entry] = deque()
         self._elsewhere: deque[tuple[float, Entry]] = deque()
