@@ -17,7 +17,7 @@ from launch import versions
 from launch.arguments import Draft, words
 from launch.cookbook import Cookbook
 from launch.gpus import Hardware
-from launch.planner import faults, layout_of
+from launch.legality import faults, layout_of
 from launch.recipe import Recipe, Variant
 from launch.recipe_image import image_of, version_of
 from launch.selection import lacks
@@ -174,9 +174,8 @@ def _refused(draft: Draft, choice: Choice, shape: Shape | None, span: Span) -> s
         layout = layout_of(draft, choice, shape)
     except Refused as error:
         return error.what
-    limit = 0 if choice.hardware.generation == "cpu" else choice.gpus
     for version in dict.fromkeys((span.newest, span.oldest)):
-        reasons = faults(draft, layout, shape, limit, str(versions.parse(version)))
+        reasons = faults(draft, layout, shape, choice, str(versions.parse(version)))
         if reasons:
             claim = f", and the recipe is for {version} on ({span.why})" if version != span.newest else ""
             return "; ".join(reasons) + claim

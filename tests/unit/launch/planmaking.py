@@ -1,0 +1,64 @@
+"""A plan in one line, for tests: our own recipes, a host that is nobody's, versions by name."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from launch.cookbook import Cookbook, open_cookbook
+from launch.gpus import known
+from launch.plan import Plan
+from launch.planner import make_plan
+from launch.recipe import Recipe
+from launch.request import Contract, Host, Wish
+from launch.shape import Shape
+from launch.versions import image_for
+
+M2, M21, TINY = "MiniMaxAI/MiniMax-M2", "MiniMaxAI/MiniMax-M2.1", "slipway/MiniMax-M2-tiny"
+SHARED = Path(__file__).parents[4] / "shared"
+
+
+@cache
+def ours() -> Cookbook:
+    return open_cookbook()
+
+
+@cache
+def recipe(name: str) -> Recipe:
+    return ours().recipe(name)
+
+
+def m2_shape() -> Shape:
+    found = recipe(M2).ours.shape
+    assert found is not None
+    return found
+
+
+def host(hardware: str = "h200", gpus: int = 0, nodes: int = 1, **facts: Any) -> Host:
+    machine = known()[hardware]
+    caller = {"uid": 1000, "gid": 1000, "hub_cache": "/home/me/hub", "cache": "/home/me/slipway", "folder": "/home/me/work"}
+    return Host(machine, gpus or machine.per_node or 1, nodes, **{**caller, **facts})
+
+
+def plan(
+    model: str = M2,
+    hardware: str = "h200",
+    gpus: int = 0,
+    nodes: int = 1,
+    vllm: str = "0.32.0",
+    contract: Contract | None = None,
+    facts: dict[str, Any] | None = None,
+    **wish: Any,
+) -> Plan:
+    machine = host(hardware, gpus, nodes, **(facts or {}))
+    image = image_for(machine.hardware.platform, vllm, "", contract)
+    return make_plan(Wish(model, **wish), machine, recipe(model), image)
+
+
+def command(made: Plan, rank: int = 0) -> str:
+    return " ".join(made.processes[rank].argv)
+
+
+def why(made: Plan, item: str) -> str:
+    return next(f"{reason.why} [{reason.source}]" for reason in made.reasons if reason.item.startswith(item))
