@@ -1,13 +1,14 @@
 """What a container may touch: the narrowest set that serves, each item with its reason.
 
 Profiles: `least` (the default), `guide` (what the recipe's guide prescribes), `profiling` (debuggers and GPU
-counters), `rdma` (InfiniBand between nodes). Which flags are needed and which are superstition: facts on containers
-in the documentation of vLLM, ROCm and the NVIDIA container toolkit.
+counters), `rdma` (InfiniBand between nodes). Which flags are needed and which are superstition: facts on
+containers in the documentation of vLLM, ROCm and the NVIDIA container toolkit.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from errors import Refused
 from launch.arguments import Setting
@@ -20,6 +21,28 @@ GIB = 2**30
 HUB, CACHE = "/hub", "/cache"
 SERVES_ON = 8000  # vLLM's default --port
 RULE = "rule: least access"
+LEAST = (
+    Reason("cap-drop ALL", "serving needs no capability", RULE),
+    Reason("no-new-privileges", "nothing in the image may gain rights", RULE),
+    Reason("shm-size", "ranks exchange tensors through /dev/shm; the engine's 64 MB is too small", RULE),
+    Reason("user", "the caller's own numbers: no file on the host becomes root's", RULE),
+    Reason(HUB, "the weights, read-only", RULE),
+    Reason(CACHE, "compiled kernels survive the container", RULE),
+)
+ONE_NODE = Reason("publish", "reachable from this machine only", RULE)
+SEVERAL_NODES = Reason("network host", "the ranks of several nodes must reach each other", RULE)
+ENVIRONMENT = (
+    Setting("HF_HUB_CACHE", HUB, RULE, "where the weights are mounted"),
+    Setting("HF_HUB_OFFLINE", "1", RULE, "the weights are there already; the server asks nobody"),
+    Setting("HOME", CACHE, RULE, "the caller has no home in the image"),
+    Setting("USER", "vllm", RULE, "the caller has no name in the image; torch asks for one"),
+    Setting("VLLM_CACHE_ROOT", f"{CACHE}/vllm", RULE, "saves compiling again at the next start"),
+    Setting("VLLM_NO_USAGE_STATS", "1", RULE, "nothing is sent out"),
+)
+AWAY = (
+    "planned away from the host: all of /dev/dri is given; a user who is not root also needs the numeric"
+    " groups of /dev/kfd and the render nodes"
+)
 
 
 @dataclass(frozen=True)
@@ -53,11 +76,10 @@ def grant(wish: Wish, host: Host, recipe: Recipe, ranks: int) -> Access:
         return _guide(guide_for(recipe, host), host)
     access = _least(wish, host, ranks)
     if wish.access == "profiling":
-        return _more(
-            access, "profiling", ("SYS_PTRACE", "SYS_ADMIN"), (), "debuggers and GPU performance counters"
-        )
+        why = "debuggers and GPU performance counters"
+        return _profile(access, "profiling", ("SYS_PTRACE", "SYS_ADMIN"), (), why)
     if wish.access == "rdma":
-        return _more(access, "rdma", ("IPC_LOCK",), ("/dev/infiniband",), "InfiniBand needs pinned memory")
+        return _profile(access, "rdma", ("IPC_LOCK",), ("/dev/infiniband",), "InfiniBand needs pinned memory")
     return access
 
 
@@ -67,14 +89,14 @@ def _guide(guide: GuideContainer, host: Host) -> Access:
         profile="guide",
         name=guide.name,
         tty=True,
-        ipc=flags.get("ipc", ""),
-        network=flags.get("network", ""),
-        privileged=flags.get("privileged", False),
-        cap_add=tuple(flags.get("cap_add", ())),
-        devices=tuple(flags.get("devices", ())),
-        groups=tuple(flags.get("groups", ())),
-        security_opt=tuple(flags.get("security_opt", ())),
-        env=tuple(flags.get("env", {}).items()),
+        ipc=flags.ipc,
+        network=flags.network,
+        privileged=flags.privileged,
+        cap_add=flags.cap_add,
+        devices=flags.devices,
+        groups=flags.groups,
+        security_opt=flags.security_opt,
+        env=tuple(flags.env.items()),
         mounts=(Mount(host.folder, "/work", read_only=False),),
     )
     why = "the guide's own container flags, token for token; --access least grants less"
@@ -82,35 +104,19 @@ def _guide(guide: GuideContainer, host: Host) -> Access:
 
 
 def _least(wish: Wish, host: Host, ranks: int) -> Access:
-    shared = shm_bytes(host, ranks)
     alone = host.nodes == 1
     container = Container(
         profile="least",
         cap_drop=("ALL",),
         security_opt=("no-new-privileges",),
-        shm_bytes=shared,
+        shm_bytes=shm_bytes(host, ranks),
         user=f"{host.uid}:{host.gid}",
         network="" if alone else "host",
         ports=(Port("127.0.0.1", wish.port, SERVES_ON),) if alone else (),
         mounts=_mounts(host),
     )
-    reasons = (
-        Reason("cap-drop ALL", "serving needs no capability", RULE),
-        Reason("no-new-privileges", "nothing in the image may gain rights", RULE),
-        Reason(
-            "shm-size",
-            f"{ranks} rank(s) exchange tensors through /dev/shm; the engine's 64 MB is too small",
-            RULE,
-        ),
-        Reason("user", "the caller's own numbers: no file on the host becomes root's", RULE),
-        Reason(HUB, "the weights, read-only", RULE),
-        Reason(CACHE, "compiled kernels survive the container", RULE),
-        Reason("publish", "reachable from this machine only", RULE)
-        if alone
-        else Reason("network host", "the ranks of several nodes must reach each other", RULE),
-    )
-    devices, reasons_devices, notes = _devices(host, ranks)
-    return Access(replace(container, **devices), _environment(), (*reasons, *reasons_devices), notes)
+    access = Access(container, ENVIRONMENT, (*LEAST, ONE_NODE if alone else SEVERAL_NODES))
+    return _with_gpus(access, host, ranks)
 
 
 def _mounts(host: Host) -> tuple[Mount, ...]:
@@ -118,70 +124,45 @@ def _mounts(host: Host) -> tuple[Mount, ...]:
     return (Mount(host.hub_cache, HUB), cache) if host.hub_cache else (cache,)
 
 
-def _environment() -> tuple[Setting, ...]:
-    return (
-        Setting("HF_HUB_CACHE", HUB, RULE, "where the weights are mounted"),
-        Setting("HF_HUB_OFFLINE", "1", RULE, "the weights are there already; the server asks nobody"),
-        Setting("HOME", CACHE, RULE, "the caller has no home in the image"),
-        Setting("USER", "vllm", RULE, "the caller has no name in the image; torch asks for one"),
-        Setting("VLLM_CACHE_ROOT", f"{CACHE}/vllm", RULE, "saves compiling again at the next start"),
-        Setting("VLLM_NO_USAGE_STATS", "1", RULE, "nothing is sent out"),
-    )
-
-
 def shm_bytes(host: Host, ranks: int) -> int:
-    """Size of /dev/shm: 2 GiB a GPU rank (the documented 16 GiB for a node of 8), 512 MiB a CPU rank, at least 1 GiB."""
+    """Size of /dev/shm, at least 1 GiB: 2 GiB a GPU rank (16 GiB for a node of 8, as vLLM's recipes have it)
+    and half a GiB a CPU rank.
+    """
     each = GIB // 2 if host.hardware.platform == "cpu" else 2 * GIB
     return max(GIB, ranks * each)
 
 
-def _devices(
-    host: Host, ranks: int
-) -> tuple[dict[str, tuple[str, ...]], tuple[Reason, ...], tuple[str, ...]]:
-    platform = host.hardware.platform
-    if platform == "cuda":
-        ids = host.gpu_ids[:ranks] or (("all",) if ranks == host.hardware.per_node else _first(ranks))
-        return (
-            {"gpu_ids": ids},
-            (Reason("gpus", f"{ranks} GPU(s), through the NVIDIA container toolkit", RULE),),
-            (),
-        )
-    if platform == "rocm":
-        return _rocm(host, ranks)
-    return {}, (), ()
+def _with_gpus(access: Access, host: Host, ranks: int) -> Access:
+    """The same with as many GPUs as there are ranks on a node."""
+    if host.hardware.platform == "cuda":
+        whole = ranks == host.hardware.per_node
+        ids = host.gpu_ids[:ranks] or (("all",) if whole else tuple(str(index) for index in range(ranks)))
+        reason = Reason("gpus", f"{ranks} GPU(s), through the NVIDIA container toolkit", RULE)
+        return _wider(access, (reason,), gpu_ids=ids)
+    if host.hardware.platform == "rocm":
+        return _with_render_nodes(access, host, host.devices[:ranks] or ("/dev/dri",))
+    return access
 
 
-def _first(ranks: int) -> tuple[str, ...]:
-    return tuple(str(index) for index in range(ranks))
-
-
-def _rocm(host: Host, ranks: int) -> tuple[dict[str, tuple[str, ...]], tuple[Reason, ...], tuple[str, ...]]:
-    nodes = host.devices[:ranks] or ("/dev/dri",)
+def _with_render_nodes(access: Access, host: Host, nodes: tuple[str, ...]) -> Access:
+    groups = "own /dev/kfd and the render nodes; as numbers, for names may be missing in the image"
     reasons = (
         Reason("/dev/kfd", "the compute interface of the AMD driver", RULE),
-        Reason(" ".join(nodes), f"the render nodes of {ranks} GPU(s)", RULE),
+        Reason(" ".join(nodes), "the render nodes of the GPUs", RULE),
+        *((Reason("groups", groups, RULE),) if host.groups else ()),
     )
-    notes = (
-        ()
-        if host.devices
-        else (
-            "planned away from the host: all of /dev/dri is given, and the numeric groups of /dev/kfd and the render nodes"
-            " must be added where the user is not root",
-        )
-    )
-    if host.groups:
-        reasons += (
-            Reason(
-                "groups",
-                "own /dev/kfd and the render nodes, by number: names may be missing in the image",
-                RULE,
-            ),
-        )
-    return {"devices": ("/dev/kfd", *nodes), "groups": host.groups}, reasons, notes
+    wider = _wider(access, reasons, devices=("/dev/kfd", *nodes), groups=host.groups)
+    return wider if host.devices else replace(wider, notes=(*wider.notes, AWAY))
 
 
-def _more(access: Access, profile: str, caps: tuple[str, ...], devices: tuple[str, ...], why: str) -> Access:
+def _wider(access: Access, reasons: tuple[Reason, ...], **granted: Any) -> Access:
+    container = replace(access.container, **granted)
+    return replace(access, container=container, reasons=(*access.reasons, *reasons))
+
+
+def _profile(access: Access, name: str, caps: tuple[str, ...], devices: tuple[str, ...], why: str) -> Access:
+    """More than the least, for one purpose."""
     held = access.container
-    wider = replace(held, profile=profile, cap_add=(*held.cap_add, *caps), devices=(*held.devices, *devices))
-    reason = Reason(f"cap-add {' '.join(caps)}", why, f"--access {profile}")
-    return replace(access, container=wider, reasons=(*access.reasons, reason))
+    reason = Reason(f"cap-add {' '.join(caps)}", why, f"--access {name}")
+    more = {"cap_add": (*held.cap_add, *caps), "devices": (*held.devices, *devices)}
+    return _wider(access, (reason,), profile=name, **more)

@@ -1,7 +1,7 @@
 """Every command that a folder of recipes stands for: one row for each model, hardware and strategy.
 
-The rows have the keys of the renderings of vllm-project/recipes. Where we would not start what stands there, the row
-says `refused` with the arithmetic, or `corrected` with what was changed and why.
+The rows have the keys of the renderings of vllm-project/recipes. Where we would not start what stands there,
+the row says `refused` with the arithmetic, or `corrected` with what was changed and why.
 """
 
 from __future__ import annotations
@@ -15,22 +15,27 @@ from packaging.version import InvalidVersion, Version
 from errors import Refused
 from launch import versions
 from launch.arguments import Draft, words
+from launch.choice import Choice
 from launch.cookbook import Cookbook
+from launch.features import features_on
 from launch.gpus import Hardware
 from launch.legality import faults, layout_of
 from launch.recipe import Recipe, Variant
 from launch.recipe_image import image_of, version_of
+from launch.request import Image
 from launch.selection import lacks
 from launch.shape import Shape
 from launch.strategy import Strategy, min_gpus, offered, runs_on
-from launch.synthesis import Choice, features_on, synthesise
+from launch.synthesis import synthesise
 
 MOST_NODES = 16  # the site's own limit for one deployment
 
 
 @dataclass(frozen=True)
 class Span:
-    """The vLLM versions that a row claims to be for: those of its image, else from the recipe's oldest to the newest."""
+    """The vLLM versions that a row claims to be for: those of its image, else from the recipe's oldest to
+    the newest.
+    """
 
     oldest: str
     newest: str
@@ -118,8 +123,7 @@ def row(
     image = image_of(recipe, choice.variant, hardware)
     span = span_of(recipe, choice.variant, image, vllm)
     drafts = [
-        versions.adapt(synthesise(choice, rank), versions.Image(image, span.newest))
-        for rank in range(min(nodes, 2))
+        versions.adapt(synthesise(choice, rank), Image(image, span.newest)) for rank in range(min(nodes, 2))
     ]
     refused = _refused(drafts[0], choice, shapes.get(choice.model_id), span)
     remarks = {"refused": refused} if refused else {}

@@ -1,4 +1,6 @@
-"""A shelf of recipes: ours, or a folder in the layout of vllm-project/recipes (models/, strategies/, taxonomy.yaml)."""
+"""A shelf of recipes: ours, or a folder in the layout of vllm-project/recipes (models/, strategies/,
+taxonomy.yaml).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ from typing import Any
 from errors import Refused, choice
 from launch import gpus, strategy
 from launch.gpus import Hardware
-from launch.recipe import Recipe, load_yaml, read
+from launch.recipe import Recipe
+from launch.recipe_file import load_yaml, read_recipe, read_strategy
 from launch.shape import Shape
 from launch.strategy import Strategy
 
@@ -36,7 +39,9 @@ class Cookbook:
         return tuple(sorted({_name(folder, path) for folder in self.folders for path in _files(folder)}))
 
     def recipe(self, name: str) -> Recipe:
-        """One recipe by its path or by the model or variant that it serves. Raises Refused with the nearest names."""
+        """One recipe by its path or by the model or variant that it serves. Raises Refused with the nearest
+        names.
+        """
         for folder in self.folders:
             path = folder / f"{name}.yaml"
             if path.resolve().is_relative_to(folder.resolve()) and path.is_file():
@@ -82,9 +87,7 @@ def open_cookbook(folder: str = "") -> Cookbook:
 
 
 def _strategies(root: Path) -> dict[str, Strategy]:
-    found = (
-        strategy.check(load_yaml(_text(path), path.name), path.name) for path in _files(root / "strategies")
-    )
+    found = (read_strategy(_text(path), path.name) for path in _files(root / "strategies"))
     return {item.name: item for item in found}
 
 
@@ -97,7 +100,7 @@ def _profiles(root: Path) -> dict[str, Hardware]:
 
 
 def _read(folder: Path, path: Path) -> Recipe:
-    return read(_text(path), str(path.relative_to(folder)))
+    return read_recipe(_text(path), str(path.relative_to(folder)))
 
 
 def _text(path: Path) -> str:
@@ -116,7 +119,7 @@ def _name(folder: Path, path: Path) -> str:
 
 
 def known_shapes() -> dict[str, Shape]:
-    """Shapes of the models that our own recipes describe, by model id; good for others' recipes of them too."""
+    """Shapes of the models of our own recipes, by model id; good for others' recipes of them too."""
     pairs = ((recipe, recipe.ours.shape) for recipe in Cookbook((OURS,), {}, {}).all())
     return {
         model: shape

@@ -8,10 +8,10 @@ from errors import Refused
 from launch import layout as layouts
 from launch import memory
 from launch.arguments import Arg, Draft
+from launch.choice import Choice
 from launch.plan import Fit, Layout
 from launch.request import Host, Measured
 from launch.shape import Shape
-from launch.synthesis import Choice
 
 CONTEXT = "--max-model-len"
 STEP = 4096  # a context that we set ourselves is a multiple of this
@@ -40,7 +40,9 @@ def fit_of(
 
 
 def shorter_context(fit: Fit, demand: memory.Demand, draft: Draft, choice: Choice) -> int:
-    """The context to set instead of the model's own. Raises Refused where there is none, or the user set another."""
+    """The context to set instead of the model's own. Raises Refused where there is none, or the user set
+    another.
+    """
     where = layouts.name(demand.layout)
     if not fit.max_model_len:
         fix = "more GPUs, or a smaller variant"

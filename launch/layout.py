@@ -1,7 +1,7 @@
 """Which layouts of ranks a model can have, and the arithmetic that rules the others out.
 
-TP splits attention and MLPs, PP splits layers, DP repeats the attention, EP spreads whole experts over TP x DP.
-The rules are vLLM's own checks, so that a plan fails here and not after 230 GB were loaded.
+TP splits attention and MLPs, PP splits layers, DP repeats the attention, EP spreads whole experts over TP x
+DP. The rules are vLLM's own checks, so that a plan fails here and not after 230 GB were loaded.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from packaging.version import Version
 from launch.plan import Layout
 from launch.shape import Shape
 
-# From 0.29 a block that does not divide is refined to the greatest common divisor, down to 32 (facts on MiniMax-M2).
+# From 0.29 a block that does not divide is refined to the greatest common divisor, down to 32 (facts on
+# MiniMax-M2).
 REFINED_BLOCKS = Version("0.29.0")
 SMALLEST_BLOCK = 32
 VOCABULARY_PADDING = 64  # vLLM pads the embedding rows to this multiple before it splits them
@@ -87,7 +88,7 @@ def _room(layout: Layout, gpus: int) -> Iterator[str]:
         yield f"{factors} = {layout.gpus} GPUs, but {layout.nodes} node(s) of {gpus} have {there}"
     replica = layout.tp * layout.pp
     if gpus and layout.dp > 1 and replica > gpus:
-        yield f"a replica of {layout.tp} x {layout.pp} = {replica} GPUs does not fit a node of {gpus}, as DP needs"
+        yield f"a replica of {layout.tp} x {layout.pp} = {replica} GPUs must fit a node of {gpus} under DP"
 
 
 def _model_rules(shape: Shape, layout: Layout, version: str) -> Iterator[str]:
@@ -123,14 +124,15 @@ def _vocabulary(shape: Shape, tp: int) -> Iterator[str]:
     if shape.vocabulary:
         padded = -(-shape.vocabulary // VOCABULARY_PADDING) * VOCABULARY_PADDING
         if padded % tp:
-            yield f"TP{tp}: vocabulary of {padded} rows (padded to {VOCABULARY_PADDING}) / {tp} = {padded / tp:.1f}"
+            yield f"TP{tp}: {padded} rows of padded vocabulary / {tp} = {padded / tp:.1f}, not a whole number"
 
 
 def _experts(shape: Shape, layout: Layout, version: str) -> Iterator[str]:
     """Without EP every expert is cut over TP x DP; with EP experts stay whole and are dealt out."""
     if layout.ep > 1:
         if layout.ep > shape.experts:
-            yield f"EP{layout.ep}: {shape.experts} experts leave {layout.ep - shape.experts} ranks without one"
+            idle = layout.ep - shape.experts
+            yield f"EP{layout.ep}: {shape.experts} experts leave {idle} ranks without one"
     elif shape.expert_intermediate:
         cuts = layout.tp * layout.dp
         cut = f"TP{layout.tp}" if layout.dp == 1 else f"TP{layout.tp} x DP{layout.dp} without EP"

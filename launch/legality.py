@@ -1,4 +1,6 @@
-"""Whether a command can run at all: the image against recipe and GPU, the layout against model, version and GPUs."""
+"""Whether a command can run at all: the image against recipe and GPU, the layout against model, version and
+GPUs.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,10 @@ from errors import Refused
 from launch import layout as layouts
 from launch import strategy, versions
 from launch.arguments import Draft
+from launch.choice import Choice
 from launch.plan import Layout
 from launch.request import Host, Image, Wish
 from launch.shape import Shape
-from launch.synthesis import Choice
 
 TP, PP, DP = "--tensor-parallel-size", "--pipeline-parallel-size", "--data-parallel-size"
 EP, DCP = "--enable-expert-parallel", "--decode-context-parallel-size"

@@ -114,7 +114,9 @@ def _corrected(shape: Shape, demand: Demand, tokens: int, measured: Measured) ->
 
 
 def weights_gib(shape: Shape, layout: Layout) -> float | None:
-    """Weights on one GPU. Experts are spread over TP x DP, with EP or cut; the rest is split by TP and repeated by DP."""
+    """Weights on one GPU. Experts are spread over TP x DP, with EP or cut; the rest is split by TP and
+    repeated by DP.
+    """
     parts = weight_parts(shape)
     if parts is None:
         return None
@@ -123,7 +125,7 @@ def weights_gib(shape: Shape, layout: Layout) -> float | None:
 
 
 def weight_parts(shape: Shape) -> tuple[float, float] | None:
-    """Bytes of everything but routed experts, and of routed experts. Measured where the snapshot gives them."""
+    """Bytes of everything but routed experts, and of those; measured where the snapshot gives them."""
     experts = float(shape.expert_bytes) if shape.expert_bytes is not None else _expert_bytes(shape)
     if experts is None:
         return None
@@ -155,7 +157,9 @@ def _expert_bytes(shape: Shape) -> float | None:
 
 
 def _dense_bytes(shape: Shape) -> float | None:
-    """Attention, dense MLPs, shared experts, router and embeddings of a GQA model; MLA needs measured weights."""
+    """Attention, dense MLPs, shared experts, router and embeddings of a GQA model; MLA needs measured
+    weights.
+    """
     width, plain = _width(shape), BYTES.get(shape.dtype)
     if shape.is_mla or not width or not plain:
         return None
@@ -183,7 +187,9 @@ def _mlp(shape: Shape) -> int:
 
 
 def kv_bytes_per_token(shape: Shape, layout: Layout, kv_dtype: str = "auto") -> float | None:
-    """KV bytes of one token on one GPU. Fewer KV heads than TP are repeated; an MLA vector is not split at all."""
+    """KV bytes of one token on one GPU. Fewer KV heads than TP are repeated; an MLA vector is not split at
+    all.
+    """
     width = 1.0 if kv_dtype.startswith("fp8") else BYTES.get(shape.dtype)
     if not shape.layers or not width:
         return None

@@ -12,15 +12,17 @@ from launch import layout as layouts
 from launch import strategy, versions, wishes
 from launch.access import SERVES_ON, Access, grant, guide_for
 from launch.arguments import Arg, Draft, in_order, words
+from launch.choice import Choice
 from launch.fitting import fit_of
 from launch.legality import check_image, check_layout, layout_of, release, widest_legal
 from launch.plan import Fit, Layout, Plan, Process, Reason, Rejected
-from launch.recipe import Recipe, unknown_keys
+from launch.recipe import Recipe
+from launch.recipe_file import unknown_keys
 from launch.request import Host, Image, Wish
 from launch.selection import select
 from launch.shape import Shape
 from launch.strategy import Strategy
-from launch.synthesis import Choice, synthesise
+from launch.synthesis import synthesise
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,8 @@ def make_plan(
 ) -> Plan:
     """The plan of a wish.
 
-    Raises Refused with the arithmetic where the layout is illegal, with the largest context where it cannot fit,
-    and with the known names where the recipe does not have what was asked for.
+    Raises Refused with the arithmetic where the layout is illegal, with the largest context where it cannot
+    fit, and with the known names where the recipe does not have what was asked for.
     """
     choice = select(wish, host, recipe, strategies or strategy.known())
     check_image(choice, image, host)
@@ -72,7 +74,9 @@ def command(choice: Choice, wish: Wish, image: Image, rank: int) -> Draft:
 
 
 def finish(draft: Draft, recipe: Recipe, access: Access) -> Draft:
-    """In the recipe's own order, with the container's variables; a name that is there already is not touched."""
+    """In the recipe's own order, with the container's variables; a name that is there already is not
+    touched.
+    """
     there = {setting.name for setting in draft.env}
     env = (setting for setting in access.env if setting.name not in there)
     return replace(draft, args=in_order(draft.args, recipe.ours.order)).add(env=env)

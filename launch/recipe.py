@@ -1,18 +1,15 @@
 """The recipe schema of vllm-project/recipes, read whole (models/<org>/<repo>.yaml, as of August 2026).
 
-Keys that we do not know are kept and named in `unknown_keys`; a wrong type is refused with file, key path and
-what was expected. What is ours stands under `x-slipway`.
+Keys that we do not know are kept (`recipe_file.unknown_keys` names them). What is ours stands under
+`x-slipway`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated, Any
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from errors import Refused
 from launch.shape import Shape
 
 
@@ -173,12 +170,25 @@ class Advice(Part):
     note: str
 
 
+class GuideFlags(Part):
+    """Options of a container, in the words of `launch.plan.Container`."""
+
+    ipc: str = ""
+    network: str = ""
+    privileged: bool = False
+    cap_add: Words = ()
+    devices: Words = ()
+    groups: Words = ()
+    security_opt: Words = ()
+    env: Env = {}
+
+
 class GuideContainer(Part):
     """Container access that a usage guide prescribes, for `--access guide`."""
 
     image: str
     name: str
-    flags: Mapping = {}
+    flags: GuideFlags = GuideFlags()
 
 
 class Extension(Part):
@@ -229,66 +239,3 @@ class Recipe(Part):
     def name(self) -> str:
         """The name it is asked for by: its path (org/repo), else the model it serves."""
         return self.file.removesuffix(".yaml").removesuffix(".yml") or self.model.model_id
-
-
-def read(text: str, file: str) -> Recipe:
-    """A recipe from YAML.
-
-    Raises Refused with line and column for a YAML error, with the key path for a wrong type.
-    """
-    return check(load_yaml(text, file), file)
-
-
-def load_yaml(text: str, file: str) -> Any:
-    """YAML values. Raises Refused with file, line and column."""
-    try:
-        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"{file}, line {mark.line + 1}, column {mark.column + 1}" if mark else file
-        raise Refused(f"{where}: not YAML", why=str(error.problem or error.context)) from error
-    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
-        raise Refused(f"{file}: not YAML", why=str(error).splitlines()[0]) from error
-
-
-def check(data: Any, file: str) -> Recipe:
-    """A recipe from YAML values. Raises Refused for a wrong type."""
-    if not isinstance(data, dict):
-        raise Refused(f"{file}: a recipe is a mapping with `meta` and `model`", why=f"found {_kind(data)}")
-    try:
-        return Recipe.model_validate({**data, "file": file})
-    except (ValidationError, RecursionError, TypeError) as error:
-        raise wrong_type(error, file, "recipe") from error
-
-
-def wrong_type(error: Exception, file: str, what: str) -> Refused:
-    """The refusal of a file of the schema: key paths, what was expected and what was found."""
-    if not isinstance(error, ValidationError):
-        return Refused(f"{file}: not a {what}", why=str(error).splitlines()[0])
-    lines = [f"{_path(e['loc'])}: {e['msg'].lower()}, found {_kind(e['input'])}" for e in error.errors()[:5]]
-    return Refused(f"{file}: {lines[0]}", why="; ".join(lines[1:]), fix="correct that key")
-
-
-def _path(location: tuple[Any, ...]) -> str:
-    return ".".join(str(step) for step in location) or "recipe"
-
-
-def _kind(value: Any) -> str:
-    text = repr(value)
-    return f"{type(value).__name__} {text if len(text) < 40 else text[:37] + '...'}"
-
-
-def unknown_keys(part: Part, path: str = "") -> Iterator[str]:
-    """Paths of the keys that the schema does not name, in reading order."""
-    for key in part.model_extra or ():
-        yield f"{path}{key}"
-    for key in type(part).model_fields:
-        yield from _inside(getattr(part, key), f"{path}{key}")
-
-
-def _inside(value: Any, path: str) -> Iterator[str]:
-    if isinstance(value, Part):
-        yield from unknown_keys(value, f"{path}.")
-    elif isinstance(value, dict):
-        for key, child in value.items():
-            yield from _inside(child, f"{path}.{key}")

@@ -1,4 +1,6 @@
-"""The image that a recipe asks for: `docker_image` in every form that the schema knows, else the brand's own."""
+"""The image that a recipe asks for: `docker_image` in every form that the schema knows, else the brand's
+own.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ VERSION_TAG = re.compile(r":v(\d+\.\d+\.\d+[\w.]*)$")
 
 
 def image_of(recipe: Recipe, variant: Variant, hardware: Hardware) -> str:
-    """The image by exact GPU, variant, model, else the brand's latest (or nightly, where the recipe needs that)."""
+    """The image by exact GPU, variant, model, else the brand's latest (or nightly, where the recipe needs
+    that).
+    """
     asked = asked_for(recipe, variant, hardware)
     if asked:
         return asked
@@ -69,7 +73,7 @@ def _key(hardware: Hardware) -> str:
 
 def _reference(written: str) -> str:
     """The reference alone; a recipe has been seen to say `docker pull vllm/...`."""
-    return written.split()[-1] if written.split() else ""
+    return written.rsplit(maxsplit=1)[-1] if written.split() else ""
 
 
 def version_of(reference: str) -> str:

@@ -1,4 +1,6 @@
-"""What a plan is made from besides a recipe: the wish, the host, the image. Frozen facts; nothing is looked up here."""
+"""What a plan is made from besides a recipe: the wish, the host, the image. Frozen facts; nothing is looked
+up here.
+"""
 
 from __future__ import annotations
 
@@ -79,12 +81,15 @@ class Contract:
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Contract:
         """The contract from its JSON; keys that are not there are not checked."""
-        sets = {
-            key: frozenset(_words(data.get(key)))
-            for key in ("flags", "env", "tool_parsers", "reasoning_parsers")
-        }
-        plain = {key: str(data.get(key) or "") for key in ("vllm_version", "torch_flavour")}
-        return cls(**plain, **sets, gpu_archs=tuple(_words(data.get("gpu_archs"))))
+        return cls(
+            vllm_version=str(data.get("vllm_version") or ""),
+            flags=frozenset(_words(data.get("flags"))),
+            env=frozenset(_words(data.get("env"))),
+            tool_parsers=frozenset(_words(data.get("tool_parsers"))),
+            reasoning_parsers=frozenset(_words(data.get("reasoning_parsers"))),
+            torch_flavour=str(data.get("torch_flavour") or ""),
+            gpu_archs=tuple(_words(data.get("gpu_archs"))),
+        )
 
 
 def _words(value: Any) -> list[str]:

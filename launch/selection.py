@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from errors import Refused, choice
+from launch.choice import Choice
 from launch.cookbook import checkpoints
+from launch.features import features_on, modes_allowed
 from launch.gpus import Hardware
 from launch.recipe import Recipe, Variant
 from launch.request import Host, Wish
 from launch.strategy import Strategy, min_gpus, offered, runs_on
-from launch.synthesis import Choice, features_on, modes_allowed
 
-# 4-bit floating point needs the matrix units of Blackwell, unless the variant says otherwise (precision_hardware).
+# 4-bit floating point needs the matrix units of Blackwell, unless the variant says otherwise
+# (precision_hardware).
 NEEDS = {
     "nvfp4": {"brand": "NVIDIA", "generation": "blackwell"},
     "fp4": {"brand": "NVIDIA", "generation": "blackwell"},
@@ -29,7 +31,9 @@ PARALLEL = {
 
 
 def select(wish: Wish, host: Host, recipe: Recipe, strategies: Mapping[str, Strategy]) -> Choice:
-    """The choice that a wish makes in a recipe. Raises Refused for what the recipe or the host does not have."""
+    """The choice that a wish makes in a recipe. Raises Refused for what the recipe or the host does not
+    have.
+    """
     check_host(host)
     variant = variant_of(wish, recipe)
     check_hardware(recipe, variant, recipe.variants.get(variant, Variant()), host.hardware)
@@ -59,7 +63,7 @@ def check_host(host: Host) -> None:
 
 
 def variant_of(wish: Wish, recipe: Recipe) -> str:
-    """The wished variant, else the one that serves the wished checkpoint. Raises Refused for an unknown one."""
+    """The wished variant, else the one that serves the wished checkpoint. Raises Refused if unknown."""
     if wish.variant and wish.variant not in recipe.variants:
         raise choice("variant", wish.variant, tuple(recipe.variants) or ("default",))
     return wish.variant or checkpoints(recipe).get(wish.model, "default")
@@ -94,7 +98,7 @@ def lacks(variant: Variant, hardware: Hardware) -> str:
     has = {"brand": hardware.brand, "generation": hardware.generation}
     missing = [f"{key} {value}" for key, value in needs.items() if key in has and has[key] != value]
     return (
-        f"{variant.precision} needs {' and '.join(missing)}; {hardware.id} is {hardware.brand} {hardware.generation}"
+        f"{variant.precision} needs {' and '.join(missing)}; {hardware.id} is {' '.join(has.values())}"
         if missing
         else ""
     )
@@ -139,7 +143,9 @@ def _check_strategy(strategy: Strategy, host: Host, recipe: Recipe) -> None:
 
 
 def default_strategy(wish: Wish, host: Host, recipe: Recipe) -> str:
-    """Without a word on it: what the user's own parallel options mean, our recipe's rule by GPUs, the recipe's default."""
+    """Without a word on it: what the user's own parallel options mean, our recipe's rule by GPUs, the
+    recipe's default.
+    """
     names = offered(recipe)
     prefix = "multi_node_" if host.nodes > 1 else "single_node_"
     wanted = [
@@ -154,7 +160,9 @@ def default_strategy(wish: Wish, host: Host, recipe: Recipe) -> str:
 
 
 def _nearest(fitting: list[str], names: tuple[str, ...], prefix: str) -> str:
-    """Something to name in the refusal when nothing fits: a listed strategy of the right kind, else any listed one."""
+    """Something to name in the refusal when nothing fits: a listed strategy of the right kind, else any
+    listed one.
+    """
     return next((name for name in names if name.startswith(prefix)), fitting[0])
 
 

@@ -1,6 +1,7 @@
 """The shape of a model: the few numbers of its config.json that decide layouts and memory.
 
-Facts only. A number that config.json does not give is None, and what depends on it is `unknown`, never a guess.
+Facts only. A number that config.json does not give is None, and what depends on it is `unknown`, never a
+guess.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 BYTES = {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0, "fp8": 1.0, "int8": 1.0, "mxfp8": 1.03125}
-# 4-bit formats with their scales: a byte of scale for 16 (NVFP4) or 32 (MXFP4) values, 2 bytes for 128 (INT4).
+# 4-bit formats with their scales: a byte of scale for 16 (NVFP4) or 32 (MXFP4) values, 2 bytes for 128
+# (INT4).
 BYTES |= {"nvfp4": 0.5625, "fp4": 0.5625, "mxfp4": 0.53125, "int4": 0.516, "bf16": 2.0, "fp16": 2.0}
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import yaml
-from pydantic import BeforeValidator, ValidationError
+from pydantic import Field
 
 from launch.gpus import Hardware
-from launch.recipe import Env, Part, Recipe, Variant, Words, wrong_type
+from launch.recipe import Env, Part, Recipe, Variant, Words
 
 
 class Strategy(Part):
@@ -20,11 +20,10 @@ class Strategy(Part):
     deploy_type: str = "single_node"
     display_name: str = ""
     parallelism: str = ""
-    parallel_flag: Annotated[str, BeforeValidator(lambda v: v or "--tensor-parallel-size")] = (
-        "--tensor-parallel-size"
-    )
+    parallel_flag: str = "--tensor-parallel-size"
     vllm_args: Words = ()
-    env: Env = {}
+    env: Env = Field(default_factory=dict)
+    file: str = ""
 
     @property
     def multi(self) -> bool:
@@ -36,15 +35,7 @@ class Strategy(Part):
 def known() -> dict[str, Strategy]:
     """Our own strategies, by name."""
     rows = yaml.safe_load((Path(__file__).parent / "strategies.yaml").read_text())
-    return {name: check({**row, "name": name}, "launch/strategies.yaml") for name, row in rows.items()}
-
-
-def check(data: Any, file: str) -> Strategy:
-    """A strategy from YAML values. Raises Refused for a wrong type."""
-    try:
-        return Strategy.model_validate(data)
-    except (ValidationError, RecursionError, TypeError) as error:
-        raise wrong_type(error, file, "strategy") from error
+    return {name: Strategy.model_validate({**row, "name": name}) for name, row in rows.items()}
 
 
 def offered(recipe: Recipe) -> tuple[str, ...]:
@@ -63,7 +54,7 @@ def runs_on(recipe: Recipe, name: str, hardware: Hardware) -> bool:
 
 
 def min_gpus(recipe: Recipe, name: str, hardware: Hardware) -> int:
-    """The fewest GPUs that `strategy_min_gpus` asks for; the strictest of its bars, 0 where it says nothing."""
+    """The fewest GPUs that `strategy_min_gpus` asks for: the strictest of its bars, 0 without one."""
     bars = recipe.strategy_min_gpus
     if not isinstance(bars, dict):
         return bars or 0
@@ -80,7 +71,9 @@ def _bar(bars: Any, name: str) -> int:
 
 
 def tp_of_one_node(recipe: Recipe, variant: Variant, hardware: Hardware, gpus: int) -> tuple[int, str]:
-    """TP of `single_node_tp` and why: the variant's, the recipe's, else 1 where the model fits one GPU, else all."""
+    """TP of `single_node_tp` and why: the variant's, the recipe's, else 1 where the model fits one GPU, else
+    all.
+    """
     override = recipe.strategy_overrides.get("single_node_tp")
     for key, declared in (("variant", variant.tp), ("strategy_overrides", override.tp if override else None)):
         size = _declared(declared, hardware)
@@ -114,12 +107,11 @@ def multi_node_words(strategy: Strategy, gpus: int, nodes: int, rank: int, local
         return (*_data_parallel(gpus * nodes, gpus), *_start(rank, rank * local))
     if strategy.parallelism == "tp_dp":
         return ("--tensor-parallel-size", str(gpus), *_data_parallel(nodes, 1), *_start(rank, rank))
-    if strategy.parallelism == "tp_pp":
-        sizes = ("--tensor-parallel-size", str(gpus), "--pipeline-parallel-size", str(nodes))
-    else:
-        sizes = ("--tensor-parallel-size", str(gpus * nodes))
+    staged = strategy.parallelism == "tp_pp"
+    sizes = ("--tensor-parallel-size", str(gpus if staged else gpus * nodes))
+    stages = ("--pipeline-parallel-size", str(nodes)) if staged else ()
     place = ("--nnodes", str(nodes), "--node-rank", str(rank), "--master-addr", "$HEAD_IP")
-    return (*sizes, *place, *(("--headless",) if rank else ()))
+    return (*sizes, *stages, *place, *(("--headless",) if rank else ()))
 
 
 def _data_parallel(size: int, local: int) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Flags and environment by vLLM version: what the planned one does not know is replaced, left out or refused.
 
-The contract of an image decides where there is one; otherwise the dated table in versions.yaml does. The recipe's
-words are adapted with a note; the user's are never changed, so a word of theirs that vLLM would not know is refused.
+The contract of an image decides where there is one; otherwise the dated table in versions.yaml does. The
+recipe's words are adapted with a note; the user's are never changed, so a word of theirs that vLLM would not
+know is refused.
 """
 
 from __future__ import annotations
@@ -73,9 +74,9 @@ def table() -> Table:
 
 
 def _row(row: dict[str, Any]) -> Row:
-    versions = {key: Version(str(row[key])) for key in ("since", "gone") if key in row}
-    words = {key: row[key] for key in ("flag", "env", "note", "pull") if key in row}
-    return Row(**versions, **words, date=str(row["date"]))
+    since, gone = (Version(str(row[key])) if key in row else None for key in ("since", "gone"))
+    words = {key: str(row.get(key, "")) for key in ("flag", "env", "note", "date")}
+    return Row(since, gone, pull=row["pull"], **words)
 
 
 def parse(version: str) -> Version:
@@ -87,7 +88,9 @@ def parse(version: str) -> Version:
 
 
 def image_for(platform: str, version: str, reference: str = "", contract: Contract | None = None) -> Image:
-    """The image of a platform and version, or the given one. Upstream's serving images are known by their name."""
+    """The image of a platform and version, or the given one. Upstream's serving images are known by their
+    name.
+    """
     version = (contract.vllm_version if contract else "") or version or table().planned
     parse(version)
     images = table().images
@@ -98,80 +101,75 @@ def image_for(platform: str, version: str, reference: str = "", contract: Contra
     return Image(reference, version, ("vllm", "serve") if own else (), contract)
 
 
+@dataclass(frozen=True)
+class Change:
+    """What becomes of one word: options and variables in its place, and why. Nothing in `why`: it stays."""
+
+    args: tuple[Arg, ...] = ()
+    env: tuple[Setting, ...] = ()
+    why: str = ""
+
+
 def adapt(draft: Draft, image: Image) -> Draft:
-    """The same command in the words of the image's vLLM. Raises Refused for a word of the user's that it lacks."""
+    """The same command in the words of the image's vLLM. Raises Refused for a word of the user's it lacks."""
     version = parse(image.vllm_version)
-    args: list[Arg] = []
-    env: list[Setting] = []
-    changed: list[str] = []
-    for setting in draft.env:
-        kept, extra, why = _setting(setting, version, image.contract)
-        env += kept
-        args += extra
-        changed += why
-    for arg in draft.args:
-        fitting, moved, why = _option(arg, version, image.contract)
-        args += fitting
-        env += moved
-        changed += why
+    changes = [_setting(setting, version, image.contract) for setting in draft.env]
+    changes += [_option(arg, version, image.contract) for arg in draft.args]
+    args = [arg for change in changes for arg in change.args]
+    env = [setting for change in changes for setting in change.env]
     unread = [f"{s.name}: {table().unread[s.name]}" for s in env if s.name in table().unread]
-    return (
-        replace(draft, args=_sorted(args, draft.args), env=tuple(env)).corrected(*changed).add(notes=unread)
-    )
+    changed = replace(draft, args=_sorted(args, draft.args), env=tuple(env))
+    return changed.corrected(*(change.why for change in changes if change.why)).add(notes=unread)
 
 
 def _sorted(args: Iterable[Arg], before: tuple[Arg, ...]) -> tuple[Arg, ...]:
     """Successors of env names go to the end; a flag that the recipe also gives wins over them."""
-    old = [arg for arg in args if arg in before]
+    found = list(args)
+    old = [arg for arg in found if arg in before]
     keys = {arg.key for arg in old}
-    return (*old, *(arg for arg in args if arg not in before and arg.key not in keys))
+    return (*old, *(arg for arg in found if arg not in before and arg.key not in keys))
 
 
-def _setting(
-    setting: Setting, version: Version, contract: Contract | None
-) -> tuple[list[Setting], list[Arg], list[str]]:
+def _setting(setting: Setting, version: Version, contract: Contract | None) -> Change:
     row = table().env.get(setting.name)
     if _env_known(setting.name, row, version, contract):
-        return [setting], [], []
-    why = f"vLLM {version} does not know {setting.name}" + (f" ({row.source})" if row else "")
+        return Change(env=(setting,))
+    why = _unknown(setting.name, row, version)
     if setting.source == USER:
         fix = (
             f"--set {row.flag}={setting.value}" if row and row.flag else (row.note if row else "leave it out")
         )
         raise Refused(why, fix=fix)
     if row and row.flag:
-        return (
-            [],
-            [Arg(row.flag, (setting.value,), row.source, f"took the place of {setting.name}")],
-            [f"{why}: {row.flag} {setting.value} takes its place"],
-        )
-    return [], [], [f"{why}: left out" + (f"; {row.note}" if row and row.note else "")]
+        arg = Arg(row.flag, (setting.value,), row.source, f"took the place of {setting.name}")
+        return Change(args=(arg,), why=f"{why}: {row.flag} {setting.value} takes its place")
+    return Change(why=f"{why}: left out" + (f"; {row.note}" if row and row.note else ""))
+
+
+def _option(arg: Arg, version: Version, contract: Contract | None) -> Change:
+    if contract:
+        _check_parser(arg, contract)
+    row = table().flags.get(arg.key)
+    if _flag_known(arg, row, version, contract):
+        return Change(args=(arg,))
+    why = _unknown(arg.flag, row, version)
+    if arg.source == USER:
+        fix = f"--env {row.env}={arg.value}" if row and row.env else "leave it out, or a newer --image"
+        raise Refused(why, fix=fix)
+    if row and row.env:
+        moved = Setting(row.env, arg.value, row.source, f"came before {arg.flag}")
+        return Change(env=(moved,), why=f"{why}: {row.env}={arg.value} takes its place")
+    return Change(why=f"{why}: left out")
+
+
+def _unknown(name: str, row: Row | None, version: Version) -> str:
+    return f"vLLM {version} does not know {name}" + (f" ({row.source})" if row else "")
 
 
 def _env_known(name: str, row: Row | None, version: Version, contract: Contract | None) -> bool:
     if contract and contract.env and name.startswith("VLLM_"):
         return name in contract.env
     return row is None or row.known_to(version)
-
-
-def _option(
-    arg: Arg, version: Version, contract: Contract | None
-) -> tuple[list[Arg], list[Setting], list[str]]:
-    if contract:
-        _check_parser(arg, contract)
-    row = table().flags.get(arg.key)
-    if _flag_known(arg, row, version, contract):
-        return [arg], [], []
-    why = f"vLLM {version} does not know {arg.flag}" + (f" ({row.source})" if row else "")
-    if arg.source == USER:
-        raise Refused(
-            why,
-            fix=f"--env {row.env}={arg.value}" if row and row.env else "leave it out, or use a newer image",
-        )
-    if row and row.env:
-        moved = Setting(row.env, arg.value, row.source, f"came before {arg.flag}")
-        return [], [moved], [f"{why}: {row.env}={arg.value} takes its place"]
-    return [], [], [f"{why}: left out"]
 
 
 def _flag_known(arg: Arg, row: Row | None, version: Version, contract: Contract | None) -> bool:

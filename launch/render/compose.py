@@ -13,14 +13,16 @@ OPEN = re.compile(r"\$([A-Z_][A-Z0-9_]*)$")
 
 
 def render(plan: Plan) -> str:
-    """YAML. With several nodes: `docker compose up head` on the first, `up worker-1` on the second, and so on."""
+    """YAML. With several nodes: `docker compose up head` on the first, `up worker-1` on the second, and so
+    on.
+    """
     return yaml.safe_dump(document(plan), sort_keys=False, width=100)
 
 
 def document(plan: Plan) -> dict[str, Any]:
     """The same as values."""
     services = {_name(process): _service(plan, process) for process in plan.processes}
-    volumes = {mount.source: {} for mount in plan.container.mounts if "/" not in mount.source}
+    volumes: dict[str, Any] = {mount.source: {} for mount in plan.container.mounts if "/" not in mount.source}
     return {"services": services} | ({"volumes": volumes} if volumes else {})
 
 

@@ -57,7 +57,7 @@ def _work(container: Container) -> str:
 def flags(plan: Plan, process: Process) -> list[tuple[str, ...]]:
     """The options of `docker run`, in the order of the guide's own line."""
     c = plan.container
-    found = [("-it",)] if c.tty else []
+    found: list[tuple[str, ...]] = [("-it",)] if c.tty else []
     found += [(f"--{key}={value}",) for key, value in (("ipc", c.ipc), ("network", c.network)) if value]
     found += [("--privileged",)] if c.privileged else []
     found += [(f"--cap-add={cap}",) for cap in c.cap_add if cap not in DEBUGGING]

@@ -1,7 +1,9 @@
-"""The plan for a cluster: a Deployment on one node, a LeaderWorkerSet from two nodes on, and a Service before it.
+"""The plan for a cluster: a Deployment on one node, a LeaderWorkerSet from two nodes on, and a Service
+before it.
 
-GPUs come from the vendor's device plugin, so devices are a count. The loopback port of a single machine becomes a
-Service that only the cluster reaches. Probes: /health may take 2,700 s at the first start, /v1/models means serving.
+GPUs come from the vendor's device plugin, so devices are a count. The loopback port of a single machine
+becomes a Service that only the cluster reaches. Probes: /health may take 2,700 s at the first start,
+/v1/models means serving.
 """
 
 from __future__ import annotations
@@ -79,7 +81,9 @@ def _set(plan: Plan) -> dict[str, Any]:
 
 
 def _worker(plan: Plan) -> dict[str, Any]:
-    """One template for all workers: from three nodes on a shell computes what depends on the worker's number."""
+    """One template for all workers: from three nodes on a shell computes what depends on the worker's
+    number.
+    """
     pod = _pod(plan, plan.processes[1])
     if not _answers(plan.processes[1]):
         del pod["containers"][0]["startupProbe"], pod["containers"][0]["readinessProbe"]

@@ -97,7 +97,7 @@ def _limits(container: Container) -> Iterator[tuple[str, str]]:
 
 
 def word(text: str) -> str:
-    """One word as systemd reads it: % and $ doubled (our open variables excepted), quoted where it must be."""
+    """One word as systemd reads it: % and $ doubled but for our open variables, quoted where it must be."""
     found = OPEN.match(text)
     if found:
         return f"{found[1] or ''}${{{found[2]}}}"
