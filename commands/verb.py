@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -22,12 +23,24 @@ def verb(**options: Any) -> Callable[[Callable[..., None]], Any]:
                 body(*args, **kwargs)
             except SlipwayError as error:
                 raise Exit(str(error), code=error.code) from error
+            except Exit:
+                raise
+            except Exception as error:
+                if os.environ.get("SLIPWAY_DEBUG"):
+                    raise
+                raise Exit(_unexpected(error), code=1) from error
             except KeyboardInterrupt:
                 raise Exit("interrupted", code=130) from None
 
         return task(auto_shortflags=False, **options)(run)
 
     return wrap
+
+
+def _unexpected(error: Exception) -> str:
+    """What nobody foresaw is one message too; the place it came from is for who asks."""
+    what = f"unexpected: {type(error).__name__}: {error}".splitlines()[0][:300]
+    return str(SlipwayError(what, fix="SLIPWAY_DEBUG=1 shows where it came from; please report it"))
 
 
 def setting(c: Any, name: str, given: Any) -> Any:

@@ -1,0 +1,82 @@
+"""What tests stand on: an engine, the CPU image, a tiny model in a cache. Each is made once, or its absence is said.
+
+SLIPWAY_REQUIRE_ENGINE=1 (CI sets it) turns a skip for want of an engine into a failure.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from errors import SlipwayError
+
+ROOT = Path(__file__).parent.parent
+SHARED = ROOT.parent / "shared"
+MODEL = "slipway/MiniMax-M2-tiny"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A folder is its marker: tests/engine needs an engine, tests/e2e starts real vLLM; both after the fast ones."""
+    for item in items:
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        if folder in ("engine", "e2e", "images"):
+            item.add_marker("e2e" if folder == "e2e" else "engine")
+    items.sort(key=lambda item: [mark.name in ("engine", "e2e") for mark in item.iter_markers()].count(True))
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Any]:
+    """A client of a container engine, which is installed and started where it can be."""
+    from launch import dockerd
+    from launch.engine import connect
+
+    try:
+        dockerd.ensure()
+        client = connect(timeout=600)
+    except SlipwayError as error:
+        absent(str(error))
+    yield client
+    client.close()
+
+
+def absent(reason: str) -> Any:
+    """Skip for want of an engine; fail instead where one is required."""
+    if os.environ.get("SLIPWAY_REQUIRE_ENGINE"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def cpu_image(engine: Any) -> str:
+    """The tag of the CPU image, built from the lock if it is not here yet."""
+    from images.build import Wish, build
+
+    return build(engine, "cpu", Wish(), lambda done, total, note: None).tag
+
+
+@pytest.fixture(scope="session")
+def hub_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An HF cache that holds the tiny MiniMax-M2, fetched by `invoke fetch` from a Hub on loopback."""
+    from launch.hub_server import serve_folder
+    from launch.tiny_checkpoint import write_checkpoint
+    from tests.invocation import invoke
+
+    hub, cache = tmp_path_factory.mktemp("hub"), tmp_path_factory.mktemp("cache")
+    (hub / MODEL).mkdir(parents=True)
+    write_checkpoint(hub / MODEL)
+    with serve_folder(hub) as server:
+        env = {"HF_ENDPOINT": server.url, "HF_HUB_CACHE": str(cache)}
+        invoke("fetch", "--model", MODEL, **env).ok()
+    return cache
+
+
+@pytest.fixture
+def shared() -> Path:
+    """The folder of recorded real data beside the repository; without it such tests skip."""
+    if not SHARED.is_dir():
+        pytest.skip("no recorded data beside this checkout (../shared)")
+    return SHARED

@@ -1,0 +1,37 @@
+"""One real vLLM on CPU, started by `invoke run`, for all tests that only ask it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import MODEL
+from tests.invocation import invoke
+
+WANTED = ("--platform", "cpu", "--model", MODEL)
+
+
+def free_port() -> str:
+    """A port on loopback that nobody has."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def settings(hub_cache: Path) -> dict[str, str]:
+    """The environment in which commands find the tiny model."""
+    return {"HF_HUB_CACHE": str(hub_cache)}
+
+
+@pytest.fixture(scope="module")
+def server(cpu_image: str, settings: dict[str, str]) -> Iterator[Any]:
+    """What `invoke run --format json` said of a server that is up; it is stopped at the end."""
+    port = free_port()
+    said = invoke("run", *WANTED, "--port", port, "--replace", "--format", "json", **settings)
+    yield {**said.json, "port": port}
+    invoke("stop", "--name", said.json["name"])

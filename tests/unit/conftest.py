@@ -1,0 +1,16 @@
+"""Unit tests open no sockets: one that tries fails, with the place it tried from."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def no_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError(f"a unit test opened a socket: {args[1:]}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
