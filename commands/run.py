@@ -69,12 +69,29 @@ def _serve(c: Any, options: dict[str, Any], replace: bool, wait: bool, format: s
 
     client = engine.connect()
     wanted = planning.planned(c, **options)
+    _ensure_image(client, wanted)
     _check_weights(wanted)
     container, fresh = engine.start(client, wanted, replace=replace)
     url = engine.url_of(wanted)
     say(f"{container.name}: {'started' if fresh else 'already running'} ({wanted.digest})")
     ready = _watched(container, wanted, url) if wait else None
     _report(container, wanted, url, ready, format)
+
+
+def _ensure_image(client: Any, wanted: Plan) -> None:
+    """Build our own image, pull anybody else's, where it is not here."""
+    from images import build as images
+    from launch import image
+
+    if image.is_here(client, wanted.image):
+        return
+    if wanted.image == images.reference(wanted.platform):
+        from commands.build import run_build
+
+        run_build(wanted.platform, images.Wish())
+        return
+    with bar(f"pull {wanted.image}") as progress:
+        image.pull(client, wanted.image, progress.update)
 
 
 def _check_weights(wanted: Plan) -> None:

@@ -1,4 +1,4 @@
-"""MiniMax-M2's layouts on CPU say what one rank says. The CPU image carries our plugin for it (images/cpu/plugin)."""
+"""MiniMax-M2's layouts on CPU say what one rank says. The CPU image carries our plugin for it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LAYOUTS = {
 
 
 def greedy(port: str) -> dict[str, Any]:
-    """Eight tokens and their log probabilities. With random weights later ones are near ties that rounding decides."""
+    """Eight tokens and their log probabilities; later ones are near ties that rounding decides."""
     connection = HTTPConnection("127.0.0.1", int(port), timeout=120)
     body = {"model": MODEL, "prompt": "A slipway is", "max_tokens": 8, "temperature": 0, "logprobs": 1}
     connection.request("POST", "/v1/completions", json.dumps(body), {"Content-Type": "application/json"})

@@ -1,4 +1,4 @@
-"""The main job with real vLLM: the plan starts it, it answers, it is measured, it is closed in, it goes away."""
+"""The main job with real vLLM: the plan starts it, it answers, it is measured, it is closed in."""
 
 from __future__ import annotations
 
