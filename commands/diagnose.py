@@ -1,0 +1,84 @@
+"""`invoke diagnose`: why a server failed, from its log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from commands.terminal import emit
+from commands.verb import one_of, verb
+from errors import Refused
+
+if TYPE_CHECKING:
+    from launch.diagnose import Evidence
+
+LONGEST = 1 << 16  # characters of one line that are read at once; a log may hold a line without an end
+
+
+@verb(
+    positional=["source"],
+    help={"source": "a log file, - for stdin, or a container's name", "format": "text or json"},
+)
+def diagnose(c: Any, source: str, format: str = "text") -> None:
+    """Why a server failed: the cause, the lines that prove it, the cure.
+
+    invoke diagnose server.log
+    invoke diagnose slipway-minimax-m2 --format json
+    """
+    from dataclasses import asdict
+
+    from launch.diagnose import diagnose as explain
+    from launch.diagnose import text
+
+    one_of("format", format, ("text", "json"))
+    found = explain(evidence_of(source))
+    if format == "json":
+        emit(asdict(found))
+    else:
+        print(text(found))
+
+
+def evidence_of(source: str) -> Evidence:
+    """What a file or a container tells. Raises Refused where there is neither."""
+    from launch.diagnose import Evidence
+
+    if source == "-":
+        return Evidence(file_lines(Path("/dev/stdin")))
+    path = Path(source)
+    if path.is_file():
+        return Evidence(file_lines(path))
+    if path.is_dir() or "/" in source:
+        raise Refused(f"no such log: {source}", fix="name a file or a container: docker ps -a")
+    return container_evidence(source)
+
+
+def file_lines(path: Path) -> Iterator[str]:
+    """The lines of a file of any size, one at a time."""
+    try:
+        with path.open(errors="replace") as file:
+            yield from iter(lambda: file.readline(LONGEST), "")
+    except OSError as error:
+        raise Refused(f"{path}: cannot be read", why=str(error.strerror)) from error
+
+
+def container_evidence(name: str) -> Evidence:
+    """A container's log, as it streams in, and how it ended. Raises Refused for a name that is none."""
+    from docker.errors import NotFound
+
+    from launch.diagnose import Evidence
+    from launch.engine import connect
+    from launch.lines import split_lines
+
+    try:
+        container = connect().containers.get(name)
+    except NotFound as error:
+        raise Refused(f"no log file and no container is called '{name}'", fix="docker ps -a") from error
+    state = container.attrs["State"]
+    over = state.get("Status") in ("exited", "dead", "created")
+    return Evidence(
+        split_lines(container.logs(stream=True, follow=False)),
+        exit_code=state.get("ExitCode") if over else None,
+        oom_killed=bool(state.get("OOMKilled")),
+        engine_error=state.get("Error") or "",
+    )

@@ -1,0 +1,65 @@
+"""A traceback as data: the chain of exceptions of one process, and how much it matters."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+MESSAGE_LINES = 40  # lines of a message that are kept; NCCL and compiler errors are long
+
+EXCEPTION = re.compile(
+    r"^(?P<type>(?:\w+\.)*(?:[A-Z]\w*|\w*(?:error|exception|timeout)))(?::(?=\s|$)|$)(?P<rest>.*)$", re.DOTALL
+)
+FRAME = re.compile(r'^\s*File "(?P<file>[^"]*)", line \d+(?:, in (?P<name>\S+))?')
+
+
+class Weight(IntEnum):
+    """How surely a traceback is about the end of the server."""
+
+    FATAL = 0
+    LOGGED = 1
+    HANDLED = 2
+
+
+@dataclass
+class Raised:
+    """One exception: `lines` as printed, the first of them `Type: words`; `frames` are function names."""
+
+    number: int
+    who: str
+    lines: list[str]
+    frames: list[str] = field(default_factory=list)
+
+    @property
+    def head(self) -> str:
+        """The exception as Python prints it, without the rest of a long message."""
+        first = self.lines[0]
+        return f"{first} {self.lines[1]}".strip() if len(self.lines) > 1 and _bare(first) else first
+
+    @property
+    def text(self) -> str:
+        """The whole message."""
+        return "\n".join(self.lines)
+
+
+@dataclass
+class Failure:
+    """The exceptions of one chained traceback, the root one first."""
+
+    process: str
+    weight: Weight
+    chain: list[Raised] = field(default_factory=list)
+
+    @property
+    def root(self) -> Raised:
+        """What the others came from."""
+        return self.chain[0]
+
+
+def _bare(line: str) -> bool:
+    """Whether a message says everything in its further lines (pydantic's `1 validation error for ...`)."""
+    return (
+        line.endswith(("Error:", "Exception:"))
+        or re.search(r"\d+ validation errors? for \w+$", line) is not None
+    )
