@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from invoke import Collection
 
-from commands import bench, build, demo, plan, run, weights
+from commands import bench, build, demo, diagnose, plan, run, weights
 
 ns = Collection()
-for module in (build, weights, plan, run, bench, demo):
+for module in (build, weights, plan, run, bench, diagnose, demo):
     for task in Collection.from_module(module).tasks.values():
         ns.add_task(task)
 ns.configure({"slipway": {}})
