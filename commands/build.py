@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from commands.terminal import bar, emit, say
 from commands.verb import one_of, setting, verb
 
-PLATFORMS = ("cpu", "cuda", "rocm")
-
 
 @verb(
     help={
-        "platform": "cpu, cuda or rocm",
+        "platform": "cpu, cuda, cuda-wheel, rocm or rocm-openai (the lock's names)",
         "backend": "buildx, buildkit or podman (default: what is here)",
         "no-cache": "begin anew",
         "cache-from": "import a build cache",
         "cache-to": "export the build cache",
         "base": "build above this image instead of the pinned one",
+        "build-proxy": "HTTP proxy for the build alone",
+        "lock": "another lock than images/lock.yaml",
         "dry-run": "print the command, run nothing",
         "format": "text or json",
     }
@@ -32,6 +33,8 @@ def build(
     cache_from: str = "",
     cache_to: str = "",
     base: str = "",
+    build_proxy: str = "",
+    lock: str = "",
     dry_run: bool = False,
     format: str = "text",
 ) -> None:
@@ -42,9 +45,17 @@ def build(
     """
     from images import build as images
 
-    platform = one_of("platform", setting(c, "platform", platform) or "cpu", PLATFORMS)
     one_of("format", format, ("text", "json"))
-    wish = images.Wish(setting(c, "backend", backend), no_cache, cache_from, cache_to, base)
+    platform = setting(c, "platform", platform) or "cpu"
+    wish = images.Wish(
+        backend=setting(c, "backend", backend),
+        no_cache=no_cache,
+        cache_from=setting(c, "cache_from", cache_from),
+        cache_to=setting(c, "cache_to", cache_to),
+        base=base,
+        proxy=setting(c, "build_proxy", build_proxy),
+        lock=setting(c, "lock", lock),
+    )
     if dry_run or c.config.run.dry:
         _show_command(platform, wish, format)
         return
@@ -71,7 +82,8 @@ def _show_command(platform: str, wish: Any, format: str) -> None:
     from images import builder
     from images.lock import load
 
-    entry = load().platform(platform)
+    pins = load(Path(wish.lock)) if wish.lock else load()
+    entry = pins.platform(platform)
     try:
         tool = builder.choose(wish.backend)
     except SlipwayError as error:
@@ -79,6 +91,6 @@ def _show_command(platform: str, wish: Any, format: str) -> None:
         tool = builder.Builder("buildkit", ("docker", "build"), (("DOCKER_BUILDKIT", "1"),))
     words = builder.argv(tool, images.request(platform, entry, wish.base or entry.base.reference, wish))
     if format == "json":
-        emit({"argv": words, "env": dict(tool.env), "tag": images.reference(platform)})
+        emit({"argv": words, "env": dict(tool.env), "tag": images.reference(platform, pins)})
     else:
         print(" ".join([*(f"{k}={v}" for k, v in tool.env), shlex.join(words)]))

@@ -1,29 +1,29 @@
-"""Lock entry -> image: base, context, BuildKit, contract, tag.
+"""Lock entry -> image: base, context, BuildKit, proof, tag.
 
-Nothing gets its tag before it proved what it is.
+Nothing gets a name before it proved what it is.
 """
 
 from __future__ import annotations
 
-import io
+import hashlib
 import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from errors import Failed
+from images import base as bases
 from images import builder as backends
-from images import context, contract, debian_base
+from images import context, disk, mirror, proof
 from images.lock import Lock, Platform, load
 from images.progress import Steps, follow
 
 Show = Callable[[float, float | None, str], None]
 WORK = Path(__file__).parent.parent / ".slipway"
-BUILT_FROM = "slipway.unstamped"
 ENTRYPOINT = ("vllm", "serve")  # of all our images, as of upstream's
 
 
@@ -36,11 +36,13 @@ class Wish:
     cache_from: str = ""
     cache_to: str = ""
     base: str = ""
+    proxy: str = ""
+    lock: str = ""
 
 
 @dataclass(frozen=True)
 class Built:
-    """The image that a build left behind. Sizes are bytes, times seconds."""
+    """The image that a build left behind. Sizes are bytes, times seconds; a digest comes with a push."""
 
     platform: str
     tag: str
@@ -50,41 +52,44 @@ class Built:
     vllm_version: str
     seconds: dict[str, float]
     fresh: bool
+    digest: str = ""
 
 
 def reference(name: str, lock: Lock | None = None) -> str:
-    """The local name of a platform's image: its vLLM version and the hash of every pinned input."""
+    """The local name of a platform's image: its vLLM version and the hash of all that went in."""
     platform = (lock or load()).platform(name)
     version = platform.vllm.version or platform.vllm.commit[:12] or "base"
-    return f"slipway/vllm-{name}:{version.replace('+', '_')}-{platform.digest}"
+    return f"slipway/vllm-{name}:{version.replace('+', '_')}-{inputs(name, platform)}"
+
+
+def inputs(name: str, platform: Platform) -> str:
+    """Twelve hex digits over all that goes in: what the lock pins and the files of ours."""
+    return hashlib.sha256(f"{platform.digest} {context.own_files(name)}".encode()).hexdigest()[:12]
 
 
 def request(
     name: str, platform: Platform, base: str, wish: Wish, settings: Path | None = None
 ) -> backends.Request:
     """The build as data. `settings` is the folder with this host's pip and apt settings, where written."""
-    args = tuple(
-        (key, value)
-        for key, value in (
-            ("BASE", base),
-            ("DEBIAN_PACKAGES", " ".join(platform.debian)),
-            ("LABELS_LOCK", platform.digest),
-            ("LABELS_VLLM", platform.vllm.version),
-            ("LABELS_COMMIT", platform.vllm.commit),
-        )
-        if value
+    args = (
+        ("BASE", base),
+        ("DEBIAN_PACKAGES", " ".join(platform.debian)),
+        ("LABELS_LOCK", inputs(name, platform)),
+        ("LABELS_VLLM", platform.vllm.version),
+        ("LABELS_COMMIT", platform.vllm.commit),
     )
     secrets = tuple((p.stem, p) for p in sorted(settings.iterdir())) if settings else ()
     bundle = context.ca_bundle(context.pip_settings())
-    secrets = (*secrets, ("ca", bundle)) if bundle else secrets
+    folder = WORK / "context" / name
+    file = folder / Path(platform.dockerfile).name if platform.dockerfile else None
     return backends.Request(
-        WORK / "context" / name,
-        f"slipway/vllm-{name}:unproven",
-        args,
-        secrets,
-        wish.no_cache,
-        wish.cache_from,
-        wish.cache_to,
+        context=folder,
+        dockerfile=file,
+        build_args=tuple((key, value) for key, value in args if value),
+        secrets=(*secrets, ("ca", bundle)) if bundle else secrets,
+        no_cache=wish.no_cache,
+        cache_from=wish.cache_from,
+        cache_to=wish.cache_to,
     )
 
 
@@ -93,74 +98,52 @@ def build(client: Any, name: str, wish: Wish, show: Show) -> Built:
 
     Raises Failed or Refused, and then tags nothing.
     """
-    lock = load()
+    lock = load(Path(wish.lock)) if wish.lock else load()
     platform = lock.platform(name)
     tool = backends.choose(wish.backend)
-    base = wish.base or ensure_base(client, name, platform, show)
-    with _settings(platform) as settings:
+    tag = reference(name, lock)
+    if proof.existing(client, tag) is None:
+        disk.check(client, name)
+    base = wish.base or bases.ensure(client, name, platform, show, WORK)
+    with _settings(platform, wish) as settings:
         asked = request(name, platform, base, wish, settings)
         _fill(asked.context, name, platform)
-        steps = _run(tool, asked, show)
-    return _prove(client, name, platform, asked.tag, reference(name, lock), base, steps, show)
-
-
-def ensure_base(client: Any, name: str, platform: Platform, show: Show) -> str:
-    """The pinned base, local or pulled; for CPU, where neither is to be had, one of this host's packages."""
-    from docker.errors import APIError, DockerException, ImageNotFound
-
-    local = debian_base.tag(platform.debian)
-    for known in (platform.base.reference, local) if name == "cpu" else (platform.base.reference,):
-        try:
-            client.images.get(known)
-            return known
-        except ImageNotFound:
-            continue
-    try:
-        show(0, None, f"pulling {platform.base.reference}")
-        client.images.pull(platform.base.reference)
-        return platform.base.reference
-    except (APIError, DockerException) as error:
-        if name != "cpu":
-            raise Failed(
-                f"cannot pull {platform.base.reference}",
-                why=str(error)[-300:],
-                fix="check the network to that registry, or mirror it with `invoke pin --mirror`",
-            ) from None
-        show(0, None, "no registry answers: making a base from this host's packages")
-        return _own_base(client, local, platform)
-
-
-def _own_base(client: Any, tag: str, platform: Platform) -> str:
-    WORK.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=WORK) as folder:
-        tar = Path(folder, "base.tar")
-        debian_base.make(tar, platform.debian)
-        repository, _, version = tag.partition(":")
-        client.api.import_image(src=str(tar), repository=repository, tag=version)
-    return tag
+        image, steps = run(tool, asked, show)
+    known, fresh = proof.prove(client, name, platform, image, tag, base, show)
+    size, version = known.attrs["Size"], known.labels["slipway.vllm"]
+    return Built(name, tag, known.id, size, base, version, steps.seconds, fresh, proof.digest(known))
 
 
 @contextmanager
-def _settings(platform: Platform) -> Iterator[Path]:
+def _settings(platform: Platform, wish: Wish) -> Iterator[Path]:
     """This host's pip and apt settings as files only we can read, for as long as the build runs."""
     pip = context.pip_settings()
     own = list(context.local_wheels(pip, platform.python.wheels))
+    uv = context.uv_environment(pip, "" if own else platform.python.index, wish.proxy)
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "pip.env").write_text(
-            context.shell_words(context.uv_environment(pip, "" if own else platform.python.index))
-        )
-        Path(folder, "apt.conf").write_text(context.apt_settings())
+        Path(folder, "pip.env").write_text(context.shell_words(uv))
+        Path(folder, "apt.conf").write_text(context.apt_settings(wish.proxy))
         yield Path(folder)
 
 
 def _fill(folder: Path, name: str, platform: Platform) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    wheels = context.local_wheels(context.pip_settings(), platform.python.wheels)
-    context.assemble(folder, name, platform, wheels)
+    local = context.local_wheels(context.pip_settings(), platform.python.wheels)
+    context.assemble(folder, name, platform, [*local, *mirror.wheels(platform, WORK / "wheels")])
 
 
-def _run(tool: backends.Builder, asked: backends.Request, show: Show) -> Steps:
-    words = backends.argv(tool, asked)
+def run(tool: backends.Builder, asked: backends.Request, show: Show) -> tuple[str, Steps]:
+    """Run the builder to its end; the image's id (no name yet) and what each step took.
+
+    Raises Failed with the builder's last lines.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        id_file = Path(folder, "id")
+        steps = _follow(backends.argv(tool, replace(asked, id_file=id_file)), tool, show)
+        return id_file.read_text().strip(), steps
+
+
+def _follow(words: list[str], tool: backends.Builder, show: Show) -> Steps:
     process = subprocess.Popen(
         words,
         stdout=subprocess.PIPE,
@@ -192,46 +175,3 @@ def _next(steps: Steps) -> str:
     if "dns error" in text or "Temporary failure" in text or "connect error" in text:
         return "check the network and the proxy of this host (pip config list)"
     return "read the lines above; --no-cache begins anew"
-
-
-def _prove(
-    client: Any, name: str, platform: Platform, unproven: str, tag: str, base: str, steps: Steps, show: Show
-) -> Built:
-    """Stamp the contract on the image and give it its tag, unless the very same image has them already."""
-    image = client.images.get(unproven)
-    known = _existing(client, tag)
-    fresh = known is None or known.labels.get(BUILT_FROM) != image.id
-    if fresh:
-        show(steps.total or 1, steps.total, "reading the contract")
-        found = contract.read(client, image.id)
-        wrong = contract.differences(name, platform, found)
-        if wrong:
-            raise Failed(
-                "the image is not what the lock says",
-                why="; ".join(wrong),
-                fix="`invoke pin` to a build that exists, or report the stale image upstream",
-            )
-        known = _stamp(client, image.id, tag, found, base)
-    read = contract.parse(known.labels[contract.LABEL])
-    return Built(name, tag, known.id, known.attrs["Size"], base, read.vllm_version, steps.seconds, fresh)
-
-
-def _existing(client: Any, tag: str) -> Any:
-    from docker.errors import ImageNotFound
-
-    try:
-        return client.images.get(tag)
-    except ImageNotFound:
-        return None
-
-
-def _stamp(client: Any, image_id: str, tag: str, found: contract.Contract, base: str) -> Any:
-    labels = {
-        contract.LABEL: found.as_json(),
-        BUILT_FROM: image_id,
-        "slipway.base": base,
-        "slipway.vllm": found.vllm_version,
-    }
-    dockerfile = io.BytesIO(f"FROM {image_id}\n".encode())
-    image, _ = client.images.build(fileobj=dockerfile, tag=tag, labels=labels, rm=True)
-    return image

@@ -33,7 +33,8 @@ class Request:
     """One build. Secrets map an id to a file; nothing of them stays in the image."""
 
     context: Path
-    tag: str
+    dockerfile: Path | None = None
+    id_file: Path | None = None
     build_args: tuple[tuple[str, str], ...] = ()
     secrets: tuple[tuple[str, Path], ...] = ()
     no_cache: bool = False
@@ -43,7 +44,9 @@ class Request:
 
 def argv(builder: Builder, request: Request) -> list[str]:
     """The command line, the same for all three but for what only one of them knows."""
-    words = [*builder.words, "--tag", request.tag]
+    words = [*builder.words]
+    words += ["--file", str(request.dockerfile)] if request.dockerfile else []
+    words += ["--iidfile", str(request.id_file)] if request.id_file else []
     if builder.name != "podman":
         words.append("--progress=plain")
     words += [w for k, v in request.build_args for w in ("--build-arg", f"{k}={v}")]

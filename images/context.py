@@ -5,29 +5,60 @@ The settings (index, proxy, CA bundle) travel as BuildKit secrets: they hold for
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from images.lock import Platform
+from images.lock import Platform, Wheel, family
 
 HERE = Path(__file__).parent
 _CA_NAMES = ("SLIPWAY_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
 
-def assemble(folder: Path, name: str, platform: Platform, wheels: Iterator[Path]) -> None:
-    """Fill `folder`: the platform's files, for an image of wheels also uv and the local ones."""
-    shutil.copytree(HERE / name, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-    if platform.python.requirements:
-        _link(Path(sys.executable).with_name("uv"), folder / "uv")
-        (folder / "wheels").mkdir(exist_ok=True)
-        for wheel in wheels:
-            _link(wheel, folder / "wheels" / wheel.name)
+def assemble(folder: Path, name: str, platform: Platform, wheels: Iterable[Path]) -> None:
+    """Fill `folder`: the platform's files; for an image of wheels also uv, the installer, local wheels."""
+    shutil.copytree(
+        HERE / family(name), folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
+    )
+    if not platform.python.requirements:
+        return
+    shutil.copytree(HERE / "wheels", folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    _link(Path(sys.executable).with_name("uv"), folder / "uv")
+    (folder / "wheels").mkdir(exist_ok=True)
+    known = list(wheels)
+    for wheel in known:
+        _link(wheel, folder / "wheels" / wheel.name)
+    here = {wheel.name for wheel in known}
+    text = (HERE / platform.python.requirements).read_text()
+    text += "".join(_line(wheel, wheel.file in here) for wheel in platform.single_wheels)
+    _write(folder / "requirements.txt", text)
+
+
+def _line(wheel: Wheel, here: bool) -> str:
+    place = f"file:///run/wheels/{wheel.file}" if here else wheel.wheel
+    return f"{wheel.package} @ {place} --hash=sha256:{wheel.sha256}\n"
+
+
+def _write(path: Path, text: str) -> None:
+    """Only where it differs: BuildKit compares times too."""
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+
+
+def own_files(name: str) -> str:
+    """A hash over our own files in a platform's image; the lock has those of its packages."""
+    digest = hashlib.sha256()
+    for folder in (HERE / family(name), HERE / "wheels"):
+        for path in sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
+            if path.name != "requirements.txt" and not path.name.endswith("-requirements.txt"):
+                digest.update(f"{path.relative_to(HERE)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def _link(source: Path, target: Path) -> None:
@@ -64,8 +95,8 @@ def local_wheels(settings: Mapping[str, str], named: Mapping[str, str]) -> Itera
             yield from (folder / name for name in named if (folder / name).is_file())
 
 
-def uv_environment(settings: Mapping[str, str], index: str) -> dict[str, str]:
-    """pip's settings in uv's names, with `index` added if it is not empty."""
+def uv_environment(settings: Mapping[str, str], index: str, proxy: str = "") -> dict[str, str]:
+    """pip's settings in uv's names, with `index` and `proxy` added where they are given."""
     remote = [url for url in settings.get("extra-index-url", "").split() if not url.startswith("file:")]
     names = {
         "UV_DEFAULT_INDEX": settings.get("index-url", ""),
@@ -79,6 +110,7 @@ def uv_environment(settings: Mapping[str, str], index: str) -> dict[str, str]:
     return {
         **{k: v for k, v in names.items() if v},
         **{k: os.environ[k] for k in _PROXIES if os.environ.get(k)},
+        **({"HTTPS_PROXY": proxy, "HTTP_PROXY": proxy} if proxy else {}),
     }
 
 
@@ -88,14 +120,15 @@ def ca_bundle(settings: Mapping[str, str]) -> Path | None:
     return next((Path(place) for place in candidates if place and Path(place).is_file()), None)
 
 
-def apt_settings() -> str:
+def apt_settings(proxy: str = "") -> str:
     """Proxies and certificates of this host's apt, as lines of an apt.conf; empty where there is no apt."""
+    own = f'Acquire::http::Proxy "{proxy}";\nAcquire::https::Proxy "{proxy}";\n' if proxy else ""
     try:
         text = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=False).stdout
     except FileNotFoundError:
-        return ""
+        return own
     wanted = ("Acquire::http::", "Acquire::https::", "Acquire::Check-")
-    return "".join(f"{line}\n" for line in text.splitlines() if line.startswith(wanted))
+    return "".join(f"{line}\n" for line in text.splitlines() if line.startswith(wanted)) + own
 
 
 def shell_words(env: Mapping[str, str]) -> str:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from errors import Failed
-from images.lock import Platform
+from images.lock import Platform, family
+from images.lock_rules import older_than_minimum
 
 LABEL = "slipway.contract"
 PROBE = Path(__file__).with_name("contract_probe.py")
@@ -79,9 +80,11 @@ def differences(name: str, platform: Platform, contract: Contract) -> list[str]:
     short = min(len(pin.commit), len(contract.vllm_commit))
     if short and contract.vllm_commit[:short] != pin.commit[:short]:
         found.append(f"vLLM's commit is {contract.vllm_commit}, the lock says {pin.commit}")
-    if contract.torch_flavour != _FLAVOURS[name]:
-        wanted = _FLAVOURS[name]
+    wanted = _FLAVOURS[family(name)]
+    if contract.torch_flavour != wanted:
         found.append(f"torch is the {contract.torch_flavour or 'missing'} build, {name} needs {wanted}")
+    if too_old := older_than_minimum(contract.vllm_version, contract.vllm_commit):
+        found.append(too_old)
     if platform.python.version and not contract.python.startswith(platform.python.version + "."):
         found.append(f"Python is {contract.python}, the lock says {platform.python.version}")
     return found

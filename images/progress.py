@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 _NAME = re.compile(r"^#(\d+) (\[.+|exporting .+|importing .+)$")
 _DONE = re.compile(r"^#(\d+) (?:DONE (\d+(?:\.\d+)?)s|(CACHED))$")
 _TEXT = re.compile(r"^#(\d+) (?:\d+\.\d+ )?(.+)$")
+_BYTES = re.compile(r"^sha256:\S+ (\S+ / \S+)(?: \S+)?$")
+_MOUNT = re.compile(r" --(?:mount|network|security)=\S+")
 _COUNT = re.compile(r"\[(?:\S+ )?(\d+)/(\d+)\]")
 
 
@@ -31,12 +33,18 @@ class Steps:
         if match := _NAME.match(line):
             return self._begin(match.group(1), match.group(2))
         if match := _TEXT.match(line):
-            step = self.names.get(match.group(1), "")
-            return f"{step}: {match.group(2)}" if step and not match.group(2).startswith("sha256:") else ""
+            return self._say(self.names.get(match.group(1), ""), match.group(2))
         return ""
 
+    def _say(self, step: str, text: str) -> str:
+        """A step's own words; of a download only how far it is."""
+        if text.startswith("sha256:"):
+            far = _BYTES.match(text)
+            text = far.group(1) if far else ""
+        return f"{step}: {text}" if step and text else ""
+
     def _begin(self, number: str, name: str) -> str:
-        self.names[number] = name
+        name = self.names[number] = short(name)
         if match := _COUNT.search(name):
             self.done, self.total = int(match.group(1)) - 1, int(match.group(2)) + 1
         return name
@@ -48,6 +56,12 @@ class Steps:
         if match := _COUNT.search(name):
             self.done = max(self.done, int(match.group(1)))
         return name
+
+
+def short(name: str) -> str:
+    """A step's name without its mounts, at most 60 characters: `[4/6] RUN bash /run/install.sh`."""
+    plain = " ".join(_MOUNT.sub("", name).split())
+    return plain if len(plain) <= 60 else plain[:59] + "…"
 
 
 def follow(lines: Iterable[str], show: Callable[[float, float | None, str], None]) -> Steps:

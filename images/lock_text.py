@@ -1,0 +1,39 @@
+"""The lock as text, always in the same order: a pin that changed nothing leaves the file byte for byte."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from images.lock import Lock
+
+_HEAD = (
+    "# Every pinned input of every platform. `invoke pin` refreshes it, a build resolves nothing by itself.\n"
+)
+
+
+def render(lock: Lock) -> str:
+    """YAML in the order of the model's own fields, what is default left out."""
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        """Lists of words on one line, as people write them."""
+
+        def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> Any:
+            return super().represent_sequence(tag, sequence, flow_style=True)
+
+    data = lock.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return _HEAD + yaml.dump(data, Dumper=Dumper, sort_keys=False, width=110, allow_unicode=True)
+
+
+def write(files: dict[Path, str]) -> None:
+    """All files in one go: each is complete beside its place before the first is renamed into it."""
+    ready = []
+    for path, text in files.items():
+        if path.exists() and path.read_text() == text:
+            continue
+        beside = path.with_name(f".{path.name}.new")
+        beside.write_text(text)
+        ready.append((beside, path))
+    for beside, path in ready:
+        beside.replace(path)
