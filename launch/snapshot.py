@@ -1,4 +1,4 @@
-"""What a snapshot in the Hugging Face cache says about its model: config.json and the sizes in the headers."""
+"""What a snapshot in the Hugging Face cache says about its model: config.json, and sizes in the headers."""
 
 from __future__ import annotations
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import yaml
 
 from launch.plan import Container, Mount, Plan, Process
-
-OPEN = re.compile(r"\$([A-Z_][A-Z0-9_]*)$")
+from launch.render.shell import OPEN
 
 
 def render(plan: Plan) -> str:
@@ -61,7 +59,7 @@ def _service(plan: Plan, process: Process) -> dict[str, Any]:
 def literal(word: str) -> str:
     """Compose reads variables in its values: ours stay open, every other dollar is doubled."""
     found = OPEN.fullmatch(word)
-    return f"${{{found[1]}}}" if found else word.replace("$", "$$")
+    return f"${{{found[2]}}}" if found and not found[1] else word.replace("$", "$$")
 
 
 def _gpus(container: Container) -> dict[str, Any]:

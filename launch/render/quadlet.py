@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 from launch.plan import Container, Plan, Process
+from launch.render.shell import OPEN
 
-OPEN = re.compile(r"([A-Za-z_][A-Za-z0-9_]*=)?\$([A-Z_][A-Z0-9_]*)$")
 CLUSTER = "%h/.config/slipway/cluster.env"  # HEAD_IP=..., IFACE_NAME=...
 PLAIN = re.compile(r"[A-Za-z0-9_./:=@+,-]+$")
 
@@ -98,7 +98,7 @@ def _limits(container: Container) -> Iterator[tuple[str, str]]:
 
 def word(text: str) -> str:
     """One word as systemd reads it: % and $ doubled but for our open variables, quoted where it must be."""
-    found = OPEN.match(text)
+    found = OPEN.fullmatch(text)
     if found:
         return f"{found[1] or ''}${{{found[2]}}}"
     text = text.replace("%", "%%").replace("$", "$$")

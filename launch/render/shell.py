@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 
-# Addresses and interfaces that only the launcher knows: $HEAD_IP, $IFACE_NAME.
-OPEN = re.compile(r"([A-Za-z_][A-Za-z0-9_]*=)?\$[A-Z_][A-Z0-9_]*$")
+# Addresses and interfaces that only the launcher knows. Any other dollar is a dollar.
+OPEN = re.compile(r"([A-Za-z_][A-Za-z0-9_]*=)?\$(HEAD_IP|IFACE_NAME|IB_IF)")
 
 
 def quote(word: str) -> str:
     """The word as the shell must see it."""
-    return word if OPEN.match(word) else shlex.quote(word)
+    return word if OPEN.fullmatch(word) else shlex.quote(word)
 
 
 def paired(words: tuple[str, ...]) -> list[tuple[str, ...]]:

@@ -37,7 +37,13 @@ def m2_shape() -> Shape:
 
 def host(hardware: str = "h200", gpus: int = 0, nodes: int = 1, **facts: Any) -> Host:
     machine = known()[hardware]
-    caller = {"uid": 1000, "gid": 1000, "hub_cache": "/home/me/hub", "cache": "/home/me/slipway", "folder": "/home/me/work"}
+    caller = {
+        "uid": 1000,
+        "gid": 1000,
+        "hub_cache": "/home/me/hub",
+        "cache": "/home/me/slipway",
+        "folder": "/home/me/work",
+    }
     return Host(machine, gpus or machine.per_node or 1, nodes, **{**caller, **facts})
 
 

@@ -6,13 +6,13 @@ import json
 import re
 
 import pytest
-from tests.unit.launch.planmaking import M2, M21, TINY, command, host, plan, recipe, why
 
 from errors import Refused
 from launch.plan import Layout
 from launch.planner import make_plan
 from launch.request import Contract, Measured, Wish
 from launch.versions import image_for
+from tests.unit.launch.planmaking import M2, M21, TINY, command, host, plan, recipe, why
 
 PARSERS = "--tool-call-parser minimax_m2 --reasoning-parser minimax_m2_append_think --enable-auto-tool-choice"
 
@@ -109,7 +109,9 @@ def test_json_values_survive():
 
 
 def test_an_image_contract_decides_over_the_table():
-    contract = Contract(vllm_version="0.11.1", flags=frozenset({"--tensor-parallel-size", "--tool-call-parser"}))
+    contract = Contract(
+        vllm_version="0.11.1", flags=frozenset({"--tensor-parallel-size", "--tool-call-parser"})
+    )
     made = plan(M2, "h200", 4, contract=contract)
     assert "--reasoning-parser" not in command(made)
     assert any("does not know --reasoning-parser" in note for note in made.notes)
@@ -155,29 +157,44 @@ def test_tp8_is_legal_from_029():
 
 
 REFUSALS = [
-    (dict(strategy="single_node_tp", vllm="0.28.0"), "TP8 cannot run", "1536/8 = 192 .* 128", "TP4, DP8\\+EP"),
-    (dict(settings=(("--tensor-parallel-size", "8"),), vllm="0.28.0"), "TP8 cannot run", "192", "TP4"),
-    (dict(gpus=16), "16 GPUs asked for, but the host \\(h200\\) has 8", "", "--gpus 8 --nodes 2"),
-    (dict(strategy="multi_node_tp_dp"), "does not list the strategy", "", "single_node_tp"),
-    (dict(strategy="single_node_tp", nodes=2), "stays on one node", "", "multi_node_tp"),
-    (dict(strategy="multi_node_dep"), "spans several nodes", "", "--nodes 2"),
-    (dict(gpus=1), "does not fit with TP1", "214.3 GiB", "more GPUs"),
-    (dict(hardware="a100", max_model_len=196608), "196,608 tokens cannot fit", "tokens a replica", "--max-model-len 139264"),
-    (dict(max_model_len=500_000), "made for 196,608", "config.json", "--max-model-len 196608"),
-    (dict(settings=(("--tensor-parallel-size", "two"),)), "a whole number", "", ""),
-    (dict(settings=(("--data-parallel-size", "16"),)), "DP16\\+EP cannot run", "16 GPUs, but 1 node", ""),
-    (dict(variant="nvfp4"), "unknown variant 'nvfp4'", "", "default"),
-    (dict(features=(("resoning", ""),)), "unknown feature", "", "reasoning"),
-    (dict(features=(("reasoning", "fast"),)), "unknown mode of reasoning", "", ""),
-    (dict(cures=("piecewise",)), "unknown cure", "", "piecewise-cudagraphs"),
-    (dict(env=(("VLLM_USE_V1", "1"),)), "does not know VLLM_USE_V1", "", ""),
-    (dict(env=(("VLLM_ALL2ALL_BACKEND", "x"),)), "does not know VLLM_ALL2ALL", "", "--set --all2all-backend=x"),
-    (dict(env=(("HF_TOKEN", "hf_x"),)), "--env HF_TOKEN", "token never goes", "invoke login"),
-    (dict(access="root"), "unknown access profile", "", "least"),
-    (dict(access="guide"), "names no container access on cuda", "rocm", "--access least"),
-    (dict(vllm="0.11.0"), "too old", "min_vllm_version", "--vllm 0.11.1"),
-    (dict(vllm="newest"), "not a vLLM version", "", "--vllm"),
-    (dict(settings=(("foo", "1"),)), "a flag of vLLM", "", ""),
+    (
+        {"strategy": "single_node_tp", "vllm": "0.28.0"},
+        "TP8 cannot run",
+        "1536/8 = 192 .* 128",
+        "TP4, DP8\\+EP",
+    ),
+    ({"settings": (("--tensor-parallel-size", "8"),), "vllm": "0.28.0"}, "TP8 cannot run", "192", "TP4"),
+    ({"gpus": 16}, "16 GPUs asked for, but the host \\(h200\\) has 8", "", "--gpus 8 --nodes 2"),
+    ({"strategy": "multi_node_tp_dp"}, "does not list the strategy", "", "single_node_tp"),
+    ({"strategy": "single_node_tp", "nodes": 2}, "stays on one node", "", "multi_node_tp"),
+    ({"strategy": "multi_node_dep"}, "spans several nodes", "", "--nodes 2"),
+    ({"gpus": 1}, "does not fit with TP1", "214.3 GiB", "more GPUs"),
+    (
+        {"hardware": "a100", "max_model_len": 196608},
+        "196,608 tokens cannot fit",
+        "tokens a replica",
+        "--max-model-len 139264",
+    ),
+    ({"max_model_len": 500_000}, "made for 196,608", "config.json", "--max-model-len 196608"),
+    ({"settings": (("--tensor-parallel-size", "two"),)}, "a whole number", "", ""),
+    ({"settings": (("--data-parallel-size", "16"),)}, "DP16\\+EP cannot run", "16 GPUs, but 1 node", ""),
+    ({"variant": "nvfp4"}, "unknown variant 'nvfp4'", "", "default"),
+    ({"features": (("resoning", ""),)}, "unknown feature", "", "reasoning"),
+    ({"features": (("reasoning", "fast"),)}, "unknown mode of reasoning", "", ""),
+    ({"cures": ("piecewise",)}, "unknown cure", "", "piecewise-cudagraphs"),
+    ({"env": (("VLLM_USE_V1", "1"),)}, "does not know VLLM_USE_V1", "", ""),
+    (
+        {"env": (("VLLM_ALL2ALL_BACKEND", "x"),)},
+        "does not know VLLM_ALL2ALL",
+        "",
+        "--set --all2all-backend=x",
+    ),
+    ({"env": (("HF_TOKEN", "hf_x"),)}, "--env HF_TOKEN", "token never goes", "invoke login"),
+    ({"access": "root"}, "unknown access profile", "", "least"),
+    ({"access": "guide"}, "names no container access on cuda", "rocm", "--access least"),
+    ({"vllm": "0.11.0"}, "too old", "min_vllm_version", "--vllm 0.11.1"),
+    ({"vllm": "newest"}, "not a vLLM version", "", "--vllm"),
+    ({"settings": (("foo", "1"),)}, "a flag of vLLM", "", ""),
 ]
 
 
@@ -193,10 +210,22 @@ def test_what_cannot_be_is_refused_with_why_and_the_way_out(asked, what, reason,
 
 def test_the_json_has_the_public_keys():
     data = json.loads(json.dumps(plan(M2, "h200", 8).as_dict()))
-    keys = {"model", "platform", "image", "vllm_version", "strategy", "layout", "processes", "container", "fit"}
+    keys = {
+        "model",
+        "platform",
+        "image",
+        "vllm_version",
+        "strategy",
+        "layout",
+        "processes",
+        "container",
+        "fit",
+    }
     assert keys | {"rejected", "reasons", "notes"} <= data.keys()
     assert data["layout"] == {"tp": 1, "pp": 1, "dp": 8, "ep": 8, "nodes": 1}
     assert data["processes"][0].keys() == {"role", "node", "argv", "env"}
-    assert {"verdict", "kv_tokens", "kv_tokens_per_replica", "max_model_len", "per_gpu_gib"} <= data["fit"].keys()
+    assert {"verdict", "kv_tokens", "kv_tokens_per_replica", "max_model_len", "per_gpu_gib"} <= data[
+        "fit"
+    ].keys()
     assert {"item", "why", "source"} == data["reasons"][0].keys()
     assert {"layout", "reason"} == data["rejected"][0].keys() if data["rejected"] else True

@@ -1,0 +1,101 @@
+"""One plan, seven spellings: whatever the plan, all of them start the same thing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from errors import Refused
+from launch.plan import Plan
+from tests.unit.launch.planmaking import M2, TINY, plan
+from tests.unit.launch.render import reading
+
+# What a value may be: JSON, quotes, dollars, percent signs, spaces, anything but control characters.
+values = st.one_of(
+    st.sampled_from(
+        ['{"a": "b c"}', "$HOME", "it's", 'say "no"', "a\\b", "50%", "$(ls)", "${X}", "{0}", "%s", "é"]
+    ),
+    st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=20).filter(
+        lambda text: text.lower() not in ("true", "false") and not text.startswith("$")
+    ),
+)
+names = st.from_regex(r"[A-Z][A-Z_]{2,12}", fullmatch=True).filter(
+    lambda name: not name.startswith(("HF_", "VLLM"))
+)
+machines = st.sampled_from(
+    [
+        (M2, "h200", 4),
+        (M2, "h200", 8),
+        (M2, "a100", 8),
+        (M2, "mi300x", 2),
+        (M2, "mi300x", 8),
+        (TINY, "cpu", 2),
+    ]
+)
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    model, hardware, gpus = draw(machines)
+    return plan(
+        model,
+        hardware,
+        gpus,
+        nodes=draw(st.sampled_from([1, 2])),
+        vllm="0.32.0",
+        access=draw(st.sampled_from(["least", "profiling", "rdma"])),
+        port=draw(st.integers(1024, 65535)),
+        settings=tuple(draw(st.dictionaries(st.sampled_from(["--chat-template", "--foo"]), values)).items()),
+        env=tuple(draw(st.dictionaries(names, values, max_size=3)).items()),
+        facts=draw(
+            st.sampled_from(
+                [
+                    {},
+                    {"cache": ""},
+                    {"devices": ("/dev/dri/renderD128", "/dev/dri/renderD136"), "groups": ("105",)},
+                ]
+            )
+        ),
+    )
+
+
+@settings(deadline=None, max_examples=40)
+@given(plans())
+def test_all_renderings_carry_what_the_plan_says(made):
+    for process in made.processes:
+        wanted = reading.of_plan(made, process)
+        for read in (
+            reading.of_json,
+            reading.of_sdk,
+            reading.of_docker,
+            reading.of_compose,
+            reading.of_quadlet,
+        ):
+            assert read(made, process) == wanted, read.__name__
+        assert reading.of_kubernetes(made, process) == as_a_pod(made, wanted)
+
+
+def as_a_pod(made: Plan, wanted: reading.Facts) -> reading.Facts:
+    """What is different in a cluster: GPUs are a number of a device plugin, and a Service is always there."""
+    resource = {"cuda": "nvidia.com/gpu", "rocm": "amd.com/gpu"}.get(made.platform)
+    gpus = [f"{resource}={made.layout.gpus // made.layout.nodes}"] if resource else []
+    others = [d for d in wanted.devices if not d.startswith(("gpu=", "/dev/kfd", "/dev/dri"))]
+    return replace(
+        wanted, devices=frozenset([*gpus, *others]), ports=wanted.ports or frozenset([(8000, 8000)])
+    )
+
+
+def test_the_guides_container_is_the_same_in_all_that_can_have_it():
+    made = plan(M2, "mi300x", 8, vllm="0.11.1", access="guide")
+    process = made.processes[0]
+    wanted = reading.of_plan(made, process)
+    for read in (reading.of_json, reading.of_sdk, reading.of_docker, reading.of_compose):
+        assert read(made, process) == wanted, read.__name__
+
+
+def test_a_pod_cannot_have_the_guides_group_name():
+    with pytest.raises(Refused, match="group video"):
+        reading.of_kubernetes(plan(M2, "mi300x", 8, vllm="0.11.1", access="guide"), None)
