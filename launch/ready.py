@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from errors import Failed
+from launch.diagnose import Diagnosis, Evidence, diagnose
 from launch.lines import split_lines
 
 PHASES = Path(__file__).with_name("phases.yaml")
@@ -108,7 +109,7 @@ def wait(
         if progress.last:
             break
     else:
-        raise died(container, progress, heard)
+        raise died(container, progress)
     _until_it_listens(container, healthy, progress, heard)
     answer = _prove(container, prove, progress)
     progress.finish(time.monotonic())
@@ -132,7 +133,7 @@ def _until_it_listens(
     while not healthy():
         container.reload()
         if container.status != "running":
-            raise died(container, progress, heard)
+            raise died(container, progress)
         if time.monotonic() > deadline:
             raise _hangs(container, progress, heard)
         time.sleep(0.1)
@@ -146,8 +147,7 @@ def _prove(container: Any, prove: Callable[[], str], progress: Progress) -> str:
         container.reload()
         if container.status == "running":
             raise
-        said = container.logs(tail=400).decode(errors="replace").splitlines()
-        raise died(container, progress, said) from None
+        raise died(container, progress) from None
 
 
 def _lines(container: Any) -> Iterator[str]:
@@ -173,13 +173,23 @@ def _pump(container: Any, heard: queue.Queue[Any]) -> None:
         heard.put(_END)
 
 
-def died(container: Any, progress: Progress, heard: list[str]) -> Failed:
-    """What to say of a container that ended: its exit, the phase, and the diagnosis of its log."""
+class Died(Failed):
+    """A server that ended before it served; `diagnosis` says why, as far as its log tells."""
+
+    def __init__(self, what: str, diagnosis: Diagnosis) -> None:
+        super().__init__(what, why="\n    ".join(diagnosis.proof), fix=diagnosis.cure)
+        self.diagnosis = diagnosis
+
+
+def died(container: Any, progress: Progress) -> Died:
+    """What to say of a container that ended: its exit, the phase, and the diagnosis of its whole log."""
     container.reload()
     state = container.attrs["State"]
-    how = "was killed for memory" if state.get("OOMKilled") else f"exited with {state.get('ExitCode')}"
-    return Failed(
-        f"{container.name} {how} in the phase '{progress.phase.phase}'",
-        why="\n    ".join(heard[-5:]),
-        fix=f"invoke logs --name {container.name}",
+    lines = split_lines(container.logs(stream=True, follow=False))
+    memory, code = bool(state.get("OOMKilled")), state.get("ExitCode")
+    found = diagnose(Evidence(lines, code, memory, state.get("Error", "")))
+    how = "was killed for memory" if memory else f"exited with {code}"
+    cause = (
+        found.cause if found.known else f"the cause is not known; first exception: {found.first_exception}"
     )
+    return Died(f"{container.name} {how} in the phase '{progress.phase.phase}': {cause}", found)

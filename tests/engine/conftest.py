@@ -1,0 +1,46 @@
+"""A stand-in for vLLM in an image of its own, and a way to run it as a user would."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import MODEL
+from tests.invocation import Said, invoke
+
+NAME = "slipway-minimax-m2-tiny"
+
+
+@pytest.fixture(scope="session")
+def stand_in(engine: Any, cpu_image: str) -> str:
+    """The tag of the stand-in image, above the same base as the CPU image."""
+    base = engine.images.get(cpu_image).labels["slipway.base"]
+    folder = Path(__file__).with_name("stand_in")
+    image, _ = engine.images.build(path=str(folder), buildargs={"BASE": base}, tag="slipway-test/stand-in:1")
+    return image.tags[0]
+
+
+@pytest.fixture
+def port() -> str:
+    """A port on loopback that nobody has."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+@pytest.fixture
+def run(stand_in: str, hub_cache: Path, port: str, engine: Any) -> Iterator[Callable[..., Said]]:
+    """`invoke run` with the stand-in in the given mode; whatever is left of it is taken away afterwards."""
+
+    def start(mode: str, *words: str, image: str = stand_in, **env: str) -> Said:
+        wanted = ("--platform", "cpu", "--model", MODEL, "--image", image, "--vllm", "0.32.0")
+        return invoke("run", *wanted, "--port", port, "--env", f"STAND_IN={mode}", *words,
+                      HF_HUB_CACHE=str(hub_cache), **env)  # fmt: skip
+
+    yield start
+    for container in engine.containers.list(all=True, filters={"name": NAME}):
+        container.remove(force=True)

@@ -1,0 +1,89 @@
+"""What the user reads when a start goes wrong, and that nothing is left behind that the next run trips over.
+
+The server is a stand-in for vLLM (tests/engine/stand_in), the engine is real.
+"""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from tests.engine.conftest import NAME
+from tests.invocation import invoke
+
+
+def test_a_good_start_is_proven_and_reported(run, port):
+    said = run("serves").ok()
+    assert said.out == f"slipway/MiniMax-M2-tiny serves at http://127.0.0.1:{port}/v1\n"
+    assert "KV cache: 524288 tokens" in said.err
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [
+        ("bad-flag", ["exited with 2", "--no-such-flag"]),
+        ("killed-loading", ["exited with 137", "load weights"]),
+        ("no-kv", ["exited with 1", "estimated maximum model length is 1024", "--max-model-len"]),
+        ("dies-when-asked", ["exited with 137", "illegal memory access", "PIECEWISE"]),
+        ("serves-errors", ["HTTP 500", "EngineCore encountered an issue"]),
+    ],
+)
+def test_a_failed_start_is_one_clear_message(run, mode, words):
+    said = run(mode)
+    assert said.code == 1
+    assert [word for word in words if word not in said.err] == []
+    assert "Traceback (most recent call last)" not in said.err.replace("why: ", "")
+    assert "Engine core initialization failed" not in said.err
+
+
+def test_after_a_failed_start_the_next_one_just_works(run):
+    assert run("no-kv").code == 1
+    run("serves").ok()
+
+
+def test_a_taken_port_is_refused_before_anything_starts(run, port, engine):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", int(port)))
+        other.listen()
+        said = run("serves")
+    assert said.code == 2
+    assert f"port {port}" in said.err
+    assert f"--port {int(port) + 1}" in said.err
+    assert engine.containers.list(all=True, filters={"name": NAME}) == []
+
+
+def test_a_strangers_container_under_our_name_is_not_touched(run, engine, stand_in):
+    stranger = engine.containers.create(stand_in, name=NAME)
+    said = run("serves", "--replace")
+    assert said.code == 2
+    assert "not ours" in said.err
+    stranger.reload()
+    assert stranger.status == "created"
+
+
+def test_another_plan_is_refused_until_replace(run):
+    run("serves").ok()
+    assert run("serves", "--max-model-len", "1024").code == 2
+    run("serves", "--max-model-len", "1024", "--replace").ok()
+
+
+def test_nothing_waits_with_wait_no(run):
+    said = run("hangs", "--wait", "no").ok()
+    assert "serves at" in said.out
+    assert invoke("ps", "--format", "json").json[0]["status"] == "running"
+
+
+def test_stop_leaves_the_log_and_nothing_else(run, engine):
+    run("serves").ok()
+    invoke("stop").ok()
+    assert engine.containers.list(all=True, filters={"name": NAME}) == []
+    said = invoke("logs")
+    assert said.code == 2
+    assert "no server of ours is here" in said.err
+
+
+def test_an_image_that_does_not_exist_is_one_clear_message(run):
+    said = run("serves", image="127.0.0.1:9/none:x")
+    assert said.code == 1
+    assert "cannot pull 127.0.0.1:9/none:x" in said.err
