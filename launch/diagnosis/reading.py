@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from launch.diagnosis.failure import EXCEPTION, FRAME, MESSAGE_LINES, Failure, Raised, Weight
+from launch.diagnosis.keeping import Reading
 from launch.diagnosis.record import Record, read
-
-KEPT = 64  # failures from each end of the log
-KEPT_LINES = 2000  # complaining lines from each end
 
 _TRACEBACK = "Traceback (most recent call last"
 _CHAINED = re.compile(
@@ -32,43 +29,6 @@ _NOT_MESSAGE = re.compile(
 )
 _DULL = ("INFO", "DEBUG")
 _FACTS = ("startup complete", "non-default args", "API server version")
-_NUMBERS = re.compile(r"0x[0-9a-fA-F]+|\d+")
-
-
-@dataclass
-class Reading:
-    """What one start of the server left in its log."""
-
-    failures: list[Failure] = field(default_factory=list)
-    last_failures: deque[Failure] = field(default_factory=lambda: deque(maxlen=KEPT))
-    first: dict[str, Record] = field(default_factory=dict)
-    last: deque[Record] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
-    serving: bool = False
-
-    def add(self, failure: Failure) -> None:
-        """Keep a failure, among the first or the last."""
-        if len(self.failures) < KEPT:
-            self.failures.append(failure)
-        else:
-            self.last_failures.append(failure)
-
-    def note(self, record: Record) -> None:
-        """Keep a line unless one like it is already here."""
-        alike = _NUMBERS.sub("#", record.text)
-        if len(self.first) < KEPT_LINES:
-            self.first.setdefault(alike, record)
-        elif alike not in self.first:
-            self.last.append(record)
-
-    @property
-    def all_failures(self) -> list[Failure]:
-        """Those that came to an exception, in the order of the log."""
-        return [failure for failure in (*self.failures, *self.last_failures) if failure.chain]
-
-    @property
-    def lines(self) -> list[Record]:
-        """The complaining lines, in the order of the log."""
-        return [*self.first.values(), *self.last]
 
 
 @dataclass
@@ -151,7 +111,7 @@ class Reader:
         before = self._said.get(record.writer, "")
         if record.level == "WARNING" or _HANDLED.search(before) or _HANDLED.search(record.text):
             return Weight.HANDLED
-        if _FATAL.search(before) or not record.level:
+        if _FATAL.search(before) or _FATAL.search(record.text) or not record.level:
             return Weight.FATAL
         return Weight.HANDLED if self.reading.serving and "API" in record.who else Weight.LOGGED
 

@@ -89,9 +89,10 @@ def captured(match: re.Match[str] | None) -> dict[str, str]:
 def _derived(found: Mapping[str, str]) -> dict[str, str]:
     derived = {}
     if {"given", "choices"} <= found.keys():
-        choices = re.findall(r"[\w.-]+", found["choices"])
-        derived["nearest"] = (
-            ", ".join(get_close_matches(found["given"], choices, n=3, cutoff=0.3)) or choices[0]
+        derived["nearest"] = _nearest(found["given"], re.findall(r"[\w.-]+", found["choices"]))
+    if "kind" in found:
+        derived["parser"] = (
+            "--reasoning-parser" if "reason" in found["kind"].lower() else "--tool-call-parser"
         )
     if {"free", "total"} <= found.keys() and float(found["total"]) > 0:
         share = int(100 * float(found["free"]) / float(found["total"])) / 100
@@ -101,6 +102,11 @@ def _derived(found: Mapping[str, str]) -> dict[str, str]:
         legal = [size for size in range(1, min(heads, tp) + 1) if heads % size == 0]
         derived |= {"legal": str(legal[-1])} if legal else {}
     return derived
+
+
+def _nearest(given: str, choices: list[str]) -> str:
+    near = get_close_matches(given, choices, n=3, cutoff=0.5)
+    return "nearest: " + ", ".join(near) if near else f"the line above names all {len(choices)}"
 
 
 def filled(text: str, found: Mapping[str, str]) -> str:

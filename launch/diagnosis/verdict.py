@@ -1,18 +1,21 @@
-"""From what was read to the cause: the first failure of the first failing rank, never what followed from it."""
+"""From what was read to the cause: the first failure of the first rank, never what followed from it.
+
+The order of search is the order of trust: what the engine said; the root exception; a kill for memory; lines
+outside any traceback; then broad rows; then words that consequences carry; and last how the process ended.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
+from launch.diagnosis.case import SHOWN, Case, Found, line_of, open_case, proof, shown
 from launch.diagnosis.evidence import Diagnosis, Evidence
-from launch.diagnosis.failure import EXCEPTION, Failure, Raised, Weight
-from launch.diagnosis.reading import Reading, read_log
-from launch.diagnosis.record import Record, read
+from launch.diagnosis.failure import Failure, Weight
+from launch.diagnosis.record import Record
 from launch.diagnosis.symptoms import Symptom, Table, captured, change_of, filled
 
-PROOF = 500  # characters of a line that is shown
+Wanted = Callable[[Symptom], bool]
 
 _SIGNAL = re.compile(
     r"exit ?code:? ?-(\d+)|Failed core proc\(s\): \{[^}]*?: -(\d+)|worker died \(-(\d+)\)|"
@@ -21,217 +24,137 @@ _SIGNAL = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class _Found:
-    symptom: Symptom
-    match: re.Match[str] | None
-    proof: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Case:
-    """All that a verdict looks at, sorted: `causes` are failures that no other explains."""
-
-    evidence: Evidence
-    reading: Reading
-    causes: tuple[Failure, ...]
-    followers: tuple[Failure, ...]
-    lines: tuple[Record, ...]
-    engine: tuple[Record, ...]
-
-
 def judge(evidence: Evidence, table: Table) -> Diagnosis:
     """Name the cause of what the evidence shows."""
-    case = _case(evidence, table)
-    first = _first_exception(case)
-    for look in (
-        _from_engine,
-        _from_causes,
-        _from_kill,
-        _from_lines,
-        _from_broad,
-        _from_followers,
-        _from_exit,
-    ):
-        if look is _from_followers and _is_unknown(case):
-            break
+    case = open_case(evidence, table)
+    looks = [_at_engine, _at_causes, _at_kill, _at_lines, _broadly]
+    looks += [] if case.unexplained else [_at_followers, _at_exit]
+    for look in looks:
         if found := look(case, table):
-            return _diagnosis(found, first)
-    return _unknown(case, first)
+            return _diagnosis(found, case.first_exception)
+    return _unknown(case)
 
 
-def _case(evidence: Evidence, table: Table) -> _Case:
-    reading = read_log(evidence.lines)
-    failures = sorted(reading.all_failures, key=lambda failure: failure.weight is Weight.HANDLED)
-    causes = tuple(f for f in failures if not table.is_consequence(f.root.head))
-    followers = tuple(f for f in failures if table.is_consequence(f.root.head))
-    engine = tuple(read(line) for line in evidence.engine_error.splitlines() if line.strip())
-    return _Case(evidence, reading, causes, followers, tuple(reading.lines), engine)
+def _narrow(symptom: Symptom) -> bool:
+    return not symptom.broad
 
 
-def _is_unknown(case: _Case) -> bool:
-    """Whether a fatal exception stands there that no row knows: then what came after it is no answer."""
-    return any(failure.weight is not Weight.HANDLED for failure in case.causes)
+def _broad(symptom: Symptom) -> bool:
+    return symptom.broad
 
 
-def _from_engine(case: _Case, table: Table) -> _Found | None:
+def _any(symptom: Symptom) -> bool:
+    return True
+
+
+def _at_engine(case: Case, table: Table) -> Found | None:
     """The container did not even start: the engine's own words count."""
     text = "\n".join(record.text for record in case.engine)
-    for broad in (False, True):
-        for symptom in table.symptoms:
-            if symptom.broad is broad and text and (match := symptom.match(text)):
-                return _Found(symptom, match, (_cut(text, match),))
+    for symptom in sorted(table.symptoms, key=_broad):
+        if text and (match := symptom.match(text)):
+            return Found(symptom, match, (line_of(text, match),))
     return None
 
 
-def _from_causes(case: _Case, table: Table) -> _Found | None:
-    """The first failure that a narrow row knows; a fatal one that none knows ends the search."""
+def _at_causes(case: Case, table: Table) -> Found | None:
+    return _first_known(case, table, _narrow)
+
+
+def _first_known(case: Case, table: Table, wanted: Wanted) -> Found | None:
+    """The first failure that a row knows; one that ended the server and that no row knows ends the search."""
     for failure in case.causes:
-        if found := _known(failure, table, lambda symptom: not symptom.broad):
-            return found
-        if failure.weight is Weight.FATAL:
-            return None
-    return None
-
-
-def _from_kill(case: _Case, table: Table) -> _Found | None:
-    if not case.evidence.oom_killed:
-        return None
-    return _Found(table.oom_killed, None, ("the engine reports: OOMKilled", *_last_words(case)))
-
-
-def _from_lines(case: _Case, table: Table) -> _Found | None:
-    """Lines printed past any traceback: argument errors, GPU faults, NCCL's own warnings."""
-    return _in_lines(case.lines, table, lambda symptom: not symptom.broad)
-
-
-def _from_broad(case: _Case, table: Table) -> _Found | None:
-    for failure in case.causes:
-        if found := _known(failure, table, lambda symptom: symptom.broad):
+        if found := _known(failure, table, wanted):
             return found
         if failure.weight is Weight.FATAL:
             break
-    if _is_unknown(case):
-        return None
-    return _in_lines(case.lines, table, lambda symptom: symptom.broad)
-
-
-def _from_followers(case: _Case, table: Table) -> _Found | None:
-    """Only consequences are left: one may still carry the cause's words, or the signal that killed a rank."""
-    for failure in case.followers:
-        if found := _known(failure, table, lambda symptom: True):
-            return found
-    texts = [record.text for record in case.lines] + [f.root.text for f in case.followers]
-    return next((found for text in texts if (found := _signal(text, table))), None)
-
-
-def _signal(text: str, table: Table) -> _Found | None:
-    for match in _SIGNAL.finditer(text):
-        symptom = table.signals.get(int(next(group for group in match.groups() if group)))
-        if symptom:
-            return _Found(symptom, None, (_cut(text, match),))
     return None
 
 
-def _from_exit(case: _Case, table: Table) -> _Found | None:
-    code = case.evidence.exit_code
-    if code is None:
-        return None
-    symptom = table.signals.get(code - 128) or table.exits.get(code)
-    if symptom is None or (case.followers and code in table.exits):
-        return None
-    return _Found(symptom, None, (f"exit code {code}", *_last_words(case)))
-
-
-def _known(failure: Failure, table: Table, wanted: Callable[[Symptom], bool]) -> _Found | None:
+def _known(failure: Failure, table: Table, wanted: Wanted) -> Found | None:
     """The row that knows one of the chained exceptions, the root first."""
     for raised in failure.chain:
-        for symptom in table.symptoms:
-            if wanted(symptom) and (match := symptom.match(raised.text, raised.frames)):
-                return _Found(symptom, match, _proof(raised, match))
+        for symptom in filter(wanted, table.symptoms):
+            if match := symptom.match(raised.text, raised.frames):
+                return Found(symptom, match, proof(raised, match))
     return None
 
 
-def _in_lines(lines: Iterable[Record], table: Table, wanted: Callable[[Symptom], bool]) -> _Found | None:
-    rows = [symptom for symptom in table.symptoms if wanted(symptom) and not symptom.frames]
+def _at_kill(case: Case, table: Table) -> Found | None:
+    if not case.evidence.oom_killed:
+        return None
+    return Found(table.oom_killed, None, ("the engine reports: OOMKilled", *case.last_words))
+
+
+def _at_lines(case: Case, table: Table) -> Found | None:
+    """Lines outside any traceback: argument errors, GPU faults, NCCL's own warnings."""
+    return _in_lines(_own_lines(case, table), table, _narrow)
+
+
+def _own_lines(case: Case, table: Table) -> list[Record]:
+    return [record for record in case.lines if not table.is_consequence(record.text)]
+
+
+def _in_lines(lines: Iterable[Record], table: Table, wanted: Wanted) -> Found | None:
+    rows = [symptom for symptom in filter(wanted, table.symptoms) if not symptom.frames]
     for record in lines:
-        if table.is_consequence(record.text):
-            continue
         for symptom in rows:
             if record.level == "WARNING" and not symptom.warnings:
                 continue
             if match := symptom.match(record.text):
-                return _Found(symptom, match, (_shown(record.who, _cut(record.text, match)),))
+                return Found(symptom, match, (shown(record.who, line_of(record.text, match)),))
     return None
 
 
-def _proof(raised: Raised, match: re.Match[str]) -> tuple[str, ...]:
-    """The exception, and the line of its message that told, where that is another one."""
-    told = _cut(raised.text, match)
-    words = (raised.head[:PROOF],) if told[:80] in raised.head else (raised.lines[0][:PROOF], told)
-    return tuple(_shown(raised.who, line) for line in words)
+def _broadly(case: Case, table: Table) -> Found | None:
+    found = _first_known(case, table, _broad)
+    return found if found or case.unexplained else _in_lines(_own_lines(case, table), table, _broad)
 
 
-def _cut(text: str, match: re.Match[str]) -> str:
-    """The line around a match, shortened to what a person reads."""
-    begin = text.rfind("\n", 0, match.start()) + 1
-    end = text.find("\n", match.end())
-    line = text[begin : end if end >= 0 else len(text)]
-    if len(line) <= PROOF:
-        return line.strip()
-    start = max(0, match.start() - begin - 60)
-    return line[start : start + PROOF].strip()
+def _at_followers(case: Case, table: Table) -> Found | None:
+    """Only consequences are left: one may still carry the cause's words, or the signal that killed a rank."""
+    for failure in case.followers:
+        if found := _known(failure, table, _any):
+            return found
+    texts = [record.text for record in case.lines] + [failure.root.text for failure in case.followers]
+    signals = (found for text in texts if (found := _signal(text, table)))
+    return next(signals, None) or _in_lines(case.lines, table, _any)
 
 
-def _shown(who: str, line: str) -> str:
-    return f"({who}) {line}" if who else line
+def _signal(text: str, table: Table) -> Found | None:
+    for match in _SIGNAL.finditer(text):
+        symptom = table.signals.get(int(next(group for group in match.groups() if group)))
+        if symptom:
+            return Found(symptom, None, (line_of(text, match),))
+    return None
 
 
-def _last_words(case: _Case) -> tuple[str, ...]:
-    return tuple(_shown(record.who, record.text.strip()[:PROOF]) for record in case.lines[-2:])
-
-
-def _first_exception(case: _Case) -> str:
-    failures = case.causes or case.followers
-    if failures:
-        return failures[0].root.head[:PROOF]
-    return next((record.text.strip() for record in case.lines if _is_complaint(record)), "")[:PROOF]
-
-
-def _is_complaint(record: Record) -> bool:
-    """An error that was logged, or an exception whose traceback is not in the log."""
-    if record.level:
-        return record.level in ("ERROR", "CRITICAL")
-    exception = EXCEPTION.match(record.text)
-    return bool(exception and exception["rest"] and re.search("(?i)error|exception", exception["type"]))
-
-
-def _diagnosis(found: _Found, first: str) -> Diagnosis:
-    symptom, words = found.symptom, captured(found.match)
-    return Diagnosis(
-        symptom.id,
-        filled(symptom.cause, words),
-        found.proof,
-        filled(symptom.cure, words),
-        change := change_of(symptom, words),
-        symptom.safe and change is not None,
-        True,
-        first,
-        symptom.source,
-    )
-
-
-def _unknown(case: _Case, first: str) -> Diagnosis:
-    """Say so, and show what there is."""
-    failures = case.causes or case.followers
+def _at_exit(case: Case, table: Table) -> Found | None:
     code = case.evidence.exit_code
-    if not failures and not first and not case.engine and code in (0, None):
+    if code is None:
+        return None
+    symptom = table.signals.get(code - 128) or table.exits.get(code)
+    return Found(symptom, None, (f"exit code {code}", *case.last_words)) if symptom else None
+
+
+def _diagnosis(found: Found, first: str) -> Diagnosis:
+    symptom, words = found.symptom, captured(found.match)
+    change = change_of(symptom, words)
+    cause, cure = filled(symptom.cause, words), filled(symptom.cure, words)
+    safe = symptom.safe and change is not None
+    return Diagnosis(symptom.id, cause, found.proof, cure, change, safe, True, first, symptom.source)
+
+
+def _unknown(case: Case) -> Diagnosis:
+    """Say so, and show what there is."""
+    failures, first, code = case.causes or case.followers, case.first_exception, case.evidence.exit_code
+    if not first and not case.engine and code in (0, None):
         return Diagnosis("", "no failure in this log")
-    proof = tuple(_shown(f.root.who, f.root.head[:PROOF]) for f in failures[:1]) or _last_words(case)
-    if case.engine:
-        proof = tuple(record.text[:PROOF] for record in case.engine[:3])
+    words = tuple(shown(failure.root.who, failure.root.head[:SHOWN]) for failure in failures[:1])
+    words = tuple(record.text[:SHOWN] for record in case.engine[:3]) or words or case.last_words
     cause = "this failure is not known here; its first exception is shown"
     if failures and not case.causes:
         cause = "the log holds only consequences; what caused them is not in it"
-    cure = "read the lines above the first exception: invoke logs; then search vLLM's issues for its words"
-    return Diagnosis("", cause, proof, cure, first_exception=first)
+    elif not first:
+        cause = f"the server ended with exit code {code} and left no error in its log"
+    cure = "read the lines above the first exception (invoke logs), and search vLLM's issues for its words"
+    return Diagnosis("", cause, words, cure, first_exception=first)

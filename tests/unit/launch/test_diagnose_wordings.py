@@ -1,0 +1,93 @@
+"""Real wordings of failures, each ending a traceback of a worker: the table names the cause that is meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from launch.diagnose import Diagnosis, Evidence, diagnose
+from launch.diagnosis.symptoms import table
+
+WORDINGS = yaml.safe_load(Path(__file__).with_name("diagnose_wordings.yaml").read_text())
+
+
+def cases(kind: str) -> list[tuple[str, str]]:
+    return [(cause, words) for cause, all_words in WORDINGS[kind].items() for words in all_words]
+
+
+def worker_traceback(message: str, where: str = "init_device") -> list[str]:
+    """A worker's traceback as vLLM logs it, with the consequence that the engine adds."""
+    said = [
+        "WorkerProc failed to start.",
+        "Traceback (most recent call last):",
+        f'  File "/opt/vllm/worker.py", line 10, in {where}',
+        "    self.do_it()",
+        *message.splitlines(),
+    ]
+    prefix = "(Worker_TP0 pid=24) ERROR 11-23 03:01:18 [multiproc_executor.py:953] "
+    after = "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}"
+    raw = ["Traceback (most recent call last):", '  File "/opt/vllm/bin/vllm", line 10, in <module>', after]
+    return [prefix + line for line in said] + raw
+
+
+def found_for(message: str, where: str = "init_device") -> Diagnosis:
+    return diagnose(Evidence(worker_traceback(message, where), exit_code=1))
+
+
+@pytest.mark.parametrize(("cause", "message"), cases("exceptions"))
+def test_an_exception_names_its_cause(cause: str, message: str) -> None:
+    found = found_for(message)
+    assert (found.cause_id, found.known) == (cause, True)
+    assert found.first_exception.startswith(message.splitlines()[0][:60])
+    assert found.proof[0].startswith("(Worker_TP0)")
+
+
+@pytest.mark.parametrize(("cause", "line"), cases("lines"))
+def test_a_line_without_a_traceback_names_its_cause(cause: str, line: str) -> None:
+    assert diagnose(Evidence([line], exit_code=1)).cause_id == cause
+
+
+@pytest.mark.parametrize(("cause", "said"), cases("engine"))
+def test_the_engine_s_own_words_name_the_cause(cause: str, said: str) -> None:
+    assert diagnose(Evidence(engine_error=said)).cause_id == cause
+
+
+def test_every_row_has_a_wording() -> None:
+    """A row that nothing exercises may be wrong without anybody noticing."""
+    exercised = {cause for kind in WORDINGS.values() for cause in kind}
+    at_a_place = {"gpu-memory-at-load", "gpu-memory-at-capture"}  # the same words, told apart by their frames
+    assert {row.id for row in table().symptoms} - exercised - at_a_place == set()
+
+
+def test_running_out_of_memory_is_cured_by_where_it_happened() -> None:
+    oom = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB."
+    assert found_for(oom, "load_model").cause_id == "gpu-memory-at-load"
+    assert found_for(oom, "load_model").change is None
+    assert found_for(oom, "capture_model").cause_id == "gpu-memory-at-capture"
+    assert found_for(oom, "profile_run").change == {"lower": {"--gpu-memory-utilization": "0.05"}}
+
+
+def test_an_occupied_gpu_is_cured_by_what_is_free() -> None:
+    found = found_for(
+        "ValueError: Free memory on device cuda:0 (100.0/140.0 GiB) on startup is less than desired GPU"
+        " memory utilization (0.92, 128.8 GiB)."
+    )
+    assert found.change == {"set": {"--gpu-memory-utilization": "0.71"}}
+    assert found.safe
+
+
+def test_without_the_number_there_is_no_change() -> None:
+    found = found_for(
+        "ValueError: To serve at least one request with the model's max seq len (4096), (9.0 GiB KV cache is "
+        "needed, which is larger than the available KV cache memory (0.1 GiB)."
+    )
+    assert (found.cause_id, found.change, found.safe) == ("kv-cache-too-small", None, False)
+
+
+def test_a_misspelt_parser_gets_the_nearest_one() -> None:
+    found = found_for(
+        "KeyError: 'invalid tool call parser: minimax2 (chose from { hermes,minimax_m2,xlam })'"
+    )
+    assert found.cure == "invoke run --set --tool-call-parser=NAME; nearest: minimax_m2"
