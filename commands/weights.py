@@ -11,7 +11,7 @@ from commands.verb import one_of, setting, verb
 from errors import Failed, Refused
 
 if TYPE_CHECKING:
-    from launch.weights.fetch import Order
+    from launch.weights.fetching import Order
     from launch.weights.snapshot import Snapshot
 
 CACHE = "the Hugging Face cache to use (default: HF_HUB_CACHE, HF_HOME or ~/.cache/huggingface/hub)"
@@ -68,7 +68,7 @@ def fetch(
     format: str = "text",
 ) -> None:
     """Fetch a model's weights into the Hugging Face cache: resumable, and every byte proven."""
-    from launch.weights.fetch import carry_out, plan
+    from launch.weights.fetching import carry_out, plan
     from launch.weights.patience import Patience
     from launch.weights.transfer import STREAMS
 

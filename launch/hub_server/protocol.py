@@ -105,7 +105,7 @@ def _info(hub: Hub, request: Request, part: dict[str, str]) -> Answer:
     found = _repository(hub, request, part, "info")
     if isinstance(found, Answer):
         return found
-    files = [{"rfilename": file.path} for file in found.files]
+    files = [{"rfilename": file.path} for file in found.files[: 10 * PAGE]]
     tags = [f"license:{found.licence}"] if found.licence else []
     info = {"id": found.model, "modelId": found.model, "sha": found.commit, "siblings": files}
     return _json("info", {**info, "private": False, "gated": False, "disabled": False, "tags": tags})

@@ -51,6 +51,7 @@ class Hub:
         if getattr(info, "gated", False):
             self._patiently(lambda: api.auth_check(self.model))
         commit = str(info.sha or "")
+        checked(Manifest(self.model, revision, commit, ()))  # before it becomes part of an address
         entries = self._patiently(lambda: _entries(api, self.model, commit))
         return checked(Manifest(self.model, revision, commit, entries, _licence(info), self.endpoint))
 

@@ -43,6 +43,7 @@ class Landing:
         self.solo = False  # one stream only, because the server ignores ranges
         self._place, self._note = place, note
         self._generation = 0
+        self._claimed = False
         self._taken = self._landed = self._synced = 0
         self._turn = threading.Condition()
         self._disk = threading.Lock()  # nobody closes the file while another forces it to disk
@@ -78,6 +79,12 @@ class Landing:
     def whole(self) -> bool:
         """Whether every byte has landed."""
         return self._landed == self.entry.size
+
+    def claim(self) -> bool:
+        """Whether the file is whole and this caller the first to ask: the one who finishes it."""
+        with self._turn:
+            first, self._claimed = self.whole and not self._claimed, self._claimed or self.whole
+            return first
 
     def open(self) -> None:
         """Continue what an earlier fetch left, hashing it on the way."""
@@ -183,6 +190,7 @@ class Landing:
         self._digest = Digest(self.entry)
         with self._turn:
             self._taken = self._landed = self._synced = 0
+            self._claimed = False
 
     def publish(self) -> None:
         """Make it the blob: on disk first, then under its name, in one step."""

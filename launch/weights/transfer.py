@@ -156,7 +156,7 @@ class Transfer:
         landing.open()
         with self._change:
             self.outcome.fetched -= landing.landed
-        if landing.whole:
+        if landing.claim():
             self._finish(landing)
             return None
         with self._change:
@@ -173,7 +173,7 @@ class Transfer:
                 continue
             finally:
                 landing.release()
-            if landing.whole:
+            if landing.claim():
                 self._finish(landing)
 
     def _finish(self, landing: Landing) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from errors import Failed
 from launch.weights import manifest as manifests
 from launch.weights.cache import Place, cache_folder
-from launch.weights.fetch import fetch
+from launch.weights.fetching import fetch
 from launch.weights.manifest import BLOB, Entry, Manifest, checked
 from launch.weights.meter import Meter
 from launch.weights.snapshot import Snapshot, described, fault, fetch_command

@@ -1,0 +1,111 @@
+"""A server that means harm: names that leave the cache, listings without end, hashes that are paths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from errors import SlipwayError
+from launch import weights
+from launch.hub_server import serve
+from launch.hub_server.folder import Repository, ServedFile, read_repository
+from launch.weights.patience import Patience
+
+from .conftest import MODEL
+
+NAMES = (
+    "../../x",
+    "/etc/cron.d/x",
+    "a/../../../x",
+    "./x",
+    "a//x",
+    "a/",
+    "..",
+    "a\\..\\x",
+    "x\n",
+    "x\x1b[2J",
+    "x\u202egpj.exe",
+    "config.json/x",
+    "n" * 300,
+)
+
+
+@dataclass(frozen=True)
+class Hostile(Repository):
+    """A repository whose commit does not follow from its files, because they are not what they seem."""
+
+    @property
+    def commit(self) -> str:  # type: ignore[override]
+        return "c" * 40
+
+    @property
+    def licence(self) -> str:  # type: ignore[override]
+        return "mit"
+
+
+def everything_in(folder: Path) -> list[str]:
+    return sorted(str(at.relative_to(folder)) for at in folder.rglob("*"))
+
+
+@pytest.mark.parametrize("name", NAMES, ids=ascii)
+def test_no_name_leaves_the_cache(
+    name: str, folder: Path, tmp_path: Path, fetch: Callable[..., weights.Snapshot]
+) -> None:
+    honest = read_repository(folder, MODEL)
+    bad = replace(honest.by_path["config.json"], path=name)
+    with serve(lambda model: Hostile(MODEL, (*honest.files, bad))) as hub:
+        with pytest.raises(SlipwayError, match="refused the file name"):
+            fetch(hub.url)
+        assert not [request for request in hub.requests if "resolve" in request.target]
+    assert everything_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("blob", ["../../x", "", "A" * 40, "a" * 41])
+def test_no_hash_is_a_path(
+    blob: str, folder: Path, tmp_path: Path, fetch: Callable[..., weights.Snapshot]
+) -> None:
+    bad = replace(read_repository(folder, MODEL).by_path["config.json"], blob_id=blob)
+    with serve(lambda model: Hostile(MODEL, (bad,))) as hub, pytest.raises(SlipwayError, match="hash or size"):
+        fetch(hub.url)
+    assert everything_in(tmp_path) == []
+
+
+NOWHERE = Path("/dev/null")
+
+
+class Endless(Sequence[ServedFile]):
+    """A million files that exist nowhere."""
+
+    def __len__(self) -> int:
+        return 1_000_000
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        return ServedFile(f"part-{index:07d}.txt", NOWHERE, 1, "a" * 40, "b" * 64)
+
+
+def test_a_listing_of_a_million_files(tmp_path: Path, fetch: Callable[..., weights.Snapshot]) -> None:
+    with serve(lambda model: Hostile(MODEL, Endless())) as hub:
+        with pytest.raises(SlipwayError, match="more than 100000 files"):
+            fetch(hub.url, patience=Patience())
+        assert len(hub.requests) < 110, "it stopped reading at the limit"
+    assert everything_in(tmp_path) == []
+
+
+def test_the_same_name_twice(folder: Path, fetch: Callable[..., weights.Snapshot]) -> None:
+    honest = read_repository(folder, MODEL)
+    twice = Hostile(MODEL, (*honest.files, honest.files[0]))
+    with serve(lambda model: twice) as hub, pytest.raises(SlipwayError, match="names a file twice"):
+        fetch(hub.url)
+
+
+@pytest.mark.parametrize("model", ["../x", "a/../b", "a", "a/b/c", "a--b/c", "a/b\n", "-a/b", ""])
+def test_what_is_no_model(model: str, cache: Path) -> None:
+    with pytest.raises(SlipwayError, match="is not a model") as raised:
+        weights.fetch(model, cache=cache, endpoint="http://127.0.0.1:9")
+    assert raised.value.code == 2

@@ -1,0 +1,208 @@
+"""Kills, company, full disks: what a fetch leaves behind, and how the next one goes on from there."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from errors import SlipwayError
+from launch import weights
+from launch.hub_server import Fault, serve_folder
+from launch.weights.landing import SPAN
+
+from .conftest import BIG, MODEL, SIZES
+
+ROOT = Path(__file__).parents[2]
+STREAMS = 3
+
+# A fetch that kills itself, without a word to anyone, once so many bytes have landed.
+DEADLY = """
+import os, pathlib, signal, sys
+from launch.weights.meter import Meter
+from launch import weights
+
+limit, add = int(sys.argv[4]), Meter.add
+
+def deadly(meter, name, count):
+    add(meter, name, count)
+    if meter.done >= limit:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Meter.add = deadly
+weights.fetch(sys.argv[1], cache=pathlib.Path(sys.argv[2]), endpoint=sys.argv[3], streams=int(sys.argv[5]))
+"""
+
+
+def start(*argv: str, **options: object) -> subprocess.Popen[str]:
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_DISABLE_TELEMETRY": "1"}
+    return subprocess.Popen([sys.executable, *argv], env=environ, cwd=ROOT, text=True, **options)  # type: ignore[call-overload, no-any-return]
+
+
+def on_disk(cache: Path) -> int:
+    return sum(at.stat().st_size for at in cache.glob("models--*/blobs/*"))
+
+
+def test_killed_at_ten_random_moments(
+    folder: Path, cache: Path, fetch: Callable[..., weights.Snapshot], assert_whole: Callable[[Path], None]
+) -> None:
+    total = sum(SIZES.values())
+    with serve_folder(folder) as hub:
+        for limit in sorted(random.Random(9).sample(range(total // 20, total), 10)):
+            before = on_disk(cache)
+            process = start("-c", DEADLY, MODEL, str(cache), hub.url, str(limit), str(STREAMS))
+            assert process.wait(60) == -signal.SIGKILL
+            # Everything that had landed is there, and nothing of earlier fetches is lost.
+            assert on_disk(cache) >= max(before, limit)
+        assert_whole(fetch(hub.url).path)
+        asked_again = [first_byte(request.headers) for request in hub.requests if BIG in request.target]
+    assert max(asked_again) > SPAN, "the large file went on where it was"
+
+
+def first_byte(headers: object) -> int:
+    asked = str(dict(headers).get("range", "bytes=0-"))  # type: ignore[call-overload]
+    return int(asked.removeprefix("bytes=").partition("-")[0])
+
+
+def test_three_processes_at_once_fetch_each_file_once(
+    folder: Path, cache: Path, commit: str, assert_whole: Callable[[Path], None]
+) -> None:
+    slow = (Fault("trickle", match="model-00002*", rate=8 << 20),)
+    with serve_folder(folder, faults=slow) as hub:
+        code = DEADLY.replace("Meter.add = deadly", "")
+        argv = ("-c", code, MODEL, str(cache), hub.url, "0", "1")
+        processes = [start(*argv) for _ in range(3)]
+        assert [process.wait(60) for process in processes] == [0, 0, 0]
+        stored = sorted(request.target for request in hub.requests if request.target.startswith("/storage"))
+    assert len(stored) == len(set(stored)) == 3, stored
+    assert_whole(cache / "models--harbour--dinghy" / "snapshots" / commit)
+    assert weights.verify(MODEL, cache=cache, deep=True).bad == ()
+
+
+def test_huggingface_hub_and_slipway_wait_for_each_other(
+    folder: Path, cache: Path, fetch: Callable[..., weights.Snapshot], assert_whole: Callable[[Path], None]
+) -> None:
+    code = "import sys, huggingface_hub as h; h.snapshot_download(sys.argv[1], cache_dir=sys.argv[2], endpoint=sys.argv[3])"
+    with serve_folder(folder) as hub:
+        other = start("-c", code, MODEL, str(cache), hub.url)
+        assert_whole(fetch(hub.url).path)
+        assert other.wait(60) == 0
+    assert weights.verify(MODEL, cache=cache, deep=True).bad == ()
+
+
+def test_ctrl_c_stops_and_keeps_what_is_there(
+    folder: Path, cache: Path, fetch: Callable[..., weights.Snapshot], assert_whole: Callable[[Path], None]
+) -> None:
+    with serve_folder(folder, faults=(Fault("stall", match=BIG, at=12 << 20, times=1),)) as hub:
+        argv = ("-m", "invoke", "fetch", "--model", MODEL, "--cache", str(cache), "--streams", "1")
+        process = start_cli(hub.url, *argv)
+        wait_until(lambda: on_disk(cache) >= 11 << 20)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert on_disk(cache) >= 11 << 20
+        assert_whole(fetch(hub.url).path)
+
+
+def start_cli(endpoint: str, *argv: str) -> subprocess.Popen[str]:
+    environ = {**os.environ, "HF_ENDPOINT": endpoint}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen([sys.executable, *argv], env=environ, cwd=ROOT, text=True, **quiet)
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if holds():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it never came to that")
+
+
+def test_a_clock_that_jumps(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, fetch: Callable[..., weights.Snapshot]
+) -> None:
+    real, jumps = time.time, iter(range(10**9))
+    monkeypatch.setattr(time, "time", lambda: real() + (next(jumps) % 3 - 1) * 86_400 * 365)
+    with serve_folder(folder, faults=(Fault("reset", match=BIG, at=5 << 20, times=1),)) as hub:
+        assert fetch(hub.url).files == len(SIZES)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 16 MiB, smaller than the model."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "slipway", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a small disk needs the right to mount one: run as root")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_too_small_a_disk_is_found_before_the_first_byte(
+    folder: Path, small_disk: Path, fetch: Callable[..., weights.Snapshot]
+) -> None:
+    with serve_folder(folder) as hub:
+        with pytest.raises(SlipwayError, match="needs .* more, and .* has .* free"):
+            fetch(hub.url, cache=small_disk / "cache")
+        assert not [request for request in hub.requests if "resolve" in request.target]
+    assert list(small_disk.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_on_the_way(
+    folder: Path,
+    small_disk: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fetch: Callable[..., weights.Snapshot],
+    assert_whole: Callable[[Path], None],
+) -> None:
+    cache = small_disk / "cache"
+    with serve_folder(folder) as hub:
+        with monkeypatch.context() as patched:
+            patched.setattr("launch.weights.fetching.require_room", lambda place, needed: None)
+            with pytest.raises(SlipwayError, match="is full"):
+                fetch(hub.url, cache=cache)
+        kept = on_disk(cache)
+        assert kept > 1 << 20
+        subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)
+        found = fetch(hub.url, cache=cache)
+    assert_whole(found.path)
+    assert found.fetched <= sum(SIZES.values()) - kept + (16 << 10), "what had come was not fetched again"
+
+
+def test_a_read_only_cache(
+    folder: Path, small_disk: Path, fetch: Callable[..., weights.Snapshot], assert_whole: Callable[[Path], None]
+) -> None:
+    cache = small_disk / "cache"
+    subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)
+    with serve_folder(folder) as hub:
+        subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+        with pytest.raises(SlipwayError, match="cannot write to"):
+            fetch(hub.url, cache=cache)
+        subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+        fetch(hub.url, cache=cache)
+        subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+        assert_whole(fetch(hub.url, cache=cache).path)  # all is there: nothing to write
+        assert weights.verify(MODEL, cache=cache, deep=True).bad == ()
+
+
+def test_another_hosts_partial_file_is_continued(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, fetch: Callable[..., weights.Snapshot]
+) -> None:
+    faults = (Fault("reset", match=BIG, at=12 << 20, times=1), Fault("status", match=BIG, status=403))
+    with serve_folder(folder, faults=faults) as hub:
+        monkeypatch.setattr("socket.gethostname", lambda: "other-host")
+        with pytest.raises(SlipwayError):
+            fetch(hub.url, streams=1)
+    left = [at.name.partition(".slipway-")[2] for at in cache.glob("models--*/blobs/*.incomplete")]
+    assert left == ["other-host.incomplete"]
+    monkeypatch.setattr("socket.gethostname", lambda: "this-host")
+    with serve_folder(folder) as hub:
+        assert fetch(hub.url).fetched <= sum(SIZES.values()) - (11 << 20)
+    assert not list(cache.glob("models--*/blobs/*.incomplete"))
