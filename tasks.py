@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from invoke import Collection
 
-from commands import bench, build, demo, diagnose, plan, run, weights
+from commands import bench, build, demo, diagnose, plan, run, servers, weights
 
 ns = Collection()
-for module in (build, weights, plan, run, bench, diagnose, demo):
+for module in (build, weights, plan, run, servers, bench, diagnose, demo):
     for task in Collection.from_module(module).tasks.values():
         ns.add_task(task)
-ns.configure({"slipway": {}})
+# What invoke.yaml and INVOKE_SLIPWAY_<NAME> may set; invoke reads only names of the environment that it knows.
+ns.configure({"slipway": dict.fromkeys(("model", "hardware", "platform", "vllm", "image", "recipes"), "")})

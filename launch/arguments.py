@@ -48,7 +48,7 @@ class Arg:
     @property
     def tokens(self) -> tuple[str, ...]:
         """The words as they stand in argv."""
-        return (f"{self.flag}={self.value}",) if self.joined else (self.flag, *self.values)
+        return (f"{self.flag}={self.value}", *self.values[1:]) if self.joined else (self.flag, *self.values)
 
 
 @dataclass(frozen=True)

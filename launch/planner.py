@@ -112,19 +112,21 @@ def _process(choice: Choice, draft: Draft, rank: int) -> Process:
 
 
 def _reasons(wish: Wish, choice: Choice, drafts: Sequence[Draft]) -> tuple[Reason, ...]:
-    chosen = "your word" if wish.strategy else _why_strategy(choice)
-    source = versions.USER if wish.strategy else f"{choice.recipe.file}: compatible_strategies"
-    found = [Reason(choice.strategy.name, chosen, source)]
+    found = [_why_strategy(wish, choice)]
     for draft in drafts:
         found += (Reason(" ".join(arg.tokens), arg.why, arg.source) for arg in draft.args)
         found += (Reason(f"{s.name}={s.value}", s.why, s.source) for s in draft.env)
     return tuple(dict.fromkeys(found))
 
 
-def _why_strategy(choice: Choice) -> str:
-    total = choice.gpus * choice.nodes
-    rules = (rule for rule in choice.recipe.ours.strategies if rule.gpus is None or total <= rule.gpus)
-    return next((rule.why for rule in rules if rule.why), "the recipe's default for this number of nodes")
+def _why_strategy(wish: Wish, choice: Choice) -> Reason:
+    name, file, total = choice.strategy.name, choice.recipe.file, choice.gpus * choice.nodes
+    if wish.strategy:
+        return Reason(name, "your word", versions.USER)
+    for rule in choice.recipe.ours.strategies:
+        if rule.gpus is None or total <= rule.gpus:
+            return Reason(name, rule.why or f"for {total} GPUs", f"{file}: x-slipway.strategies")
+    return Reason(name, "the recipe's first choice here", f"{file}: default_strategy, compatible_strategies")
 
 
 def _notes(made: Decision) -> tuple[str, ...]:

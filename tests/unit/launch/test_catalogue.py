@@ -1,4 +1,4 @@
-"""The sample of vllm-project/recipes: every command equal to the site's, or refused or corrected with a true reason."""
+"""Upstream's sample: every command equal to the site's, or refused or corrected with a true reason."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_corrected_environment_lost_only_names_that_the_newest_vllm_does_not_k
 
 
 def test_a_corrected_layout_uses_the_gpus_that_are_there(site, ours):
-    for k, row in ours.items():
+    for row in ours.values():
         found = re.match(r"DP(\d+) x TP(\d+) = (\d+) GPUs, but there are (\d+)", row.get("corrected", ""))
         if found:
             dp, tp, product, there = map(int, found.groups())
@@ -76,7 +76,7 @@ def test_a_corrected_layout_uses_the_gpus_that_are_there(site, ours):
 
 def test_refused_arithmetic_is_true(site, ours):
     """Each sum in a refusal is done again here from its own numbers."""
-    for k, row in ours.items():
+    for row in ours.values():
         why = row.get("refused", "")
         for width, cuts, part, block in re.findall(
             r"(\d+)/(\d+) = (\d+) is not divisible by the fp8 block of (\d+)", why
