@@ -1,0 +1,87 @@
+"""Looking at everything at once, within a bound: what hangs is left behind and named, never waited for."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from launch.doctor import look_engine, look_host, look_hub, look_network
+from launch.doctor.facts import Engine, Facts
+from launch.hardware import host
+from launch.hardware.facts import Hardware
+
+PATIENCE = 1.4  # seconds, so that the whole command stays under two
+
+
+def gather(platform: str = "", model: str = "", port: int = 8000, patience: float = PATIENCE) -> Facts:
+    """The facts of this host. Raises Refused where both vendors' GPUs are here and no platform was named."""
+    deadline = time.monotonic() + patience
+    disk = look_hub.on_disk(model)
+    first = Race(hardware=host.detect)
+    asked = Race(hub=lambda: look_hub.online(disk, patience))
+    hardware = first.take("hardware", deadline, Hardware())
+    platform = host.platform_of(hardware, platform)
+    engine = Race(engine=lambda: look_engine.look(platform))
+    return Facts(
+        platform=platform,
+        user=user_name(os.geteuid()),
+        uid=os.geteuid(),
+        groups=tuple(sorted({os.getegid(), *os.getgroups()})),
+        hardware=hardware,
+        devices=look_host.devices(platform, hardware),
+        specs=look_host.specs(),
+        toolkit=look_host.toolkit(),
+        kernel=look_host.kernel(),
+        network=look_network.look(port),
+        clock=time.time(),
+        engine=engine.take("engine", deadline, Engine(error="it did not answer in time")),
+        hub=asked.take("hub", deadline, disk),
+        unanswered=(*first.late, *engine.late, *asked.late),
+    )
+
+
+def user_name(uid: int) -> str:
+    """The user's name, or the number where there is none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+class Race:
+    """Questions asked in threads of their own: one that hangs (a dying driver) holds nobody up."""
+
+    def __init__(self, **questions: Callable[[], Any]) -> None:
+        self.late: list[str] = []
+        self._answers: dict[str, Any] = {}
+        self._threads = {
+            name: threading.Thread(target=self._ask, args=(name, ask), daemon=True)
+            for name, ask in questions.items()
+        }
+        for thread in self._threads.values():
+            thread.start()
+
+    def _ask(self, name: str, question: Callable[[], Any]) -> None:
+        try:
+            self._answers[name] = question()
+        except BaseException as error:  # raised again where the answer is taken
+            self._answers[name] = _Raised(error)
+
+    def take(self, name: str, deadline: float, default: Any) -> Any:
+        """The answer, or the default (and the name in `late`) once the deadline has passed."""
+        self._threads[name].join(max(0.0, deadline - time.monotonic()))
+        answer = self._answers.get(name, default)
+        if name not in self._answers:
+            self.late.append(name)
+        if isinstance(answer, _Raised):
+            raise answer.error
+        return answer
+
+
+class _Raised:
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
