@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from invoke import Collection
 
-from commands import bench, build, demo, diagnose, plan, run, servers, weights
+from commands import bench, build, demo, diagnose, host, plan, run, servers, weights
 
 ns = Collection()
-for module in (build, weights, plan, run, servers, bench, diagnose, demo):
+for module in (host, build, weights, plan, run, servers, bench, diagnose, demo):
     for task in Collection.from_module(module).tasks.values():
         ns.add_task(task)
 # What invoke.yaml and INVOKE_SLIPWAY_<NAME> may set; invoke reads only names of the environment that it knows.
-ns.configure({"slipway": dict.fromkeys(("model", "hardware", "platform", "vllm", "image", "recipes"), "")})
+SETTINGS = ("model", "hardware", "platform", "vllm", "image", "recipes")
+ns.configure({"slipway": dict.fromkeys(SETTINGS, "")})
