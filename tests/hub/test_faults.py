@@ -76,13 +76,29 @@ TABLE = [
     # Where it leads
     Row("an expired redirect", (content("status", status=403, times=2),)),
     Row("a redirect to a dead host", (Fault("redirect", "resolve", match=BIG, location=DEAD, times=2),)),
-    Row("always to a dead host", (Fault("redirect", "resolve", match=BIG, location=DEAD),), "does not answer"),
+    Row(
+        "always to a dead host", (Fault("redirect", "resolve", match=BIG, location=DEAD),), "does not answer"
+    ),
     Row("a redirect to itself", (Fault("redirect", "resolve", match=BIG, location="?"),), "redirected more"),
-    Row("a redirect to a file", (Fault("redirect", "resolve", match=BIG, location="file:///etc/passwd"),), "not an"),
+    Row(
+        "a redirect to a file",
+        (Fault("redirect", "resolve", match=BIG, location="file:///etc/passwd"),),
+        "not an",
+    ),
     # The metadata
-    Row("an HTML page instead of the model", (Fault("status", "info", status=200, body=PAGE),), "not the Hub's JSON"),
-    Row("an HTML page instead of the listing", (Fault("status", "tree", status=200, body=PAGE),), "Hub's JSON"),
-    Row("a list instead of the model", (Fault("status", "info", status=200, body=b"[1]"),), "not the Hub's JSON"),
+    Row(
+        "an HTML page instead of the model",
+        (Fault("status", "info", status=200, body=PAGE),),
+        "not the Hub's JSON",
+    ),
+    Row(
+        "an HTML page instead of the listing", (Fault("status", "tree", status=200, body=PAGE),), "Hub's JSON"
+    ),
+    Row(
+        "a list instead of the model",
+        (Fault("status", "info", status=200, body=b"[1]"),),
+        "not the Hub's JSON",
+    ),
     Row("entries that are none", (Fault("status", "tree", status=200, body=b'[{"a":1}]'),), "Hub's JSON"),
     Row("no commit", (Fault("status", "info", status=200, body=b'{"id":"a/b","sha":"../x"}'),), "no commit"),
     Row("a listing of 40 MiB", (Fault("status", "tree", status=200, body=b" " * 40 * MIB),), "of metadata"),
@@ -132,7 +148,9 @@ def test_a_revision_that_is_not_there(folder: Path, fetch: Callable[..., weights
         fetch(hub.url, revision="v9")
 
 
-def test_a_bad_file_does_not_keep_the_others(folder: Path, cache: Path, fetch: Callable[..., weights.Snapshot]) -> None:
+def test_a_bad_file_does_not_keep_the_others(
+    folder: Path, cache: Path, fetch: Callable[..., weights.Snapshot]
+) -> None:
     with serve_folder(folder, faults=(content("flip", at=5),)) as hub:
         with pytest.raises(SlipwayError):
             fetch(hub.url)
@@ -141,5 +159,7 @@ def test_a_bad_file_does_not_keep_the_others(folder: Path, cache: Path, fetch: C
     assert there == {Path(name).name for name in SIZES} - {BIG}
     with serve_folder(folder) as hub:
         fetch(hub.url)
-        assert {request.target.rpartition("/")[2] for request in hub.requests if "storage" in request.target} == {BIG}
+        assert {
+            request.target.rpartition("/")[2] for request in hub.requests if "storage" in request.target
+        } == {BIG}
     assert asked > 0

@@ -69,7 +69,10 @@ def test_no_hash_is_a_path(
     blob: str, folder: Path, tmp_path: Path, fetch: Callable[..., weights.Snapshot]
 ) -> None:
     bad = replace(read_repository(folder, MODEL).by_path["config.json"], blob_id=blob)
-    with serve(lambda model: Hostile(MODEL, (bad,))) as hub, pytest.raises(SlipwayError, match="hash or size"):
+    with (
+        serve(lambda model: Hostile(MODEL, (bad,))) as hub,
+        pytest.raises(SlipwayError, match="hash or size"),
+    ):
         fetch(hub.url)
     assert everything_in(tmp_path) == []
 
