@@ -6,7 +6,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from commands.run import serving
+from commands.servers import serving
 from commands.terminal import bar, emit, say
 from commands.verb import one_of, verb
 from errors import Refused

@@ -1,31 +1,40 @@
-"""`invoke run` and what one does with what runs: ps, logs, chat, stop."""
+"""`invoke run`: plan, image, weights, container, and eyes on it until it generates."""
 
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from commands import plan as planning
-from commands.terminal import bar, emit, say
-from commands.verb import one_of, setting, verb
-from errors import Failed, Refused
+from commands.terminal import bar, say
+from commands.verb import one_of, verb
+from errors import Refused
 
 if TYPE_CHECKING:
     from launch.plan import Plan
     from launch.ready import Progress, Ready
 
-QUESTION = "What is a slipway?"
+
+@dataclass(frozen=True)
+class How:
+    """How to run, beside what to run."""
+
+    replace: bool
+    wait: bool
+    fetch: bool
+    patience: float
+    json: bool
 
 
 def with_plan_options(body: Callable[..., None]) -> Callable[..., None]:
     """Give `body(c, ..., **options)` every option of `invoke plan` beside its own."""
     own = inspect.signature(body)
     mine = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    theirs = [
-        p for p in inspect.signature(planning.plan.body).parameters.values() if p.name not in own.parameters
-    ]
+    given = inspect.signature(planning.plan.body).parameters.values()
+    theirs = [p for p in given if p.name not in own.parameters]
     body.__signature__ = own.replace(parameters=[*mine, *theirs])  # type: ignore[attr-defined]
     return body
 
@@ -35,8 +44,10 @@ def with_plan_options(body: Callable[..., None]) -> Callable[..., None]:
         **planning.HELP,
         "replace": "stop what runs under that name first",
         "wait": "yes, or no to return at once",
+        "fetch": "fetch the weights first where they are missing",
+        "patience": "seconds of silence after which a start has failed (default: each phase has its own)",
         "dry-run": "print the command instead of running it",
-        "format": "text or json",
+        "format": "text, or json: one event a line, the last one says what serves",
     },
     iterable=["feature", "no_feature", "cure", "set_", "env"],
 )
@@ -45,6 +56,8 @@ def run(
     c: Any,
     replace: bool = False,
     wait: str = "yes",
+    fetch: bool = False,
+    patience: int = 0,
     dry_run: bool = False,
     format: str = "text",
     **options: Any,
@@ -56,26 +69,28 @@ def run(
     """
     one_of("format", format, ("text", "json"))
     one_of("--wait value", wait, ("yes", "no"))
+    if patience < 0:
+        raise Refused(f"--patience {patience}: a number of seconds is wanted")
     if dry_run or c.config.run.dry:
         from launch.render import render
 
         print(render(planning.planned(c, **options), "docker"))
         return
-    _serve(c, options, replace, wait == "yes", format)
+    serve(c, options, How(replace, wait == "yes", fetch, patience, format == "json"))
 
 
-def _serve(c: Any, options: dict[str, Any], replace: bool, wait: bool, format: str) -> None:
+def serve(c: Any, options: dict[str, Any], how: How) -> None:
+    """One start of what the options describe."""
     from launch import engine
 
     client = engine.connect()
     wanted = planning.planned(c, **options)
     _ensure_image(client, wanted)
-    _check_weights(wanted)
-    container, fresh = engine.start(client, wanted, replace=replace)
-    url = engine.url_of(wanted)
+    _ensure_weights(wanted, how.fetch)
+    container, fresh = engine.start(client, wanted, replace=how.replace)
     say(f"{container.name}: {'started' if fresh else 'already running'} ({wanted.digest})")
-    ready = _watched(container, wanted, url) if wait else None
-    _report(container, wanted, url, ready, format)
+    ready = _watched(container, how) if how.wait else None
+    _report(container, wanted, ready, how.json)
 
 
 def _ensure_image(client: Any, wanted: Plan) -> None:
@@ -94,127 +109,66 @@ def _ensure_image(client: Any, wanted: Plan) -> None:
         image.pull(client, wanted.image, progress.update)
 
 
-def _check_weights(wanted: Plan) -> None:
-    """An incomplete snapshot is refused here and not after minutes of loading."""
+def _ensure_weights(wanted: Plan, fetch: bool) -> None:
+    """An incomplete snapshot is refused here and not after minutes of loading; --fetch completes it."""
+    from errors import Failed
     from launch import weights
 
-    weights.check(wanted.model)
+    try:
+        weights.check(wanted.model)
+    except Failed:
+        if not fetch:
+            raise
+        from commands.fetch_progress import progress
+
+        with progress(f"fetch {wanted.model}") as show:
+            weights.fetch(wanted.model, show=show)
 
 
-def _watched(container: Any, wanted: Plan, url: str) -> Ready:
-    from launch import ready
-    from launch.chat import healthy
+def _watched(container: Any, how: How) -> Ready:
+    from launch.starting import phase_note, watched
 
     with bar(f"start {container.name}") as progress:
 
         def show(seen: Progress) -> None:
-            note = seen.phase.phase + (f" {seen.percent}%" if seen.percent is not None else "")
-            progress.update(seen.index, len(seen.phases), note)
+            progress.update(seen.index, len(seen.phases), phase_note(seen))
+            if how.json:
+                _event("phase", phase=seen.phase.phase, percent=seen.percent)
 
         try:
-            return ready.wait(container, lambda: healthy(url), lambda: prove(url, wanted.model), show)
+            return watched(container, show, how.patience)
         except KeyboardInterrupt:
+            name = container.name
             say(
-                f"\nleft {container.name} starting; come back with `invoke logs -f`, end it with `invoke stop`"
+                f"\n{name} goes on starting: `invoke logs --follow` shows how far it is, `invoke stop` ends it"
             )
             raise
 
 
-def prove(url: str, model: str) -> str:
-    """One short generation; whatever it says, it must say something."""
-    from launch.chat import ask
-
-    text = "".join(delta.text for delta in ask(url, model, QUESTION, max_tokens=8))
-    if not text:
-        raise Failed("the server answered without a single token", fix="invoke logs")
-    return text
-
-
-def _report(container: Any, wanted: Plan, url: str, ready: Ready | None, format: str) -> None:
-    facts = {"name": container.name, "model": wanted.model, "url": f"{url}/v1", "plan": wanted.digest}
-    if ready:
-        facts |= {"kv_tokens": ready.kv_tokens, "seconds": ready.seconds}
-    if format == "json":
-        emit(facts)
+def _report(container: Any, wanted: Plan, ready: Ready | None, as_json: bool) -> None:
+    url = container.labels["slipway.url"]
+    if as_json:
+        seen = {"kv_tokens": ready.kv_tokens, "seconds": ready.seconds} if ready else {}
+        facts = {"name": container.name, "model": wanted.model, "url": f"{url}/v1", "plan": wanted.digest}
+        _event("serves" if ready else "started", **facts, **seen)
         return
-    print(f"{wanted.model} serves at {url}/v1")
+    print(f"{wanted.model} {'serves' if ready else 'will serve'} at {url}/v1")
     if ready:
         say("  " + ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in ready.seconds.items()))
         say(f"  KV cache: {ready.kv_tokens} tokens (the plan estimated {wanted.fit.kv_tokens})")
+        say(f"  tool call: {_tools(url, wanted)}")
     say('  next: invoke chat "Hello"    invoke bench    invoke logs    invoke stop')
 
 
-@verb(help={"format": "text or json"})
-def ps(c: Any, format: str = "text") -> None:
-    """What of ours runs: model, image, GPUs, address, since when."""
-    from launch import engine
-
-    one_of("format", format, ("text", "json"))
-    found = engine.servers(engine.connect())
-    if format == "json":
-        emit([asdict(server) for server in found])
-        return
-    for server in found:
-        print(
-            f"{server.name:<28} {server.status:<10} {server.url:<24} {server.model}  since {server.started[:19]}"
-        )
-    if not found:
-        say("nothing of ours runs; `invoke run` starts a server")
+def _event(event: str, **facts: Any) -> None:
+    """One line for a program that follows the start."""
+    print(json.dumps({"event": event, **facts}), flush=True)
 
 
-@verb(
-    help={
-        "name": "which server, if there are several",
-        "follow": "go on as it speaks",
-        "tail": "last lines only",
-    }
-)
-def logs(c: Any, name: str = "", follow: bool = False, tail: int = 0) -> None:
-    """What a server said."""
-    from launch import engine
-    from launch.lines import split_lines
+def _tools(url: str, wanted: Plan) -> str:
+    """Whether a tool call comes through the recipe's parser; a model may also choose to answer in words."""
+    from launch.chat import calls_a_tool
 
-    container = engine.find(engine.connect(), name)
-    words = container.logs(stream=True, follow=follow, tail=tail or "all")
-    for line in split_lines(words):
-        print(line)
-
-
-@verb(help={"name": "which server, if there are several", "max-tokens": "length of the answer"})
-def chat(c: Any, question: str, name: str = "", max_tokens: int = 256) -> None:
-    """Ask a running server; the answer streams to stdout, the model's reasoning to stderr."""
-    import sys
-
-    from launch import engine
-    from launch.chat import ask
-
-    server = serving(engine.connect(), name)
-    for delta in ask(
-        server.labels["slipway.url"], server.labels["slipway.model"], question, max_tokens=max_tokens
-    ):
-        print(delta.text, end="", flush=True, file=sys.stderr if delta.kind == "reasoning" else sys.stdout)
-    print()
-
-
-def serving(client: Any, name: str) -> Any:
-    """Our container of that name, if it runs."""
-    from launch import engine
-
-    server = engine.find(client, name)
-    if server.status != "running":
-        raise Refused(
-            f"{server.name} is {server.status}", fix="invoke logs tells why; invoke run starts it again"
-        )
-    return server
-
-
-@verb(
-    help={"name": "which server, if there are several", "timeout": "seconds to finish in before it is killed"}
-)
-def stop(c: Any, name: str = "", timeout: int = 30) -> None:
-    """End a server and take its container away; its last words stay in results/logs/."""
-    from launch import engine
-
-    container = engine.find(engine.connect(timeout=timeout + 60), setting(c, "name", name))
-    with bar(f"stop {container.name}"):
-        engine.stop(container, timeout)
+    if "--tool-call-parser" not in wanted.processes[0].argv:
+        return "the recipe has no parser"
+    return "parsed" if calls_a_tool(url, wanted.model) else "the model answered in words"

@@ -42,6 +42,35 @@ def ask(
         ) from None
 
 
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "tide",
+        "description": "When the tide is high at a port",
+        "parameters": {"type": "object", "properties": {"port": {"type": "string"}}, "required": ["port"]},
+    },
+}
+
+
+def calls_a_tool(url: str, model: str, *, api_key: str = "", timeout: float = 300) -> bool:
+    """Whether the model, free to choose, called a tool and the server's parser understood it.
+
+    Raises Failed when the server does not take the request at all (no parser, no auto tool choice).
+    """
+    question = "When is the tide high at Bergen? Use the tool."
+    body = {
+        "model": model,
+        "messages": [{"role": "user", "content": question}],
+        "tools": [TOOL],
+        "max_tokens": 128,
+    }
+    try:
+        answer = json.loads(_post(url, "/v1/chat/completions", body, api_key, timeout).read())
+    except (OSError, HTTPException) as error:
+        raise Failed(f"{url} does not answer", why=f"{type(error).__name__}: {error}") from None
+    return bool(answer["choices"][0]["message"].get("tool_calls"))
+
+
 def healthy(url: str, timeout: float = 5) -> bool:
     """Whether /health answers 200. It says that the server listens, not that it can generate."""
     place = urlsplit(url)

@@ -30,12 +30,12 @@ def pull(client: Any, reference: str, show: Show) -> None:
         follow(client.api.pull(repository, tag=tag, stream=True, decode=True), show)
     except (APIError, Failed) as error:
         why = getattr(error, "why", "") or str(error)[:300]
-        fix = "check the name and the network to its registry; a deleted nightly needs a mirror (invoke pin --mirror)"
+        fix = "check the name and the network; a nightly that upstream deleted needs a mirror (invoke pin --mirror)"
         raise Failed(f"cannot pull {reference}", why=why, fix=fix) from None
 
 
 def split(reference: str) -> tuple[str, str]:
-    """`registry:5000/a/b:tag` as repository and tag, `a@sha256:...` as repository and digest; no tag is `latest`."""
+    """Repository and tag of `registry:5000/a/b:tag`, or repository and digest; no tag is `latest`."""
     if "@" in reference:
         repository, _, digest = reference.partition("@")
         return repository, digest

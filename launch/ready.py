@@ -22,6 +22,7 @@ from launch.lines import split_lines
 PHASES = Path(__file__).with_name("phases.yaml")
 _KV = re.compile(r"KV cache size: ([\d,]+) tokens")
 _END = object()
+_LAST_BREATH = 20  # tenths of a second in which a dying server still counts as running
 
 
 @dataclass(frozen=True)
@@ -91,69 +92,108 @@ def load_phases(path: Path = PHASES) -> tuple[Phase, ...]:
     return tuple(Phase(**row) for row in yaml.safe_load(path.read_text()))
 
 
-def wait(
-    container: Any, healthy: Callable[[], bool], prove: Callable[[], str], show: Callable[[Progress], None]
-) -> Ready:
-    """Block until `prove()` generated. Raises Failed if the container dies or is silent too long."""
+@dataclass(frozen=True)
+class Watch:
+    """What to ask of a server that starts. `patience` caps the seconds of silence of every phase; 0 does not.
+
+    `since` (Unix seconds) leaves out what an earlier start of the same container said.
+    """
+
+    container: Any
+    healthy: Callable[[], bool]
+    prove: Callable[[], str]
+    show: Callable[[Progress], None]
+    patience: float = 0
+    since: int = 0
+
+    def silence(self, phase: Phase) -> float:
+        """How many seconds without a word are still no failure."""
+        return min(phase.silence, self.patience or phase.silence)
+
+
+def wait(watch: Watch) -> Ready:
+    """Block until it generated. Raises Failed if it dies, is silent too long or cannot answer."""
     progress = Progress(load_phases(), time.monotonic())
-    heard: list[str] = []
-    heard_at = time.monotonic()
-    for line in _lines(container):
-        now = time.monotonic()
-        if line:
-            heard, heard_at = [*heard[-399:], line], now
-            progress.read(line, now)
-        elif now - heard_at > progress.phase.silence:
-            raise _hangs(container, progress, heard)
-        show(progress)
-        if progress.last:
-            break
-    else:
-        raise died(container, progress)
-    _until_it_listens(container, healthy, progress, heard)
-    answer = _prove(container, prove, progress)
+    try:
+        _until_started(watch, progress)
+        _until_it_listens(watch, progress)
+        answer = _prove(watch, progress)
+    except _engine_errors() as error:
+        raise Failed(
+            "the container engine stopped answering",
+            why=str(error).splitlines()[0][:300],
+            fix="invoke doctor; when it is back, invoke ps shows whether the server survived",
+        ) from None
     progress.finish(time.monotonic())
     return Ready(progress.seconds, progress.kv_tokens, answer)
 
 
-def _hangs(container: Any, progress: Progress, heard: list[str]) -> Failed:
-    phase = progress.phase
+def _engine_errors() -> tuple[type[Exception], ...]:
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+
+    return DockerException, RequestException
+
+
+def _until_started(watch: Watch, progress: Progress) -> None:
+    heard_at, last = time.monotonic(), ""
+    for line in _lines(watch):
+        now = time.monotonic()
+        before = (progress.index, progress.percent)
+        if line:
+            heard_at, last = now, line
+            progress.read(line, now)
+        elif now - heard_at > watch.silence(progress.phase):
+            raise _hangs(watch, progress, last)
+        if (progress.index, progress.percent) != before:
+            watch.show(progress)
+        if progress.last:
+            return
+    raise died(watch.container, progress)
+
+
+def _hangs(watch: Watch, progress: Progress, last: str) -> Failed:
+    phase, name = progress.phase, watch.container.name
+    where = f"'{phase.phase}'" + (f" at {progress.percent}%" if progress.percent is not None else "")
     return Failed(
-        f"{container.name} has said nothing for {phase.silence:.0f} s in the phase '{phase.phase}'",
-        why="\n    ".join(heard[-3:]),
-        fix=f"invoke logs --name {container.name}",
+        f"{name} has said nothing for {watch.silence(phase):.0f} s in the phase {where}",
+        why=f"its last words: {last[-300:]}",
+        fix=f"invoke logs --name {name}; invoke stop --name {name}",
     )
 
 
-def _until_it_listens(
-    container: Any, healthy: Callable[[], bool], progress: Progress, heard: list[str]
-) -> None:
+def _until_it_listens(watch: Watch, progress: Progress) -> None:
     """uvicorn says that it has started a moment before it listens."""
-    deadline = time.monotonic() + progress.phase.silence
-    while not healthy():
-        container.reload()
-        if container.status != "running":
-            raise died(container, progress)
+    deadline = time.monotonic() + watch.silence(progress.phase)
+    while not watch.healthy():
+        if not _lives(watch.container):
+            raise died(watch.container, progress)
         if time.monotonic() > deadline:
-            raise _hangs(container, progress, heard)
+            raise _hangs(watch, progress, "Application startup complete, but /health does not answer")
         time.sleep(0.1)
 
 
-def _prove(container: Any, prove: Callable[[], str], progress: Progress) -> str:
+def _prove(watch: Watch, progress: Progress) -> str:
     """The first generation; a server that died over it is reported as dead, not as unreachable."""
     try:
-        return prove()
+        return watch.prove()
     except Failed:
-        container.reload()
-        if container.status == "running":
-            raise
-        raise died(container, progress) from None
+        for _ in range(_LAST_BREATH):
+            if not _lives(watch.container):
+                raise died(watch.container, progress) from None
+            time.sleep(0.1)
+        raise
 
 
-def _lines(container: Any) -> Iterator[str]:
+def _lives(container: Any) -> bool:
+    container.reload()
+    return bool(container.status == "running")
+
+
+def _lines(watch: Watch) -> Iterator[str]:
     """Log lines as they come, "" for every second without one; ends with the container."""
-    heard: queue.Queue[Any] = queue.Queue()
-    threading.Thread(target=_pump, args=(container, heard), daemon=True).start()
+    heard: queue.Queue[Any] = queue.Queue(maxsize=10_000)  # a log of 1 GB must not pile up here
+    threading.Thread(target=_pump, args=(watch, heard), daemon=True).start()
     while True:
         try:
             item = heard.get(timeout=1)
@@ -165,10 +205,13 @@ def _lines(container: Any) -> Iterator[str]:
         yield item
 
 
-def _pump(container: Any, heard: queue.Queue[Any]) -> None:
+def _pump(watch: Watch, heard: queue.Queue[Any]) -> None:
+    after = {"since": watch.since} if watch.since else {}
     try:
-        for line in split_lines(container.logs(stream=True, follow=True)):
+        for line in split_lines(watch.container.logs(stream=True, follow=True, **after)):
             heard.put(line)
+    except _engine_errors():
+        pass  # whoever waits asks the engine next, and then reports it
     finally:
         heard.put(_END)
 

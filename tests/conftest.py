@@ -1,4 +1,4 @@
-"""What tests stand on: an engine, the CPU image, a tiny model in a cache; made once, or their absence is said.
+"""What tests stand on: an engine, the CPU image, a tiny model in a cache; made once, or absent with a reason.
 
 SLIPWAY_REQUIRE_ENGINE=1 (CI sets it) turns a skip for want of an engine into a failure.
 """
@@ -20,7 +20,7 @@ MODEL = "slipway/MiniMax-M2-tiny"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A folder is its marker: tests/engine needs an engine, tests/e2e starts real vLLM; the fast ones first."""
+    """A folder is its marker: tests/engine needs an engine, tests/e2e starts real vLLM; fast ones first."""
     for item in items:
         folder = item.path.relative_to(ROOT / "tests").parts[0]
         if folder in ("engine", "e2e", "images"):

@@ -31,6 +31,11 @@ class Said:
         """Stdout as JSON."""
         return json.loads(self.ok().out)
 
+    @property
+    def events(self) -> list[Any]:
+        """Stdout as one JSON value a line."""
+        return [json.loads(line) for line in self.ok().out.splitlines()]
+
 
 def invoke(*words: str, timeout: float = 600, **env: str) -> Said:
     """`invoke` with these words from the project's folder."""

@@ -33,5 +33,6 @@ def server(cpu_image: str, settings: dict[str, str]) -> Iterator[Any]:
     """What `invoke run --format json` said of a server that is up; it is stopped at the end."""
     port = free_port()
     said = invoke("run", *WANTED, "--port", port, "--replace", "--format", "json", **settings)
-    yield {**said.json, "port": port}
-    invoke("stop", "--name", said.json["name"])
+    serves = said.events[-1]
+    yield {**serves, "port": port}
+    invoke("stop", "--name", serves["name"])

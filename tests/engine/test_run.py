@@ -25,7 +25,7 @@ def test_a_good_start_is_proven_and_reported(run, port):
         ("bad-flag", ["exited with 2", "--no-such-flag"]),
         ("killed-loading", ["exited with 137", "load weights"]),
         ("no-kv", ["exited with 1", "estimated maximum model length is 1024", "--max-model-len"]),
-        ("dies-when-asked", ["exited with 137", "illegal memory access", "PIECEWISE"]),
+        ("dies-when-asked", ["exited with 137", "illegal memory access", "--cure piecewise-cudagraphs"]),
         ("serves-errors", ["HTTP 500", "EngineCore encountered an issue"]),
     ],
 )
@@ -70,8 +70,28 @@ def test_another_plan_is_refused_until_replace(run):
 
 def test_nothing_waits_with_wait_no(run):
     said = run("hangs", "--wait", "no").ok()
-    assert "serves at" in said.out
+    assert "will serve at" in said.out
     assert invoke("ps", "--format", "json").json[0]["status"] == "running"
+
+
+def test_silence_longer_than_ones_patience_is_a_failure_with_the_last_evidence(run):
+    said = run("hangs", "--patience", "3")
+    assert said.code == 1
+    assert "has said nothing for 3 s in the phase 'load weights' at 99%" in said.err
+    assert "99% Completed" in said.err
+
+
+def test_events_tell_each_phase_and_end_with_what_serves(run, port):
+    events = run("serves", "--format", "json").events
+    phases = [event["phase"] for event in events if event["event"] == "phase"]
+    assert phases[0] == "configure"
+    assert phases[-1] == "first generation"
+    assert events[-1]["event"] == "serves"
+    assert events[-1]["url"] == f"http://127.0.0.1:{port}/v1"
+
+
+def test_a_log_of_a_gigabyte_neither_fills_memory_nor_hides_the_start(run):
+    run("loud", "--env", "STAND_IN_LINES=1000000").ok()
 
 
 def test_stop_leaves_the_log_and_nothing_else(run, engine):

@@ -1,0 +1,134 @@
+"""What one does with a server that runs: ps, logs, chat, shell, exec, restart, stop."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import asdict
+from typing import Any
+
+from commands.terminal import bar, emit, say
+from commands.verb import one_of, setting, verb
+from errors import Failed, Refused
+
+
+@verb(help={"format": "text or json"})
+def ps(c: Any, format: str = "text") -> None:
+    """What of ours runs: model, image, GPUs, address, since when."""
+    from launch import engine
+
+    one_of("format", format, ("text", "json"))
+    found = engine.servers(engine.connect())
+    if format == "json":
+        emit([asdict(server) for server in found])
+        return
+    for server in found:
+        began = server.started[:19]
+        print(f"{server.name:<28} {server.status:<10} {server.url:<24} {server.model}  since {began}")
+    if not found:
+        say("nothing of ours runs; `invoke run` starts a server")
+
+
+@verb(
+    help={
+        "name": "which server, if there are several",
+        "follow": "go on as it speaks",
+        "tail": "last lines only",
+        "since": "seconds to look back",
+    }
+)
+def logs(c: Any, name: str = "", follow: bool = False, tail: int = 0, since: int = 0) -> None:
+    """What a server said."""
+    import time
+
+    from launch import engine
+    from launch.lines import split_lines
+
+    container = engine.find(engine.connect(), name)
+    after = {"since": int(time.time()) - since} if since else {}
+    for line in split_lines(container.logs(stream=True, follow=follow, tail=tail or "all", **after)):
+        print(line)
+
+
+@verb(help={"name": "which server, if there are several", "max-tokens": "length of the answer"})
+def chat(c: Any, question: str, name: str = "", max_tokens: int = 256) -> None:
+    """Ask a running server; the answer streams to stdout, the model's reasoning to stderr."""
+    import sys
+
+    from launch import engine
+    from launch.chat import ask
+
+    server = serving(engine.connect(), name)
+    for delta in ask(
+        server.labels["slipway.url"], server.labels["slipway.model"], question, max_tokens=max_tokens
+    ):
+        print(delta.text, end="", flush=True, file=sys.stderr if delta.kind == "reasoning" else sys.stdout)
+    print()
+
+
+def serving(client: Any, name: str) -> Any:
+    """Our container of that name, if it runs."""
+    from launch import engine
+
+    server = engine.find(client, name)
+    if server.status != "running":
+        raise Refused(
+            f"{server.name} is {server.status}", fix="invoke logs tells why; invoke run starts it again"
+        )
+    return server
+
+
+@verb(
+    help={"name": "which server, if there are several", "timeout": "seconds to finish in before it is killed"}
+)
+def stop(c: Any, name: str = "", timeout: int = 30) -> None:
+    """End a server and take its container away; its last words stay in results/logs/."""
+    from launch import engine
+
+    container = engine.find(engine.connect(timeout=timeout + 60), setting(c, "name", name))
+    with bar(f"stop {container.name}"):
+        engine.stop(container, timeout)
+
+
+@verb(help={"name": "which server, if there are several"})
+def restart(c: Any, name: str = "") -> None:
+    """Start a server's container again as it was; its plan and its access stay."""
+    import time
+
+    from launch import engine
+    from launch.starting import phase_note, watched
+
+    container = engine.find(engine.connect(), name)
+    now = int(time.time())
+    container.restart(timeout=30)
+    with bar(f"restart {container.name}") as progress:
+        watched(container, lambda seen: progress.update(seen.index, None, phase_note(seen)), since=now)
+    print(f"{container.labels['slipway.model']} serves at {container.labels['slipway.url']}/v1")
+
+
+@verb(help={"name": "which server, if there are several"})
+def shell(c: Any, name: str = "") -> None:
+    """A shell inside a running server: the same image, devices and weights."""
+    _enter(name, ["/bin/bash"])
+
+
+@verb(help={"name": "which server, if there are several"})
+def exec(c: Any, command: str, name: str = "") -> None:
+    """Run one command inside a running server: invoke exec "vllm --version"."""
+    import shlex
+
+    _enter(name, shlex.split(command))
+
+
+def _enter(name: str, words: list[str]) -> None:
+    """Hand this terminal over to the engine's own client, which knows terminals."""
+    import sys
+
+    from launch import engine
+
+    server = serving(engine.connect(), name)
+    client = shutil.which("docker") or shutil.which("podman")
+    if not client:
+        raise Failed("neither docker nor podman is on PATH", fix="apt-get install docker.io")
+    terminal = ["-it"] if sys.stdin.isatty() else ["-i"]
+    os.execv(client, [client, "exec", *terminal, server.name, *words])
