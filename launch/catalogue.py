@@ -25,7 +25,7 @@ from launch.recipe_image import image_of, version_of
 from launch.request import Image
 from launch.selection import lacks
 from launch.shape import Shape
-from launch.strategy import Strategy, min_gpus, offered, runs_on
+from launch.strategy import Strategy, min_gpus, offered, runs_on, vram_minimum
 from launch.synthesis import synthesise
 
 MOST_NODES = 16  # the site's own limit for one deployment
@@ -81,7 +81,7 @@ def variant_for(recipe: Recipe, hardware: Hardware) -> str | None:
     if hardware.scalable or _fits(recipe.variants.get("default", Variant()), hardware):
         return "default"
     fitting = [
-        (variant.vram_minimum_gb or 0, name)
+        (vram_minimum(variant, hardware), name)
         for name, variant in recipe.variants.items()
         if _fits(variant, hardware)
         and not lacks(variant, hardware)
@@ -92,7 +92,7 @@ def variant_for(recipe: Recipe, hardware: Hardware) -> str | None:
 
 def _fits(variant: Variant, hardware: Hardware) -> bool:
     node = hardware.vram_gib * hardware.per_node
-    return not variant.vram_minimum_gb or not node or variant.vram_minimum_gb <= node
+    return not node or vram_minimum(variant, hardware) <= node
 
 
 def _strategies(book: Cookbook, recipe: Recipe, hardware: Hardware) -> Iterator[Strategy]:

@@ -84,7 +84,7 @@ class Variant(Part):
     label: str = ""
     precision: str = ""
     precision_hardware: dict[str, str] | None = None
-    vram_minimum_gb: float | None = None
+    vram_minimum_gb: float | dict[str, float] | None = None
     description: str = ""
     supported_hardware: Words = ()
     tp: PerHardware = None

@@ -34,6 +34,10 @@ def select(wish: Wish, host: Host, recipe: Recipe, strategies: Mapping[str, Stra
     """The choice that a wish makes in a recipe. Raises Refused for what the recipe or the host does not
     have.
     """
+    if "omni" in recipe.meta.tasks:
+        raise Refused(
+            f"{recipe.name} generates with vLLM-Omni, which is not planned here", why="meta.tasks: omni"
+        )
     check_host(host)
     variant = variant_of(wish, recipe)
     check_hardware(recipe, variant, recipe.variants.get(variant, Variant()), host.hardware)

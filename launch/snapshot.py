@@ -44,16 +44,23 @@ def shape(folder: Path) -> Shape | None:
 
 
 def _weight_bytes(folder: Path) -> tuple[int | None, int | None]:
-    """All bytes of all tensors and those of routed experts. None unless every shard's header is here."""
+    """Bytes of all tensors and of routed experts: from the headers, else the sum alone from the index."""
     index = _json(folder / "model.safetensors.index.json")
     names = set(index["weight_map"].values()) if _is_index(index) else {"model.safetensors"}
     headers = [_header(folder / str(name)) for name in names]
     if not all(headers):
-        return None, None
+        return _total(index), None
     sizes = [
         (name, _size(entry)) for header in headers for name, entry in header.items() if name != "__metadata__"
     ]
     return sum(size for _, size in sizes), sum(size for name, size in sizes if ".experts." in name)
+
+
+def _total(index: Any) -> int | None:
+    """`metadata.total_size` of an index whose shards are not all here yet."""
+    metadata = index.get("metadata") if isinstance(index, dict) else None
+    total = metadata.get("total_size") if isinstance(metadata, dict) else None
+    return total if isinstance(total, int) and total > 0 else None
 
 
 def _is_index(index: Any) -> bool:

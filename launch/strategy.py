@@ -80,10 +80,19 @@ def tp_of_one_node(recipe: Recipe, variant: Variant, hardware: Hardware, gpus: i
         if size:
             limit = size if hardware.generation == "cpu" else min(size, gpus)
             return limit, f"the recipe's {key} asks for tp {size}"
-    need = variant.vram_minimum_gb
+    need = vram_minimum(variant, hardware)
     if need and hardware.vram_gib and need <= hardware.vram_gib:
         return 1, f"its {need:g} GB fit one GPU"
     return gpus, f"all {gpus} GPUs of a node"
+
+
+def vram_minimum(variant: Variant, hardware: Hardware) -> float:
+    """GB that the variant asks for on this hardware, 0 where it does not say."""
+    value = variant.vram_minimum_gb
+    if isinstance(value, dict):
+        found = hardware.pick(value)
+        value = found[1] if found else value.get("default")
+    return value or 0.0
 
 
 def _declared(value: int | dict[str, int] | None, hardware: Hardware) -> int:

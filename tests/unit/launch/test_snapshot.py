@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
     (snapshot / "config.json").write_text(
         '{"num_attention_heads": 4, "num_key_value_heads": 2, "hidden_size": 128}'
     )
-    index = {"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}
+    index = {"metadata": {"total_size": 117}, "weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}
     (snapshot / "model.safetensors.index.json").write_text(json.dumps(index))
     (snapshot / "one.safetensors").write_bytes(header({"model.layers.0.mlp.experts.0.w1": 100, "norm": 10}))
     (snapshot / "two.safetensors").write_bytes(header({"lm_head": 5}))
@@ -45,8 +45,11 @@ def test_weights_are_measured_from_the_headers(folder, tmp_path):
     assert (found[MODEL].heads, found[MODEL].kv_heads, found[MODEL].head_dim) == (4, 2, 32)
 
 
-def test_a_shard_that_is_missing_leaves_weights_unmeasured(folder, tmp_path):
+def test_before_all_shards_are_here_the_index_gives_the_sum(folder, tmp_path):
     (folder / "two.safetensors").unlink()
+    assert shapes(tmp_path, [MODEL])[MODEL].weight_bytes == 117
+    assert shapes(tmp_path, [MODEL])[MODEL].expert_bytes is None
+    (folder / "model.safetensors.index.json").write_text("{}")
     assert shapes(tmp_path, [MODEL])[MODEL].weight_bytes is None
 
 
@@ -58,7 +61,7 @@ def test_a_broken_config_is_no_shape(folder, tmp_path, content):
 
 def test_a_broken_header_is_no_measure(folder, tmp_path):
     (folder / "one.safetensors").write_bytes(struct.pack("<Q", 2**60) + b"{")
-    assert shapes(tmp_path, [MODEL])[MODEL].weight_bytes is None
+    assert shapes(tmp_path, [MODEL])[MODEL].expert_bytes is None
 
 
 CONFIGS = [
