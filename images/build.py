@@ -64,7 +64,11 @@ def reference(name: str, lock: Lock | None = None) -> str:
 
 def inputs(name: str, platform: Platform) -> str:
     """Twelve hex digits over all that goes in: what the lock pins and the files of ours."""
-    return hashlib.sha256(f"{platform.digest} {context.own_files(name)}".encode()).hexdigest()[:12]
+    return _hash(f"{platform.digest} {context.own_files(name)}")[:12]
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def request(
@@ -101,8 +105,8 @@ def build(client: Any, name: str, wish: Wish, show: Show) -> Built:
     lock = load(Path(wish.lock)) if wish.lock else load()
     platform = lock.platform(name)
     tool = backends.choose(wish.backend)
-    tag = reference(name, lock)
-    if proof.existing(client, tag) is None:
+    tag = reference(name, lock) + (f"-above-{_hash(wish.base)[:8]}" if wish.base else "")
+    if proof.existing(client, tag) is None and not wish.base:
         disk.check(client, name)
     base = wish.base or bases.ensure(client, name, platform, show, WORK)
     with _settings(platform, wish) as settings:
