@@ -13,4 +13,6 @@ fi
 echo "making $venv from requirements/dev.txt ..." >&2
 rm -rf "$venv"
 python3 -m venv "$venv"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+[ -t 2 ] && quiet= || quiet=-qq
+# shellcheck disable=SC2086  # no word at all on a terminal, where pip shows its bars
+"$venv/bin/python" -m pip install $quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt

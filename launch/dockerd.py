@@ -19,7 +19,11 @@ from errors import Failed, SlipwayError
 STATE = Path("/var/lib/slipway")
 PID = STATE / "dockerd.pid"
 LOG = STATE / "dockerd.log"
-PACKAGES = ("docker.io", "iptables", "mmdebstrap")
+# package -> the command it brings. On Debian 12 docker.io has a client that does BuildKit; from 13 on (and on
+# Ubuntu) client and BuildKit are packages of their own.
+NEEDED = {"docker.io": "dockerd", "iptables": "iptables", "mmdebstrap": "mmdebstrap"}
+WHERE_OFFERED = ("docker-cli", "docker-buildx")
+LEFTOVERS = (Path("/var/run/docker.pid"), Path("/var/run/docker/containerd/containerd.pid"))
 _START_SECONDS = 40
 
 
@@ -48,29 +52,36 @@ def ensure() -> None:
 
 def install() -> None:
     """The packages that are missing, with apt."""
-    commands = {"docker.io": "dockerd", "iptables": "iptables", "mmdebstrap": "mmdebstrap"}
-    missing = [name for name in PACKAGES if not shutil.which(commands[name], path=_system_path())]
+    missing = [
+        package for package, command in NEEDED.items() if not shutil.which(command, path=_system_path())
+    ]
     if not missing:
         return
     _say(f"no container engine: installing {' '.join(missing)} with apt ...")
+    _apt("update")
+    wanted = [*missing, *(package for package in WHERE_OFFERED if _offered(package))]
+    _apt("install", "-y", "--no-install-recommends", *wanted)
+
+
+def _apt(*words: str) -> None:
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for argv in (
-        ["apt-get", "update", "-qq"],
-        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing],
-    ):
-        done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise Failed(
-                f"{' '.join(argv[:2])} failed",
-                why=done.stderr.strip()[-500:],
-                fix="look at /etc/apt/sources.list and the network",
-            )
+    done = subprocess.run(["apt-get", "-qq", *words], env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        why = done.stderr.strip()[-500:]
+        raise Failed(f"apt-get {words[0]} failed", why=why, fix="look at the package sources and the network")
+
+
+def _offered(package: str) -> bool:
+    said = subprocess.run(
+        ["apt-cache", "policy", package], capture_output=True, text=True, check=False
+    ).stdout
+    return "Candidate:" in said and "Candidate: (none)" not in said
 
 
 def start() -> None:
     """dockerd in its own session, so that it outlives this command; waits until it answers."""
     STATE.mkdir(parents=True, exist_ok=True)
-    _clear_leftovers()
+    clear_leftovers()
     _say(f"starting dockerd in a session of its own (log: {LOG}; end it with `make engine-stop`) ...")
     with LOG.open("ab") as log:
         daemon = subprocess.Popen(
@@ -100,9 +111,9 @@ def _wait(daemon: subprocess.Popen[bytes]) -> None:
     raise Failed("dockerd did not come up", why=tail, fix=f"read {LOG}")
 
 
-def _clear_leftovers() -> None:
+def clear_leftovers() -> None:
     """A killed dockerd leaves its pid files, and the next one refuses to start until they are gone."""
-    for path in (Path("/var/run/docker.pid"), Path("/var/run/docker/containerd/containerd.pid")):
+    for path in LEFTOVERS:
         if path.exists() and not _runs(int(path.read_text() or 0)):
             path.unlink()
 
