@@ -10,6 +10,6 @@ ns = Collection()
 for module in (host, build, weights, plan, run, servers, bench, diagnose, demo):
     for task in Collection.from_module(module).tasks.values():
         ns.add_task(task)
-# What invoke.yaml and INVOKE_SLIPWAY_<NAME> may set; invoke reads only names from the environment that are here.
+# What invoke.yaml and INVOKE_SLIPWAY_<NAME> may set; invoke reads no other names from the environment.
 SETTINGS = ("model", "hardware", "platform", "vllm", "image", "recipes")
 ns.configure({"slipway": dict.fromkeys(SETTINGS, "")})

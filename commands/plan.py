@@ -77,7 +77,7 @@ def plan(
 
 def planned(c: Any, **options: Any) -> Plan:
     """The plan that the options of `invoke plan` describe; `invoke run` starts the same one."""
-    defaults = {"model": MODEL, "hardware": "", "platform": "", "vllm": "", "recipes": ""}
+    defaults = {"model": MODEL, "hardware": "", "platform": "", "vllm": "", "image": "", "recipes": ""}
     options |= {name: setting(c, name, options.get(name, "")) or given for name, given in defaults.items()}
     return planning.plan_of(**options)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from invoke.exceptions import Exit
@@ -20,6 +21,7 @@ def verb(**options: Any) -> Callable[[Callable[..., None]], Any]:
         @functools.wraps(body)
         def run(*args: Any, **kwargs: Any) -> None:
             try:
+                _refuse_open_end(options.get("iterable", ()), sys.argv)
                 body(*args, **kwargs)
             except SlipwayError as error:
                 raise Exit(str(error), code=error.code) from error
@@ -41,6 +43,15 @@ def _unexpected(error: Exception) -> str:
     """What nobody foresaw is one message too; the place it came from is for who asks."""
     what = f"unexpected: {type(error).__name__}: {error}".splitlines()[0][:300]
     return str(SlipwayError(what, fix="SLIPWAY_DEBUG=1 shows where it came from; please report it"))
+
+
+def _refuse_open_end(repeated: Iterable[str], argv: Sequence[str]) -> None:
+    """A repeated option without its value, at the end of the line: invoke takes it for nothing said."""
+    flags = [f"--{name.strip('_').replace('_', '-')}" for name in repeated]
+    if argv and argv[-1] in flags:
+        raise Refused(
+            f"{argv[-1]}: a value is missing", fix=f"write {argv[-1]} and its value, or leave it out"
+        )
 
 
 def setting(c: Any, name: str, given: Any) -> Any:

@@ -22,6 +22,7 @@ class Strategy(Part):
     parallelism: str = ""
     parallel_flag: str = "--tensor-parallel-size"
     vllm_args: Words = ()
+    worker_args: Words = ()  # ours: what followers get and the head does not
     env: Env = Field(default_factory=dict)
     file: str = ""
 

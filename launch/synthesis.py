@@ -74,7 +74,8 @@ def layers(choice: Choice, rank: int) -> Iterator[Layer]:
 def _strategy(choice: Choice, rank: int) -> Iterator[Layer]:
     strategy, override = choice.strategy, choice.override
     name = strategy.display_name or strategy.name
-    yield Layer(f"strategies.{strategy.name}", name, strategy.vllm_args, strategy.env)
+    follower = strategy.worker_args if rank else ()
+    yield Layer(f"strategies.{strategy.name}", name, (*strategy.vllm_args, *follower), strategy.env)
     words, why = parallel_words(choice, rank)
     yield Layer(f"strategies.{strategy.name}.parallel_flag", f"{name}: {why}", words)
     key = f"strategy_overrides.{strategy.name}"

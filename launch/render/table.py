@@ -34,10 +34,14 @@ def _head(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "image", f"{plan.image} (vLLM {plan.vllm_version}, {plan.platform})"
     yield (
         "layout",
-        f"{name(plan.layout)} on {plan.layout.gpus} GPU(s), {plan.layout.nodes} node(s): {plan.strategy}",
+        f"{name(plan.layout)} on {_gpus(plan)}, {plan.layout.nodes} node(s): {plan.strategy}",
     )
     yield "memory", _fit(plan.fit)
     yield "access", plan.container.profile
+
+
+def _gpus(plan: Plan) -> str:
+    return f"{plan.layout.gpus} {'rank(s)' if plan.platform == 'cpu' else 'GPU(s)'}"
 
 
 def _fit(fit: Fit) -> str:

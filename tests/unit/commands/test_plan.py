@@ -68,6 +68,7 @@ REFUSALS = [
     (["--hardware", "h300"], "nearest: h20"),
     (["--model", "MiniMaxAI/MiniMax-M4", "--hardware", "h200"], "nearest: MiniMaxAI/MiniMax-M2"),
     (["--hardware", "h200", "--set", "--max-num-seqs"], "a value is missing"),
+    (["--hardware", "h200", "--set"], "--set: a value is missing"),
     (["--hardware", "h200", "--max-model-len", "many"], "a number of tokens"),
     (["--hardware", "h200", "--format", "yaml"], "unknown format"),
     (["--hardware", "h200", "--port", "70000"], "between 1 and 65535"),
