@@ -125,7 +125,7 @@ def _runs(pid: int) -> bool:
 def stop() -> None:
     """End the dockerd that `start` began, and wait for it. Running containers stop with it."""
     pid = int(PID.read_text()) if PID.exists() else 0
-    if not _runs(pid) or "dockerd" not in Path(f"/proc/{pid}/cmdline").read_text():
+    if not _runs(pid) or Path(f"/proc/{pid}/comm").read_text().strip() != "dockerd":
         PID.unlink(missing_ok=True)
         _say("no dockerd of ours is running")
         return
