@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from launch.doctor.facts import Facts
 from launch.doctor.finding import Finding, error, info, ok, warning
 from launch.hardware.facts import Gpu
-
-BUSY = 1 << 30  # bytes in use from which on a GPU counts as somebody's: an idle driver keeps some hundred MiB
+from launch.ownership import BUSY
 
 
 def processor(facts: Facts) -> Iterator[Finding]:

@@ -1,0 +1,160 @@
+"""Which GPUs a launch takes: free ones, close to each other, and never one that somebody else holds.
+
+The state is what runs: the containers of the engine and the memory in use. `host_lock.py` is held from the
+choice until the container has started, so that two launches at once see each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from errors import Failed, Refused
+from launch.hardware.facts import Gpu
+from launch.neighbours import nearest
+
+# Bytes in use from which on a GPU counts as somebody's. An idle driver keeps less: 297,611,264 on an MI300X
+# (rocm-smi --showmeminfo vram, published); NVML counts the driver's reserve apart.
+BUSY = 1 << 30
+LABEL = "slipway.gpus"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A container, and the GPUs it was given: their keys, indices, render nodes, or ("all",)."""
+
+    name: str
+    gpus: tuple[str, ...]
+
+    def holds(self, gpu: Gpu) -> bool:
+        """Whether this card, or a part of it, is among them."""
+        names = {"all", gpu.key, gpu.uuid, *gpu.devices} | (
+            {str(gpu.index)} if gpu.vendor == "nvidia" else set()
+        )
+        return bool(names.intersection(self.gpus))
+
+
+def holders(client: Any) -> tuple[Holder, ...]:
+    """The running containers that were given GPUs, ours and others'.
+
+    Stopped ones hold nothing: the lock covers the time between creating a container and its start.
+    """
+    found = (client.api.inspect_container(row["Id"]) for row in client.api.containers())
+    return tuple(holder for details in found if (holder := holder_of(details)).gpus)
+
+
+def holder_of(details: Mapping[str, Any]) -> Holder:
+    """What one container was given, as `docker inspect` tells it."""
+    host, config = details.get("HostConfig") or {}, details.get("Config") or {}
+    labelled = (config.get("Labels") or {}).get(LABEL, "")
+    asked = [word for request in host.get("DeviceRequests") or () for word in _requested(request)]
+    nodes = [str(device.get("PathOnHost", "")) for device in host.get("Devices") or ()]
+    renders = [node for node in nodes if node.startswith("/dev/dri/render")]
+    everything = ["all"] if {"/dev/dri", "/dev/dri/"}.intersection(nodes) else []
+    # NVIDIA_VISIBLE_DEVICES selects GPUs only where the runtime is NVIDIA's.
+    by_runtime = _visible(config.get("Env") or ()) if host.get("Runtime") == "nvidia" else []
+    words = [*labelled.split(","), *asked, *renders, *everything, *by_runtime]
+    return Holder(
+        str(details.get("Name", "?")).lstrip("/"), tuple(dict.fromkeys(word for word in words if word))
+    )
+
+
+def _requested(request: Mapping[str, Any]) -> Iterable[str]:
+    ids = [str(word).rpartition("=")[2] for word in request.get("DeviceIDs") or ()]
+    return ids or (["all"] if request.get("Count") else [])
+
+
+def _visible(environment: Sequence[str]) -> list[str]:
+    given = [word.partition("=")[2] for word in environment if word.startswith("NVIDIA_VISIBLE_DEVICES=")]
+    words = given[-1].split(",") if given else []
+    return [word for word in words if word not in ("none", "void")]
+
+
+def held_by(gpu: Gpu, running: Iterable[Holder]) -> str:
+    """Who has a GPU, in words; "" where it is free."""
+    for holder in running:
+        if holder.holds(gpu):
+            return f"container {holder.name}"
+    if gpu.problem:
+        return gpu.problem
+    if gpu.mig:
+        return "MIG: it is cut into slices"
+    if gpu.processes:
+        process = gpu.processes[0]
+        return f"process {process.pid}" + (f" ({process.name})" if process.name else "")
+    used = gpu.used or 0
+    return f"{used / 2**30:.1f} GiB in use" if used >= BUSY else ""
+
+
+def choose(gpus: Sequence[Gpu], wanted: str, running: Iterable[Holder] = ()) -> tuple[Gpu, ...]:
+    """The GPUs of `--gpus`: a number takes free ones, a list takes those.
+
+    Raises Refused for a GPU that is not here, is held (naming the holder) or is of another model, and Failed
+    where too few are free.
+    """
+    running = tuple(running)
+    indices = _indices(wanted)
+    return _named(gpus, indices, running) if indices is not None else _free(gpus, int(wanted), running)
+
+
+def _indices(wanted: str) -> list[int] | None:
+    """`0,2` as a list; a single number is a count, and `0,` names one GPU."""
+    words = wanted.split(",")
+    if len(words) == 1:
+        if not (wanted.isascii() and wanted.isdigit() and int(wanted) > 0):
+            raise Refused(
+                f"--gpus {wanted}: a number of GPUs or a list is wanted", fix="--gpus 4 or --gpus 0,2"
+            )
+        return None
+    named = [word.strip() for word in words if word.strip()]
+    if not named or not all(word.isascii() and word.isdigit() for word in named):
+        raise Refused(f"--gpus {wanted}: not a list of GPU numbers", fix="--gpus 0,2; invoke gpus shows them")
+    if len(set(map(int, named))) < len(named):
+        raise Refused(
+            f"--gpus {wanted}: a GPU is named twice", fix=f"--gpus {','.join(dict.fromkeys(named))}"
+        )
+    return [int(word) for word in named]
+
+
+def _named(gpus: Sequence[Gpu], indices: Sequence[int], running: tuple[Holder, ...]) -> tuple[Gpu, ...]:
+    known = {gpu.index: gpu for gpu in gpus}
+    for index in indices:
+        if index not in known:
+            here = ", ".join(map(str, known)) or "none"
+            raise Refused(
+                f"there is no GPU {index}", why=f"this host has: {here}", fix="invoke gpus shows them"
+            )
+        if by := held_by(known[index], running):
+            raise Refused(f"GPU {index} is taken", why=by, fix=_other(gpus, len(indices), running))
+    chosen = tuple(known[index] for index in indices)
+    if len(kinds := {_kind(gpu) for gpu in chosen}) > 1:
+        names = " and ".join(sorted(name for name, _ in kinds))
+        raise Refused(f"the GPUs are of different models: {names}", fix="name GPUs of one model")
+    return chosen
+
+
+def _other(gpus: Sequence[Gpu], count: int, running: tuple[Holder, ...]) -> str:
+    free = [gpu for gpu in gpus if not held_by(gpu, running)]
+    return f"--gpus {count} takes free ones" if len(free) >= count else "invoke ps, then invoke stop"
+
+
+def _kind(gpu: Gpu) -> tuple[str, int]:
+    """Cards of one kind can serve together: the model and its memory in GiB."""
+    return gpu.name or gpu.hardware, round((gpu.memory or 0) / 2**30)
+
+
+def _free(gpus: Sequence[Gpu], count: int, running: tuple[Holder, ...]) -> tuple[Gpu, ...]:
+    taken = {gpu.index: by for gpu in gpus if (by := held_by(gpu, running))}
+    free = [gpu for gpu in gpus if gpu.index not in taken]
+    groups: dict[tuple[str, int], list[Gpu]] = {}
+    for gpu in free:
+        groups.setdefault(_kind(gpu), []).append(gpu)
+    able = [group for group in groups.values() if len(group) >= count]
+    if not able:
+        held = "; ".join(f"GPU {index}: {by}" for index, by in taken.items()) or "none is held"
+        most = max(map(len, groups.values()), default=0)
+        what = f"{count} GPUs are wanted, {most} of one model free of {len(gpus)}"
+        raise Failed(what, why=held, fix=f"--gpus {most}" if most else "invoke ps, then invoke stop")
+    largest = max(able, key=lambda group: (group[0].memory or 0, -group[0].index))
+    return nearest(largest, count)
