@@ -12,8 +12,9 @@ from typing import Any
 
 from errors import Refused
 from launch.arguments import Setting
+from launch.extension import GuideContainer
 from launch.plan import Container, Mount, Port, Reason
-from launch.recipe import GuideContainer, Recipe
+from launch.recipe import Recipe
 from launch.request import Host, Wish
 
 PROFILES = ("least", "guide", "profiling", "rdma")

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from launch.choice import Choice, Layer
 from launch.gpus import Hardware
-from launch.recipe import Feature, FeatureArgs, Recipe
+from launch.recipe import Feature, Recipe
+from launch.schema import FeatureArgs
 
 
 def default_features(recipe: Recipe, hardware: Hardware) -> tuple[str, ...]:

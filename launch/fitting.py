@@ -76,6 +76,7 @@ def demand_of(draft: Draft, layout: Layout, shape: Shape | None, host: Host, cho
         vram_gib=host.vram_gib if host.vram_gib is not None else host.hardware.vram_gib,
         utilization=_decimal(share.value if share else "", known.utilization),
         context=context,
+        longest=own,
         kv_dtype=kv_dtype.value if kv_dtype else "auto",
         kv_gib=_decimal(space, known.cpu_kv_gib) if host.hardware.platform == "cpu" else None,
     )

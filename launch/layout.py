@@ -73,11 +73,8 @@ def judge(shape: Shape | None, layout: Layout, gpus: int, version: str) -> Verdi
 
 def context_parallel(tp: int, dcp: int) -> tuple[str, ...]:
     """Decode context parallelism reuses the TP ranks, so it divides them (vllm/config/parallel.py)."""
-    return (
-        ()
-        if tp % dcp == 0
-        else (f"TP{tp} / decode context parallel {dcp} = {tp / dcp:g}, not a whole number",)
-    )
+    uneven = f"TP{tp} / decode context parallel {dcp} = {tp / dcp:g}, not a whole number"
+    return (uneven,) if tp % dcp else ()
 
 
 def _room(layout: Layout, gpus: int) -> Iterator[str]:

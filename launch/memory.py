@@ -38,12 +38,16 @@ def constants() -> Constants:
 
 @dataclass(frozen=True)
 class Demand:
-    """What is asked of each GPU. `kv_gib` is a fixed KV space (CPU); None takes what the GPU has left."""
+    """What is asked of each GPU. `context` is the one to serve, in tokens.
+
+    `kv_gib` is a fixed KV space (CPU); None takes what the GPU has left.
+    """
 
     layout: Layout
     vram_gib: float
     utilization: float
     context: int | None
+    longest: int | None = None  # the model's own context, which no memory makes longer
     kv_dtype: str = "auto"
     kv_gib: float | None = None
 
@@ -67,7 +71,7 @@ def _verdict(demand: Demand, weights: float, room: float, tokens: int, measured:
         verdict="fits",
         kv_tokens=tokens * demand.layout.dp,
         kv_tokens_per_replica=tokens,
-        max_model_len=min(tokens, demand.context) if demand.context else tokens,
+        max_model_len=min(tokens, demand.longest) if demand.longest else tokens,
         per_gpu_gib=round(used, 1),
         detail=f"{weights:.1f} GiB weights and {max(room, 0):.1f} GiB KV cache on each"
         + (", corrected by an earlier start here" if measured else ""),

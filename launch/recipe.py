@@ -4,41 +4,15 @@ Keys that we do not know are kept (`recipe_file.unknown_keys` names them). What 
 `x-slipway`.
 """
 
+# ruff: noqa: RUF012 (pydantic gives every instance its own copy of a default)
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field
 
-from launch.shape import Shape
-
-
-def _word(value: Any) -> Any:
-    """A number without quotes is a word of a command line all the same; true and null are not."""
-    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
-
-
-def _filled(value: Any) -> Any:
-    """A key with nothing behind it (`features:`) counts as an empty mapping."""
-    return {} if value is None else value
-
-
-def _listed(value: Any) -> Any:
-    return () if value is None else value
-
-
-Word = Annotated[str, BeforeValidator(_word)]
-Words = Annotated[tuple[Word, ...], BeforeValidator(_listed)]
-Env = Annotated[dict[str, Word], BeforeValidator(_filled)]
-Mapping = Annotated[dict[str, Any], BeforeValidator(_filled)]
-# A number for every GPU, or one by GPU id, generation, brand or `default`.
-PerHardware = int | dict[str, int] | None
-
-
-class Part(BaseModel):
-    """A mapping of the schema."""
-
-    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True, strict=False)
+from launch.extension import Extension
+from launch.schema import Env, FeatureArgs, Filled, Mapping, Part, PerHardware, Word, Words
 
 
 class Override(Part):
@@ -49,14 +23,7 @@ class Override(Part):
     docker_image: str | None = None
 
 
-Overrides = Annotated[dict[str, Annotated[Override, BeforeValidator(_filled)]], BeforeValidator(_filled)]
-
-
-class FeatureArgs(Part):
-    """The options of a feature, or what replaces them on some hardware (None: not replaced)."""
-
-    args: Annotated[tuple[Word, ...] | None, Field()] = None
-    env: dict[str, Word] | None = None
+Overrides = Annotated[dict[str, Annotated[Override, Filled]], Filled]
 
 
 class Mode(FeatureArgs):
@@ -66,14 +33,14 @@ class Mode(FeatureArgs):
     description: str = ""
     hardware: Mapping = {}
     variants: Words = ()
-    hardware_overrides: Annotated[dict[str, FeatureArgs], BeforeValidator(_filled)] = {}
+    hardware_overrides: Annotated[dict[str, FeatureArgs], Filled] = {}
 
 
 class Feature(Mode):
     """Something that can be switched on: tool calling, reasoning, speculative decoding."""
 
     default_mode: str | None = None
-    modes: Annotated[dict[str, Mode], BeforeValidator(_filled)] = {}
+    modes: Annotated[dict[str, Mode], Filled] = {}
     strategies: Words = ()
 
 
@@ -90,7 +57,7 @@ class Variant(Part):
     tp: PerHardware = None
     min_vllm_version: Word | None = None
     docker_image: Any = None
-    default_modes: Annotated[dict[str, str], BeforeValidator(_filled)] = {}
+    default_modes: Annotated[dict[str, str], Filled] = {}
     extra_args: Words = ()
     extra_env: Env = {}
     hardware_overrides: Overrides = {}
@@ -144,88 +111,23 @@ class Meta(Part):
     related_recipes: Any = None
     platforms: Any = None
     default_hardware: str | None = None
-    hardware: Annotated[dict[str, str], BeforeValidator(_filled)] = {}
-
-
-class Cure(Part):
-    """Options that a known symptom calls for."""
-
-    why: str
-    args: Words = ()
-    env: Env = {}
-
-
-class DefaultStrategy(Part):
-    """The strategy for up to `gpus` GPUs (None: any number)."""
-
-    strategy: str
-    gpus: int | None = None
-    why: str = ""
-
-
-class Advice(Part):
-    """A remark for those who plan on this hardware."""
-
-    hardware: str
-    note: str
-
-
-class GuideFlags(Part):
-    """Options of a container, in the words of `launch.plan.Container`."""
-
-    ipc: str = ""
-    network: str = ""
-    privileged: bool = False
-    cap_add: Words = ()
-    devices: Words = ()
-    groups: Words = ()
-    security_opt: Words = ()
-    env: Env = {}
-
-
-class GuideContainer(Part):
-    """Container access that a usage guide prescribes, for `--access guide`."""
-
-    image: str
-    name: str
-    flags: GuideFlags = GuideFlags()
-
-
-class Extension(Part):
-    """Everything of ours: `x-slipway`."""
-
-    source: str = ""
-    shape: Shape | None = None
-    same_shape: Words = ()  # checkpoints whose config.json has the same numbers
-    order: Words = ()
-    strategies: tuple[DefaultStrategy, ...] = ()
-    responses_api: FeatureArgs | None = None
-    cures: dict[str, Cure] = {}
-    advice: tuple[Advice, ...] = ()
-    guide: dict[str, GuideContainer] = {}
-    bench: Mapping = {}
+    hardware: Annotated[dict[str, str], Filled] = {}
 
 
 class Recipe(Part):
     """One model: what to serve, with what, where."""
 
-    meta: Annotated[Meta, BeforeValidator(_filled)] = Meta()
+    meta: Annotated[Meta, Filled] = Meta()
     model: Model
     dependencies: Any = None
-    features: Annotated[
-        dict[str, Annotated[Feature, BeforeValidator(_filled)]], BeforeValidator(_filled)
-    ] = {}
+    features: Annotated[dict[str, Annotated[Feature, Filled]], Filled] = {}
     opt_in_features: Words = ()
-    hardware_opt_in_features: Annotated[dict[str, Words], BeforeValidator(_filled)] = {}
-    variants: Annotated[
-        dict[str, Annotated[Variant, BeforeValidator(_filled)]], BeforeValidator(_filled)
-    ] = {}
+    hardware_opt_in_features: Annotated[dict[str, Words], Filled] = {}
+    variants: Annotated[dict[str, Annotated[Variant, Filled]], Filled] = {}
     compatible_strategies: Words = ()
     default_strategy: str | None = None
-    strategy_overrides: Annotated[
-        dict[str, Annotated[StrategyOverride, BeforeValidator(_filled)]], BeforeValidator(_filled)
-    ] = {}
-    strategy_hardware: Annotated[dict[str, dict[str, str]], BeforeValidator(_filled)] = {}
+    strategy_overrides: Annotated[dict[str, Annotated[StrategyOverride, Filled]], Filled] = {}
+    strategy_hardware: Annotated[dict[str, dict[str, str]], Filled] = {}
     strategy_min_gpus: int | dict[str, Any] | None = None
     hardware_overrides: Overrides = {}
     hardware_notes: Any = None

@@ -12,7 +12,8 @@ import yaml
 from pydantic import ValidationError
 
 from errors import Refused
-from launch.recipe import Part, Recipe
+from launch.recipe import Recipe
+from launch.schema import Part
 from launch.strategy import Strategy
 
 P = TypeVar("P", bound=Part)

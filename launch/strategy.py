@@ -10,7 +10,8 @@ import yaml
 from pydantic import Field
 
 from launch.gpus import Hardware
-from launch.recipe import Env, Part, Recipe, Variant, Words
+from launch.recipe import Recipe, Variant
+from launch.schema import Env, Part, Words
 
 
 class Strategy(Part):

@@ -12,7 +12,8 @@ import yaml
 
 from errors import Refused, choice
 from launch.arguments import Arg, Draft, Setting, parse
-from launch.recipe import Cure, Recipe
+from launch.extension import Cure
+from launch.recipe import Recipe
 from launch.request import Wish
 from launch.versions import USER
 
