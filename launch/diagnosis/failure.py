@@ -24,7 +24,7 @@ class Weight(IntEnum):
 
 @dataclass
 class Raised:
-    """One exception: `lines` as printed, the first of them `Type: words`; `frames` are function names."""
+    """One exception: `lines` as printed, the first of them `Type: words`; `frames` are `file.function`."""
 
     number: int
     who: str

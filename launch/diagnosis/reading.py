@@ -125,7 +125,7 @@ class Reader:
 
     def _frame(self, traceback: _Open, record: Record) -> None:
         if frame := FRAME.match(record.text):
-            traceback.frames.append(frame["name"] or "")
+            traceback.frames.append(f"{_stem(frame['file'])}.{frame['name'] or ''}")
         elif not record.text.startswith((" ", "\t")) and record.text.strip():
             self._unindented(traceback, record)
 
@@ -158,6 +158,10 @@ class Reader:
             del self._open[record.writer]
         else:
             raised.lines.append(record.text.rstrip())
+
+
+def _stem(file: str) -> str:
+    return file.rpartition("/")[2].removesuffix(".py")
 
 
 def _is_dull(raw: str) -> bool:

@@ -19,7 +19,7 @@ _BLANK = re.compile(r"<(\w+)>")
 class Symptom:
     """One row. `broad` rows speak where no narrow one does; `warnings` lets a warning prove it.
 
-    `frames` must occur among the function names of the traceback, `unless` must not occur in the words.
+    `frames` must occur in a `file.function` of the traceback, `unless` must not occur in the words.
     """
 
     id: str
@@ -74,7 +74,7 @@ def table(path: Path = TABLE) -> Table:
 
 
 def _symptom(row: dict[str, Any]) -> Symptom:
-    patterns = tuple(re.compile(pattern, re.IGNORECASE) for pattern in row.get("patterns", ()))
+    patterns = tuple(re.compile(pattern, re.IGNORECASE | re.MULTILINE) for pattern in row.get("patterns", ()))
     options: dict[str, Any] = {key: re.compile(row[key]) for key in ("frames", "unless") if key in row}
     options |= {key: row[key] for key in ("change", "safe", "broad", "warnings") if key in row}
     return Symptom(row["id"], row["cause"], row["cure"], str(row["source"]), patterns, **options)

@@ -119,8 +119,8 @@ def test_a_healthy_server_has_no_failure() -> None:
 
 def test_a_warning_about_a_limit_is_no_failure() -> None:
     found = explain(
-        "(APIServer pid=1) WARNING 11-23 02:41:59 [system_utils.py:255] Found ulimit of 20000. This can cause "
-        "fd limit errors like `OSError: [Errno 24] Too many open files`.",
+        "(APIServer pid=1) WARNING 11-23 02:41:59 [system_utils.py:255] Found ulimit of 20000. This can "
+        "cause fd limit errors like `OSError: [Errno 24] Too many open files`.",
         exit_code=None,
     )
     assert found.cause == "no failure in this log"

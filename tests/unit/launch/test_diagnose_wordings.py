@@ -17,12 +17,13 @@ def cases(kind: str) -> list[tuple[str, str]]:
     return [(cause, words) for cause, all_words in WORDINGS[kind].items() for words in all_words]
 
 
-def worker_traceback(message: str, where: str = "init_device") -> list[str]:
+def worker_traceback(message: str, where: str = "worker.init_device") -> list[str]:
     """A worker's traceback as vLLM logs it, with the consequence that the engine adds."""
+    file, _, function = where.partition(".")
     said = [
         "WorkerProc failed to start.",
         "Traceback (most recent call last):",
-        f'  File "/opt/vllm/worker.py", line 10, in {where}',
+        f'  File "/opt/vllm/{file}.py", line 10, in {function}',
         "    self.do_it()",
         *message.splitlines(),
     ]
@@ -32,7 +33,7 @@ def worker_traceback(message: str, where: str = "init_device") -> list[str]:
     return [prefix + line for line in said] + raw
 
 
-def found_for(message: str, where: str = "init_device") -> Diagnosis:
+def found_for(message: str, where: str = "worker.init_device") -> Diagnosis:
     return diagnose(Evidence(worker_traceback(message, where), exit_code=1))
 
 
@@ -54,19 +55,25 @@ def test_the_engine_s_own_words_name_the_cause(cause: str, said: str) -> None:
     assert diagnose(Evidence(engine_error=said)).cause_id == cause
 
 
+@pytest.mark.parametrize(("cause", "at", "words"), [(c, *row.values()) for c, row in WORDINGS["at"].items()])
+def test_the_same_words_mean_something_else_at_another_place(cause: str, at: str, words: str) -> None:
+    assert found_for(words, at).cause_id == cause
+    assert found_for(words).cause_id != cause
+
+
 def test_every_row_has_a_wording() -> None:
     """A row that nothing exercises may be wrong without anybody noticing."""
     exercised = {cause for kind in WORDINGS.values() for cause in kind}
-    at_a_place = {"gpu-memory-at-load", "gpu-memory-at-capture"}  # the same words, told apart by their frames
-    assert {row.id for row in table().symptoms} - exercised - at_a_place == set()
+    assert {row.id for row in table().symptoms} - exercised == set()
 
 
 def test_running_out_of_memory_is_cured_by_where_it_happened() -> None:
     oom = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB."
-    assert found_for(oom, "load_model").cause_id == "gpu-memory-at-load"
-    assert found_for(oom, "load_model").change is None
-    assert found_for(oom, "capture_model").cause_id == "gpu-memory-at-capture"
-    assert found_for(oom, "profile_run").change == {"lower": {"--gpu-memory-utilization": "0.05"}}
+    assert found_for(oom, "gpu_worker.load_model").change is None
+    assert found_for(oom, "gpu_model_runner.capture_model").cause_id == "gpu-memory-at-capture"
+    assert found_for(oom, "gpu_model_runner.profile_run").change == {
+        "lower": {"--gpu-memory-utilization": "0.05"}
+    }
 
 
 def test_an_occupied_gpu_is_cured_by_what_is_free() -> None:
