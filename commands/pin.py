@@ -1,0 +1,120 @@
+"""`invoke pin`: refresh images/lock.yaml from the registry and the wheel index; keep copies of one's own."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from commands.terminal import bar, emit, say
+from commands.verb import one_of, pairs, setting, verb
+from errors import Failed
+
+
+@verb(
+    help={
+        "platform": "the platform to refresh (default: all)",
+        "commit": "a vLLM commit, all 40 digits",
+        "version": "a vLLM release",
+        "nightly": "the newest nightly",
+        "base": "another repository for the base, e.g. docker.io/vllm/vllm-openai-rocm",
+        "mirror": "copy base and wheel to this REGISTRY[/PREFIX] and record it",
+        "registry": "HOST=URL: where a registry really listens (repeatable)",
+        "wheels": "vLLM's wheel index",
+        "lock": "another lock than images/lock.yaml",
+        "dry-run": "show what would change, write nothing",
+        "format": "text or json",
+    },
+    iterable=["registry"],
+)
+def pin(
+    c: Any,
+    platform: str = "",
+    commit: str = "",
+    version: str = "",
+    nightly: bool = False,
+    base: str = "",
+    mirror: str = "",
+    registry: list[str] | None = None,
+    wheels: str = "",
+    lock: str = "",
+    dry_run: bool = False,
+    format: str = "text",
+) -> None:
+    """Ask what there is now, show old -> new, write the lock; without an answer it stays as it is.
+
+    invoke pin --platform cuda --nightly
+    invoke pin --platform rocm --mirror registry.example/slipway
+    """
+    from images import lock as locks
+    from images import pin as pins
+
+    one_of("format", format, ("text", "json"))
+    path = Path(setting(c, "lock", lock) or locks.LOCK)
+    aim = pins.Aim(commit, version, nightly, base)
+    sources = pins.Sources(
+        datetime.now(UTC).date(),
+        (setting(c, "wheels", wheels) or pins.WHEELS).rstrip("/"),
+        dict(pairs("--registry", registry or [])),
+    )
+    old = locks.load(path)
+    names = [platform] if platform else list(old.platforms)
+    new = {name: _refresh(path, old, name, aim, pins.again(sources), mirror) for name in names}
+    _write(path, old, new, write=not (dry_run or c.config.run.dry), format=format)
+
+
+def _refresh(path: Path, old: Any, name: str, aim: Any, sources: Any, mirror: str) -> Any:
+    from images import mirror as mirrors
+    from images import pin as pins
+
+    entry = old.platform(name)
+    file = path.parent / entry.python.requirements if entry.python.requirements else None
+    with bar(f"pin {name}") as progress:
+        try:
+            pinned = pins.refresh(
+                entry,
+                aim,
+                sources,
+                lambda line: progress.update(0, None, line),
+                file.read_text() if file else "",
+            )
+            if mirror:
+                kept = mirrors.keep(pinned.platform, mirror, sources, progress.update)
+                pinned = pins.Pinned(kept, pinned.requirements)
+        except Failed as error:
+            why = f"{error.what}: {error.why}" if error.why else error.what
+            raise Failed(f"cannot pin {name}; {path.name} stays as it was", why=why, fix=error.fix) from None
+    return pinned
+
+
+def _write(path: Path, old: Any, new: dict[str, Any], write: bool, format: str) -> None:
+    from images import lock_rules, lock_text
+    from images.pin import changes
+
+    platforms = {n: new[n].platform if n in new else p for n, p in old.platforms.items()}
+    lock = old.model_copy(update={"platforms": platforms})
+    for name, platform in platforms.items():
+        for key, wrong in lock_rules.faults(name, platform):
+            raise Failed(f"cannot pin {name}; {path.name} stays as it was", why=f"{key}: {wrong}")
+    seen = [
+        {"platform": n, "key": k, "old": a, "new": b}
+        for n in new
+        for k, a, b in changes(old.platforms[n], platforms[n])
+    ]
+    if write:
+        files = {
+            path.parent / p.platform.python.requirements: p.requirements
+            for p in new.values()
+            if p.requirements
+        }
+        lock_text.write({**files, **({path: lock_text.render(lock)} if seen else {})})
+    if format == "json":
+        emit({"lock": str(path), "changes": seen, "written": bool(write and seen)})
+        return
+    for row in seen:
+        print(f"{row['platform']}.{row['key']}: {row['old'] or '-'} -> {row['new'] or '-'}")
+    say(
+        f"{path}: {len(seen)} changes{'' if write else ', not written'}"
+        if seen
+        else f"{path}: nothing changed"
+    )

@@ -1,0 +1,209 @@
+"""An image registry's HTTP API (the distribution spec): manifests by tag and digest, blobs, ways to log in.
+
+Credentials are those of `docker login`; they are sent to the registry and its token service, nowhere else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urljoin
+
+from errors import Failed
+from images import transport
+from images.transport import Answer, Gone
+
+LISTS = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+MANIFESTS = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+_DOCKER_HUB = "https://registry-1.docker.io"
+_FIELD = re.compile(r'(\w+)="([^"]*)"')
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest as the registry holds it: its digest is over `raw`."""
+
+    digest: str
+    media_type: str
+    raw: bytes
+
+    @property
+    def json(self) -> Any:
+        """Its content."""
+        return json.loads(self.raw)
+
+
+def digest_of(data: bytes) -> str:
+    """`sha256:...` of some bytes."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def split(reference: str) -> tuple[str, str, str]:
+    """`host/repository[:tag][@digest]` as host, repository and the digest, tag or `latest`."""
+    name, _, digest = reference.partition("@")
+    host, _, rest = name.partition("/")
+    if not rest or not ("." in host or ":" in host or host == "localhost"):
+        host, rest = "docker.io", name
+    repository, _, tag = rest.partition(":")
+    if host == "docker.io" and "/" not in repository:
+        repository = f"library/{repository}"
+    return host, repository, digest or tag or "latest"
+
+
+def url_of(host: str) -> str:
+    """Where a registry listens. Like the engine, plain HTTP for this machine's own addresses alone."""
+    if host == "docker.io":
+        return _DOCKER_HUB
+    name = host.rsplit(":", 1)[0]
+    try:
+        loopback = ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        loopback = name == "localhost"
+    return f"http://{host}" if loopback else f"https://{host}"
+
+
+def login_of(host: str) -> str:
+    """`user:password` in base64 from the docker client's configuration; empty where it has none."""
+    folder = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker"))
+    try:
+        logins = json.loads((folder / "config.json").read_text()).get("auths", {})
+    except (OSError, json.JSONDecodeError):
+        return ""
+    names = (host, "https://index.docker.io/v1/") if host == "docker.io" else (host, f"https://{host}")
+    return next((logins[name]["auth"] for name in names if logins.get(name, {}).get("auth")), "")
+
+
+@dataclass
+class Registry:
+    """One registry. `login` is base64 of user:password."""
+
+    host: str
+    url: str
+    login: str = field(default="", repr=False)
+    _tokens: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def manifest(self, repository: str, reference: str) -> Manifest:
+        """The manifest or list of a tag or digest. Raises Gone where there is none, Failed where it lies."""
+        accept = {"Accept": ", ".join((*MANIFESTS, *LISTS))}
+        answer = self._ask("GET", f"{repository}/manifests/{reference}", accept)
+        raw = answer.read()
+        digest = digest_of(raw)
+        if reference.startswith("sha256:") and digest != reference:
+            raise Failed(
+                f"{self.host}/{repository}@{reference} is something else", why=f"its hash is {digest}"
+            )
+        return Manifest(digest, answer.headers.get("content-type", "").split(";")[0], raw)
+
+    def resolve(self, repository: str, reference: str, platform: str = "linux/amd64") -> Manifest:
+        """The manifest of one platform: a list is followed to its entry for that platform."""
+        found = self.manifest(repository, reference)
+        if found.media_type not in LISTS:
+            return found
+        system, machine = platform.split("/")
+        for entry in found.json["manifests"]:
+            about = entry.get("platform", {})
+            if (about.get("os"), about.get("architecture")) == (system, machine):
+                return self.manifest(repository, entry["digest"])
+        raise Failed(f"{self.host}/{repository}:{reference} has nothing for {platform}")
+
+    def config(self, repository: str, manifest: Manifest) -> Any:
+        """The image's configuration: its labels, environment and history."""
+        return json.loads(b"".join(self.blob(repository, manifest.json["config"]["digest"])))
+
+    def has_blob(self, repository: str, digest: str) -> bool:
+        """Is it there already?"""
+        try:
+            return self._ask("HEAD", f"{repository}/blobs/{digest}").status == 200
+        except Gone:
+            return False
+
+    def blob(self, repository: str, digest: str) -> Iterator[bytes]:
+        """A blob piece by piece. Raises Failed at its end where it is not what its digest says."""
+        seen = hashlib.sha256()
+        for piece in self._ask("GET", f"{repository}/blobs/{digest}").chunks():
+            seen.update(piece)
+            yield piece
+        if f"sha256:{seen.hexdigest()}" != digest:
+            raise Failed(f"{self.host}/{repository}: blob {digest} is something else", why=seen.hexdigest())
+
+    def put_blob(self, repository: str, digest: str, size: int, pieces: Iterable[bytes]) -> bool:
+        """Upload unless it is there; whether it was sent."""
+        if self.has_blob(repository, digest):
+            return False
+        begun = self._ask("POST", f"{repository}/blobs/uploads/", {"Content-Length": "0"})
+        begun.read()
+        place = urljoin(begun.url, begun.headers["location"])
+        place += ("&" if "?" in place else "?") + urlencode({"digest": digest})
+        about = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        self._ask("PUT", place, about, pieces).read()
+        return True
+
+    def put_manifest(self, repository: str, reference: str, raw: bytes, media_type: str) -> str:
+        """Store a manifest under a tag or its digest; its digest."""
+        about = {"Content-Type": media_type, "Content-Length": str(len(raw))}
+        self._ask("PUT", f"{repository}/manifests/{reference}", about, raw).read()
+        return digest_of(raw)
+
+    def _ask(self, method: str, path: str, headers: dict[str, str] | None = None, body: Any = None) -> Answer:
+        url = path if "://" in path else f"{self.url}/v2/{path}"
+        place = re.split("/blobs/|/manifests/", url.removeprefix(f"{self.url}/v2/"), maxsplit=1)[0]
+        answer = transport.send(method, url, {**(headers or {}), **self._credentials(url, place)}, body)
+        if answer.status == 401 and (body is None or isinstance(body, bytes)):
+            asked = answer.headers.get("www-authenticate", "")
+            answer.read()
+            self._tokens[place] = self._authorize(asked)
+            answer = transport.send(method, url, {**(headers or {}), **self._credentials(url, place)}, body)
+        return self._judged(answer, url)
+
+    def _credentials(self, url: str, place: str) -> dict[str, str]:
+        known = self._tokens.get(place) or self._tokens.get("*", "")
+        return {"Authorization": known} if known and url.startswith(f"{self.url}/") else {}
+
+    def _authorize(self, challenge: str) -> str:
+        """What the registry wants to see: a token of its service, or the login itself."""
+        kind, _, rest = challenge.partition(" ")
+        said = dict(_FIELD.findall(rest))
+        basic = {"Authorization": f"Basic {self.login}"} if self.login else {}
+        if kind.lower() == "basic":
+            self._tokens["*"] = basic.get("Authorization", "")
+            return self._tokens["*"]
+        if kind.lower() != "bearer" or "realm" not in said:
+            raise self._refused(challenge)
+        query = urlencode({k: v for k, v in said.items() if k in ("service", "scope")})
+        answer = transport.send("GET", f"{said['realm']}?{query}", basic)
+        if answer.status != 200:
+            raise self._refused(answer.read()[:200].decode(errors="replace"))
+        token = json.loads(answer.read())
+        return f"Bearer {token.get('token') or token.get('access_token')}"
+
+    def _refused(self, why: str) -> Failed:
+        fix = f"docker login {self.host}" + (" (the stored password is not accepted)" if self.login else "")
+        return Failed(f"{self.host} refuses the login", why=why, fix=fix)
+
+    def _judged(self, answer: Answer, url: str) -> Answer:
+        if answer.status < 400:
+            return answer
+        said = answer.read()[:300].decode(errors="replace")
+        if answer.status in (401, 403):
+            raise self._refused(said)
+        if answer.status == 404:
+            raise Gone(f"{self.host} has no {url.rsplit('/v2/', 1)[-1]}", why=said)
+        raise Failed(f"{self.host} answered {answer.status}", why=said)
+
+
+def connect(host: str, urls: dict[str, str] | None = None) -> Registry:
+    """A registry by the host its references name; `urls` says where it really listens, where that differs."""
+    return Registry(host, (urls or {}).get(host, "").rstrip("/") or url_of(host), login_of(host))
