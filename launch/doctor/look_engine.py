@@ -59,7 +59,7 @@ def _socket(client: Any) -> str:
 def free(folder: str) -> int | None:
     """Bytes free for this user where a folder is or will be; None where it is not on this machine."""
     for place in (Path(folder), *Path(folder).parents) if folder else ():
-        if place.exists():
+        if sysfs.is_here(place):
             return shutil.disk_usage(place).free
     return None
 

@@ -94,7 +94,7 @@ def _spec(shown: str, data: dict[str, Any], root: Path) -> CdiSpec:
         kind=str(data["kind"]),
         names=tuple(str(entry["name"]) for entry in devices),
         drivers=tuple(sorted({version for mount in mounts for version in _driver(mount)})),
-        missing=tuple(sorted(path for path in paths if not (root / path.lstrip("/")).exists())),
+        missing=tuple(sorted(path for path in paths if not sysfs.is_here(root / path.lstrip("/")))),
     )
 
 

@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from launch.doctor.facts import Hub
 from launch.doctor.look_engine import free
+from launch.hardware import sysfs
 from launch.weights.cache import MODEL, Place, cache_folder, hf_home
 from launch.weights.network import tls
 
@@ -49,7 +50,7 @@ def token(environ: Mapping[str, str] = os.environ) -> tuple[str, str]:
 def on_disk(model: str = "", environ: Mapping[str, str] = os.environ) -> Hub:
     """What can be said without a network."""
     cache = cache_folder(environ).absolute()
-    here = cache.is_dir()
+    here = sysfs.is_here(cache)
     _, source = token(environ)
     return Hub(
         endpoint=endpoint(environ),
@@ -74,7 +75,7 @@ def _mode(path: Path) -> int | None:
 
 
 def _nearest(folder: Path) -> Path:
-    return next(place for place in (folder, *folder.parents) if place.exists())
+    return next(place for place in (folder, *folder.parents) if sysfs.is_here(place))
 
 
 def _owner(folder: Path) -> str:
@@ -90,7 +91,8 @@ def _owner(folder: Path) -> str:
 def _strangers(cache: Path) -> int:
     """Entries of the cache that belong to somebody else: what a container of root's leaves behind."""
     me, count, looked = os.geteuid(), 0, 0
-    for entry in (*cache.glob("*"), *cache.glob("models--*/*")):
+    models = list(sysfs.entries(cache))
+    for entry in (*models, *(below for model in models for below in sysfs.entries(model))):
         looked += 1
         try:
             count += entry.lstat().st_uid != me
@@ -112,7 +114,7 @@ def needed(model: str, cache: Path) -> int | None:
     if gib is None or not MODEL.fullmatch(model) or "--" in model:
         return None
     blobs = Place(cache, model).blobs
-    there = sum(entry.stat().st_size for entry in blobs.iterdir()) if blobs.is_dir() else 0
+    there = sum(entry.stat().st_size for entry in sysfs.entries(blobs))
     return max(0, int(gib * 2**30) - there)
 
 

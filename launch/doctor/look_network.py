@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from launch.doctor.facts import Certificates, Network
+from launch.hardware import sysfs
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -49,7 +50,7 @@ def without_login(url: str) -> str:
 
 def bundle(name: str, path: str) -> Certificates:
     """Whether a CA bundle can be used."""
-    if not Path(path).exists():
+    if not sysfs.is_here(Path(path)):
         return Certificates(name, path, "there is no such file")
     if Path(path).is_dir():
         return Certificates(name, path)

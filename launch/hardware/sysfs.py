@@ -55,6 +55,15 @@ def entries(folder: Path) -> Iterable[Path]:
         return ()
 
 
+def is_here(path: Path) -> bool:
+    """Whether this user can see such a file (Path.exists raises below a closed folder)."""
+    try:
+        path.stat()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def link_name(path: Path) -> str:
     """The last part of what a link points to; "" where it is no link."""
     try:

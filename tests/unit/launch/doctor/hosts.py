@@ -1,0 +1,110 @@
+"""Hosts as facts: one that has all it needs for each platform, to be spoilt one thing at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from launch.doctor.facts import CdiSpec, Device, Engine, Facts, Hub, Image, Kernel, Network
+from launch.doctor.finding import Finding
+from launch.doctor.report import examine
+from launch.hardware.facts import Cpu, Gpu, Hardware, Part, Seen
+
+GIB = 2**30
+CPU = Cpu("AMD EPYC", "x86_64", 96, 192, 2, 1500 * GIB, 1400 * GIB, ("avx2", "avx512"))
+H200 = tuple(
+    Gpu(i, "nvidia", "NVIDIA H200", "h200", "sm_90", f"GPU-{i}", memory=140 * GIB, used=4 << 20)
+    for i in range(8)
+)
+MI300X = tuple(
+    Gpu(
+        i,
+        "amd",
+        "AMD Instinct MI300X",
+        "mi300x",
+        "gfx942",
+        memory=192 * GIB,
+        used=300 << 20,
+        partition="SPX",
+        parts=(Part(i + 2, f"/dev/dri/renderD{128 + i}"),),
+    )
+    for i in range(8)
+)
+ENGINE = Engine(
+    url="unix:///var/run/docker.sock",
+    version="28.3.0",
+    storage="overlay2",
+    root="/var/lib/docker",
+    free=900 * 10**9,
+    runtimes=("nvidia", "runc"),
+    cdi=True,
+    open_files=1048576,
+    builder="buildx",
+)
+HUB = Hub(
+    endpoint="https://huggingface.co",
+    reached=True,
+    skew=0.4,
+    cache="/data/hub",
+    cache_here=True,
+    cache_writable=True,
+    cache_owner="anna",
+    cache_free=900 * 10**9,
+)
+FACTS = Facts(
+    "cpu",
+    "anna",
+    1000,
+    (1000, 44, 109),
+    Hardware(CPU),
+    ENGINE,
+    kernel=Kernel(0, "identity", 90, 700 * GIB),
+    hub=HUB,
+    network=Network(),
+    clock=1_800_000_000.0,
+)
+
+
+def cpu(**changes: Any) -> Facts:
+    """A machine without GPUs."""
+    return replace(FACTS, engine=with_image(cuda=""), **changes)
+
+
+def cuda(**changes: Any) -> Facts:
+    """Eight H200, the toolkit, a current CDI spec, and an image for CUDA 13."""
+    spec = CdiSpec("/etc/cdi/nvidia.yaml", "nvidia.com/gpu", tuple("01234567"), ("580.65.06",))
+    seen = Seen("nvidia", "580.65.06", "13.0", H200)
+    given: dict[str, Any] = {
+        "engine": with_image(cuda="13.0", archs=("sm_80", "sm_90")),
+        "toolkit": "/usr/bin/nvidia-ctk",
+        "specs": (spec,),
+        "hardware": Hardware(CPU, nvidia=seen),
+    }
+    return replace(FACTS, platform="cuda", **(given | changes))
+
+
+def rocm(**changes: Any) -> Facts:
+    """Eight MI300X whose nodes this user may open."""
+    paths = ("/dev/kfd", *(f"/dev/dri/renderD{128 + i}" for i in range(8)))
+    given: dict[str, Any] = {
+        "engine": with_image(hip="7.2"),
+        "devices": tuple(Device(p, True, 109, "render", True) for p in paths),
+        "hardware": Hardware(CPU, amd=Seen("amd", "6.12.12", gpus=MI300X)),
+    }
+    return replace(FACTS, platform="rocm", **(given | changes))
+
+
+def with_image(**said: Any) -> Engine:
+    """The engine of FACTS with the platform's image in it."""
+    return replace(ENGINE, image=Image("slipway/vllm:1", True, **said))
+
+
+def trouble(facts: Facts) -> list[Finding]:
+    """The findings that are neither ok nor mere information."""
+    return [finding for finding in examine(facts) if finding.severity in ("warning", "error")]
+
+
+def only(facts: Facts) -> Finding:
+    """The one thing that is wrong."""
+    (finding,) = trouble(facts)
+    return finding

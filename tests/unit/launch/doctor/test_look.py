@@ -1,0 +1,179 @@
+"""Looking at a host that is a folder: devices, CDI specs, the kernel, the token, the cache."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from launch.doctor import fix, look_host, look_hub, look_network
+from launch.doctor.facts import Facts
+from launch.doctor.finding import warning
+from launch.doctor.look_hub import Answer
+from launch.hardware.facts import Gpu, Hardware, Part, Seen
+
+SPEC = """{"cdiVersion": "0.5.0", "kind": "nvidia.com/gpu",
+ "devices": [{"name": "0", "containerEdits": {"deviceNodes": [{"path": "/dev/nvidia0"}]}},
+             {"name": "all", "containerEdits": {}}],
+ "containerEdits": {"mounts": [{"hostPath": "/usr/lib/libcuda.so.580.65.06", "containerPath": "/x"}]}}"""
+
+
+def put(path: Path, text: str = "") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_devices_are_those_of_the_gpus(tmp_path: Path) -> None:
+    put(tmp_path / "dev/kfd").chmod(0o600)
+    card = Gpu(0, "amd", parts=(Part(2, "/dev/dri/renderD136"), Part(3, "/dev/dri/renderD137")))
+    found = look_host.devices("rocm", Hardware(amd=Seen("amd", gpus=(card,))), tmp_path)
+    assert [(device.path, device.here, device.usable) for device in found] == [
+        ("/dev/kfd", True, True),
+        ("/dev/dri/renderD136", False, False),
+        ("/dev/dri/renderD137", False, False),
+    ]
+    assert found[0].gid == os.getgid()
+
+
+def test_a_cdi_spec(tmp_path: Path) -> None:
+    put(tmp_path / "etc/cdi/nvidia.json", SPEC)
+    (spec,) = look_host.specs(tmp_path)
+    assert (spec.path, spec.kind, spec.names, spec.drivers) == (
+        "/etc/cdi/nvidia.json",
+        "nvidia.com/gpu",
+        ("0", "all"),
+        ("580.65.06",),
+    )
+    assert spec.missing == ("/dev/nvidia0",)
+    put(tmp_path / "dev/nvidia0")
+    assert look_host.specs(tmp_path)[0].missing == ()
+
+
+@pytest.mark.parametrize(
+    "text", ['{"kind": ', "[]", "null", "{}", '{"devices": 3, "kind": "x"}', "\x00", "{" * 3000]
+)
+@pytest.mark.parametrize("name", ["a.json", "a.yaml"])
+def test_a_broken_cdi_spec_is_named(tmp_path: Path, text: str, name: str) -> None:
+    put(tmp_path / "var/run/cdi" / name, text)
+    (spec,) = look_host.specs(tmp_path)
+    assert spec.path == f"/var/run/cdi/{name}"
+    assert spec.error
+
+
+@given(st.text())
+def test_any_text_is_a_spec_or_an_error(text: str) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as root:
+        put(Path(root, "etc/cdi/x.json"), text)
+        (spec,) = look_host.specs(Path(root))
+    assert spec.error or spec.kind
+
+
+@pytest.mark.parametrize(
+    ("cmdline", "kind", "expected"),
+    [("quiet iommu=pt", "DMA", "identity"), ("quiet", "DMA", "DMA"), ("quiet", "identity", "identity")],
+)
+def test_iommu(tmp_path: Path, cmdline: str, kind: str, expected: str) -> None:
+    put(tmp_path / "proc/cmdline", cmdline)
+    put(tmp_path / "sys/kernel/iommu_groups/0/type", kind)
+    put(tmp_path / "proc/sys/kernel/numa_balancing", "1\n")
+    found = look_host.kernel(tmp_path)
+    assert (found.iommu, found.iommu_groups, found.numa_balancing) == (expected, 1, 1)
+
+
+def test_an_empty_host(tmp_path: Path) -> None:
+    found = look_host.kernel(tmp_path)
+    assert (found.iommu, found.numa_balancing, found.shm) == ("", None, None)
+    assert look_host.specs(tmp_path) == ()
+
+
+def test_the_token_never_gets_into_the_facts(tmp_path: Path) -> None:
+    put(tmp_path / "token", "hf_secret\n").chmod(0o644)
+    hub = look_hub.on_disk(environ={"HF_HOME": str(tmp_path)})
+    assert look_hub.token({"HF_HOME": str(tmp_path)}) == ("hf_secret", str(tmp_path / "token"))
+    assert (hub.token_from, hub.token_mode) == (str(tmp_path / "token"), 0o644)
+    assert "secret" not in repr(hub)
+    assert look_hub.token({"HF_HOME": str(tmp_path), "HF_TOKEN": " "})[1] == str(tmp_path / "token")
+    assert look_hub.token({"HF_HOME": str(tmp_path), "HF_TOKEN": "hf_other"}) == ("hf_other", "HF_TOKEN")
+
+
+def test_the_cache(tmp_path: Path) -> None:
+    there = look_hub.on_disk("x/y", {"HF_HUB_CACHE": str(tmp_path)})
+    assert (there.cache_here, there.cache_writable, there.strangers, there.needed) == (True, True, 0, None)
+    coming = look_hub.on_disk("MiniMaxAI/MiniMax-M2", {"HF_HUB_CACHE": str(tmp_path / "a" / "b")})
+    assert (coming.cache_here, coming.cache_writable) == (False, True)
+    assert coming.cache_free
+    assert round((coming.needed or 0) / 2**30) == 214
+
+
+@pytest.mark.parametrize(
+    ("answer", "secret", "expected"),
+    [
+        (Answer(200, {"gated": False}), "", "open"),
+        (Answer(200, {"gated": "auto", "siblings": [{}]}), "", "missing"),
+        (Answer(200, {"gated": "auto", "siblings": [{}]}), "hf_x", "accepted"),
+        (Answer(401), "", "missing"),
+        (Answer(403, code="GatedRepo"), "hf_x", "missing"),
+        (Answer(404), "", "unknown model"),
+        (Answer(500), "", ""),
+        (Answer(200, ["nonsense"]), "", ""),
+        (Answer(), "", ""),
+    ],
+)
+def test_licence(answer: Answer, secret: str, expected: str) -> None:
+    assert look_hub.licence(answer, secret) == expected
+
+
+def test_a_hub_that_cannot_be_reached_is_a_reason_and_no_error(tmp_path: Path) -> None:
+    hub = look_hub.on_disk(environ={"HF_ENDPOINT": "nonsense://", "HF_HOME": str(tmp_path)})
+    asked = look_hub.online(hub, 0.1, {"HF_HOME": str(tmp_path)})
+    assert not asked.reached
+    assert asked.error
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://anna:secret@proxy.example:3128", "http://proxy.example:3128"),
+        ("proxy.example:3128", "http://proxy.example:3128"),
+        ("http://", "?"),
+        ("http://[", "?"),
+        ("http://x:port", "?"),
+    ],
+)
+def test_proxies_lose_their_passwords(url: str, shown: str) -> None:
+    assert look_network.without_login(url) == shown
+
+
+def test_certificates(tmp_path: Path) -> None:
+    assert look_network.bundle("A", str(tmp_path / "no")).problem == "there is no such file"
+    assert "certificates" in look_network.bundle("A", str(put(tmp_path / "x.pem", "nonsense"))).problem
+    assert look_network.bundle("A", str(tmp_path)).problem == ""
+
+
+def test_fixing_tightens_and_creates(tmp_path: Path) -> None:
+    token = put(tmp_path / "token", "hf_x")
+    token.chmod(0o666)
+    facts = Facts("cpu")
+    facts = replace(facts, hub=replace(facts.hub, token_from=str(token), cache=str(tmp_path / "hub")))
+    wrong = [
+        warning("a", "", "", "", fix="token-mode"),
+        warning("b", "", "", "", fix="cache-folder"),
+        warning("c", "", "", ""),
+    ]
+    assert fix.fix(facts, wrong) == [f"fixed a: {token}: mode 0600", f"fixed b: {tmp_path}/hub: made"]
+    assert (token.stat().st_mode & 0o777, (tmp_path / "hub").is_dir()) == (0o600, True)
+
+
+def test_what_cannot_be_fixed_is_said(tmp_path: Path) -> None:
+    facts = Facts("cpu")
+    facts = replace(facts, hub=replace(facts.hub, token_from=str(tmp_path / "no")))
+    assert fix.fix(facts, [warning("a", "", "", "", fix="token-mode")]) == [
+        "not fixed a: No such file or directory"
+    ]
