@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from invoke import Collection
 
-from commands import bench, build, demo, diagnose, host, plan, run, servers, weights
+from commands import bench, build, demo, diagnose, host, pin, plan, run, servers, weights
+from commands.verb import SETTINGS
 
 ns = Collection()
-for module in (host, build, weights, plan, run, servers, bench, diagnose, demo):
+for module in (host, build, pin, weights, plan, run, servers, bench, diagnose, demo):
     for task in Collection.from_module(module).tasks.values():
         ns.add_task(task)
 # What invoke.yaml and INVOKE_SLIPWAY_<NAME> may set; invoke reads no other names from the environment.
-SETTINGS = ("model", "hardware", "platform", "vllm", "image", "recipes")
+SETTINGS = ("model", "hardware", "platform", "vllm", "image", "recipes", "backend", "lock")
 ns.configure({"slipway": dict.fromkeys(SETTINGS, "")})

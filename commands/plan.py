@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "docker", "compose", "quadlet", "kubernetes", "json")
 MODEL = "MiniMaxAI/MiniMax-M2"
+# What an option is where neither a flag nor a setting says it.
+USUAL = {"model": MODEL, "hardware": "", "platform": "", "vllm": "", "image": "", "recipes": "", "access": "least",
+         "port": 8000, "gpus": 0}  # fmt: skip
 
 HELP = {
     "model": "recipe or checkpoint, org/name",
@@ -62,8 +65,8 @@ def plan(
     vllm: str = "",
     image: str = "",
     contract: str = "",
-    access: str = "least",
-    port: int = 8000,
+    access: str = "",
+    port: int = 0,
     recipes: str = "",
     format: str = "table",
 ) -> None:
@@ -77,8 +80,9 @@ def plan(
 
 def planned(c: Any, **options: Any) -> Plan:
     """The plan that the options of `invoke plan` describe; `invoke run` starts the same one."""
-    defaults = {"model": MODEL, "hardware": "", "platform": "", "vllm": "", "image": "", "recipes": ""}
-    options |= {name: setting(c, name, options.get(name, "")) or given for name, given in defaults.items()}
+    options |= {name: setting(c, name, options.get(name, "")) or usual for name, usual in USUAL.items()}
+    for name in ("port", "gpus"):
+        options[name] = whole_number(name, options[name])
     return planning.plan_of(**options)
 
 

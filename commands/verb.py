@@ -27,6 +27,8 @@ def verb(**options: Any) -> Callable[[Callable[..., None]], Any]:
                 raise Exit(str(error), code=error.code) from error
             except Exit:
                 raise
+            except BrokenPipeError:  # the reader has what it wanted: `invoke plan | head`
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             except Exception as error:
                 if os.environ.get("SLIPWAY_DEBUG"):
                     raise
@@ -54,9 +56,16 @@ def _refuse_open_end(repeated: Iterable[str], argv: Sequence[str]) -> None:
         )
 
 
+# What invoke.yaml and INVOKE_SLIPWAY_<NAME> may say; the environment counts for names that stand here.
+SETTINGS = (
+    "access", "backend", "build_proxy", "cache", "cache_from", "cache_to", "gpus", "hardware", "image", "lock",
+    "model", "name", "platform", "port", "recipes", "revision", "streams", "vllm", "wheels",
+)  # fmt: skip
+
+
 def setting(c: Any, name: str, given: Any) -> Any:
     """A flag's value, else `slipway.<name>` of invoke.yaml or INVOKE_SLIPWAY_<NAME>, else what was given."""
-    return given if given not in ("", None, False, 0) else c.config.slipway.get(name, given)
+    return given if given not in ("", None, False, 0) else c.config.slipway.get(name) or given
 
 
 def one_of(kind: str, given: str, known: tuple[str, ...]) -> str:
@@ -72,3 +81,11 @@ def pairs(flag: str, given: list[str]) -> tuple[tuple[str, str], ...]:
         if "=" not in word or word.startswith("="):
             raise Refused(f"{flag} {word}: a value is missing", fix=f"write {flag} NAME=VALUE")
     return tuple((w.split("=", 1)[0], w.split("=", 1)[1]) for w in given)
+
+
+def whole_number(name: str, given: Any) -> int:
+    """A setting as a number; the environment and invoke.yaml may hold words."""
+    try:
+        return int(given)
+    except ValueError:
+        raise Refused(f"{name} {given}: a whole number is wanted") from None
