@@ -8,20 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from launch.gpus import Hardware
-from launch.plan import Layout
+from launch.plan import Layout, Plan
 from launch.request import Host, Measured
 from launch.shape import Shape
 from launch.snapshot import shapes
+from launch.weights.cache import cache_folder
 
 MEASURED = Path("results") / "kv_cache.jsonl"
-
-
-def hub_cache() -> Path:
-    """Where the Hub client keeps snapshots (huggingface_hub: HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME)."""
-    if os.environ.get("HF_HUB_CACHE"):
-        return Path(os.environ["HF_HUB_CACHE"]).expanduser()
-    home = os.environ.get("HF_HOME") or str(_user_cache() / "huggingface")
-    return Path(home).expanduser() / "hub"
 
 
 def _user_cache() -> Path:
@@ -34,16 +27,17 @@ def gather(
     """Facts about the caller, and about snapshots of these models; `known` shapes fill in for those not
     there.
     """
+    hub = cache_folder()
     return Host(
         hardware=hardware,
         gpus=gpus,
         nodes=nodes,
         uid=os.getuid(),
         gid=os.getgid(),
-        hub_cache=str(hub_cache().absolute()),
+        hub_cache=str(hub.absolute()),
         cache=str((_user_cache() / "slipway").absolute()),
         folder=str(Path.cwd()),
-        shapes={**(known or {}), **shapes(hub_cache(), models)},
+        shapes={**(known or {}), **shapes(hub, models)},
         measured=tuple(_measured(MEASURED)),
     )
 
@@ -58,8 +52,16 @@ def _measured(path: Path) -> Iterable[Measured]:
             continue
 
 
+def learn(plan: Plan, kv_tokens: int) -> None:
+    """Keep the KV cache size that one engine of this plan printed, for the next plan on this host."""
+    argv = plan.processes[0].argv
+    flag = "--kv-cache-dtype"
+    kv_dtype = argv[argv.index(flag) + 1] if flag in argv[:-1] else "auto"
+    remember(Measured(plan.model, plan.hardware, plan.layout, kv_tokens, kv_dtype))
+
+
 def remember(measured: Measured, path: Path = MEASURED) -> None:
-    """Keep what vLLM printed, for the next plan on this host."""
+    """Keep one measurement."""
     path.parent.mkdir(exist_ok=True)
     row = {**measured.__dict__, "layout": measured.layout.__dict__}
     with path.open("a") as file:

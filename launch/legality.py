@@ -31,7 +31,7 @@ def release(image: Image) -> str:
 def check_image(choice: Choice, image: Image, host: Host) -> None:
     """Raises Refused for an image that is too old for the recipe, or compiled for other hardware."""
     need = choice.variant.min_vllm_version or choice.recipe.model.min_vllm_version
-    if need and _older(image, need):
+    if need and not image.assumed and _older(image, need):
         what = f"vLLM {image.vllm_version} is too old for {choice.model_id}"
         raise Refused(what, why=f"{choice.recipe.file}: min_vllm_version", fix=f"--vllm {need} or newer")
     built = image.contract.gpu_archs if image.contract else ()

@@ -129,6 +129,7 @@ class Plan:
     rejected: tuple[Rejected, ...] = ()
     reasons: tuple[Reason, ...] = ()
     notes: tuple[str, ...] = ()
+    hardware: str = ""  # id in gpus.yaml
 
     def command(self, process: Process) -> tuple[str, ...]:
         """What the engine is given: argv without the image's own ENTRYPOINT."""

@@ -101,7 +101,8 @@ def write(wish: Wish, host: Host, image: Image, made: Decision) -> Plan:
             Rejected(layouts.name(v.layout), "; ".join(v.reasons)) for v in judged if v.legal is False
         ),
         reasons=(*_reasons(wish, choice, made.drafts), *made.access.reasons),
-        notes=(*_notes(made), *made.access.notes),
+        hardware=host.hardware.id,
+        notes=(*_notes(made), *_version_note(image), *made.access.notes),
     )
 
 
@@ -127,6 +128,14 @@ def _why_strategy(wish: Wish, choice: Choice) -> Reason:
         if rule.gpus is None or total <= rule.gpus:
             return Reason(name, rule.why or f"for {total} GPUs", f"{file}: x-slipway.strategies")
     return Reason(name, "the recipe's first choice here", f"{file}: default_strategy, compatible_strategies")
+
+
+def _version_note(image: Image) -> tuple[str, ...]:
+    """Flags depend on the version, so a guess at it is said."""
+    if not image.assumed:
+        return ()
+    planned = f"planned as {image.vllm_version}; --vllm says better"
+    return (f"{image.reference} does not say which vLLM it has: {planned}",)
 
 
 def _notes(made: Decision) -> tuple[str, ...]:

@@ -98,9 +98,13 @@ def _words(value: Any) -> list[str]:
 
 @dataclass(frozen=True)
 class Image:
-    """The image to run, the vLLM in it, its ENTRYPOINT, and its contract where it is at hand."""
+    """The image to run, the vLLM in it, its ENTRYPOINT, and its contract where it is at hand.
+
+    `assumed`: neither the tag nor anybody else said which vLLM it has.
+    """
 
     reference: str
     vllm_version: str
     entrypoint: tuple[str, ...] = ()
     contract: Contract | None = None
+    assumed: bool = False

@@ -91,14 +91,16 @@ def image_for(platform: str, version: str, reference: str = "", contract: Contra
     """The image of a platform and version, or the given one. Upstream's serving images are known by their
     name.
     """
-    version = (contract.vllm_version if contract else "") or version or table().planned
+    version = (contract.vllm_version if contract else "") or version
+    assumed = bool(reference) and not version
+    version = version or table().planned
     parse(version)
     images = table().images
     reference = reference or images.get(platform, images["cuda"]).replace("{version}", version)
     repository = reference.partition("@")[0]
     repository = repository.rpartition(":")[0] if ":" in repository.rpartition("/")[2] else repository
     own = repository in table().serves_by_itself
-    return Image(reference, version, ("vllm", "serve") if own else (), contract)
+    return Image(reference, version, ("vllm", "serve") if own else (), contract, assumed)
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,7 @@ def test_two_nodes_have_a_head_and_a_worker():
     assert made.layout == Layout(dp=16, ep=16, nodes=2)
     assert "--data-parallel-start-rank 8" in command(made, 1)
     assert "--data-parallel-start-rank" not in command(made, 0)
+    assert ["--headless" in process.argv for process in made.processes] == [False, True]
 
 
 def test_every_flag_and_variable_has_a_reason_with_a_source():

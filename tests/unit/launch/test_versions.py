@@ -91,6 +91,12 @@ def test_images_by_platform_and_their_entrypoints():
     assert image_for("cuda", "", "localhost:5000/mine").entrypoint == ()
 
 
+def test_a_version_that_nobody_said_is_assumed():
+    assert image_for("cuda", "", "vllm/vllm-openai:qwen38").assumed
+    assert not image_for("cuda", "0.30.0", "vllm/vllm-openai:qwen38").assumed
+    assert not image_for("cuda", "").assumed
+
+
 def test_every_row_has_its_source():
     rows = [*table().env.values(), *table().flags.values()]
     assert all(row.date and row.pull and (row.since or row.gone) for row in rows)
