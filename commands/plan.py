@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from commands import planning
 from commands.terminal import emit, say
-from commands.verb import one_of, setting, verb
+from commands.verb import one_of, setting, verb, whole_number
 from errors import Failed
 
 if TYPE_CHECKING:
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 FORMATS = ("table", "docker", "compose", "quadlet", "kubernetes", "json")
 MODEL = "MiniMaxAI/MiniMax-M2"
 # What an option is where neither a flag nor a setting says it.
-USUAL = {"model": MODEL, "hardware": "", "platform": "", "vllm": "", "image": "", "recipes": "", "access": "least",
-         "port": 8000, "gpus": 0}  # fmt: skip
+USUAL = {
+    **{"model": MODEL, "access": "least", "port": 8000, "gpus": 0},
+    **dict.fromkeys(("hardware", "platform", "vllm", "image", "recipes"), ""),
+}
 
 HELP = {
     "model": "recipe or checkpoint, org/name",

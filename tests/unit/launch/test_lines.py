@@ -12,7 +12,9 @@ def test_a_bar_that_is_drawn_again_is_many_lines():
     assert list(split_lines([b"10%\r20%\r", b"30%\n"])) == ["10%", "20%", "30%"]
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="\r\n"), min_size=1)), st.integers(1, 7))
+@given(
+    st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), min_size=1)), st.integers(1, 7)
+)
 def test_however_it_is_cut_the_lines_are_the_same(lines, size):
     data = "\n".join(lines).encode()
     chunks = [data[i : i + size] for i in range(0, len(data), size)]
