@@ -11,6 +11,4 @@ ns = Collection()
 for module in (host, build, pin, weights, plan, run, servers, bench, diagnose, demo):
     for task in Collection.from_module(module).tasks.values():
         ns.add_task(task)
-# What invoke.yaml and INVOKE_SLIPWAY_<NAME> may set; invoke reads no other names from the environment.
-SETTINGS = ("model", "hardware", "platform", "vllm", "image", "recipes")
 ns.configure({"slipway": dict.fromkeys(SETTINGS, "")})
