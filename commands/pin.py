@@ -68,16 +68,10 @@ def _refresh(path: Path, old: Any, name: str, aim: Any, sources: Any, mirror: st
     from images import pin as pins
 
     entry = old.platform(name)
-    file = path.parent / entry.python.requirements if entry.python.requirements else None
+    text = (path.parent / entry.python.requirements).read_text() if entry.python.requirements else ""
     with bar(f"pin {name}") as progress:
         try:
-            pinned = pins.refresh(
-                entry,
-                aim,
-                sources,
-                lambda line: progress.update(0, None, line),
-                file.read_text() if file else "",
-            )
+            pinned = pins.refresh(entry, aim, sources, lambda line: progress.update(0, None, line), text)
             if mirror:
                 kept = mirrors.keep(pinned.platform, mirror, sources, progress.update)
                 pinned = pins.Pinned(kept, pinned.requirements)
@@ -92,7 +86,6 @@ def _write(path: Path, old: Any, new: dict[str, Any], write: bool, format: str) 
     from images.pin import changes
 
     platforms = {n: new[n].platform if n in new else p for n, p in old.platforms.items()}
-    lock = old.model_copy(update={"platforms": platforms})
     for name, platform in platforms.items():
         for key, wrong in lock_rules.faults(name, platform):
             raise Failed(f"cannot pin {name}; {path.name} stays as it was", why=f"{key}: {wrong}")
@@ -101,20 +94,14 @@ def _write(path: Path, old: Any, new: dict[str, Any], write: bool, format: str) 
         for n in new
         for k, a, b in changes(old.platforms[n], platforms[n])
     ]
-    if write:
-        files = {
-            path.parent / p.platform.python.requirements: p.requirements
-            for p in new.values()
-            if p.requirements
-        }
-        lock_text.write({**files, **({path: lock_text.render(lock)} if seen else {})})
+    if write and seen:
+        resolved = [p for p in new.values() if p.requirements]
+        files = {path.parent / p.platform.python.requirements: p.requirements for p in resolved}
+        lock_text.write({**files, path: lock_text.render(old.model_copy(update={"platforms": platforms}))})
     if format == "json":
         emit({"lock": str(path), "changes": seen, "written": bool(write and seen)})
         return
     for row in seen:
         print(f"{row['platform']}.{row['key']}: {row['old'] or '-'} -> {row['new'] or '-'}")
-    say(
-        f"{path}: {len(seen)} changes{'' if write else ', not written'}"
-        if seen
-        else f"{path}: nothing changed"
-    )
+    done = f"{len(seen)} changes" if seen else "nothing changed"
+    say(f"{path}: {done}{'' if write else ', not written'}")

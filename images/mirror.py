@@ -1,4 +1,4 @@
-"""Our own copies in a registry: bases and single wheels, so that a build works after upstream deleted its own."""
+"""Our own copies in a registry: bases and single wheels, for the day when upstream deletes its own."""
 
 from __future__ import annotations
 

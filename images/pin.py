@@ -1,7 +1,7 @@
 """Refresh the lock: ask the registry and the wheel index what there is now; nothing here writes a file.
 
-An image's vLLM is the base's own; a wheel's is looked up or resolved. When anything does not answer, the caller
-has no new lock and keeps the old one byte for byte.
+An image's vLLM is the base's own; a wheel's is looked up or resolved. When anything does not answer, the
+caller has no new lock and keeps the old one byte for byte.
 """
 
 from __future__ import annotations
@@ -104,11 +104,11 @@ def _tag(base: Base, aim: Aim) -> str:
         return f"nightly-{aim.commit}"
     if aim.version:
         return f"v{aim.version}"
-    return "nightly" if aim.nightly or not base.tag and not base.digest else base.tag
+    return "nightly" if aim.nightly or (not base.tag and not base.digest) else base.tag
 
 
 def _base(base: Base, tag: str, sources: Sources) -> Base:
-    """The base with the digest that its tag has now for linux/amd64; without a tag its digest is asked for."""
+    """The base with the digest that its tag has now for linux/amd64; without a tag, its digest's."""
     host, repository, _ = registry.split(base.repository)
     found = sources.registry(host).resolve(repository, tag or base.digest)
     if found.digest == base.digest and tag == base.tag:

@@ -1,7 +1,7 @@
-"""Ask vLLM's wheel index (metadata.json for each commit, version and nightly) and simple indexes for file hashes.
+"""Ask vLLM's wheel index (metadata.json for each commit, version, nightly) and simple indexes for hashes.
 
-`{index}/{commit|version|nightly}/[variant/]vllm/metadata.json` lists filename, version, variant, platform_tag and a
-path relative to it (vLLM's installation page). An ordinary commit has few variants, so what is missing is said.
+`{index}/{commit|version|nightly}/[variant/]vllm/metadata.json` lists filename, version, variant, platform_tag
+and a path relative to it (vLLM's installation page). An ordinary commit has few variants: what lacks is said.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def find(index: str, key: str, variant: str = "", machine: str = "x86_64") -> Fo
     for row in listed:
         if machine in row.get("platform_tag", "") and variant in ("", row.get("variant", "")):
             url = urljoin(place, row["path"])
-            return Found(url, row["version"], _commit(key, row["version"]), row.get("sha256") or hash_of(url))
+            return Found(url, row["version"], _commit(key, url), row.get("sha256") or hash_of(url))
     have = ", ".join(sorted({f"{r.get('variant')} {r.get('platform_tag')}" for r in listed})) or "nothing"
     raise Failed(f"no {variant or 'default'} wheel for {machine} at {place}", why=f"it has {have}")
 
@@ -57,9 +57,10 @@ def _listed(place: str, text: bytes) -> list[dict[str, Any]]:
     return found
 
 
-def _commit(key: str, version: str) -> str:
-    """Only a full commit is a pin; a version's `+g<hash>` is too short to be one."""
-    return key if re.fullmatch("[0-9a-f]{40}", key) else ""
+def _commit(key: str, url: str) -> str:
+    """The full commit where key or address say it; a version's `+g<hash>` is too short to be a pin."""
+    said = re.search("[0-9a-f]{40}", f"{key} {url}")
+    return said.group() if said else ""
 
 
 def hash_of(url: str) -> str:

@@ -1,4 +1,4 @@
-"""A real docker-registry (Debian's) on a free loopback port with its own folder, plain or with TLS and a password."""
+"""A real docker-registry (Debian's) on a free loopback port, plain or with TLS and a password."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def registry(binary: str, tmp_path: Path) -> Iterator[Running]:
 
 @pytest.fixture
 def locked_registry(binary: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
-    """One with TLS by a certificate of its own and a password (htpasswd); this process trusts the certificate."""
+    """One with TLS by a certificate of its own, which we trust, and a password (htpasswd)."""
     folder = tmp_path / "locked"
     folder.mkdir()
     _certificate(folder)
