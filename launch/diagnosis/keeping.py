@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from launch.diagnosis.failure import Failure
 from launch.diagnosis.record import Record
 
 KEPT = 64  # failures from each end of the log
-KEPT_LINES = 2000  # complaining lines from each end
+KEPT_LINES = 1000  # complaining lines from each end
+LONGEST = 1000  # characters of such a line; the rows look for its beginning
 
 _NUMBERS = re.compile(r"0x[0-9a-fA-F]+|\d+")
 
@@ -37,6 +38,7 @@ class Reading:
 
     def note(self, record: Record) -> None:
         """Keep a line unless one like it is already here."""
+        record = replace(record, text=record.text[:LONGEST])
         alike = _NUMBERS.sub("#", record.text)
         if len(self.first) < KEPT_LINES:
             self.first.setdefault(alike, record)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
 from launch.diagnose import Diagnosis, Evidence, diagnose
+from launch.diagnosis.page import page
 from launch.diagnosis.symptoms import table
 
 WORDINGS = yaml.safe_load(Path(__file__).with_name("diagnose_wordings.yaml").read_text())
@@ -98,3 +100,18 @@ def test_a_misspelt_parser_gets_the_nearest_one() -> None:
         "KeyError: 'invalid tool call parser: minimax2 (chose from { hermes,minimax_m2,xlam })'"
     )
     assert found.cure == "invoke run --set --tool-call-parser=NAME; nearest: minimax_m2"
+
+
+def test_the_page_is_made_from_the_table() -> None:
+    """After a change of symptoms.yaml: python -m launch.diagnosis.page > docs/symptoms.md."""
+    assert (Path(__file__).parents[3] / "docs" / "symptoms.md").read_text() == page(table())
+
+
+def test_rows_are_unique_and_fill_only_what_a_pattern_can_give() -> None:
+    rows = table().symptoms
+    assert len({row.id for row in rows}) == len(rows)
+    derived = {"nearest", "parser", "utilization", "legal"}
+    for row in rows:
+        given = {name for pattern in row.patterns for name in pattern.groupindex} | derived
+        wanted = set(re.findall(r"<(\w+)>", f"{row.cause} {row.cure} {row.change}"))
+        assert wanted <= given, row.id
