@@ -37,7 +37,7 @@ Case = tuple[Wish, Host, Recipe, Image]
 def cases(book: Cookbook) -> list[Case]:
     """Every combination that a user could ask for, legal or not."""
     found: list[Case] = []
-    for recipe, hardware in itertools.product(book.all(), book.hardware.values()):
+    for recipe, hardware in itertools.product(book.read(book.names())[0], book.hardware.values()):
         image = image_for(hardware.platform, "0.32.0")
         for gpus, strategy in itertools.product((1, 2, 3, 4, 8), ("", *recipe.compatible_strategies)):
             host = Host(

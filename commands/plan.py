@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from commands import planning
 from commands.terminal import emit, say
 from commands.verb import one_of, setting, verb, whole_number
-from errors import Failed
+from errors import Failed, Refused
 
 if TYPE_CHECKING:
     from launch.cookbook import Cookbook
@@ -105,12 +105,22 @@ def recipes(c: Any, recipes: str = "", render: str = "", vllm: str = "", format:
     if render:
         _render_all(book, render, vllm)
         return
-    found = [_about(book.recipe(name)) for name in book.names()]
+    readable, broken = book.read(book.names())
+    found = [_about(recipe) for recipe in readable]
     if format == "json":
         emit(found)
-        return
-    for row in found:
-        print(f"{row['model']:<52} {row['parameters']:>8}  {', '.join(row['strategies'])}")
+    else:
+        for row in found:
+            print(f"{row['model']:<52} {row['parameters']:>8}  {', '.join(row['strategies'])}")
+    _refuse(broken)
+
+
+def _refuse(broken: list[Refused]) -> None:
+    """Recipes that could not be read, after all that could."""
+    for error in broken[1:]:
+        say(str(error))
+    if broken:
+        raise broken[0]
 
 
 def _about(recipe: Recipe) -> dict[str, Any]:
@@ -131,7 +141,9 @@ def _render_all(book: Cookbook, target: str, vllm: str) -> None:
     from launch.catalogue import rows
     from launch.cookbook import known_shapes
 
-    found = list(rows(book, known_shapes(), vllm))
+    readable, broken = book.read(book.own_names())
+    shapes = known_shapes()
+    found = [row for recipe in readable for row in rows(book, recipe, shapes, vllm)]
     text = "".join(json.dumps(row) + "\n" for row in found)
     if target == "-":
         print(text, end="")
@@ -142,3 +154,4 @@ def _render_all(book: Cookbook, target: str, vllm: str) -> None:
             raise Failed(f"cannot write {target}", why=str(error)) from error
     refused, corrected = (sum(key in row for row in found) for key in ("refused", "corrected"))
     say(f"{len(found)} commands: {refused} refused, {corrected} corrected")
+    _refuse(broken)

@@ -1,6 +1,4 @@
-"""The edge of planning: words of a command line, facts of this machine and files become what the planner
-takes.
-"""
+"""The edge of planning: a command line, files and this machine become what the planner takes."""
 
 from __future__ import annotations
 
@@ -91,9 +89,7 @@ def _tokens(text: str) -> int | None:
 
 
 def built(platform: str) -> Image:
-    """Our own image of a platform: with its contract where an engine has it, else what the lock will make of
-    it.
-    """
+    """Our own image: with its contract where an engine has it, else what the lock will make of it."""
     from dataclasses import asdict
 
     from errors import SlipwayError
@@ -115,9 +111,7 @@ def built(platform: str) -> Image:
 def image_of(
     wish: Wish, recipe: Recipe, machine: Hardware, vllm: str, image: str, contract: Contract | None
 ) -> Image:
-    """The named image; else what the recipe pins, what `invoke build` made for a CPU, upstream's of that
-    version.
-    """
+    """The named image, what the recipe pins, what we build for a CPU, or upstream's of that version."""
     from launch.choice import NO_VARIANT
     from launch.recipe_image import asked_for, version_of
     from launch.selection import variant_of

@@ -126,9 +126,7 @@ def _mounts(host: Host) -> tuple[Mount, ...]:
 
 
 def shm_bytes(host: Host, ranks: int) -> int:
-    """Size of /dev/shm, at least 1 GiB: 2 GiB a GPU rank (16 GiB for a node of 8, as vLLM's recipes have it)
-    and half a GiB a CPU rank.
-    """
+    """Size of /dev/shm: 2 GiB a GPU rank (upstream: 16 GiB for 8), half a GiB a CPU rank, at least 1."""
     each = GIB // 2 if host.hardware.platform == "cpu" else 2 * GIB
     return max(GIB, ranks * each)
 

@@ -7,7 +7,7 @@ the row says `refused` with the arithmetic, or `corrected` with what was changed
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from packaging.version import InvalidVersion, Version
@@ -33,26 +33,19 @@ MOST_NODES = 16  # the site's own limit for one deployment
 
 @dataclass(frozen=True)
 class Span:
-    """The vLLM versions that a row claims to be for: those of its image, else from the recipe's oldest to
-    the newest.
-    """
+    """The vLLM versions that a row is for: its image's, else from the recipe's oldest to the newest."""
 
     oldest: str
     newest: str
     why: str
 
 
-def rows(book: Cookbook, shapes: dict[str, Shape], vllm: str = "") -> Iterator[dict[str, Any]]:
-    """All rows of the cookbook's first folder, in a stable order. `vllm` plans for one version only."""
-    for name in book.own_names():
-        recipe = book.recipe(name)
-        if "omni" not in recipe.meta.tasks:  # served by another binary, without strategies
-            yield from _of_recipe(book, recipe, shapes, vllm)
-
-
-def _of_recipe(
-    book: Cookbook, recipe: Recipe, shapes: dict[str, Shape], vllm: str
+def rows(
+    book: Cookbook, recipe: Recipe, shapes: dict[str, Shape], vllm: str = ""
 ) -> Iterator[dict[str, Any]]:
+    """The rows of one recipe, in a stable order; `vllm` is one version to plan for. None for an omni model, which another binary serves, without strategies."""
+    if "omni" in recipe.meta.tasks:
+        return
     for hardware in sorted(_hardware(book, recipe), key=lambda item: item.id):
         variant = variant_for(recipe, hardware)
         if variant is None:
@@ -119,7 +112,7 @@ def row(
     gpus = hardware.per_node or 1
     nodes = max(2 if strategy.multi else 1, -(-min_gpus(recipe, strategy.name, hardware) // gpus))
     bare = Choice(recipe, variant, strategy, hardware, gpus, nodes)
-    choice = Choice(recipe, variant, strategy, hardware, gpus, nodes, features_on(bare))
+    choice = replace(bare, features=features_on(bare))
     image = image_of(recipe, choice.variant, hardware)
     span = span_of(recipe, choice.variant, image, vllm)
     drafts = [

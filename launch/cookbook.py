@@ -1,10 +1,8 @@
-"""A shelf of recipes: ours, or a folder in the layout of vllm-project/recipes (models/, strategies/,
-taxonomy.yaml).
-"""
+"""A shelf of recipes: ours, or a folder in the layout of vllm-project/recipes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,9 +37,7 @@ class Cookbook:
         return tuple(sorted({_name(folder, path) for folder in self.folders for path in _files(folder)}))
 
     def recipe(self, name: str) -> Recipe:
-        """One recipe by its path or by the model or variant that it serves. Raises Refused with the nearest
-        names.
-        """
+        """One recipe by its path or by a checkpoint that it serves. Raises Refused with the nearest names."""
         for folder in self.folders:
             path = folder / f"{name}.yaml"
             if path.resolve().is_relative_to(folder.resolve()) and path.is_file():
@@ -58,9 +54,16 @@ class Cookbook:
                         return recipe
         raise choice("model", name, self.names())
 
-    def all(self) -> tuple[Recipe, ...]:
-        """Every recipe, by name."""
-        return tuple(self.recipe(name) for name in self.names())
+    def read(self, names: Iterable[str]) -> tuple[list[Recipe], list[Refused]]:
+        """The recipes with these names, and why others of them could not be read."""
+        found: list[Recipe] = []
+        broken: list[Refused] = []
+        for name in names:
+            try:
+                found.append(self.recipe(name))
+            except Refused as error:
+                broken.append(error)
+        return found, broken
 
 
 def checkpoints(recipe: Recipe) -> dict[str, str]:
@@ -120,7 +123,8 @@ def _name(folder: Path, path: Path) -> str:
 
 def known_shapes() -> dict[str, Shape]:
     """Shapes of the models of our own recipes, by model id; good for others' recipes of them too."""
-    pairs = ((recipe, recipe.ours.shape) for recipe in Cookbook((OURS,), {}, {}).all())
+    ours = Cookbook((OURS,), {}, {})
+    pairs = ((recipe, recipe.ours.shape) for recipe in ours.read(ours.names())[0])
     return {
         model: shape
         for recipe, shape in pairs

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from launch.choice import Choice, Layer
 from launch.gpus import Hardware
-from launch.recipe import Feature, Recipe
+from launch.recipe import Feature, Mode, Recipe
 from launch.schema import FeatureArgs
 
 
@@ -20,9 +20,7 @@ def default_features(recipe: Recipe, hardware: Hardware) -> tuple[str, ...]:
 def features_on(
     choice: Choice, asked: Mapping[str, str] | None = None, without: Sequence[str] = ()
 ) -> tuple[tuple[str, str], ...]:
-    """What is switched on: the defaults, what the variant has a mode for, what was asked for; in the
-    recipe's order.
-    """
+    """What is on: the defaults, the variant's modes, what was asked for; in the recipe's order."""
     recipe, asked = choice.recipe, asked or {}
     on = {*default_features(recipe, choice.hardware), *choice.variant.default_modes, *asked} - {*without}
     return tuple((name, asked.get(name, "")) for name in recipe.features if name in on)
@@ -32,8 +30,22 @@ def feature_layers(choice: Choice) -> Iterator[Layer]:
     """The options of all features that are on and allowed under the strategy, in the recipe's order."""
     for name, mode in choice.features:
         feature = choice.recipe.features[name]
-        if not feature.strategies or choice.strategy.name in feature.strategies:
+        allowed = not feature.strategies or choice.strategy.name in feature.strategies
+        if allowed and not unsupported(feature, choice.hardware):
             yield from _feature(choice, name, feature, mode)
+
+
+def unsupported(gated: Mode, hardware: Hardware) -> bool:
+    """Whether a feature or mode says that it does not run on this hardware."""
+    return any(gated.hardware.get(gate) == "unsupported" for gate in (hardware.id, hardware.generation))
+
+
+def left_out(choice: Choice) -> tuple[str, ...]:
+    """Why a feature that would be on is not."""
+    gated = (
+        name for name, _ in choice.features if unsupported(choice.recipe.features[name], choice.hardware)
+    )
+    return tuple(f"feature {name} does not run on {choice.hardware.id}: left out" for name in gated)
 
 
 def _feature(choice: Choice, name: str, feature: Feature, wanted: str) -> Iterator[Layer]:
@@ -65,10 +77,9 @@ def mode_of(choice: Choice, name: str, feature: Feature, wanted: str) -> str:
 
 def modes_allowed(choice: Choice, feature: Feature) -> Sequence[str]:
     """The modes that this variant and this hardware can have."""
-    gates = (choice.hardware.id, choice.hardware.generation)
     return [
         name
         for name, mode in feature.modes.items()
         if (not mode.variants or choice.variant_name in mode.variants)
-        and not any(mode.hardware.get(gate) == "unsupported" for gate in gates)
+        and not unsupported(mode, choice.hardware)
     ]

@@ -40,9 +40,7 @@ def fit_of(
 
 
 def shorter_context(fit: Fit, demand: memory.Demand, draft: Draft, choice: Choice) -> int:
-    """The context to set instead of the model's own. Raises Refused where there is none, or the user set
-    another.
-    """
+    """The context to set instead of the model's own. Raises Refused where there is none to set."""
     where = layouts.name(demand.layout)
     if not fit.max_model_len:
         fix = "more GPUs, or a smaller variant"

@@ -68,9 +68,7 @@ def _row(name: str, row: Mapping[str, Any]) -> Hardware:
 
 
 def from_profile(name: str, profile: Mapping[str, Any]) -> Hardware:
-    """A hardware profile of a recipes taxonomy; what it does not say (architecture, formats) is ours where
-    known.
-    """
+    """A hardware profile of a taxonomy; what it does not say (architecture, formats) is ours."""
     count = profile.get("gpu_count")
     per_node = count if isinstance(count, int) and count > 0 else 1
     vram = profile.get("vram_gb")

@@ -24,9 +24,7 @@ def _user_cache() -> Path:
 def gather(
     hardware: Hardware, gpus: int, nodes: int, models: Iterable[str], known: dict[str, Shape] | None = None
 ) -> Host:
-    """Facts about the caller, and about snapshots of these models; `known` shapes fill in for those not
-    there.
-    """
+    """Facts about the caller and the snapshots of these models; `known` shapes fill in."""
     hub = cache_folder()
     return Host(
         hardware=hardware,

@@ -1,6 +1,4 @@
-"""Whether a command can run at all: the image against recipe and GPU, the layout against model, version and
-GPUs.
-"""
+"""Whether a command can run: the image on recipe and GPU, the layout on model, version and GPUs."""
 
 from __future__ import annotations
 

@@ -118,9 +118,7 @@ def _corrected(shape: Shape, demand: Demand, tokens: int, measured: Measured) ->
 
 
 def weights_gib(shape: Shape, layout: Layout) -> float | None:
-    """Weights on one GPU. Experts are spread over TP x DP, with EP or cut; the rest is split by TP and
-    repeated by DP.
-    """
+    """Weights on one GPU: experts over TP x DP (with EP or cut), the rest over TP and repeated by DP."""
     parts = weight_parts(shape)
     if parts is None:
         return None
@@ -161,9 +159,7 @@ def _expert_bytes(shape: Shape) -> float | None:
 
 
 def _dense_bytes(shape: Shape) -> float | None:
-    """Attention, dense MLPs, shared experts, router and embeddings of a GQA model; MLA needs measured
-    weights.
-    """
+    """Everything but routed experts in a GQA model; MLA needs measured weights."""
     width, plain = _width(shape), BYTES.get(shape.dtype)
     if shape.is_mla or not width or not plain:
         return None
@@ -191,9 +187,7 @@ def _mlp(shape: Shape) -> int:
 
 
 def kv_bytes_per_token(shape: Shape, layout: Layout, kv_dtype: str = "auto") -> float | None:
-    """KV bytes of one token on one GPU. Fewer KV heads than TP are repeated; an MLA vector is not split at
-    all.
-    """
+    """KV bytes of a token on one GPU: fewer heads than TP are repeated, an MLA vector is not split."""
     width = 1.0 if kv_dtype.startswith("fp8") else BYTES.get(shape.dtype)
     if not shape.layers or not width:
         return None

@@ -74,9 +74,7 @@ def command(choice: Choice, wish: Wish, image: Image, rank: int) -> Draft:
 
 
 def finish(draft: Draft, recipe: Recipe, access: Access) -> Draft:
-    """In the recipe's own order, with the container's variables; a name that is there already is not
-    touched.
-    """
+    """In the recipe's own order, with the container's variables where no one else set them."""
     there = {setting.name for setting in draft.env}
     env = (setting for setting in access.env if setting.name not in there)
     return replace(draft, args=in_order(draft.args, recipe.ours.order)).add(env=env)

@@ -1,6 +1,4 @@
-"""The image that a recipe asks for: `docker_image` in every form that the schema knows, else the brand's
-own.
-"""
+"""The image that a recipe asks for, in every form of `docker_image`, else its brand's own."""
 
 from __future__ import annotations
 
@@ -25,9 +23,7 @@ VERSION_TAG = re.compile(r":v(\d+\.\d+\.\d+[\w.]*)$")
 
 
 def image_of(recipe: Recipe, variant: Variant, hardware: Hardware) -> str:
-    """The image by exact GPU, variant, model, else the brand's latest (or nightly, where the recipe needs
-    that).
-    """
+    """The image by exact GPU, variant, model, else the brand's latest or, where needed, its nightly."""
     asked = asked_for(recipe, variant, hardware)
     if asked:
         return asked

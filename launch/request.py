@@ -1,6 +1,4 @@
-"""What a plan is made from besides a recipe: the wish, the host, the image. Frozen facts; nothing is looked
-up here.
-"""
+"""What a plan is made from besides a recipe: wish, host and image. Frozen facts; nothing is looked up."""
 
 from __future__ import annotations
 

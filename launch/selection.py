@@ -6,11 +6,12 @@ Everything that a recipe rules out for the wished hardware is refused here, befo
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from errors import Refused, choice
 from launch.choice import Choice
 from launch.cookbook import checkpoints
-from launch.features import features_on, modes_allowed
+from launch.features import features_on, modes_allowed, unsupported
 from launch.gpus import Hardware
 from launch.recipe import Recipe, Variant
 from launch.request import Host, Wish
@@ -31,9 +32,7 @@ PARALLEL = {
 
 
 def select(wish: Wish, host: Host, recipe: Recipe, strategies: Mapping[str, Strategy]) -> Choice:
-    """The choice that a wish makes in a recipe. Raises Refused for what the recipe or the host does not
-    have.
-    """
+    """The choice of a wish in a recipe. Raises Refused for what recipe or host does not have."""
     if "omni" in recipe.meta.tasks:
         raise Refused(
             f"{recipe.name} generates with vLLM-Omni, which is not planned here", why="meta.tasks: omni"
@@ -43,7 +42,7 @@ def select(wish: Wish, host: Host, recipe: Recipe, strategies: Mapping[str, Stra
     check_hardware(recipe, variant, recipe.variants.get(variant, Variant()), host.hardware)
     strategy = _strategy(wish, host, recipe, strategies)
     found = Choice(recipe, variant, strategy, host.hardware, host.gpus, host.nodes)
-    return Choice(recipe, variant, strategy, host.hardware, host.gpus, host.nodes, _features(wish, found))
+    return replace(found, features=_features(wish, found))
 
 
 def check_host(host: Host) -> None:
@@ -147,9 +146,7 @@ def _check_strategy(strategy: Strategy, host: Host, recipe: Recipe) -> None:
 
 
 def default_strategy(wish: Wish, host: Host, recipe: Recipe) -> str:
-    """Without a word on it: what the user's own parallel options mean, our recipe's rule by GPUs, the
-    recipe's default.
-    """
+    """By the user's own parallel options, our recipe's rule by GPUs, the recipe's default, in this order."""
     names = offered(recipe)
     prefix = "multi_node_" if host.nodes > 1 else "single_node_"
     wanted = [
@@ -164,9 +161,7 @@ def default_strategy(wish: Wish, host: Host, recipe: Recipe) -> str:
 
 
 def _nearest(fitting: list[str], names: tuple[str, ...], prefix: str) -> str:
-    """Something to name in the refusal when nothing fits: a listed strategy of the right kind, else any
-    listed one.
-    """
+    """What a refusal names when nothing fits: a listed strategy of the right kind, if there is one."""
     return next((name for name in names if name.startswith(prefix)), fitting[0])
 
 
@@ -183,8 +178,7 @@ def _features(wish: Wish, found: Choice) -> tuple[tuple[str, str], ...]:
 
 def _check_mode(found: Choice, name: str, mode: str) -> None:
     feature = found.recipe.features[name]
-    gates = (found.hardware.id, found.hardware.generation)
-    if any(feature.hardware.get(gate) == "unsupported" for gate in gates):
+    if unsupported(feature, found.hardware):
         raise Refused(
             f"feature {name} does not run on {found.hardware.id}",
             why=f"features.{name}.hardware",

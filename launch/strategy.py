@@ -73,9 +73,7 @@ def _bar(bars: Any, name: str) -> int:
 
 
 def tp_of_one_node(recipe: Recipe, variant: Variant, hardware: Hardware, gpus: int) -> tuple[int, str]:
-    """TP of `single_node_tp` and why: the variant's, the recipe's, else 1 where the model fits one GPU, else
-    all.
-    """
+    """TP of `single_node_tp` and why: the variant's, the recipe's, 1 where one GPU is enough, else all."""
     override = recipe.strategy_overrides.get("single_node_tp")
     for key, declared in (("variant", variant.tp), ("strategy_overrides", override.tp if override else None)):
         size = _declared(declared, hardware)

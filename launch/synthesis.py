@@ -1,5 +1,4 @@
-"""From a recipe and the choices made in it to the options of `vllm serve`, in the order of vllm-
-project/recipes.
+"""From a recipe and the choices in it to the options of `vllm serve`, in the order of upstream's site.
 
 Layer by layer, later ones win: model, variant, strategy, the recipe's word on the strategy, hardware,
 features. Every option carries the key that it came from.
@@ -12,7 +11,7 @@ from dataclasses import replace
 
 from launch.arguments import Arg, Draft, Setting, last_settings, last_wins, parse
 from launch.choice import Choice, Layer
-from launch.features import feature_layers
+from launch.features import feature_layers, left_out
 from launch.gpus import Hardware
 from launch.recipe import Override
 from launch.strategy import multi_node_words, single_node_words, tp_of_one_node
@@ -27,13 +26,12 @@ def synthesise(choice: Choice, rank: int = 0) -> Draft:
         source = f"{file}: {layer.key}"
         args += parse(layer.args, source, layer.why)
         env += (Setting(name, value, source, layer.why) for name, value in (layer.env or {}).items())
-    return within_node(choice, Draft(last_wins(args), last_settings(env)), rank)
+    draft = Draft(last_wins(args), last_settings(env)).corrected(*left_out(choice))
+    return within_node(choice, draft, rank)
 
 
 def within_node(choice: Choice, draft: Draft, rank: int) -> Draft:
-    """TP from a hardware block inside a data parallel strategy: the ranks share the GPUs instead of
-    multiplying them.
-    """
+    """TP from a hardware block in a data parallel strategy: the ranks share the GPUs, not multiply them."""
     tp, dp = draft.number("--tensor-parallel-size"), draft.get("--data-parallel-size")
     if not tp or tp == 1 or dp is None or not dp.source.endswith("parallel_flag") or choice.gpus % tp:
         return draft
@@ -110,9 +108,7 @@ def _local(choice: Choice) -> int:
 
 
 def _hardware_layers(choice: Choice) -> Iterator[Layer]:
-    """The strategy's block for this generation replaces the recipe's and the variant's; its exact GPU's
-    comes on top.
-    """
+    """A strategy's generation block replaces the recipe's and the variant's; its exact GPU's is added."""
     hardware, own = choice.hardware, choice.override.hardware_overrides
     key = f"strategy_overrides.{choice.strategy.name}.hardware_overrides"
     wide = hardware.pick_wide(own)

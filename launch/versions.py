@@ -88,9 +88,7 @@ def parse(version: str) -> Version:
 
 
 def image_for(platform: str, version: str, reference: str = "", contract: Contract | None = None) -> Image:
-    """The image of a platform and version, or the given one. Upstream's serving images are known by their
-    name.
-    """
+    """The image of a platform and version, or the given one; who serves by itself is known by name."""
     version = (contract.vllm_version if contract else "") or version
     assumed = bool(reference) and not version
     version = version or table().planned

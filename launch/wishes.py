@@ -1,6 +1,4 @@
-"""The user's own words in a command: they win over the recipe's, and the plan says what they took the place
-of.
-"""
+"""The user's own words: they win over the recipe's, and the plan says what they took the place of."""
 
 from __future__ import annotations
 

@@ -11,9 +11,7 @@ from launch.render.shell import OPEN
 
 
 def render(plan: Plan) -> str:
-    """YAML. With several nodes: `docker compose up head` on the first, `up worker-1` on the second, and so
-    on.
-    """
+    """YAML. With several nodes: `docker compose up head` on the first, `up worker-1` on the second."""
     return yaml.safe_dump(document(plan), sort_keys=False, width=100)
 
 

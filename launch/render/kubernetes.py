@@ -81,9 +81,7 @@ def _set(plan: Plan) -> dict[str, Any]:
 
 
 def _worker(plan: Plan) -> dict[str, Any]:
-    """One template for all workers: from three nodes on a shell computes what depends on the worker's
-    number.
-    """
+    """One template for all: from three nodes on a shell computes what depends on the worker's number."""
     pod = _pod(plan, plan.processes[1])
     if not _answers(plan.processes[1]):
         del pod["containers"][0]["startupProbe"], pod["containers"][0]["readinessProbe"]

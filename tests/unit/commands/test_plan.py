@@ -130,3 +130,15 @@ def test_recipes_are_rendered_line_by_line(tmp_path):
     rows = [json.loads(line) for line in target.read_text().splitlines()]
     assert f"{len(rows)} commands" in said.err
     assert {row["model"] for row in rows} >= {M2, "slipway/MiniMax-M2-tiny"}
+
+
+def test_one_broken_recipe_does_not_hide_the_others(shelf):
+    (shelf / "models" / "org" / "bad.yaml").write_text("model: 1\n")
+    (shelf / "taxonomy.yaml").write_text(
+        "hardware_profiles: {h200: {brand: NVIDIA, generation: hopper, gpu_count: 8}}\n"
+    )
+    for words in (["--render", "-"], []):
+        said = invoke("recipes", "--recipes", str(shelf), *words)
+        assert said.code == 2
+        assert "org/good" in said.out
+        assert "org/bad.yaml: model: input should be" in said.err

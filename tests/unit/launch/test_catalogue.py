@@ -31,7 +31,14 @@ def site():
 
 @pytest.fixture(scope="module")
 def ours():
-    return {key(row): row for row in rows(open_cookbook(str(SAMPLE)), known_shapes())}
+    return rendered()
+
+
+def rendered(vllm: str = ""):
+    book, shapes = open_cookbook(str(SAMPLE)), known_shapes()
+    recipes, broken = book.read(book.own_names())
+    assert broken == []
+    return {key(row): row for recipe in recipes for row in rows(book, recipe, shapes, vllm)}
 
 
 def test_the_same_commands_are_rendered(site, ours):
@@ -97,6 +104,5 @@ def test_the_known_faults_of_the_site_are_not_copied(ours):
 
 
 def test_for_one_version_a_row_is_judged_by_that_version():
-    book = open_cookbook(str(SAMPLE))
-    late = {key(row): row for row in rows(book, known_shapes(), vllm="0.33.0")}
+    late = rendered(vllm="0.33.0")
     assert "refused" not in late["MiniMaxAI/MiniMax-M2", "h200", "multi_node_tp"]
