@@ -9,8 +9,8 @@ from launch.diagnosis.symptoms import Symptom, Table, table
 HEAD = """\
 # Symptoms
 
-What `invoke diagnose` and `invoke run` know of failed starts. Made from `launch/symptoms.yaml`; a number as source
-is an issue of vllm-project/vllm. A cure marked `auto` is safe: `--cure auto` applies it unasked.
+What `invoke diagnose` and `invoke run` know of failed starts. Made from `launch/symptoms.yaml`; a number as
+source is an issue of vllm-project/vllm. A cure marked `auto` is safe: `--cure auto` applies it unasked.
 """
 TITLE = "| Symptom | Cause | Cure | Source |\n|---|---|---|---|\n"
 
