@@ -1,4 +1,4 @@
-"""A fetch on the terminal: one bar in total and one for each file in flight; plain lines where there is none."""
+"""A fetch on the terminal: a bar in total and one for each file in flight; else plain lines."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """A snapshot in one file, for hosts that no network reaches.
 
 A bundle is an uncompressed tar: `manifest.json` first, then each file at a multiple of 512 bytes, in the
-manifest's order. So `tar` can read it, and so can whoever has only ranges of it: where each file begins follows
-from the manifest. Nothing in it is unpacked by name; the names come from the checked manifest alone.
+manifest's order. So `tar` can read it, and so can whoever has only ranges of it: where each file begins
+follows from the manifest. Nothing in it is unpacked by name; the names come from the checked manifest
+alone.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def _write(
 
 
 def _header(name: str, size: int) -> bytes:
-    """A member's header: one block, or more for a long name or a size over 8 GiB. The same bytes every time."""
+    """A member's header: one block, or more for a long name or over 8 GiB. The same bytes every time."""
     member = tarfile.TarInfo(name)
     member.size, member.mode = size, 0o644
     return member.tobuf(tarfile.GNU_FORMAT)

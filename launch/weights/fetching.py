@@ -65,8 +65,8 @@ def fetch(
 ) -> Snapshot:
     """Fetch what is missing of a model, prove every byte of it, and return its snapshot.
 
-    `show` is called a few times a second, from the calling thread. `endpoint` overrides HF_ENDPOINT; `source` is
-    a bundle or a folder in the Hub's place. Raises Failed, or Refused for a name that is none.
+    `show` is called a few times a second, from the calling thread. `endpoint` overrides HF_ENDPOINT;
+    `source` is a bundle or a folder in the Hub's place. Raises Failed, or Refused for a name that is none.
     """
     patience = patience or Patience()
     if source is None and os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
@@ -156,7 +156,7 @@ def carry_out(
     patience: Patience | None = None,
     show: Callable[[Meter], None] = lambda meter: None,
 ) -> Snapshot:
-    """Do it. The manifest is written first, so that what is missing can always be named, and last, as proof."""
+    """Do it. The manifest is written first, so that what is missing has a name, and last, as proof."""
     place, manifest = order.place, order.manifest
     if not order.bring and not _unlinked(order):
         return described(place, manifest, manifest.revision)
@@ -193,8 +193,9 @@ def _bring(
         _stamp(order, transfer.outcome.proven)
     show(meter)
     if outcome.bad:
+        bad = f"{len(outcome.bad)} of {len(manifest.wanted)} files have the wrong content"
         raise Failed(
-            f"{len(outcome.bad)} of {len(manifest.wanted)} files have the wrong content: {', '.join(outcome.bad)}",
+            f"{bad}: {', '.join(outcome.bad)}",
             why=f"fetched twice from {manifest.source}, and twice their hash was not the one listed",
             fix="everything else is here; fetch again later, or from another mirror with HF_ENDPOINT",
         )

@@ -1,4 +1,4 @@
-"""The Hub by way of huggingface_hub: who we are, what a model is, and its errors in words that say what to do."""
+"""The Hub by way of huggingface_hub: who we are, what a model is, and errors that say what to do."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Hub:
         raise Failed(
             f"{self.endpoint} does not answer for {self.model}",
             why=trouble.reason,
-            fix="check HF_ENDPOINT, the proxy and the network; what is in the cache can be served without them",
+            fix="check HF_ENDPOINT, proxy and network; what is in the cache can be served without them",
         )
 
 
@@ -108,7 +108,7 @@ def _licence(info: Any) -> str:
 
 
 def _read_error(error: Exception, model: str) -> Transient:
-    """What huggingface_hub raised, as something to try again; raises Failed or Refused where that is no use."""
+    """What huggingface_hub raised, as something to try again. Raises Failed or Refused where it is none."""
     from huggingface_hub import errors
 
     if isinstance(error, SlipwayError | Transient):

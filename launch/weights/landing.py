@@ -1,8 +1,8 @@
 """One file coming down: bytes arrive on several streams, and reach disk and hash in the file's order.
 
-The partial file is always a prefix of the whole one, so its length is the journal: what a killed fetch or a host
-without power leaves behind is hashed again and continued. Data is forced to disk every SPAN bytes, which is also
-the most that one stream holds in memory.
+The partial file is always a prefix of the whole one, so its length is the journal: what a killed fetch or a
+host without power leaves behind is hashed again and continued. Data is forced to disk every SPAN bytes,
+which is also the most that one stream holds in memory.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ class Landing:
         self._note(done)
 
     def sync(self) -> None:
-        """Force to disk what has landed, once there are SPAN bytes of it; the other streams go on meanwhile."""
+        """Force to disk what has landed, once it is SPAN bytes; the other streams go on meanwhile."""
         with self._turn:
             if self._landed - self._synced < SPAN or self.whole:
                 return

@@ -1,4 +1,4 @@
-"""The lock of one blob, the same file that huggingface_hub locks, so that it and every Slipway wait for each other."""
+"""The lock of one blob: the file that huggingface_hub locks too, so that all wait for each other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def try_lock(place: Place, blob: str) -> BaseFileLock | None:
-    """The lock, held, or None where another process or host has it. Raises OSError where it cannot be made."""
+    """The lock, held, or None where another process or host has it. Raises OSError."""
     from filelock import FileLock, SoftFileLock, Timeout
 
     place.locks.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Log in to the Hub by way of huggingface_hub: the token is checked, then stored where `hf auth login` stores it."""
+"""Log in by way of huggingface_hub: the token is checked, then stored where `hf auth login` stores it."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The manifest of a snapshot: every file of a commit, its size and hashes, and when its bytes were last proven.
+"""The manifest of a snapshot: every file of a commit, its size and hashes, and when it was proven.
 
-A Hub's listing becomes one; it lies in the cache as `models--org--name/manifests/<commit>.json`, it is the first
-member of a bundle, and `invoke verify` needs nothing else. The listing comes from a server, so it is read as
-hostile: names become paths here and hashes become file names.
+A Hub's listing becomes one; it lies in the cache as `models--org--name/manifests/<commit>.json`, it is the
+first member of a bundle, and `invoke verify` needs nothing else. The listing comes from a server, so it is
+read as hostile: names become paths here and hashes become file names.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ WEIGHTS = re.compile(r"[^/]+\.safetensors")  # in the root, where vLLM loads the
 class Entry:
     """One file. `blob` is its name in the cache and its proof: sha256 for large files, else git's hash of it.
 
-    `sha256` is empty until known, `verified` (UTC) until its bytes were hashed; `mtime_ns` is the blob's at that
-    time. `wanted` is false for a file that --include or --exclude left out.
+    `sha256` is empty until known, `verified` (UTC) until its bytes were hashed; `mtime_ns` is the blob's at
+    that time. `wanted` is false for a file that --include or --exclude left out.
     """
 
     path: str
@@ -100,8 +100,8 @@ class Digest:
 def checked(manifest: Manifest) -> Manifest:
     """The manifest, if every name in it is safe to make a path of.
 
-    Raises Failed for absolute paths, `..`, control characters, a file that is also a folder, names given twice,
-    hashes that are none, and listings of more than MOST_FILES.
+    Raises Failed for absolute paths, `..`, control characters, a file that is also a folder, names given
+    twice, hashes that are none, and listings of more than MOST_FILES.
     """
     if not COMMIT.fullmatch(manifest.commit):
         raise Failed(f"{manifest.model}: the server names no commit", why=f"it says '{manifest.commit[:60]}'")

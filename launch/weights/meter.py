@@ -12,7 +12,7 @@ WINDOW = 5.0  # seconds over which the rate is measured
 
 @dataclass
 class Meter:
-    """Bytes done and to do, in total and for each file in flight. `start` is bytes that were there already."""
+    """Bytes done and to do, in total and for each file in flight. `start` bytes were there already."""
 
     total: int = 0
     start: int = 0
@@ -52,7 +52,7 @@ class Meter:
             return {name: (done, size) for name, (done, size) in self._files.items()}
 
     def rate(self) -> float:
-        """Bytes a second over the last few seconds; the clock is monotonic, so a set clock does not matter."""
+        """Bytes a second over the last few seconds, by a clock that nobody can set."""
         now = time.monotonic()
         with self._lock:
             self._seen.append((now, self._done))

@@ -1,4 +1,4 @@
-"""HTTP for large bodies: ranges, redirects, proxies and certificates over http.client, straight into a buffer.
+"""HTTP for large bodies: ranges, redirects, proxies and certificates, straight into a buffer.
 
 huggingface_hub's own download is CPU-bound at a third of what a loop over `readinto` reaches
 (docs/weights.md has the figures); everything but these bytes goes through huggingface_hub.
@@ -36,7 +36,7 @@ class Answered(Exception):
 
 
 def tls(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
-    """Certificates to trust: SSL_CERT_FILE, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE, SSL_CERT_DIR, else the system's."""
+    """Certificates to trust: SSL_CERT_FILE and its like, SSL_CERT_DIR, else the system's. Raises Failed."""
     for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         if bundle := environ.get(name):
             try:
@@ -77,7 +77,7 @@ class Body:
         try:
             count = self._read(view[: self.end - self.position])
         except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
-            # ValueError and AttributeError: another thread closed the socket, to end a silent or unwanted stream.
+            # ValueError and AttributeError: another thread cut the connection, to end a silent stream.
             raise Transient(f"the connection broke at byte {self.position}: {_words(error)}") from error
         if count == 0:
             raise Transient(f"the server closed the connection at byte {self.position} of {self.end}")
@@ -97,7 +97,7 @@ class Body:
 
 
 class Connections:
-    """One stream's connections, kept open between requests. Only `abort` may be called from another thread."""
+    """One stream's connections, kept open between requests. Only `abort` is for other threads."""
 
     def __init__(self, patience: Patience) -> None:
         self._patience = patience
@@ -238,7 +238,7 @@ def _discard(connection: http.client.HTTPConnection, response: http.client.HTTPR
 
 
 def span_of(response: http.client.HTTPResponse, size: int | None = None) -> tuple[int, int]:
-    """First byte and end (exclusive) of what a response carries. Raises Transient where it is not this file."""
+    """First byte and end (exclusive) of what a response carries. Raises Transient for another file."""
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise Transient("the server sent the file compressed, which nobody asked for")
     if response.status == 200 and size is not None:

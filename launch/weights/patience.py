@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 
 
 class Transient(Exception):
-    """Something that may be gone the next time. `after` is how many seconds the server asked for, if it did."""
+    """Something that may be gone the next time. `after` is the seconds that the server asked for."""
 
     def __init__(self, reason: str, after: float | None = None) -> None:
         super().__init__(reason)
@@ -19,8 +19,8 @@ class Transient(Exception):
 class Patience:
     """When to try again and when to stop; times in seconds.
 
-    A stream that brings less than `floor` bytes in `silence` seconds counts as broken. Failures are counted from
-    the last `progress` bytes on, so a long download may have many of them and a dead server has few.
+    A stream that brings less than `floor` bytes in `silence` seconds counts as broken. Failures are counted
+    from the last `progress` bytes on, so a long download may have many of them and a dead server has few.
     """
 
     attempts: int = 9

@@ -15,7 +15,7 @@ from launch.weights.manifest import WEIGHTS, Entry, Manifest
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A model at a commit on this host. `bytes` is what its files hold, `fetched` what was transferred now."""
+    """A model at a commit on this host. `bytes` is what its files hold, `fetched` what came now."""
 
     model: str
     revision: str
@@ -68,7 +68,7 @@ def fetch_command(model: str, revision: str, cache: Path | None) -> str:
 
 
 def missing(place: Place, manifest: Manifest) -> list[str]:
-    """What is not there or has another size, one line a file; files of the weights that were left out count."""
+    """What is not there or has another size, a line for each; weights that were left out count."""
     left_out = [one for one in manifest.entries if not one.wanted and WEIGHTS.fullmatch(one.path)]
     lines = [f"{one.path} was left out" for one in left_out]
     return lines + [line for one in manifest.wanted if (line := fault(place, manifest.commit, one))]

@@ -1,4 +1,4 @@
-"""Where a model's bytes come from: a Hub, a bundle, a folder. All are read the same way, and proven the same way."""
+"""Where a model's bytes come from: a Hub, a bundle, a folder. All are read and proven the same way."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class Source(Protocol):
         """What there is at a revision. Raises Failed or Refused where it cannot be had."""
 
     def open(self, entry: Entry, first: int, end: int, connections: Connections) -> Reader:
-        """The bytes from `first` to `end`. A reader that starts earlier means that ranges are ignored there."""
+        """The bytes from `first` to `end`. A reader that starts earlier means that ranges are ignored."""
 
 
 @dataclass
 class HubFiles:
-    """The files of one commit on a Hub. Storage addresses are asked for once a file, and again when one fails."""
+    """The files of one commit on a Hub. A storage address is asked for once a file, and when it fails."""
 
     endpoint: str
     model: str

@@ -1,7 +1,8 @@
-"""One stream: a thread that brings spans of files over one connection at a time, and tries again when it breaks."""
+"""One stream: brings spans of files over one connection at a time, and tries again when it breaks."""
 
 from __future__ import annotations
 
+import mmap
 import threading
 import time
 
@@ -20,7 +21,7 @@ class Stream:
     def __init__(self, source: Source, patience: Patience, meter: Meter, stop: threading.Event) -> None:
         self._source, self._patience, self._meter, self._stop = source, patience, meter, stop
         self._connections = Connections(patience)
-        self._buffer = memoryview(bytearray(SPAN))
+        self._buffer = memoryview(mmap.mmap(-1, SPAN))  # memory only where it is used
         self._body: Reader | None = None
         self._of: Entry | None = None
         self._failures = self._gained = 0
@@ -34,13 +35,16 @@ class Stream:
             if self._stop.is_set():
                 raise Superseded
             if got < span.last:
-                got += self._receive(landing, span, got)
+                # The buffer begins at the byte that is to land next: a stream in its turn uses little of it,
+                # and what it uses is still in the processor's cache when it is hashed and written.
+                view = self._buffer[got - landed : min(span.last, got + PIECE) - landed]
+                got += self._receive(landing, span, got, view)
             elif not landing.is_turn(span, landed):
                 self._listening = False
                 landing.wait_turn(span, landed)
             if landing.is_turn(span, landed) and (got - landed >= PIECE or got == span.last):
                 self._listening = False
-                landing.land(self._buffer[landed - span.first : got - span.first])
+                landing.land(self._buffer[: got - landed])
                 landed = got
                 landing.sync()
 
@@ -60,13 +64,11 @@ class Stream:
         self._hang_up()
         self._connections.close()
 
-    def _receive(self, landing: Landing, span: Span, at: int) -> int:
-        """Some bytes of the span into the buffer; 0 after a failure that was waited out."""
+    def _receive(self, landing: Landing, span: Span, at: int, view: memoryview) -> int:
+        """Some bytes of the span into `view`; 0 after a failure that was waited out."""
         self._listen()
         try:
-            count = self._at(landing, span, at).readinto(
-                self._buffer[at - span.first : span.last - span.first]
-            )
+            count = self._at(landing, span, at).readinto(view)
         except Transient as trouble:
             self._hang_up()
             self._pause(landing.entry, trouble)

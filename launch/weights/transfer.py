@@ -1,7 +1,7 @@
-"""Bring many files at once: which stream works on which file, and what becomes of a file when its last byte is here.
+"""Bring many files at once: which stream works on which file, and what becomes of a file that is here.
 
-Every stream takes a file of its own while there are files to take; then it helps with the one that has most left.
-A file that another process is fetching is left to it, and looked at again later.
+Every stream takes a file of its own while there are files to take; then it helps with the one that has most
+left. A file that another process is fetching is left to it, and looked at again later.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LOOK_AGAIN = 0.3  # seconds until a file that another process has is looked at a
 
 @dataclass
 class Outcome:
-    """What came of it: entries proven to the byte, names that stayed wrong, and bytes that came over the wire."""
+    """What came of it: entries proven to the byte, names that stayed wrong, bytes over the wire."""
 
     proven: list[Entry] = field(default_factory=list)
     bad: list[str] = field(default_factory=list)

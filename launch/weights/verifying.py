@@ -1,4 +1,4 @@
-"""Prove a snapshot without a network: names and sizes always, every byte with `deep`; and mend what is broken."""
+"""Prove a snapshot without a network: names and sizes always, every byte with `deep`; and mend it."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def verify(
 ) -> Report:
     """Check a snapshot against its manifest, offline unless `repair` finds something to fetch.
 
-    A snapshot that another tool downloaded has no manifest: its blobs' names are their hashes, so `deep` proves
-    it too, and writes the manifest. Raises Failed where there is no snapshot.
+    A snapshot that another tool downloaded has no manifest: its blobs' names are their hashes, so `deep`
+    proves it too, and writes the manifest. Raises Failed where there is no snapshot.
     """
     place = Place((cache or cache_folder()).absolute(), model)
     commit = place.commit(revision)

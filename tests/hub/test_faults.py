@@ -1,7 +1,7 @@
-"""What a fetch makes of everything that can go wrong between it and a Hub: the right bytes, or one clear error.
+"""What a fetch makes of all that goes wrong between it and a Hub: the right bytes, or one clear error.
 
-Real sockets, real files. Each row names the faults of the server; a row without `error` must end with every byte
-in place, a row with one must say it, leave nothing wrong behind, and be completed by the next fetch.
+Real sockets, real files. Each row names the faults of the server; a row without `error` must end with every
+byte in place, a row with one must say it, leave nothing wrong behind, and be completed by the next fetch.
 """
 
 from __future__ import annotations

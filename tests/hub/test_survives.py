@@ -41,9 +41,9 @@ weights.fetch(sys.argv[1], cache=pathlib.Path(sys.argv[2]), endpoint=sys.argv[3]
 """
 
 
-def start(*argv: str, **options: object) -> subprocess.Popen[str]:
+def start(*argv: str) -> subprocess.Popen[str]:
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_DISABLE_TELEMETRY": "1"}
-    return subprocess.Popen([sys.executable, *argv], env=environ, cwd=ROOT, text=True, **options)  # type: ignore[call-overload, no-any-return]
+    return subprocess.Popen([sys.executable, *argv], env=environ, cwd=ROOT, text=True)
 
 
 def on_disk(cache: Path) -> int:
@@ -89,7 +89,8 @@ def test_three_processes_at_once_fetch_each_file_once(
 def test_huggingface_hub_and_slipway_wait_for_each_other(
     folder: Path, cache: Path, fetch: Callable[..., weights.Snapshot], assert_whole: Callable[[Path], None]
 ) -> None:
-    code = "import sys, huggingface_hub as h; h.snapshot_download(sys.argv[1], cache_dir=sys.argv[2], endpoint=sys.argv[3])"
+    download = "snapshot_download(sys.argv[1], cache_dir=sys.argv[2], endpoint=sys.argv[3])"
+    code = f"import sys, huggingface_hub; huggingface_hub.{download}"
     with serve_folder(folder) as hub:
         other = start("-c", code, MODEL, str(cache), hub.url)
         assert_whole(fetch(hub.url).path)
@@ -139,7 +140,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=16m", "slipway", str(disk)], capture_output=True
+        ["mount", "-t", "tmpfs", "-o", "size=16m", "slipway", str(disk)], capture_output=True, check=False
     )
     if mounted.returncode:
         pytest.skip("a small disk needs the right to mount one: run as root")
@@ -151,7 +152,7 @@ def test_too_small_a_disk_is_found_before_the_first_byte(
     folder: Path, small_disk: Path, fetch: Callable[..., weights.Snapshot]
 ) -> None:
     with serve_folder(folder) as hub:
-        with pytest.raises(SlipwayError, match="needs .* more, and .* has .* free"):
+        with pytest.raises(SlipwayError, match=r"needs .* more, and .* has .* free"):
             fetch(hub.url, cache=small_disk / "cache")
         assert not [request for request in hub.requests if "resolve" in request.target]
     assert list(small_disk.iterdir()) == []
