@@ -14,7 +14,7 @@ from launch.doctor.facts import Engine, Facts
 from launch.hardware import host
 from launch.hardware.facts import Hardware
 
-PATIENCE = 1.4  # seconds, so that the whole command stays under two
+PATIENCE = 1.2  # seconds, so that the whole command stays under two
 
 
 def gather(platform: str = "", model: str = "", port: int = 8000, patience: float = PATIENCE) -> Facts:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-# Names that must not decide the outcome, and a Hub that answers nobody (a closed port of this machine).
 # Root reads everything by two capabilities; without them file modes hold for it as for everybody.
 WITHOUT_RIGHTS = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+# Names that must not decide the outcome, and a Hub that answers nobody (a closed port of this machine).
 QUIET = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_TOKEN": "", "https_proxy": "", "HTTPS_PROXY": ""}
 
 
