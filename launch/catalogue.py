@@ -43,7 +43,10 @@ class Span:
 def rows(
     book: Cookbook, recipe: Recipe, shapes: dict[str, Shape], vllm: str = ""
 ) -> Iterator[dict[str, Any]]:
-    """The rows of one recipe, in a stable order; `vllm` is one version to plan for. None for an omni model, which another binary serves, without strategies."""
+    """The rows of one recipe, in a stable order; `vllm` is one version to judge them by.
+
+    None for an omni model: another binary serves it, without strategies.
+    """
     if "omni" in recipe.meta.tasks:
         return
     for hardware in sorted(_hardware(book, recipe), key=lambda item: item.id):

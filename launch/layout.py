@@ -151,6 +151,15 @@ def _split(what: str, width: int, cuts: int, cut: str, shape: Shape, version: st
         yield f"{sum_}, and gcd({part}, {block}) = {gcd(part, block)} is below {SMALLEST_BLOCK}"
 
 
+def refined(shape: Shape, layout: Layout) -> str:
+    """A remark on a layout that is legal only because experts' blocks are refined; "" on any other."""
+    width, block, cuts = shape.expert_intermediate, shape.block, layout.tp * layout.dp
+    if layout.ep > 1 or not width or not block or width // cuts % block == 0:
+        return ""
+    smaller = gcd(width // cuts, block)
+    return f"{name(layout)}: blocks of {block} are refined to {smaller}, for which vLLM has Triton MoE kernels only"
+
+
 def _refines(shape: Shape, version: str) -> bool:
     return shape.precision == "fp8" and bool(version) and Version(version) >= REFINED_BLOCKS
 

@@ -22,7 +22,7 @@ from launch.request import Host, Image, Wish
 from launch.selection import select
 from launch.shape import Shape
 from launch.strategy import Strategy
-from launch.synthesis import synthesise
+from launch.synthesis import synthesise, within_node
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def shape_of(choice: Choice, host: Host) -> Shape | None:
 
 def command(choice: Choice, wish: Wish, image: Image, rank: int) -> Draft:
     """The options of one node: the recipe's, the user's, in the words of the image's vLLM."""
-    draft = wishes.apply(synthesise(choice, rank), wish, choice.recipe)
+    draft = within_node(choice, wishes.apply(synthesise(choice, rank), wish, choice.recipe), rank)
     if choice.nodes > 1 and wish.port != SERVES_ON:  # on the host's network the server's port is the host's
         draft = draft.add((Arg("--port", (str(wish.port),), versions.USER, "your word"),))
     return versions.adapt(draft, image)
@@ -143,6 +143,7 @@ def _notes(made: Decision) -> tuple[str, ...]:
     found += (tip.note for tip in choice.recipe.ours.advice if tip.hardware == choice.hardware.id)
     if fit.verdict == "unknown" and fit.kv_tokens_per_replica is not None:
         found.append(f"memory is too close to call: about {fit.kv_tokens_per_replica:,} tokens a replica")
+    found.append(layouts.refined(made.shape, made.layout) if made.shape else "")
     if made.shape is None:
         found.append("the model's shape is not known here, so its layout and memory were not checked")
     found += (

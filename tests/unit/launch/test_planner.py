@@ -103,6 +103,12 @@ def test_the_users_word_wins_and_the_plan_says_over_what():
     assert why(made, "--max-model-len") == "your word [user]"
 
 
+def test_the_users_tp_inside_data_parallelism_shares_the_gpus():
+    made = plan(M2, "h200", 8, strategy="single_node_dep", settings=(("--tensor-parallel-size", "2"),))
+    assert made.layout == Layout(tp=2, dp=4, ep=8)
+    assert "DP8 x TP2 = 16 GPUs, but there are 8: DP is 8 / 2 = 4" in made.notes
+
+
 def test_json_values_survive():
     value = '{"cudagraph_mode": "PIECEWISE", "x": [1, "{0}", "$HOME", "%s"]}'
     made = plan(M2, "h200", 4, settings=(("--compilation-config", value),))
@@ -153,7 +159,9 @@ def test_a_model_of_unknown_shape_is_planned_and_not_judged():
 
 
 def test_tp8_is_legal_from_029():
-    assert plan(M2, "h200", 8, vllm="0.29.0", strategy="single_node_tp").layout == Layout(tp=8)
+    wide = plan(M2, "h200", 8, vllm="0.29.0", strategy="single_node_tp")
+    assert wide.layout == Layout(tp=8)
+    assert "TP8: blocks of 128 are refined to 64, for which vLLM has Triton MoE kernels only" in wide.notes
     assert plan(M2, "h200", 8, vllm="0.28.0", strategy="single_node_tep").layout == Layout(tp=8, ep=8)
 
 

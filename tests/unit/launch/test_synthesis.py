@@ -36,6 +36,7 @@ features:
         hardware_overrides: {hopper: {args: [--spec, one-hopper]}}
       two: {args: [--spec, two], hardware: {amd: unsupported}}
   rare: {args: [--rare]}
+  gated: {args: [--gated], hardware: {amd: unsupported}}
 opt_in_features: [rare]
 hardware_opt_in_features: {b200: [tool]}
 hardware_overrides:
@@ -92,17 +93,22 @@ def test_every_word_keeps_its_key(recipe):
 def test_a_strategys_generation_replaces_the_recipes_and_its_exact_gpu_comes_on_top(recipe):
     draft = made(recipe, "h200", "single_node_tep")
     assert draft.get("--x").value == "strategy"
-    assert words(draft.args)[-8:-4] == ("--y", "1", "--z", "1")
+    assert words(draft.args)[-9:-5] == ("--y", "1", "--z", "1")
 
 
 def test_features_come_last_in_the_recipes_order(recipe):
-    assert words(made(recipe, "h200").args)[-4:] == ("--tool", "1", "--spec", "one-hopper")
+    assert words(made(recipe, "h200").args)[-4:] == ("1", "--spec", "one-hopper", "--gated")
     assert words(made(recipe, "mi300x").args)[-4:] == ("--tool", "amd", "--spec", "one")
 
 
 def test_what_is_on_without_a_word(recipe):
-    assert default_features(recipe, known()["h200"]) == ("tool", "spec")
-    assert default_features(recipe, known()["b200"]) == ("spec",)
+    assert default_features(recipe, known()["h200"]) == ("tool", "spec", "gated")
+    assert default_features(recipe, known()["b200"]) == ("spec", "gated")
+
+
+def test_a_feature_that_does_not_run_here_is_left_out_and_said_so(recipe):
+    assert made(recipe, "mi300x").get("--gated") is None
+    assert made(recipe, "mi300x").corrections == ("feature gated does not run on mi300x: left out",)
 
 
 def test_a_mode_is_the_wished_one_else_the_features_else_the_first_that_may_run(recipe):
