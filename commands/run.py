@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import json
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from commands import plan as planning
@@ -15,18 +16,21 @@ from errors import Refused
 
 if TYPE_CHECKING:
     from launch.plan import Plan
-    from launch.ready import Progress, Ready
+    from launch.ready import Died, Progress, Ready
+
+MODES = ("auto", "ask", "no")
 
 
 @dataclass(frozen=True)
 class How:
     """How to run, beside what to run."""
 
-    replace: bool
+    anew: bool
     wait: bool
     fetch: bool
     patience: float
     json: bool
+    cure: str
 
 
 def with_plan_options(body: Callable[..., None]) -> Callable[..., None]:
@@ -44,6 +48,7 @@ def with_plan_options(body: Callable[..., None]) -> Callable[..., None]:
         **planning.HELP,
         "replace": "stop what runs under that name first",
         "wait": "yes, or no to return at once",
+        "cure": "options against a known symptom, by name; or auto, ask, no: what to do when a start fails",
         "fetch": "fetch the weights first where they are missing",
         "patience": "seconds of silence after which a start has failed (default: each phase has its own)",
         "dry-run": "print the command instead of running it",
@@ -76,20 +81,62 @@ def run(
 
         print(render(planning.planned(c, **options), "docker"))
         return
-    serve(c, options, How(replace, wait == "yes", fetch, patience, format == "json"))
+    named, mode = _cures(options.pop("cure", None) or [])
+    serve(c, {**options, "cure": named}, How(replace, wait == "yes", fetch, patience, format == "json", mode))
+
+
+def _cures(words: list[str]) -> tuple[list[str], str]:
+    """The cures that the user names, and what to do when a start fails: ask on a terminal, else nothing."""
+    modes = [word for word in words if word in MODES]
+    usual = "ask" if sys.stdin.isatty() and sys.stderr.isatty() else "no"
+    return [word for word in words if word not in MODES], modes[-1] if modes else usual
 
 
 def serve(c: Any, options: dict[str, Any], how: How) -> None:
-    """One start of what the options describe."""
-    from launch import engine
+    """Start what the options describe; where it dies of something curable, once more with the cure."""
+    from launch import engine, remedies
+    from launch.ready import Died
 
     client = engine.connect()
     wanted = planning.planned(c, **options)
+    wanted = wanted if how.cure == "no" else remedies.with_kept(wanted)
     _ensure_image(client, wanted)
     _ensure_weights(wanted, how.fetch)
-    container, fresh = engine.start(client, wanted, replace=how.replace)
+    try:
+        _start(client, wanted, how)
+    except Died as failure:
+        better = _cured(wanted, failure, how)
+        if better is None:
+            raise
+        _start(client, better, replace(how, anew=True))
+        remedies.keep(wanted, failure.diagnosis)
+
+
+def _cured(wanted: Plan, failure: Died, how: How) -> Plan | None:
+    """The plan with the cure in it; None where there is none, it is not safe, or nobody wants it."""
+    from launch.diagnosis.cure import cured
+
+    found = failure.diagnosis
+    if not (found.change and found.safe) or how.cure == "no":
+        return None
+    try:
+        better = cured(wanted, found)
+    except Refused:
+        return None
+    say(f"{failure}\ncure: {better.notes[-1]}" if better != wanted else str(failure))
+    if better == wanted or (how.cure == "ask" and input("try it? [y/N] ").strip().lower() != "y"):
+        return None
+    return better
+
+
+def _start(client: Any, wanted: Plan, how: How) -> None:
+    from launch import engine, host
+
+    container, fresh = engine.start(client, wanted, replace=how.anew)
     say(f"{container.name}: {'started' if fresh else 'already running'} ({wanted.digest})")
     ready = _watched(container, how) if how.wait else None
+    if ready and ready.kv_tokens and fresh:
+        host.learn(wanted, ready.kv_tokens)
     _report(container, wanted, ready, how.json)
 
 

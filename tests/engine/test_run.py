@@ -74,6 +74,14 @@ def test_nothing_waits_with_wait_no(run):
     assert invoke("ps", "--format", "json").json[0]["status"] == "running"
 
 
+def test_a_safe_cure_is_applied_once_when_asked_for_and_kept_for_the_next_start(run):
+    said = run("no-kv", "--cure", "auto").ok()
+    assert "cure: changed after a failed start: --max-model-len 1024" in said.err
+    again = run("no-kv", "--cure", "auto", "--replace").ok()
+    assert "exited with 1" not in again.err
+    assert run("no-kv", "--cure", "no", "--replace").code == 1
+
+
 def test_silence_longer_than_ones_patience_is_a_failure_with_the_last_evidence(run):
     said = run("hangs", "--patience", "3")
     assert said.code == 1

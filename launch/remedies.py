@@ -1,0 +1,48 @@
+"""Cures that worked here before, by model, image and hardware: the next start has them from the beginning."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from launch.diagnosis.cure import cured
+from launch.diagnosis.evidence import Diagnosis
+from launch.plan import Plan
+
+KEPT = Path("results") / "cures.jsonl"
+_PASSING = ("port",)  # a taken port says nothing about the next start
+
+
+def keep(plan: Plan, diagnosis: Diagnosis, path: Path = KEPT) -> None:
+    """Remember that this plan needed this change."""
+    change = {kind: value for kind, value in (diagnosis.change or {}).items() if kind not in _PASSING}
+    if not change:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    row = {**_key(plan), "cause_id": diagnosis.cause_id, "cause": diagnosis.cause, "change": change}
+    with path.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def with_kept(plan: Plan, path: Path = KEPT) -> Plan:
+    """The plan with every cure that it needed before."""
+    for diagnosis in _rows(plan, path):
+        plan = cured(plan, diagnosis)
+    return plan
+
+
+def _rows(plan: Plan, path: Path) -> Iterator[Diagnosis]:
+    """What was kept for this model, image and hardware; a line that is not ours is passed over."""
+    for line in path.read_text().splitlines() if path.is_file() else ():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and _key(plan).items() <= row.items():
+            yield Diagnosis(row["cause_id"], row["cause"], change=row["change"], source=f"kept in {path}")
+
+
+def _key(plan: Plan) -> dict[str, Any]:
+    return {"model": plan.model, "image": plan.image, "hardware": plan.hardware}
