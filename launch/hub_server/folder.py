@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 # What the Hub keeps in LFS by its default .gitattributes; anything over 10 MB must be there too.
 LFS_SUFFIXES = frozenset({".bin", ".gguf", ".h5", ".model", ".onnx", ".pt", ".pth", ".safetensors", ".zip"})
@@ -33,7 +33,7 @@ class ServedFile:
     @property
     def lfs(self) -> bool:
         """Whether the Hub would keep it outside git, and so send clients to another host for it."""
-        return self.size > LFS_ABOVE or self.at.suffix in LFS_SUFFIXES
+        return self.size > LFS_ABOVE or PurePosixPath(self.path).suffix in LFS_SUFFIXES
 
     @property
     def etag(self) -> str:

@@ -148,11 +148,13 @@ def load(path: Path) -> Manifest | None:
 
 
 def parse(data: bytes) -> Manifest:
-    """The manifest in JSON. Raises ValueError, TypeError or KeyError where it is none."""
+    """The manifest in JSON. Raises ValueError, TypeError, KeyError or Failed where it is none."""
     values = json.loads(data)
-    if values.pop("format") != FORMAT:
-        raise ValueError("it was written by another version of Slipway")
+    if not isinstance(values, dict) or values.pop("format") != FORMAT:
+        raise ValueError("it was written by something else, or by another version of Slipway")
     entries = tuple(Entry(**entry) for entry in values.pop("entries"))
+    if not all(isinstance(text, str) for one in entries for text in (one.path, one.blob, one.sha256)):
+        raise TypeError("a name or a hash in it is no text")
     return checked(Manifest(**values, entries=entries))
 
 
