@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 # Short spellings of vLLM's own parser (vllm/engine/arg_utils.py).
 SHORT = {
@@ -23,6 +24,14 @@ SHORT = {
 NUMBER = re.compile(r"-[0-9.]+$")
 
 
+@lru_cache(maxsize=4096)
+def spelling(flag: str) -> str:
+    """The long form of a flag, with dashes."""
+    head, dot, tail = flag.partition(".")
+    head = SHORT.get(head, head)
+    return ("--" + head[2:].replace("_", "-") if head.startswith("--") else head) + dot + tail
+
+
 @dataclass(frozen=True)
 class Arg:
     """One option: its flag as written, its values, and its origin. `joined` is the --flag=value spelling."""
@@ -35,10 +44,8 @@ class Arg:
 
     @property
     def key(self) -> str:
-        """The one spelling of the flag that two ways of writing it share."""
-        head, dot, tail = self.flag.partition(".")
-        head = SHORT.get(head, head)
-        return ("--" + head[2:].replace("_", "-") if head.startswith("--") else head) + dot + tail
+        """The one spelling of the flag that all ways of writing it share."""
+        return spelling(self.flag)
 
     @property
     def value(self) -> str:

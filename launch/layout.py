@@ -157,7 +157,8 @@ def refined(shape: Shape, layout: Layout) -> str:
     if layout.ep > 1 or not width or not block or width // cuts % block == 0:
         return ""
     smaller = gcd(width // cuts, block)
-    return f"{name(layout)}: blocks of {block} are refined to {smaller}, for which vLLM has Triton MoE kernels only"
+    kernels = "for which vLLM has Triton MoE kernels only"
+    return f"{name(layout)}: blocks of {block} are refined to {smaller}, {kernels}"
 
 
 def _refines(shape: Shape, version: str) -> bool:

@@ -17,7 +17,6 @@ from launch.fitting import fit_of
 from launch.legality import check_image, check_layout, layout_of, release, widest_legal
 from launch.plan import Fit, Layout, Plan, Process, Reason, Rejected
 from launch.recipe import Recipe
-from launch.recipe_file import unknown_keys
 from launch.request import Host, Image, Wish
 from launch.selection import select
 from launch.shape import Shape
@@ -146,7 +145,5 @@ def _notes(made: Decision) -> tuple[str, ...]:
     found.append(layouts.refined(made.shape, made.layout) if made.shape else "")
     if made.shape is None:
         found.append("the model's shape is not known here, so its layout and memory were not checked")
-    found += (
-        f"{choice.recipe.file}: key not known, kept unread: {key}" for key in unknown_keys(choice.recipe)
-    )
+    found += (f"{choice.recipe.file}: key not known, kept unread: {key}" for key in choice.recipe.unknown)
     return tuple(dict.fromkeys(note for note in found if note))

@@ -1,7 +1,6 @@
 """The recipe schema of vllm-project/recipes, read whole (models/<org>/<repo>.yaml, as of August 2026).
 
-Keys that we do not know are kept (`recipe_file.unknown_keys` names them). What is ours stands under
-`x-slipway`.
+Keys that we do not know are kept, and named in `Recipe.unknown`. What is ours stands under `x-slipway`.
 """
 
 # ruff: noqa: RUF012 (pydantic gives every instance its own copy of a default)
@@ -136,6 +135,7 @@ class Recipe(Part):
     guide: str | None = None
     ours: Extension = Field(default=Extension(), alias="x-slipway")
     file: str = Field(default="", exclude=True)
+    unknown: tuple[str, ...] = Field(default=(), exclude=True)  # keys that were kept and are not read
 
     @property
     def name(self) -> str:

@@ -22,7 +22,8 @@ SHOWN = 5  # errors in one message
 
 def read_recipe(text: str, file: str) -> Recipe:
     """A recipe. Raises Refused with line and column for a YAML error, with the key path for a wrong type."""
-    return check(Recipe, load_yaml(text, file), file)
+    recipe = check(Recipe, load_yaml(text, file), file)
+    return recipe.model_copy(update={"unknown": tuple(_unknown_keys(recipe))})
 
 
 def read_strategy(text: str, file: str) -> Strategy:
@@ -76,7 +77,7 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def unknown_keys(part: Part, path: str = "") -> Iterator[str]:
+def _unknown_keys(part: Part, path: str = "") -> Iterator[str]:
     """Paths of the keys that the schema does not name, in reading order."""
     for key in part.model_extra or ():
         yield f"{path}{key}"
@@ -86,7 +87,7 @@ def unknown_keys(part: Part, path: str = "") -> Iterator[str]:
 
 def _inside(value: Any, path: str) -> Iterator[str]:
     if isinstance(value, Part):
-        yield from unknown_keys(value, f"{path}.")
+        yield from _unknown_keys(value, f"{path}.")
     elif isinstance(value, dict):
         for key, child in value.items():
             yield from _inside(child, f"{path}.{key}")
