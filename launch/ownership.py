@@ -128,7 +128,7 @@ def _named(gpus: Sequence[Gpu], indices: Sequence[int], running: tuple[Holder, .
         if by := held_by(known[index], running):
             raise Refused(f"GPU {index} is taken", why=by, fix=_other(gpus, len(indices), running))
     chosen = tuple(known[index] for index in indices)
-    if len(kinds := {_kind(gpu) for gpu in chosen}) > 1:
+    if len(kinds := {kind(gpu) for gpu in chosen}) > 1:
         names = " and ".join(sorted(name for name, _ in kinds))
         raise Refused(f"the GPUs are of different models: {names}", fix="name GPUs of one model")
     return chosen
@@ -139,7 +139,7 @@ def _other(gpus: Sequence[Gpu], count: int, running: tuple[Holder, ...]) -> str:
     return f"--gpus {count} takes free ones" if len(free) >= count else "invoke ps, then invoke stop"
 
 
-def _kind(gpu: Gpu) -> tuple[str, int]:
+def kind(gpu: Gpu) -> tuple[str, int]:
     """Cards of one kind can serve together: the model and its memory in GiB."""
     return gpu.name or gpu.hardware, round((gpu.memory or 0) / 2**30)
 
@@ -149,7 +149,7 @@ def _free(gpus: Sequence[Gpu], count: int, running: tuple[Holder, ...]) -> tuple
     free = [gpu for gpu in gpus if gpu.index not in taken]
     groups: dict[tuple[str, int], list[Gpu]] = {}
     for gpu in free:
-        groups.setdefault(_kind(gpu), []).append(gpu)
+        groups.setdefault(kind(gpu), []).append(gpu)
     able = [group for group in groups.values() if len(group) >= count]
     if not able:
         held = "; ".join(f"GPU {index}: {by}" for index, by in taken.items()) or "none is held"

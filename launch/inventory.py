@@ -1,0 +1,129 @@
+"""From the GPUs that were chosen to what a plan is made from: the hardware, its memory, and how a container gets it.
+
+Pure but for the owners of device nodes, which are asked of the file system.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from errors import Refused
+from launch.gpus import Hardware, known
+from launch.hardware import facts
+from launch.hardware.host import platform_of
+from launch.ownership import Holder, choose
+from launch.request import Host
+
+BRANDS = {"nvidia": "NVIDIA", "amd": "AMD"}
+KFD = "/dev/kfd"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """GPUs of this host for one launch. `ranks` is how many devices a runtime will count in them."""
+
+    hardware: Hardware
+    gpus: tuple[facts.Gpu, ...]
+    devices: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    gpu_ids: tuple[str, ...] = ()
+    vram_gib: float | None = None
+
+    @property
+    def ranks(self) -> int:
+        """Devices that a runtime counts: one a GPU, more where AMD cards are partitioned."""
+        return sum(gpu.ranks for gpu in self.gpus)
+
+    def on(self, host: Host) -> Host:
+        """The same host with these GPUs in it."""
+        return replace(
+            host,
+            hardware=self.hardware,
+            gpus=self.ranks,
+            devices=self.devices,
+            groups=self.groups,
+            gpu_ids=self.gpu_ids,
+            vram_gib=self.vram_gib,
+        )
+
+
+def take(
+    seen: facts.Hardware,
+    wanted: str = "",
+    platform: str = "",
+    running: Iterable[Holder] = (),
+    table: Mapping[str, Hardware] | None = None,
+    root: Path = Path("/"),
+) -> Chosen:
+    """The GPUs that `--gpus` means on this host; "" takes all that are free and alike.
+
+    Raises Refused where there are none or the user must say more, Failed where too few are free.
+    """
+    platform = platform_of(seen, platform)
+    gpus = seen.on(platform).gpus
+    if not gpus:
+        raise Refused(
+            "no GPU of this machine is known" if platform == "cpu" else f"no GPU for {platform} is here",
+            why="; ".join(seen.on(platform).problems),
+            fix="--hardware h200 --gpus 4 plans for another machine; --platform cpu needs none; invoke doctor",
+        )
+    running = tuple(running)
+    return describe(choose(gpus, wanted or _all(gpus, running), running), table, root)
+
+
+def _all(gpus: Sequence[facts.Gpu], running: tuple[Holder, ...]) -> str:
+    """The number of free GPUs of the most frequent kind; the number of all where none is, for the refusal."""
+    from launch.ownership import held_by, kind
+
+    free = [kind(gpu) for gpu in gpus if not held_by(gpu, running)]
+    return str(max(map(free.count, free), default=len(gpus)))
+
+
+def describe(
+    gpus: Sequence[facts.Gpu], table: Mapping[str, Hardware] | None = None, root: Path = Path("/")
+) -> Chosen:
+    """What a plan needs to know of these GPUs, which are of one kind."""
+    first, amd = gpus[0], gpus[0].vendor == "amd"
+    parts = [part.memory for gpu in gpus for part in gpu.parts] if amd else [gpu.memory for gpu in gpus]
+    sizes = [size for size in parts if size]
+    devices = tuple(device for gpu in gpus for device in gpu.devices)
+    return Chosen(
+        hardware=hardware_of(first, known() if table is None else table),
+        gpus=tuple(gpus),
+        devices=devices,
+        groups=groups((KFD, *devices), root) if amd else (),
+        gpu_ids=tuple(gpu.uuid or str(gpu.index) for gpu in gpus if not amd),
+        vram_gib=min(sizes) / 2**30 if sizes else None,
+    )
+
+
+def hardware_of(gpu: facts.Gpu, table: Mapping[str, Hardware]) -> Hardware:
+    """The listed hardware; a GPU that is in no list is itself, with the facts that its driver gives."""
+    if gpu.hardware in table:
+        return table[gpu.hardware]
+    brand = BRANDS[gpu.vendor]
+    return Hardware(
+        id=gpu.hardware or re.sub(r"[^a-z0-9]+", "-", gpu.name.lower()).strip("-") or gpu.vendor,
+        brand=brand,
+        generation="amd" if gpu.vendor == "amd" else "",
+        vram_gib=(gpu.memory or 0) / 2**30,
+        arch=gpu.arch,
+        source="this machine's driver",
+    )
+
+
+def groups(devices: Iterable[str], root: Path = Path("/")) -> tuple[str, ...]:
+    """The groups that own device nodes, by number: the image may know none of their names.
+
+    Root's own group opens nothing that others may not, and a node that cannot be seen has none to give.
+    """
+    found = set()
+    for device in devices:
+        try:
+            found.add((root / device.lstrip("/")).stat().st_gid)
+        except OSError:
+            continue
+    return tuple(str(gid) for gid in sorted(found - {0}))

@@ -1,0 +1,113 @@
+"""Plans for hosts that were recorded: the guide's cases get exactly the devices of the GPUs that they use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from errors import Refused
+from launch.gpus import known
+from launch.hardware import amd
+from launch.hardware.facts import Gpu, Hardware, Seen
+from launch.inventory import Chosen, describe, groups, take
+from launch.ownership import Holder
+from launch.plan import Container
+from launch.planner import make_plan
+from launch.request import Wish
+from launch.versions import image_for
+from tests.unit.launch.hardware.trees import mi300x, write
+from tests.unit.launch.planmaking import M2, host, recipe
+
+GIB = 2**30
+RECORDED = Path(__file__).parents[4] / "shared" / "hardware"
+
+
+def container(chosen: Chosen, **wish: str) -> Container:
+    machine = chosen.on(host(chosen.hardware.id))
+    image = image_for(machine.hardware.platform, "0.32.0", "", None)
+    return make_plan(Wish(M2, **wish), machine, recipe(M2), image).container
+
+
+def h200(count: int = 8) -> Hardware:
+    gpus = tuple(
+        Gpu(i, "nvidia", "NVIDIA H200", "h200", "sm_90", f"GPU-{i:04}", memory=143771 << 20, numa=i // 4,
+            links=tuple(j for j in range(count) if j != i))
+        for i in range(count)
+    )  # fmt: skip
+    return Hardware(nvidia=Seen("nvidia", "580.65.06", "13.0", gpus))
+
+
+def rocm(root: Path, **options: str) -> Chosen:
+    return take(Hardware(amd=amd.read(root)), root=root, **options)  # type: ignore[arg-type]
+
+
+def test_the_guides_rocm_case_on_eight_mi300x(tmp_path: Path) -> None:
+    found = container(rocm(mi300x(tmp_path)))
+    assert found.devices == ("/dev/kfd", *(f"/dev/dri/renderD{minor}" for minor in range(128, 192, 8)))
+    assert (found.privileged, found.cap_add, found.network) == (False, (), "")
+
+
+def test_two_of_eight_get_two_render_nodes(tmp_path: Path) -> None:
+    found = container(rocm(mi300x(tmp_path), wanted="2,5"))
+    assert found.devices == ("/dev/kfd", "/dev/dri/renderD144", "/dev/dri/renderD168")
+
+
+def test_the_guides_cuda_case_on_four_of_eight_h200() -> None:
+    chosen = take(h200(), "4", running=[Holder("other", ("GPU-0001",))])
+    assert container(chosen).gpu_ids == ("GPU-0004", "GPU-0005", "GPU-0006", "GPU-0007")
+    assert round(chosen.vram_gib or 0, 1) == 140.4
+
+
+def test_all_that_are_free_where_no_number_is_given() -> None:
+    chosen = take(h200(), running=[Holder("other", ("GPU-0001",))])
+    assert [gpu.index for gpu in chosen.gpus] == [0, 2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.skipif(not RECORDED.is_dir(), reason="no recorded topologies beside this checkout")
+def test_the_recorded_mi210() -> None:
+    chosen = rocm(RECORDED / "kfd-mi210-x8", wanted="2")
+    assert (chosen.hardware.id, chosen.vram_gib) == ("mi210", None)  # this dump does not tell its memory
+    assert chosen.devices == ("/dev/dri/renderD128", "/dev/dri/renderD129")
+
+
+@pytest.mark.skipif(not RECORDED.is_dir(), reason="no recorded topologies beside this checkout")
+def test_a_partitioned_card_is_one_gpu_and_four_ranks() -> None:
+    chosen = rocm(RECORDED / "kfd-mi308x-x8-cpx", wanted="1,")
+    assert chosen.devices == tuple(f"/dev/dri/renderD{minor}" for minor in (136, 137, 138, 139))
+    assert (chosen.hardware.id, chosen.ranks, round(chosen.vram_gib or 0)) == ("mi308x", 4, 48)
+    assert chosen.on(host("mi308x")).gpus == 4
+
+
+def test_groups_are_numbers_and_never_roots(tmp_path: Path) -> None:
+    write(tmp_path / "dev/kfd", "")
+    write(tmp_path / "dev/dri/renderD128", "")
+    if os.geteuid() == 0:
+        os.chown(tmp_path / "dev/kfd", 0, 993)
+        os.chown(tmp_path / "dev/dri/renderD128", 0, 44)
+        assert groups(("/dev/kfd", "/dev/dri/renderD128"), tmp_path) == ("44", "993")
+        os.chown(tmp_path / "dev/kfd", 0, 0)
+        assert groups(("/dev/kfd", "/dev/dri/renderD128", "/dev/none"), tmp_path) == ("44",)
+    else:
+        assert groups(("/dev/kfd", "/dev/none"), tmp_path) == (str(os.getgid()),)
+
+
+def test_an_unlisted_gpu_is_planned_as_itself() -> None:
+    card = Gpu(0, "nvidia", "NVIDIA RTX PRO 9000", "", "sm_121", "GPU-x", memory=96 * GIB)
+    found = describe([card], known()).hardware
+    assert (found.id, found.brand, found.arch, found.vram_gib) == (
+        "nvidia-rtx-pro-9000",
+        "NVIDIA",
+        "sm_121",
+        96,
+    )
+    assert found.platform == "cuda"
+
+
+def test_a_machine_without_gpus_says_what_to_do() -> None:
+    with pytest.raises(Refused, match="no GPU of this machine") as refusal:
+        take(Hardware())
+    assert "--platform cpu" in refusal.value.fix
+    with pytest.raises(Refused, match="no GPU for rocm"):
+        take(Hardware(), platform="rocm")
