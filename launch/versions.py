@@ -34,6 +34,7 @@ class Row:
     note: str = ""
     date: str = ""
     pull: int = 0
+    seen: str = ""
 
     def known_to(self, version: Version) -> bool:
         """Whether this vLLM knows the name."""
@@ -42,7 +43,7 @@ class Row:
     @property
     def source(self) -> str:
         """Where it stands in vLLM's history."""
-        return f"vLLM #{self.pull}, {self.date}"
+        return f"vLLM #{self.pull}, {self.date}" if self.pull else self.seen
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,8 @@ def table() -> Table:
 
 def _row(row: dict[str, Any]) -> Row:
     since, gone = (Version(str(row[key])) if key in row else None for key in ("since", "gone"))
-    words = {key: str(row.get(key, "")) for key in ("flag", "env", "note", "date")}
-    return Row(since, gone, pull=row["pull"], **words)
+    words = {key: str(row.get(key, "")) for key in ("flag", "env", "note", "date", "seen")}
+    return Row(since, gone, pull=row.get("pull", 0), **words)
 
 
 def parse(version: str) -> Version:
@@ -143,7 +144,7 @@ def _setting(setting: Setting, version: Version, contract: Contract | None) -> C
     if row and row.flag:
         arg = Arg(row.flag, (setting.value,), row.source, f"took the place of {setting.name}")
         return Change(args=(arg,), why=f"{why}: {row.flag} {setting.value} takes its place")
-    return Change(why=f"{why}: left out" + (f"; {row.note}" if row and row.note else ""))
+    return Change(why=_left_out(why, row))
 
 
 def _option(arg: Arg, version: Version, contract: Contract | None) -> Change:
@@ -159,7 +160,11 @@ def _option(arg: Arg, version: Version, contract: Contract | None) -> Change:
     if row and row.env:
         moved = Setting(row.env, arg.value, row.source, f"came before {arg.flag}")
         return Change(env=(moved,), why=f"{why}: {row.env}={arg.value} takes its place")
-    return Change(why=f"{why}: left out")
+    return Change(why=_left_out(why, row))
+
+
+def _left_out(why: str, row: Row | None) -> str:
+    return f"{why}: left out" + (f"; {row.note}" if row and row.note else "")
 
 
 def _unknown(name: str, row: Row | None, version: Version) -> str:
