@@ -13,6 +13,7 @@ from commands import plan as planning
 from commands.terminal import bar, say
 from commands.verb import one_of, verb
 from errors import Refused
+from launch.container import RESTARTS, Limits
 
 if TYPE_CHECKING:
     from launch.plan import Plan
@@ -31,6 +32,7 @@ class How:
     patience: float
     json: bool
     cure: str
+    limits: Limits
 
 
 def with_plan_options(body: Callable[..., None]) -> Callable[..., None]:
@@ -50,6 +52,9 @@ def with_plan_options(body: Callable[..., None]) -> Callable[..., None]:
         "wait": "yes, or no to return at once",
         "cure": "options against a known symptom, by name; or auto, ask, no: what to do when a start fails",
         "fetch": "fetch the weights first where they are missing",
+        "memory": "end the server when it takes more, e.g. 64g",
+        "pids": "most processes and threads",
+        "restart": "no, on-failure, unless-stopped or always",
         "patience": "seconds of silence after which a start has failed (default: each phase has its own)",
         "dry-run": "print the command instead of running it",
         "format": "text, or json: one event a line, the last one says what serves",
@@ -63,6 +68,9 @@ def run(
     wait: str = "yes",
     fetch: bool = False,
     patience: int = 0,
+    memory: str = "",
+    pids: int = 0,
+    restart: str = "no",
     dry_run: bool = False,
     format: str = "text",
     **options: Any,
@@ -81,8 +89,13 @@ def run(
 
         print(render(planning.planned(c, **options), "docker"))
         return
+    limits = Limits(memory, pids, one_of("--restart policy", restart, RESTARTS))
     named, mode = _cures(options.pop("cure", None) or [])
-    serve(c, {**options, "cure": named}, How(replace, wait == "yes", fetch, patience, format == "json", mode))
+    serve(
+        c,
+        {**options, "cure": named},
+        How(replace, wait == "yes", fetch, patience, format == "json", mode, limits),
+    )
 
 
 def _cures(words: list[str]) -> tuple[list[str], str]:
@@ -130,9 +143,10 @@ def _cured(wanted: Plan, failure: Died, how: How) -> Plan | None:
 
 
 def _start(client: Any, wanted: Plan, how: How) -> None:
-    from launch import engine, host
+    from launch import container as containers
+    from launch import host
 
-    container, fresh = engine.start(client, wanted, replace=how.anew)
+    container, fresh = containers.start(client, wanted, how.limits, replace=how.anew)
     say(f"{container.name}: {'started' if fresh else 'already running'} ({wanted.digest})")
     ready = _watched(container, how) if how.wait else None
     if ready and ready.kv_tokens and fresh:

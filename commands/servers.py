@@ -83,11 +83,12 @@ def serving(client: Any, name: str) -> Any:
 )
 def stop(c: Any, name: str = "", timeout: int = 30) -> None:
     """End a server and take its container away; its last words stay in results/logs/."""
+    from launch import container as containers
     from launch import engine
 
     container = engine.find(engine.connect(timeout=timeout + 60), setting(c, "name", name))
     with bar(f"stop {container.name}"):
-        engine.stop(container, timeout)
+        containers.stop(container, timeout)
 
 
 @verb(help={"name": "which server, if there are several"})

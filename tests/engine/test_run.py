@@ -98,6 +98,12 @@ def test_events_tell_each_phase_and_end_with_what_serves(run, port):
     assert events[-1]["url"] == f"http://127.0.0.1:{port}/v1"
 
 
+def test_a_memory_limit_that_is_too_small_is_named(run):
+    said = run("eats-memory", "--memory", "128m")
+    assert said.code == 1
+    assert "was killed for memory" in said.err
+
+
 def test_a_log_of_a_gigabyte_neither_fills_memory_nor_hides_the_start(run):
     run("loud", "--env", "STAND_IN_LINES=1000000").ok()
 
