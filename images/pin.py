@@ -150,7 +150,8 @@ def _from_wheel(entry: Platform, aim: Aim, sources: Sources, say: Say) -> Pinned
 
 def _resolved(entry: Platform, vllm: Vllm, requirement: str, sources: Sources) -> Pinned:
     python = entry.python
-    links = sources.find_links
+    # This host's own wheels may be of another flavour: only a platform that names such files asks for them.
+    links = sources.find_links if python.wheels else ()
     text = python_lock.resolve(requirement, python.leave_out, python.wheels, links)
     if python.index:
         wheels = _special_wheels(python, text)

@@ -5,6 +5,7 @@ Credentials are those of `docker login`; they are sent to the registry and its t
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import ipaddress
 import json
@@ -84,6 +85,12 @@ def login_of(host: str) -> str:
         return ""
     names = (host, "https://index.docker.io/v1/") if host == "docker.io" else (host, f"https://{host}")
     return next((logins[name]["auth"] for name in names if logins.get(name, {}).get("auth")), "")
+
+
+def password_of(host: str) -> dict[str, str] | None:
+    """The same login as the engine's API wants it."""
+    user, _, password = base64.b64decode(login_of(host)).decode().partition(":")
+    return {"username": user, "password": password} if user else None
 
 
 @dataclass

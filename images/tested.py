@@ -10,8 +10,9 @@ from typing import Any
 FOLDER = Path(__file__).parent.parent / "results" / "images"
 
 
-def record(image: str, tag: str, facts: list[str], folder: Path = FOLDER) -> Path:
+def record(image: str, tag: str, facts: list[str], folder: Path | None = None) -> Path:
     """Say that this image id passed these facts, now."""
+    folder = folder or FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{_short(image)}.json"
     date = datetime.now(UTC).isoformat(timespec="seconds")
@@ -20,10 +21,10 @@ def record(image: str, tag: str, facts: list[str], folder: Path = FOLDER) -> Pat
     return path
 
 
-def of(image: str, folder: Path = FOLDER) -> dict[str, Any] | None:
+def of(image: str, folder: Path | None = None) -> dict[str, Any] | None:
     """The record of an image id, or None where it was never tested whole."""
     try:
-        said: dict[str, Any] = json.loads((folder / f"{_short(image)}.json").read_text())
+        said: dict[str, Any] = json.loads(((folder or FOLDER) / f"{_short(image)}.json").read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return None
     return said if said.get("image") == image and said.get("passed") else None

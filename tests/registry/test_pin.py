@@ -55,7 +55,7 @@ def written(tmp_path, registry):
 
 def pin(path, index, *words):
     url, links, _ = index
-    env = {"PIP_FIND_LINKS": str(links), "UV_NO_INDEX": "1"}
+    env = {"UV_FIND_LINKS": str(links), "UV_NO_INDEX": "1"}
     wheels = () if "--wheels" in words else ("--wheels", url)
     return invoke("pin", "--lock", str(path), *wheels, "--format", "json", *words, **env)
 

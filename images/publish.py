@@ -1,0 +1,225 @@
+"""Push a tested image by digest, say what is in it and who says so, read it back, and only then tag it.
+
+Tags: `<platform>-vllm<version>[-g<commit>]` is what was measured inside, `<platform>-lock-<hash>` what went in
+(it never moves), then `<platform>-<date>` and `<platform>-candidate`, until a recorded run makes it `known-good`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from errors import Failed, Refused
+from images import attaching, attestation, consumer, contract, proof, registry, sbom, signing, tested
+from images.lock import Platform
+from images.registry import Manifest, Registry
+from images.transport import Gone
+
+Show = Callable[[float, float | None, str], None]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to publish and where. `key` is None for an unsigned one; `urls` as in `registry.connect`."""
+
+    name: str
+    platform: Platform
+    image: str
+    inputs: str
+    host: str
+    repository: str
+    today: date
+    key: Path | None = None
+    with_sbom: bool = True
+    urls: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def where(self) -> str:
+        """Registry and repository."""
+        return f"{self.host}/{self.repository}"
+
+
+@dataclass(frozen=True)
+class Published:
+    """What stands in the registry now. `pushed` is False where the same was there already."""
+
+    platform: str
+    image: str
+    digest: str
+    tags: tuple[str, ...]
+    pushed: bool
+    sbom: str = ""
+    provenance: str = ""
+    signature: str = ""
+
+
+def target(to: str) -> tuple[str, str]:
+    """`REGISTRY[/repository]` as host and repository."""
+    host, _, repository = to.strip("/").partition("/")
+    if not ("." in host or ":" in host or host == "localhost"):
+        raise Refused(f"--to {to}: that names no registry", fix="--to registry.example/slipway/vllm")
+    return host, repository or "slipway/vllm"
+
+
+def tags(order: Order, found: contract.Contract) -> tuple[str, ...]:
+    """The image's names, the one that never moves first."""
+    measured = f"{order.name}-vllm{found.vllm_version}"
+    commit = f"-g{found.vllm_commit[:9]}" if found.vllm_commit else ""
+    names = (f"lock-{order.inputs}", order.today.strftime("%Y%m%d"), "candidate")
+    lock, day, candidate = (f"{order.name}-{name}" for name in names)
+    return tuple(re.sub(r"[^\w.-]", "_", tag)[:128] for tag in (lock, measured + commit, day, candidate))
+
+
+def publish(client: Any, order: Order, show: Show) -> Published:
+    """Publish, or find that it is published. Raises Refused for an untested image, Failed otherwise.
+
+    Whatever fails, no tag points to something half said: tags come last.
+    """
+    image = _tested(client, order)
+    found = contract.parse(image.labels[contract.LABEL])
+    there = registry.connect(order.host, order.urls)
+    names = tags(order, found)
+    known = _known(there, order.repository, names[0])
+    if known is None:
+        digest = _push(client, image, order, show)
+        subject = there.manifest(order.repository, digest)
+        said = _say(there, order, subject, image, show)
+    else:
+        subject, said = known, {}
+    show(0, None, "reading it back")
+    public = signing.public(order.key) if order.key else None
+    consumer.verify(there, order.repository, subject.digest, found, public)
+    _name(there, order.repository, subject, names)
+    where = f"{order.where}@{subject.digest}"
+    return Published(order.name, where, subject.digest, names, known is None, **said)
+
+
+def _tested(client: Any, order: Order) -> Any:
+    image = proof.existing(client, order.image)
+    if image is None:
+        raise Failed(f"{order.image} is not on this engine", fix=f"invoke build --platform {order.name}")
+    if not tested.of(image.id) or contract.LABEL not in image.labels:
+        raise Refused(
+            f"{order.image} was not tested",
+            why=f"no record of image {image.id[:19]} in results/images",
+            fix=".venv/bin/python -m pytest tests/images",
+        )
+    return image
+
+
+def _known(there: Registry, repository: str, tag: str) -> Manifest | None:
+    try:
+        return there.manifest(repository, tag)
+    except Gone:
+        return None
+
+
+def _push(client: Any, image: Any, order: Order, show: Show) -> str:
+    """Push under a name that means nothing yet; the digest that the registry gave."""
+    staging = f"{order.name}-staging"
+    image.tag(order.where, staging)
+    try:
+        login = registry.password_of(order.host)
+        stream = client.api.push(order.where, staging, stream=True, decode=True, auth_config=login)
+        digest = _digest(stream, show)
+    finally:
+        client.images.remove(f"{order.where}:{staging}", noprune=True)
+    return digest
+
+
+def _digest(records: Any, show: Show) -> str:
+    """A push stream raises nothing by itself: an `error` record is the failure, the last `aux` the digest."""
+    digest = ""
+    for record in records:
+        if "error" in record:
+            raise Failed("the push failed", why=str(record["error"]), fix=_remedy(str(record["error"])))
+        digest = record.get("aux", {}).get("Digest", digest)
+        far = record.get("progressDetail") or {}
+        show(far.get("current", 0), far.get("total"), f"{record.get('id', '')} {record.get('status', '')}")
+    if not digest:
+        raise Failed("the push ended without a digest", fix="look at the registry's log, then publish again")
+    return digest
+
+
+def _remedy(said: str) -> str:
+    if "401" in said or "unauthorized" in said.lower() or "basic auth" in said:
+        return "docker login to that registry"
+    if "no space" in said.lower():
+        return "the registry's disk is full"
+    return "publish again: what was sent already is not sent again"
+
+
+def _say(there: Registry, order: Order, subject: Manifest, image: Any, show: Show) -> dict[str, str]:
+    """SBOM, provenance and signature beside the image."""
+    said = {}
+    if order.with_sbom:
+        show(0, None, "listing what is inside (syft)")
+        said["sbom"] = attaching.sbom(there, order.repository, subject, sbom.of(order.image))
+    base = image.labels.get("slipway.base", "")
+    words = (order.where, subject.digest, order.name, order.platform, order.inputs, base)
+    statement = attestation.statement(*words)
+    signed = signing.sign(order.key, attestation.to_be_signed(statement)) if order.key else b""
+    sealed = attestation.envelope(statement, signed)
+    said["provenance"] = attaching.provenance(there, order.repository, subject.digest, sealed)
+    if order.key:
+        payload = attestation.simple_signing(order.where, subject.digest)
+        signature = signing.sign(order.key, payload)
+        said["signature"] = attaching.signature(there, order.repository, subject.digest, payload, signature)
+    return said
+
+
+def _name(there: Registry, repository: str, subject: Manifest, names: tuple[str, ...]) -> None:
+    """Set the tags, read each back. The first never moves: who finds it pointing elsewhere came second."""
+    first = _known(there, repository, names[0])
+    if first is not None and first.digest != subject.digest:
+        raise Failed(
+            f"another publisher was first: {names[0]} is {first.digest}",
+            fix="publish again; the same inputs need one image alone",
+        )
+    for name in names:
+        there.put_manifest(repository, name, subject.raw, subject.media_type)
+        now = there.manifest(repository, name).digest
+        if now != subject.digest:
+            raise Failed(
+                f"{name} was moved by another publisher to {now}",
+                why=f"this one is {subject.digest}, whole and signed, without all its tags",
+                fix="publish again when the other one has finished",
+            )
+
+
+def promote(client: Any, order: Order, record: Path) -> Published:
+    """`known-good` for the digest of this image, on the word of a recorded run of it."""
+    image = _tested(client, order)
+    _good_run(record, order.image)
+    there = registry.connect(order.host, order.urls)
+    names = tags(order, contract.parse(image.labels[contract.LABEL]))
+    subject = _known(there, order.repository, names[0])
+    if subject is None:
+        raise Failed(
+            f"{order.image} is not published at {order.where}", fix="invoke publish without --promote"
+        )
+    good = f"{order.name}-known-good"
+    there.put_manifest(order.repository, good, subject.raw, subject.media_type)
+    return Published(order.name, f"{order.where}@{subject.digest}", subject.digest, (good,), pushed=False)
+
+
+def _good_run(record: Path, image: str) -> None:
+    try:
+        said = json.loads(record.read_text())
+        ran, result = said["slipway"]["image"], said["result"]
+        completed, failed = int(result["completed"]), int(result.get("failed") or 0)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Refused(
+            f"{record} is no recorded run", why=str(error), fix="invoke bench writes results/"
+        ) from None
+    if ran != image:
+        raise Refused(
+            f"{record} is a run of {ran}", why=f"this is {image}", fix="invoke bench with this image"
+        )
+    if failed or not completed:
+        raise Refused(f"{record}: {completed} requests served, {failed} failed", fix="bench again")
