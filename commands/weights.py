@@ -13,6 +13,7 @@ from errors import Failed, Refused
 if TYPE_CHECKING:
     from launch.weights.fetching import Order
     from launch.weights.snapshot import Snapshot
+    from launch.weights.sources import Source
 
 CACHE = "the Hugging Face cache to use (default: HF_HUB_CACHE, HF_HOME or ~/.cache/huggingface/hub)"
 
@@ -68,7 +69,8 @@ def fetch(
     format: str = "text",
 ) -> None:
     """Fetch a model's weights into the Hugging Face cache: resumable, and every byte proven."""
-    from launch.weights.fetching import carry_out, plan
+    from launch.weights import check
+    from launch.weights.fetching import carry_out, is_offline, plan
     from launch.weights.patience import Patience
     from launch.weights.transfer import STREAMS
 
@@ -77,6 +79,10 @@ def fetch(
     count = int(setting(c, "streams", streams)) or STREAMS
     if not 1 <= count <= 32:
         raise Refused(f"--streams {count} is out of range", fix="1 to 32; 8 is right for most networks")
+    if is_offline() and not from_:
+        say("HF_HUB_OFFLINE is set: looking at what is here")
+        _show_snapshot(check(model, revision, folder), format)
+        return
     source = _source(from_, model)
     order = plan(
         model, source, revision=revision, include=tuple(include), exclude=tuple(exclude), cache=folder
@@ -101,18 +107,11 @@ def _named(c: Any, model: str, revision: str, cache: str) -> tuple[str, str, Pat
     return model, setting(c, "revision", revision) or "main", Path(folder).expanduser() if folder else None
 
 
-def _source(given: str, model: str) -> Any:
-    import os
-
+def _source(given: str, model: str) -> Source:
     from launch.weights.bundle import source_of
     from launch.weights.hub import Hub, endpoint_of
 
-    if given:
-        return source_of(given, model, say)
-    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
-        fix = f"unset it, or invoke fetch --from BUNDLE; invoke verify --model {model} looks at what is here"
-        raise Failed("HF_HUB_OFFLINE is set: nothing is fetched from a Hub", fix=fix)
-    return Hub(model, endpoint_of(), say=say)
+    return source_of(given, model, say) if given else Hub(model, endpoint_of(), say=say)
 
 
 def _show_order(order: Order) -> None:
@@ -176,7 +175,13 @@ def verify(
     for line in report.mended:
         say(f"mended: {line}")
     if report.bad:
-        fix = f"invoke verify --model {model}{' --deep' if deep else ''} --repair"
+        words = [
+            f"invoke verify --model {model}",
+            f"--cache {cache}" * bool(cache),
+            "--deep" * deep,
+            "--repair",
+        ]
+        fix = " ".join(word for word in words if word)
         raise Failed(
             f"{len(report.bad)} of {report.snapshot.files} files are bad", why="; ".join(report.bad), fix=fix
         )

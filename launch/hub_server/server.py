@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -173,6 +173,8 @@ def _changed(answer: Answer, fault: Fault) -> Answer:
     """The answer with the faults that show in its head."""
     if fault.kind == "status":
         return Answer(fault.status, answer.where, answer.name, dict(fault.headers), fault.body)
+    if fault.kind == "trickle":
+        return replace(answer, headers={**answer.headers, **dict(fault.headers)})
     if fault.kind == "redirect":
         return Answer(302, answer.where, answer.name, {"Location": fault.location})
     if fault.kind == "whole" and isinstance(answer.body, Slice):

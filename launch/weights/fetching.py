@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -69,13 +69,18 @@ def fetch(
     `source` is a bundle or a folder in the Hub's place. Raises Failed, or Refused for a name that is none.
     """
     patience = patience or Patience()
-    if source is None and os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+    if source is None and is_offline():
         return check(model, revision, cache)
     source = source or Hub(
         model, endpoint_of(endpoint), replace(patience, attempts=min(6, patience.attempts))
     )
     order = plan(model, source, revision=revision, include=include, exclude=exclude, cache=cache)
     return carry_out(order, source, streams=streams, patience=patience, show=show)
+
+
+def is_offline(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether HF_HUB_OFFLINE forbids to ask a Hub."""
+    return environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
 
 
 def plan(

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from errors import Failed, Refused, SlipwayError
 from launch.weights.manifest import MOST_FILES, Entry, Manifest, checked
 from launch.weights.network import Body, Connections, tls
-from launch.weights.patience import Patience, Transient, retry_after
+from launch.weights.patience import Patience, Transient, asked_wait
 from launch.weights.sources import HubFiles, refusal
 
 LARGEST_ANSWER = 16 << 20  # bytes of JSON; a page of a listing has 1000 entries of about 300
@@ -120,8 +120,7 @@ def _read_error(error: Exception, model: str) -> Transient:
     if isinstance(error, errors.HfHubHTTPError) and error.response is not None:
         status, headers = error.response.status_code, error.response.headers
         if status in (408, 425, 429) or status >= 500:
-            after = retry_after(headers.get("Retry-After"), headers.get("Date"))
-            return Transient(f"it answered {status}", after)
+            return Transient(f"it answered {status}", asked_wait(headers))
         raise refusal(model, status, _code(error), "") from error
     if isinstance(error, errors.LocalTokenNotFoundError | errors.OfflineModeIsEnabled):
         raise Failed(f"{model}: {error}", fix="invoke login; unset HF_HUB_OFFLINE") from error

@@ -19,7 +19,7 @@ from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
 from errors import Failed
-from launch.weights.patience import Patience, Transient, retry_after
+from launch.weights.patience import Headers, Patience, Transient, asked_wait
 
 AGENT = "slipway/0.1"
 MOST_REDIRECTS = 5
@@ -30,7 +30,7 @@ Origin = tuple[str, str, int]
 class Answered(Exception):
     """The server answered, and it was not the bytes."""
 
-    def __init__(self, status: int, headers: Mapping[str, str], url: str) -> None:
+    def __init__(self, status: int, headers: Headers, url: str) -> None:
         super().__init__(f"HTTP {status}")
         self.status, self.headers, self.url = status, headers, url
 
@@ -86,7 +86,7 @@ class Body:
 
     def _read(self, view: memoryview) -> int:
         if self.response.chunked:
-            return self.response.readinto(view)
+            return self.response.readinto(view[: 1 << 16])  # it waits for all of it
         return self.response.fp.readinto1(view)  # one recv, so that slow and silent can be told apart
 
     def close(self) -> None:
@@ -103,6 +103,8 @@ class Connections:
         self._patience = patience
         self._context: ssl.SSLContext | None = None
         self._open: dict[Origin, http.client.HTTPConnection] = {}
+        # http.client forgets the socket of an answer that ends with the connection; `abort` must not.
+        self._sockets: dict[http.client.HTTPConnection, socket.socket] = {}
         self._proxies = getproxies_environment()
 
     def get(
@@ -146,22 +148,23 @@ class Connections:
         connection.timeout = self._patience.connect
         connection.connect()
         connection.sock.settimeout(self._patience.silence)
+        self._sockets[connection] = connection.sock
         connection.request("GET", target, headers=dict(headers))
         return connection.getresponse()
 
     def abort(self) -> None:
         """Cut every connection, so that a thread that waits for one goes on at once."""
-        for connection in list(self._open.values()):
-            if connection.sock is not None:
-                with contextlib.suppress(OSError):
-                    # Not the method of SSLSocket, which would drop the TLS layer under the reader.
-                    socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
+        for sock in list(self._sockets.values()):
+            with contextlib.suppress(OSError):
+                # Not the method of SSLSocket, which would drop the TLS layer under the reader.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close every connection."""
         for connection in self._open.values():
             connection.close()
         self._open.clear()
+        self._sockets.clear()
 
     def _proxy(self, parts: SplitResult) -> SplitResult | None:
         address = self._proxies.get(parts.scheme) or self._proxies.get("all")
@@ -215,13 +218,13 @@ def follow(
         if response.status in (200, 206):
             return connection, response, url
         if response.status in BUSY:
-            after = retry_after(response.headers.get("Retry-After"), response.headers.get("Date"))
+            after = asked_wait(response.headers)
             _discard(connection, response)
             raise Transient(f"{urlsplit(url).hostname} answered {response.status} {response.reason}", after)
         where = response.headers.get("Location")
         if response.status not in (301, 302, 303, 307, 308) or not where:
             _discard(connection, response)
-            raise Answered(response.status, dict(response.headers), url)
+            raise Answered(response.status, response.headers, url)
         _discard(connection, response)
         url = urljoin(url, where)
     raise Transient(f"{urlsplit(url).hostname}: redirected more than {MOST_REDIRECTS} times")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from typing import Any, Protocol
 
 
 class Transient(Exception):
@@ -40,6 +42,21 @@ class Patience:
         if trouble.after is not None:
             return trouble.after if trouble.after <= self.most_asked else None
         return float(min(self.longest, self.first * 2 ** (failures - 1)))
+
+
+class Headers(Protocol):
+    """The headers of an answer, asked for without regard to case."""
+
+    def get(self, name: str, /) -> Any:
+        """The value, None where there is none."""
+
+
+def asked_wait(headers: Headers) -> float | None:
+    """Seconds that an answer asks to wait: Retry-After, or the Hub's own `RateLimit: "api";r=0;t=55`."""
+    if (after := retry_after(headers.get("Retry-After"), headers.get("Date"))) is not None:
+        return after
+    found = re.search(r";\s*r=0\s*;\s*t=(\d+)", headers.get("RateLimit") or "")
+    return float(found[1]) if found else None
 
 
 def retry_after(value: str | None, date: str | None) -> float | None:

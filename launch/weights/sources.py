@@ -70,7 +70,7 @@ class HubFiles:
             )
         if answer.status == 416:
             return Transient(f"the server has fewer bytes of {entry.path} than it listed")
-        return refusal(self.model, answer.status, answer.headers.get("X-Error-Code", ""), entry.path)
+        return refusal(self.model, answer.status, answer.headers.get("X-Error-Code") or "", entry.path)
 
 
 def refusal(model: str, status: int, code: str, path: str = "") -> Failed:

@@ -143,6 +143,7 @@ class Transfer:
         if lock is None:
             with self._change:
                 self._elsewhere.append((time.monotonic() + LOOK_AGAIN, entry))
+            self._meter.trouble = f"another process is fetching {entry.path}"
             return None
         self._locks[entry.blob] = lock
         self._meter.begin(entry.path, entry.size)

@@ -21,7 +21,7 @@ from .conftest import BIG, MODEL, SIZES
 
 MIB = 1 << 20
 PAGE = b"<!doctype html><title>Sign in</title><p>Welcome to the hotel's network</p>"
-GATED = (("X-Error-Code", "GatedRepo"),)
+GATED = (("x-error-code", "GatedRepo"),)
 DEAD = "http://127.0.0.1:9/nobody-listens-here"
 LATE = (("Retry-After", "Wed, 01 Jan 2020 00:00:01 GMT"), ("Date", "Wed, 01 Jan 2020 00:00:00 GMT"))
 AT = random.Random(2026).sample(range(SIZES[BIG]), 6)  # bytes where things break
@@ -49,6 +49,10 @@ TABLE = [
     Row("one wrong byte, always", (content("flip", at=AT[1]),), f"wrong content: {BIG}"),
     Row("silence in the middle", (content("stall", at=AT[2], times=2),)),
     Row("slow-loris", (content("trickle", rate=2000, times=1),)),
+    Row(
+        "slow-loris that closes",
+        (content("trickle", rate=2000, headers=(("Connection", "close"),), times=1),),
+    ),
     Row("slow-loris, always", (content("trickle", rate=2000),), "gave up after"),
     Row("a small file cut short", (Fault("close", "resolve", match="config.json", at=300, times=1),)),
     Row("a wrong byte in a small file", (Fault("flip", "resolve", match="config.json", at=300, times=1),)),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from launch.weights.patience import Patience, Transient, retry_after
+from launch.weights.patience import Patience, Transient, asked_wait, retry_after
 
 NOW = "Wed, 01 Jan 2020 00:00:00 GMT"
 
@@ -22,6 +22,19 @@ def test_what_the_server_asks_for_is_given_within_reason() -> None:
 
 def test_patience_ends_although_the_server_asks_for_more() -> None:
     assert Patience(attempts=3).wait(3, Transient("429", after=1)) is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "9", "RateLimit": '"api";r=0;t=55'}, 9),
+        ({"RateLimit": '"resolvers";r=0;t=55'}, 55),
+        ({"RateLimit": '"api";r=12;t=55'}, None),  # the limit is not the reason
+        ({}, None),
+    ],
+)
+def test_what_an_answer_asks_for(headers: dict[str, str], seconds: float | None) -> None:
+    assert asked_wait(headers) == seconds
 
 
 @pytest.mark.parametrize(
