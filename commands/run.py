@@ -145,8 +145,10 @@ def _cured(wanted: Plan, failure: Died, how: How) -> Plan | None:
 def _start(client: Any, wanted: Plan, how: How) -> None:
     from launch import container as containers
     from launch import host
+    from launch.host_lock import locked
 
-    container, fresh = containers.start(client, wanted, how.limits, replace=how.anew)
+    with locked():  # two at once must not both find the name free
+        container, fresh = containers.start(client, wanted, how.limits, replace=how.anew)
     say(f"{container.name}: {'started' if fresh else 'already running'} ({wanted.digest})")
     ready = _watched(container, how) if how.wait else None
     if ready and ready.kv_tokens and fresh:

@@ -37,6 +37,13 @@ class Said:
         return [json.loads(line) for line in self.ok().out.splitlines()]
 
 
+def begin(*words: str, **env: str) -> subprocess.Popen[str]:
+    """`invoke` with these words, not waited for; its output is read by the caller."""
+    argv = [sys.executable, "-m", "invoke", *words]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(argv, cwd=ROOT, env={**os.environ, **env}, **pipes)
+
+
 def invoke(*words: str, timeout: float = 600, **env: str) -> Said:
     """`invoke` with these words from the project's folder."""
     argv = [sys.executable, "-m", "invoke", *words]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import invocation
 from tests.conftest import MODEL, ROOT
 from tests.invocation import Said, invoke
 
@@ -33,18 +35,39 @@ def port() -> str:
 
 
 @pytest.fixture
-def run(stand_in: str, hub_cache: Path, port: str, engine: Any) -> Iterator[Callable[..., Said]]:
-    """`invoke run` with the stand-in in the given mode; whatever is left of it is taken away afterwards."""
+def command(stand_in: str, port: str) -> Callable[..., list[str]]:
+    """The words of an `invoke run` of the stand-in in the given mode."""
 
-    def start(mode: str, *words: str, image: str = stand_in, **env: str) -> Said:
-        wanted = ("--platform", "cpu", "--model", MODEL, "--image", image, "--vllm", "0.32.0")
-        return invoke("run", *wanted, "--port", port, "--env", f"STAND_IN={mode}", *words,
-                      HF_HUB_CACHE=str(hub_cache), **env)  # fmt: skip
+    def make(mode: str, *more: str, image: str = stand_in) -> list[str]:
+        wanted = ["--platform", "cpu", "--model", MODEL, "--image", image, "--vllm", "0.32.0"]
+        return ["run", *wanted, "--port", port, "--env", f"STAND_IN={mode}", *more]
 
+    return make
+
+
+@pytest.fixture
+def tidy(engine: Any) -> Iterator[None]:
+    """Takes away what a run left: its container, and what was learned from a server that is none."""
     learned = [ROOT / "results" / name for name in ("cures.jsonl", "kv_cache.jsonl")]
     before = {path: path.read_bytes() for path in learned if path.exists()}
-    yield start
+    yield
     for path in learned:
         path.write_bytes(before[path]) if path in before else path.unlink(missing_ok=True)
     for container in engine.containers.list(all=True, filters={"name": NAME}):
         container.remove(force=True)
+
+
+@pytest.fixture
+def run(command: Callable[..., list[str]], hub_cache: Path, tidy: None) -> Callable[..., Said]:
+    """`invoke run` of the stand-in, waited for."""
+    return lambda mode, *more, **image: invoke(*command(mode, *more, **image), HF_HUB_CACHE=str(hub_cache))
+
+
+@pytest.fixture
+def begin(
+    command: Callable[..., list[str]], hub_cache: Path, tidy: None
+) -> Callable[..., subprocess.Popen[str]]:
+    """`invoke run` of the stand-in, going on while the test does something to it."""
+    return lambda mode, *more, **env: invocation.begin(
+        *command(mode, *more), HF_HUB_CACHE=str(hub_cache), **env
+    )

@@ -9,7 +9,9 @@ import socket
 
 import pytest
 
+from launch.engine import sockets
 from tests.engine.conftest import NAME
+from tests.engine.proxy import Proxy
 from tests.invocation import invoke
 
 
@@ -121,3 +123,30 @@ def test_an_image_that_does_not_exist_is_one_clear_message(run):
     said = run("serves", image="127.0.0.1:9/none:x")
     assert said.code == 1
     assert "cannot pull 127.0.0.1:9/none:x" in said.err
+
+
+def test_two_runs_at_once_start_one_server(begin):
+    both = [begin("serves"), begin("serves")]
+    said = [process.communicate(timeout=120) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert sum("already running" in err for _, err in said) == 1
+    assert len(invoke("ps", "--format", "json").json) == 1
+
+
+def test_sigterm_to_the_command_leaves_the_server_and_the_next_run_finds_it(begin, run):
+    process = begin("hangs", "--format", "json")
+    assert "configure" in process.stdout.readline()
+    process.terminate()
+    process.communicate(timeout=30)
+    assert "already running" in run("hangs", "--wait", "no").ok().err
+
+
+def test_an_engine_that_goes_away_in_the_middle_is_said_and_the_server_is_found_again(begin, run, tmp_path):
+    proxy = Proxy(tmp_path, sockets()[0])
+    process = begin("hangs", "--format", "json", DOCKER_HOST=proxy.url)
+    assert "configure" in process.stdout.readline()
+    proxy.cut()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "the container engine stopped answering" in said
+    assert "already running" in run("hangs", "--wait", "no").ok().err
