@@ -103,7 +103,7 @@ def _tokens(shape: Shape, demand: Demand, room: float, per_token: float) -> int:
 
 
 def _window_bytes(shape: Shape, demand: Demand) -> float:
-    whole = replace(shape, window=None, window_layers=0)
+    whole = replace(shape, window=None, window_layers=0, linear_layers=0)
     per_layer = (kv_bytes_per_token(whole, demand.layout, demand.kv_dtype) or 0) / (shape.layers or 1)
     return per_layer * shape.window_layers * (shape.window or 0)
 
@@ -191,8 +191,8 @@ def kv_bytes_per_token(shape: Shape, layout: Layout, kv_dtype: str = "auto") -> 
     width = 1.0 if kv_dtype.startswith("fp8") else BYTES.get(shape.dtype)
     if not shape.layers or not width:
         return None
-    full = shape.layers - (shape.window_layers if shape.window else 0)
-    layers = (full or shape.layers) / layout.pp
+    full = shape.layers - (shape.window_layers if shape.window else 0) - shape.linear_layers
+    layers = (full if full > 0 else shape.layers) / layout.pp
     if shape.mla_rank is not None:
         return layers * (shape.mla_rank + shape.mla_rope) * width
     if not shape.kv_heads or not shape.head_dim:

@@ -37,6 +37,7 @@ class Shape:
     mla_rope: int = 0
     window: int | None = None  # sliding window, tokens
     window_layers: int = 0
+    linear_layers: int = 0  # linear attention: a state of fixed size, no KV cache
     dtype: str = "bfloat16"
     precision: str = ""  # of the quantized weights; "" is dtype
     block: int | None = None
@@ -78,6 +79,7 @@ def from_config(config: Mapping[str, Any], source: str = "config.json") -> Shape
         mla_rope=_count(c, "qk_rope_head_dim") or 0,
         window=window,
         window_layers=window_layers,
+        linear_layers=_kinds(c).count("linear_attention"),
         dtype=str(c.get("dtype") or c.get("torch_dtype") or "bfloat16"),
         precision=precision,
         block=block,
@@ -94,11 +96,15 @@ def _count(config: Mapping[str, Any], *names: str) -> int | None:
 
 def _window(config: Mapping[str, Any]) -> tuple[int | None, int]:
     """Sliding window and how many layers use it (`layer_types` says so layer by layer)."""
-    window = _count(config, "sliding_window")
-    kinds = config.get("layer_types")
-    if window is None or config.get("use_sliding_window") is False or not isinstance(kinds, (list, tuple)):
+    window, layers = _count(config, "sliding_window"), _kinds(config).count("sliding_attention")
+    if not layers or config.get("use_sliding_window") is False:
         return None, 0
-    return window, sum(kind == "sliding_attention" for kind in kinds)
+    return window, layers
+
+
+def _kinds(config: Mapping[str, Any]) -> list[Any]:
+    kinds = config.get("layer_types")
+    return list(kinds) if isinstance(kinds, (list, tuple)) else []
 
 
 def _quantization(config: Mapping[str, Any]) -> tuple[str, int | None]:

@@ -77,6 +77,10 @@ def test_layers_with_a_window_hold_no_more_than_it():
     assert fit(windowed, demand(Layout(4), 96)).kv_tokens > fit(m2_shape(), demand(Layout(4), 96)).kv_tokens
 
 
+def test_layers_of_linear_attention_keep_no_kv_cache():
+    assert kv_bytes_per_token(replace(m2_shape(), linear_layers=31), Layout()) == 253_952 / 2
+
+
 def test_measured_weights_count_before_computed_ones():
     measured = replace(m2_shape(), weight_bytes=100 * GIB, expert_bytes=80 * GIB)
     assert weights_gib(measured, Layout(tp=2)) == 50

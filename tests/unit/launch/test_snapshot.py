@@ -77,6 +77,7 @@ CONFIGS = [
     ({"quantization_config": {"bits": 4, "group_size": 32}}, "precision", "int4"),
     ({"sliding_window": 8, "layer_types": ["sliding_attention", "full_attention"]}, "window_layers", 1),
     ({"sliding_window": 8}, "window", None),
+    ({"layer_types": ["linear_attention", "linear_attention", "full_attention"]}, "linear_layers", 2),
     ({"num_attention_heads": "8"}, "heads", None),
 ]
 
