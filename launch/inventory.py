@@ -14,7 +14,7 @@ from errors import Refused
 from launch.gpus import Hardware, known
 from launch.hardware import facts
 from launch.hardware.host import platform_of
-from launch.ownership import Holder, choose
+from launch.ownership import Holder, choose, held_by, kind
 from launch.request import Host
 
 BRANDS = {"nvidia": "NVIDIA", "amd": "AMD"}
@@ -55,29 +55,32 @@ def take(
     wanted: str = "",
     platform: str = "",
     running: Iterable[Holder] = (),
+    own: str = "",
     table: Mapping[str, Hardware] | None = None,
     root: Path = Path("/"),
 ) -> Chosen:
     """The GPUs that `--gpus` means on this host; "" takes all that are free and alike.
 
-    Raises Refused where there are none or the user must say more, Failed where too few are free.
+    `own` is the container that this launch would replace: what it holds is kept where that is what is wanted,
+    and free for it otherwise. Raises Refused where there are no GPUs or the user must say more, Failed where too
+    few are free.
     """
-    platform = platform_of(seen, platform)
+    platform, running = platform_of(seen, platform), tuple(running)
     gpus = seen.on(platform).gpus
     if not gpus:
-        raise Refused(
-            "no GPU of this machine is known" if platform == "cpu" else f"no GPU for {platform} is here",
-            why="; ".join(seen.on(platform).problems),
-            fix="--hardware h200 --gpus 4 plans for another machine; --platform cpu needs none; invoke doctor",
-        )
-    running = tuple(running)
-    return describe(choose(gpus, wanted or _all(gpus, running), running), table, root)
+        why = "no GPU of this machine is known" if platform == "cpu" else f"no GPU for {platform} is here"
+        said = "; ".join((why, *seen.on(platform).problems))
+        raise Refused("no hardware to plan for", why=said, fix="--hardware h200 --gpus 4, or --platform cpu")
+    others = tuple(holder for holder in running if holder.name != own)
+    mine = [gpu for gpu in gpus for holder in running if holder.name == own and holder.holds(gpu)]
+    if mine and wanted in ("", str(len(mine)), ",".join(str(gpu.index) for gpu in mine)):
+        return describe(mine, table, root)
+    left = [replace(gpu, processes=(), used=None) if gpu in mine else gpu for gpu in gpus]
+    return describe(choose(left, wanted or _all(left, others), others), table, root)
 
 
 def _all(gpus: Sequence[facts.Gpu], running: tuple[Holder, ...]) -> str:
-    """The number of free GPUs of the most frequent kind; the number of all where none is, for the refusal."""
-    from launch.ownership import held_by, kind
-
+    """The number of free GPUs of the most frequent kind; of all where none is free, for the refusal."""
     free = [kind(gpu) for gpu in gpus if not held_by(gpu, running)]
     return str(max(map(free.count, free), default=len(gpus)))
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from errors import Refused
+from errors import Failed, Refused
 from launch.gpus import known
 from launch.hardware import amd
-from launch.hardware.facts import Gpu, Hardware, Seen
+from launch.hardware.facts import Gpu, Hardware, Process, Seen
 from launch.inventory import Chosen, describe, groups, take
 from launch.ownership import Holder
 from launch.plan import Container
@@ -106,8 +107,24 @@ def test_an_unlisted_gpu_is_planned_as_itself() -> None:
 
 
 def test_a_machine_without_gpus_says_what_to_do() -> None:
-    with pytest.raises(Refused, match="no GPU of this machine") as refusal:
+    with pytest.raises(Refused, match="no hardware to plan for") as refusal:
         take(Hardware())
     assert "--platform cpu" in refusal.value.fix
-    with pytest.raises(Refused, match="no GPU for rocm"):
+    with pytest.raises(Refused) as refusal:
         take(Hardware(), platform="rocm")
+    assert refusal.value.why == "no GPU for rocm is here"
+
+
+def test_what_our_own_server_holds_is_its_again() -> None:
+    seen = h200()
+    busy = Hardware(nvidia=replace(seen.nvidia, gpus=tuple(
+        replace(gpu, used=130 * GIB, processes=(Process(9, "vllm"),)) if gpu.index in (2, 3) else gpu
+        for gpu in seen.nvidia.gpus
+    )))  # fmt: skip
+    mine = Holder("slipway-minimax-m2", ("GPU-0002", "GPU-0003"))
+    # The same wish finds the same GPUs, so that the same plan is left running.
+    assert [gpu.index for gpu in take(busy, "2", running=[mine], own=mine.name).gpus] == [2, 3]
+    # Another wish may have them, for the server is to be replaced.
+    assert take(busy, "8", running=[mine], own=mine.name).ranks == 8
+    with pytest.raises(Failed, match="8 GPUs are wanted, 6"):
+        take(busy, "8", running=[mine], own="another")
