@@ -75,7 +75,8 @@ def _complains(record: Record) -> bool:
 def proof(raised: Raised, match: re.Match[str]) -> tuple[str, ...]:
     """The exception, and the line of its message that told, where that is another one."""
     told = line_of(raised.text, match)
-    words = (raised.head[:SHOWN],) if told[:80] in raised.head else (raised.lines[0][:SHOWN], told)
+    seen = " ".join(told.split())[:80] in raised.head
+    words = (raised.head[:SHOWN],) if seen else (raised.lines[0][:SHOWN], told)
     return tuple(shown(raised.who, line) for line in words)
 
 

@@ -35,7 +35,7 @@ class Raised:
     def head(self) -> str:
         """The exception as Python prints it, without the rest of a long message."""
         first = self.lines[0]
-        return f"{first} {self.lines[1]}".strip() if len(self.lines) > 1 and _bare(first) else first
+        return " ".join(" ".join(self.lines[:3]).split()) if _bare(first) else first
 
     @property
     def text(self) -> str:

@@ -82,7 +82,8 @@ def _symptom(row: dict[str, Any]) -> Symptom:
 
 def captured(match: re.Match[str] | None) -> dict[str, str]:
     """The named parts of a match, and what follows from them."""
-    found = {name: text for name, text in (match.groupdict() if match else {}).items() if text}
+    parts = match.groupdict() if match else {}
+    found = {name: " ".join(text.split()) for name, text in parts.items() if text}
     return {**found, **_derived(found)}
 
 
@@ -91,9 +92,8 @@ def _derived(found: Mapping[str, str]) -> dict[str, str]:
     if {"given", "choices"} <= found.keys():
         derived["nearest"] = _nearest(found["given"], re.findall(r"[\w.-]+", found["choices"]))
     if "kind" in found:
-        derived["parser"] = (
-            "--reasoning-parser" if "reason" in found["kind"].lower() else "--tool-call-parser"
-        )
+        derived["kind"] = found["kind"].lower()
+        derived["parser"] = f"--{'reasoning' if derived['kind'] == 'reasoning' else 'tool-call'}-parser"
     if {"free", "total"} <= found.keys() and float(found["total"]) > 0:
         share = int(100 * float(found["free"]) / float(found["total"])) / 100
         derived |= {"utilization": f"{share:.2f}"} if share > 0 else {}
