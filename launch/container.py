@@ -89,15 +89,25 @@ def _begin(container: Any, name: str) -> None:
 
 
 def check_access(client: Any, container: Any, plan: Plan) -> None:
-    """Raises Failed where the engine did not grant what the plan needs; a server that ended has a log for that."""
-    from launch import presence
-
+    """Whether the engine granted what the plan needs: podman ignores device requests without a word."""
     container.reload()
     if container.status != "running":
-        return
+        return  # it ended at once; its log tells more than its devices
     if plan.container.shm_bytes and container.attrs["HostConfig"].get("ShmSize") != plan.container.shm_bytes:
         raise Failed(f"{container.name} has another /dev/shm than planned", fix="invoke doctor")
-    presence.check(plan, lambda argv: execute(client, container, argv))
+    wanted = [path for path in plan.container.devices if path.startswith("/dev/dri/render")]
+    if not (wanted or plan.container.gpu_ids or plan.container.cdi):
+        return
+    status, said = execute(client, container, ["ls", "/dev", "/dev/dri"])
+    seen = set(said.split())
+    missing = [path for path in wanted if path.rpartition("/")[2] not in seen]
+    nvidia = any(re.fullmatch(r"nvidia\d+", name) for name in seen)
+    if missing or (plan.container.gpu_ids and not nvidia and status != 127):
+        raise Failed(
+            f"{container.name} started without its GPUs",
+            why=f"missing inside: {', '.join(missing) or '/dev/nvidia*'}; an engine may ignore device requests",
+            fix="use CDI (nvidia-ctk cdi generate) or Docker with the NVIDIA container toolkit; invoke doctor",
+        )
 
 
 def _make_folders(plan: Plan) -> None:
