@@ -46,14 +46,13 @@ def claimed(
 ) -> Iterator[None]:
     """Start the container inside: until then the whole host waits, after it the container itself is the claim.
 
-    Raises Taken where another container holds one of the GPUs, Failed where the lock cannot be had.
+    The lock covers names and ports too, so it is held for containers without GPUs as well. Raises Taken where
+    another container holds one of the GPUs, Failed where the lock cannot be had.
     """
     wanted = mine(container, own)
-    if not wanted.gpus:
-        yield
-        return
     with locked(path=lock):
-        if found := conflicts(wanted, holders(client), _here() if gpus is None else gpus):
+        known = () if not wanted.gpus else _here() if gpus is None else gpus
+        if known and (found := conflicts(wanted, holders(client), known)):
             raise Taken("the GPUs were taken meanwhile", why="; ".join(found), fix="run it again for others")
         yield
 

@@ -102,8 +102,8 @@ def test_free_ones_and_our_own_are_no_conflict(tmp_path: Path) -> None:
         pass
 
 
-def test_without_gpus_there_is_nothing_to_claim(tmp_path: Path) -> None:
-    with claimed(None, Container(), "ours", GPUS, tmp_path / "no" / "lock"):
+def test_without_gpus_no_engine_is_asked(tmp_path: Path) -> None:
+    with claimed(None, Container(), "ours", GPUS, tmp_path / "lock"):
         pass
 
 
