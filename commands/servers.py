@@ -5,28 +5,43 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from commands.terminal import bar, emit, say
 from commands.verb import one_of, setting, verb
 from errors import Failed, Refused
 
+if TYPE_CHECKING:
+    from launch.engine import Server
+    from launch.metrics import Load
+
 
 @verb(help={"format": "text or json"})
 def ps(c: Any, format: str = "text") -> None:
-    """What of ours runs: model, image, GPUs, address, since when."""
-    from launch import engine
+    """What of ours runs: model, address, GPUs, since when, whether it is healthy, tokens a second."""
+    from launch import engine, metrics
 
     one_of("format", format, ("text", "json"))
     found = engine.servers(engine.connect())
+    loads = metrics.watch({server.name: server.url for server in found if server.status == "running"})
     if format == "json":
-        emit([asdict(server) for server in found])
+        emit([{**asdict(server), "load": _as_dict(loads.get(server.name))} for server in found])
         return
     for server in found:
-        began = server.started[:19]
-        print(f"{server.name:<28} {server.status:<10} {server.url:<24} {server.model}  since {began}")
+        print(_row(server, loads.get(server.name)))
     if not found:
         say("nothing of ours runs; `invoke run` starts a server")
+
+
+def _as_dict(load: Load | None) -> dict[str, Any] | None:
+    return asdict(load) if load else None
+
+
+def _row(server: Server, load: Load | None) -> str:
+    does = f"{load.tokens_per_s or 0:.0f} tok/s, {load.running} running" if load else "does not answer"
+    state = server.status if server.status != "running" else f"{server.health or 'running'}, {does}"
+    gpus = f"  GPUs {server.gpus}" if server.gpus else ""
+    return f"{server.name}  {state}  {server.url}  {server.model}  since {server.started[:19]}{gpus}"
 
 
 @verb(

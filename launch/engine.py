@@ -83,6 +83,7 @@ class Server:
     url: str
     gpus: str
     started: str
+    health: str
 
 
 def execute(
@@ -116,6 +117,7 @@ def _server(container: Any) -> Server:
         labels.get("slipway.url", ""),
         labels.get("slipway.gpus", ""),
         container.attrs["State"].get("StartedAt", ""),
+        container.attrs["State"].get("Health", {}).get("Status", ""),
     )
 
 

@@ -150,3 +150,29 @@ def test_an_engine_that_goes_away_in_the_middle_is_said_and_the_server_is_found_
     assert process.returncode == 1
     assert "the container engine stopped answering" in said
     assert "already running" in run("hangs", "--wait", "no").ok().err
+
+
+def test_ps_tells_what_each_server_does_and_where(run, port):
+    run("serves").ok()
+    (server,) = invoke("ps", "--format", "json").json
+    assert (server["name"], server["status"], server["url"]) == (NAME, "running", f"http://127.0.0.1:{port}")
+    assert server["load"] == {"running": 1, "tokens": 42, "tokens_per_s": 0}
+    assert "0 tok/s, 1 running" in invoke("ps").ok().out
+
+
+def test_exec_runs_one_command_inside(run):
+    run("serves").ok()
+    assert invoke("exec", "echo inside").ok().out == "inside\n"
+
+
+def test_restart_keeps_the_plan_and_proves_the_server_again(run, port):
+    run("serves").ok()
+    said = invoke("restart").ok()
+    assert said.out == f"slipway/MiniMax-M2-tiny serves at http://127.0.0.1:{port}/v1\n"
+
+
+def test_logs_since_leaves_out_what_is_old(run):
+    run("serves").ok()
+    assert "Application startup complete" in invoke("logs", "--since", "60").ok().out
+    assert "Resolved architecture" in invoke("logs").ok().out
+    assert invoke("logs", "--tail", "1").ok().out.count("\n") == 1
