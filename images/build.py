@@ -72,9 +72,14 @@ def _hash(text: str) -> str:
 
 
 def request(
-    name: str, platform: Platform, base: str, wish: Wish, settings: Path | None = None
+    name: str,
+    platform: Platform,
+    base: str,
+    wish: Wish,
+    settings: Path | None = None,
+    pip: dict[str, str] | None = None,
 ) -> backends.Request:
-    """The build as data. `settings` is the folder with this host's pip and apt settings, where written."""
+    """The build as data. `settings` is the folder with this host's `pip` and apt settings, where written."""
     args = (
         ("BASE", base),
         ("DEBIAN_PACKAGES", " ".join(platform.debian)),
@@ -83,7 +88,7 @@ def request(
         ("LABELS_COMMIT", platform.vllm.commit),
     )
     secrets = tuple((p.stem, p) for p in sorted(settings.iterdir())) if settings else ()
-    bundle = context.ca_bundle(context.pip_settings())
+    bundle = context.ca_bundle(context.pip_settings() if pip is None else pip)
     folder = WORK / "context" / name
     file = folder / Path(platform.dockerfile).name if platform.dockerfile else None
     return backends.Request(
@@ -109,9 +114,10 @@ def build(client: Any, name: str, wish: Wish, show: Show) -> Built:
     if proof.existing(client, tag) is None and not wish.base:
         disk.check(client, name)
     base = wish.base or bases.ensure(client, name, platform, show, WORK)
-    with _settings(platform, wish) as settings:
-        asked = request(name, platform, base, wish, settings)
-        _fill(asked.context, name, platform)
+    pip = context.pip_settings()
+    with _settings(platform, wish, pip) as settings:
+        asked = request(name, platform, base, wish, settings, pip)
+        _fill(asked.context, name, platform, pip)
         image, steps = run(tool, asked, show)
     known, fresh = proof.prove(client, name, platform, image, tag, base, show)
     size, version = known.attrs["Size"], known.labels["slipway.vllm"]
@@ -119,9 +125,8 @@ def build(client: Any, name: str, wish: Wish, show: Show) -> Built:
 
 
 @contextmanager
-def _settings(platform: Platform, wish: Wish) -> Iterator[Path]:
+def _settings(platform: Platform, wish: Wish, pip: dict[str, str]) -> Iterator[Path]:
     """This host's pip and apt settings as files only we can read, for as long as the build runs."""
-    pip = context.pip_settings()
     own = list(context.local_wheels(pip, platform.python.wheels))
     uv = context.uv_environment(pip, "" if own else platform.python.index, wish.proxy)
     with tempfile.TemporaryDirectory() as folder:
@@ -130,9 +135,9 @@ def _settings(platform: Platform, wish: Wish) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _fill(folder: Path, name: str, platform: Platform) -> None:
+def _fill(folder: Path, name: str, platform: Platform, pip: dict[str, str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    local = context.local_wheels(context.pip_settings(), platform.python.wheels)
+    local = context.local_wheels(pip, platform.python.wheels)
     context.assemble(folder, name, platform, [*local, *mirror.wheels(platform, WORK / "wheels")])
 
 

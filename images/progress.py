@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-_NAME = re.compile(r"^#(\d+) (\[.+|exporting .+|importing .+)$")
+_NAME = re.compile(r"^#(\d+) (\[.+|(?:exporting|importing) (?!.* done$).+)$")
 _DONE = re.compile(r"^#(\d+) (?:DONE (\d+(?:\.\d+)?)s|(CACHED))$")
 _TEXT = re.compile(r"^#(\d+) (?:\d+\.\d+ )?(.+)$")
 _BYTES = re.compile(r"^sha256:\S+ (\S+ / \S+)(?: \S+)?$")

@@ -10,6 +10,15 @@ import pytest
 from images import context, tested
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """An image of 8 GB is built when asked for by name: `pytest -m slow tests/images`."""
+    if "slow" in (config.option.markexpr or ""):
+        return
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason="minutes and 30 GB: pytest -m slow tests/images"))
+
+
 @pytest.fixture(scope="class")
 def image() -> str:
     """The tag under test; each class says which."""

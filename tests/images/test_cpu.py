@@ -15,6 +15,10 @@ class TestCpu(FromWheels):
     largest = 1.3
     recorded = True
 
+    def test_vllm_says_its_version(self, host, attrs):
+        said = host.check_output("vllm --version 2>/dev/null").splitlines()[-1]
+        assert said == attrs["Config"]["Labels"]["slipway.vllm"]
+
     def test_no_compiler_is_left(self, host):
         no_compiler(host)
 

@@ -19,6 +19,7 @@ SAID = """\
 #6 CACHED
 
 #7 exporting layers
+#7 exporting layers 9.4s done
 #7 DONE 9.4s
 """
 
