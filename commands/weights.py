@@ -50,6 +50,7 @@ def _ask_token() -> str:
         "from": "fetch from a bundle, a folder, or the address of a bundle or a Hub",
         "bundle": "then write the snapshot into this file, for a host without a network",
         "streams": "how many connections at once (default: 8)",
+        "xet": "let hf_xet bring the large files of a repository on Xet storage; proven all the same",
         "dry-run": "show what would be fetched",
         "format": "text or json",
     },
@@ -65,6 +66,7 @@ def fetch(
     from_: str = "",
     bundle: str = "",
     streams: int = 0,
+    xet: bool = False,
     dry_run: bool = False,
     format: str = "text",
 ) -> None:
@@ -73,6 +75,7 @@ def fetch(
     from launch.weights.fetching import carry_out, is_offline, plan
     from launch.weights.patience import Patience
     from launch.weights.transfer import STREAMS
+    from launch.weights.xet import Xet
 
     one_of("format", format, ("text", "json"))
     model, revision, folder = _named(c, model, revision, cache)
@@ -92,7 +95,8 @@ def fetch(
         return
     say(f"{model} at {order.manifest.commit[:12]}, licence: {order.manifest.licence or 'not stated'}")
     with progress(f"fetch {model}") as show:
-        found = carry_out(order, source, streams=count, patience=Patience(), show=show)
+        by_xet = Xet(order.manifest.source, say) if xet and not from_ else None
+        found = carry_out(order, source, streams=count, patience=Patience(), xet=by_xet, show=show)
     if bundle:
         _bundle(found, folder, Path(bundle))
     _show_snapshot(found, format)

@@ -20,6 +20,7 @@ from launch.weights.patience import Patience
 from launch.weights.snapshot import Snapshot, check, described, fault, link, point
 from launch.weights.sources import Source
 from launch.weights.transfer import STREAMS, Transfer, explained
+from launch.weights.xet import Xet
 
 SPARE = 64 << 20  # bytes that stay free on the disk
 
@@ -159,6 +160,7 @@ def carry_out(
     *,
     streams: int = STREAMS,
     patience: Patience | None = None,
+    xet: Xet | None = None,
     show: Callable[[Meter], None] = lambda meter: None,
 ) -> Snapshot:
     """Do it. The manifest is written first, so that what is missing has a name, and last, as proof."""
@@ -170,6 +172,8 @@ def carry_out(
         place.blobs.mkdir(parents=True, exist_ok=True)
         place.snapshot(manifest.commit).mkdir(parents=True, exist_ok=True)
         manifests.save(manifest, place.manifest(manifest.commit))
+        if xet:
+            xet.bring(place, manifest, order.bring)
         fetched = _bring(order, source, streams, patience or Patience(), show)
         point(place, manifest.revision, manifest.commit)
     except OSError as error:

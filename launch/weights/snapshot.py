@@ -71,7 +71,8 @@ def missing(place: Place, manifest: Manifest) -> list[str]:
     """What is not there or has another size, a line for each; weights that were left out count."""
     left_out = [one for one in manifest.entries if not one.wanted and WEIGHTS.fullmatch(one.path)]
     lines = [f"{one.path} was left out" for one in left_out]
-    return lines + [line for one in manifest.wanted if (line := fault(place, manifest.commit, one))]
+    lines += [line for one in manifest.wanted if (line := fault(place, manifest.commit, one))]
+    return lines or [f"{one.path} was never proven" for one in manifest.wanted if not one.verified]
 
 
 def fault(place: Place, commit: str, entry: Entry) -> str:
