@@ -32,6 +32,7 @@ class Case:
     followers: tuple[Failure, ...]
     lines: tuple[Record, ...]
     engine: tuple[Record, ...]
+    begun: bool = False
 
     @property
     def unexplained(self) -> bool:
@@ -61,6 +62,7 @@ def open_case(evidence: Evidence, table: Table) -> Case:
         tuple(f for f in failures if table.is_consequence(f.root.head)),
         tuple(reading.lines),
         tuple(read(line) for line in evidence.engine_error.splitlines() if line.strip()),
+        reading.begun,
     )
 
 

@@ -27,6 +27,7 @@ class Reading:
     last_failures: deque[Failure] = field(default_factory=lambda: deque(maxlen=KEPT))
     first: dict[str, Record] = field(default_factory=dict)
     last: deque[Record] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
+    begun: bool = False  # the log holds the beginning of this start
     serving: bool = False
 
     def add(self, failure: Failure) -> None:

@@ -80,6 +80,7 @@ class Reader:
         if any(failure.weight is Weight.FATAL for failure in self.reading.all_failures):
             self._before, self.reading = self.reading, Reading()
             self._open.clear()
+        self.reading.begun = True
 
     def _line(self, record: Record) -> None:
         writer = record.writer

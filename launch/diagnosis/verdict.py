@@ -23,12 +23,16 @@ _SIGNAL = re.compile(
     re.IGNORECASE,
 )
 
+_ENGINE_GONE = re.compile(
+    r"Engine core initialization failed|EngineDeadError|WorkerProc initialization failed|died unexpectedly"
+)
+
 
 def judge(evidence: Evidence, table: Table) -> Diagnosis:
     """Name the cause of what the evidence shows."""
     case = open_case(evidence, table)
     looks = [_at_engine, _at_causes, _at_kill, _at_lines, _broadly]
-    looks += [] if case.unexplained else [_at_followers, _at_exit]
+    looks += [] if case.unexplained else [_at_followers, _at_exit, _at_silence]
     for look in looks:
         if found := look(case, table):
             return _diagnosis(found, case.first_exception)
@@ -134,6 +138,21 @@ def _at_exit(case: Case, table: Table) -> Found | None:
         return None
     symptom = table.signals.get(code - 128) or table.exits.get(code)
     return Found(symptom, None, (f"exit code {code}", *case.last_words)) if symptom else None
+
+
+def _at_silence(case: Case, table: Table) -> Found | None:
+    """A whole log in which all only report another's end: that one was killed.
+
+    vLLM 0.32 names no signal: `kill -9` of the engine core leaves "Failed core proc(s): {}", that of a loading
+    rank "WorkerProc initialization failed" without an exception of the rank (both seen on CPU).
+    """
+    symptom = table.signals[9]
+    ends = [failure.root for failure in case.followers if _ENGINE_GONE.search(failure.root.head)]
+    if not case.begun or not ends:
+        return None
+    return Found(
+        symptom, None, (shown(ends[0].who, ends[0].head[:SHOWN]), "no process left an error of its own")
+    )
 
 
 def _diagnosis(found: Found, first: str) -> Diagnosis:

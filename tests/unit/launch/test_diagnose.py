@@ -249,3 +249,13 @@ def test_memory_stays_bounded_however_long_the_log_is() -> None:
     tracemalloc.stop()
     assert found.cause_id == "gpu-memory"
     assert peak < 20 * 2**20
+
+
+def test_a_process_that_ends_without_a_word_was_killed() -> None:
+    """kill -9 of the engine core, or of a rank, of vLLM 0.32 while it loads leaves nothing but this."""
+    start = "(APIServer pid=1) INFO 11-23 02:57:50 [api_utils.py:286] non-default args: {'model': 'm'}\n"
+    front_end = "\n".join(CONSEQUENCES.splitlines()[-4:])
+    assert explain(start + front_end).cause_id == "killed"
+    assert explain(start + CONSEQUENCES).cause_id == "killed"
+    assert explain(start + front_end).proof[-1] == "no process left an error of its own"
+    assert not explain(front_end).known  # the beginning is cut off: it may have said why
