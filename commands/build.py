@@ -67,12 +67,12 @@ def build(
         say(f"{built.id[:19]}  {built.size / 1e9:.2f} GB  vLLM {built.vllm_version}  above {built.base}")
 
 
-def run_build(platform: str, wish: Any) -> Any:
-    """Build with a bar; also the demo's first step."""
+def run_build(platform: str, wish: Any, plain: bool = False) -> Any:
+    """Build with a bar; `invoke run` does it too where its image is missing."""
     from images import build as images
     from launch.engine import connect
 
-    with bar(f"build {platform} image") as progress:
+    with bar(f"build {platform} image", plain) as progress:
         return images.build(connect(timeout=600), platform, wish, progress.update)
 
 

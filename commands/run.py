@@ -6,13 +6,14 @@ import inspect
 import json
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from commands import plan as planning
 from commands.terminal import bar, say
 from commands.verb import one_of, verb
-from errors import Refused
+from errors import Failed, Refused
 from launch.container import RESTARTS, Limits
 
 if TYPE_CHECKING:
@@ -113,8 +114,7 @@ def serve(c: Any, options: dict[str, Any], how: How) -> None:
     client = engine.connect()
     wanted = planning.planned(c, **options)
     wanted = wanted if how.cure == "no" else remedies.with_kept(wanted)
-    _ensure_image(client, wanted)
-    _ensure_weights(wanted, how.fetch)
+    _ensure_both(client, wanted, how.fetch)
     try:
         _start(client, wanted, how)
     except Died as failure:
@@ -156,7 +156,22 @@ def _start(client: Any, wanted: Plan, how: How) -> None:
     _report(container, wanted, ready, how.json)
 
 
-def _ensure_image(client: Any, wanted: Plan) -> None:
+def _ensure_both(client: Any, wanted: Plan, fetch: bool) -> None:
+    """Image and weights at the same time, each with its bar: a bare host waits for the slower one only.
+
+    An incomplete snapshot is refused here, before an image of gigabytes is pulled and minutes of loading begin.
+    """
+    missing = _missing_weights(wanted)
+    if missing and not fetch:
+        raise missing
+    with ThreadPoolExecutor(1) as pool:
+        image = pool.submit(_ensure_image, client, wanted, plain=missing is not None)
+        if missing:
+            _fetch(wanted.model)
+        image.result()
+
+
+def _ensure_image(client: Any, wanted: Plan, plain: bool) -> None:
     """Build our own image, pull anybody else's, where it is not here."""
     from images import build as images
     from launch import image
@@ -166,26 +181,28 @@ def _ensure_image(client: Any, wanted: Plan) -> None:
     if wanted.image == images.reference(wanted.platform):
         from commands.build import run_build
 
-        run_build(wanted.platform, images.Wish())
+        run_build(wanted.platform, images.Wish(), plain)
         return
-    with bar(f"pull {wanted.image}") as progress:
+    with bar(f"pull {wanted.image}", plain) as progress:
         image.pull(client, wanted.image, progress.update)
 
 
-def _ensure_weights(wanted: Plan, fetch: bool) -> None:
-    """An incomplete snapshot is refused here and not after minutes of loading; --fetch completes it."""
-    from errors import Failed
+def _missing_weights(wanted: Plan) -> Failed | None:
     from launch import weights
 
     try:
         weights.check(wanted.model)
-    except Failed:
-        if not fetch:
-            raise
-        from commands.fetch_progress import progress
+        return None
+    except Failed as missing:
+        return missing
 
-        with progress(f"fetch {wanted.model}") as show:
-            weights.fetch(wanted.model, show=show)
+
+def _fetch(model: str) -> None:
+    from commands.fetch_progress import progress
+    from launch import weights
+
+    with progress(f"fetch {model}") as show:
+        weights.fetch(model, show=show)
 
 
 def _watched(container: Any, how: How) -> Ready:

@@ -41,10 +41,10 @@ def _share(done: float, total: float | None) -> str:
 
 
 @contextmanager
-def bar(title: str) -> Iterator[Bar]:
-    """A progress bar for one long step, ended by a line with its seconds."""
+def bar(title: str, plain: bool = False) -> Iterator[Bar]:
+    """A progress bar for one long step, ended by a line with its seconds; `plain` beside another one's bars."""
     start = time.monotonic()
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and not plain:
         with _rich() as progress:
             yield Bar(title, progress, progress.add_task(title, total=None, note=""))
     else:

@@ -59,18 +59,25 @@ def cpu_image(engine: Any) -> str:
 
 
 @pytest.fixture(scope="session")
-def hub_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An HF cache that holds the tiny MiniMax-M2, fetched by `invoke fetch` from a Hub on loopback."""
+def hub_with_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Hub on loopback that serves the tiny MiniMax-M2."""
     from launch.hub_server import serve_folder
     from launch.tiny_checkpoint import write_checkpoint
-    from tests.invocation import invoke
 
-    hub, cache = tmp_path_factory.mktemp("hub"), tmp_path_factory.mktemp("cache")
+    hub = tmp_path_factory.mktemp("hub")
     (hub / MODEL).mkdir(parents=True)
     write_checkpoint(hub / MODEL)
     with serve_folder(hub) as server:
-        env = {"HF_ENDPOINT": server.url, "HF_HUB_CACHE": str(cache)}
-        invoke("fetch", "--model", MODEL, **env).ok()
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def hub_cache(tmp_path_factory: pytest.TempPathFactory, hub_with_model: str) -> Path:
+    """An HF cache that holds the tiny MiniMax-M2, fetched by `invoke fetch`."""
+    from tests.invocation import invoke
+
+    cache = tmp_path_factory.mktemp("cache")
+    invoke("fetch", "--model", MODEL, HF_ENDPOINT=hub_with_model, HF_HUB_CACHE=str(cache)).ok()
     return cache
 
 

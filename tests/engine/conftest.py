@@ -60,7 +60,12 @@ def tidy(engine: Any) -> Iterator[None]:
 @pytest.fixture
 def run(command: Callable[..., list[str]], hub_cache: Path, tidy: None) -> Callable[..., Said]:
     """`invoke run` of the stand-in, waited for."""
-    return lambda mode, *more, **image: invoke(*command(mode, *more, **image), HF_HUB_CACHE=str(hub_cache))
+
+    def go(mode: str, *more: str, image: str = "", **env: str) -> Said:
+        found = {"image": image} if image else {}
+        return invoke(*command(mode, *more, **found), **{"HF_HUB_CACHE": str(hub_cache), **env})
+
+    return go
 
 
 @pytest.fixture

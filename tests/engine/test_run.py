@@ -176,3 +176,13 @@ def test_logs_since_leaves_out_what_is_old(run):
     assert "Application startup complete" in invoke("logs", "--since", "60").ok().out
     assert "Resolved architecture" in invoke("logs").ok().out
     assert invoke("logs", "--tail", "1").ok().out.count("\n") == 1
+
+
+def test_a_bare_host_gets_image_and_weights_in_one_command(run, hub_with_model, tmp_path):
+    cache = {"HF_ENDPOINT": hub_with_model, "HF_HUB_CACHE": str(tmp_path / "hub")}
+    refused = run("serves", **cache)
+    assert refused.code == 1
+    assert "invoke fetch --model slipway/MiniMax-M2-tiny" in refused.err
+    said = run("serves", "--fetch", **cache).ok()
+    assert "fetch slipway/MiniMax-M2-tiny" in said.err
+    assert "serves at" in said.out
