@@ -1,8 +1,8 @@
 """What a container may touch: the narrowest set that serves, each item with its reason.
 
-Profiles: `least` (the default), `guide` (what the recipe's guide prescribes), `profiling` (debuggers and GPU
-counters), `rdma` (InfiniBand between nodes). Which flags are needed and which are superstition: facts on
-containers in the documentation of vLLM, ROCm and the NVIDIA container toolkit.
+Profiles: `least` (the default), `documented` (vLLM's own documentation), `guide` (what the recipe's guide
+prescribes), `profiling` (debuggers and GPU counters), `rdma` (InfiniBand between nodes). Which flags are needed
+and which are superstition: the containers' pages of vLLM, ROCm and the NVIDIA container toolkit, docs/access.md.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from typing import Any
 
 from errors import Refused
 from launch.arguments import Setting
+from launch.documented import widened
 from launch.extension import GuideContainer
 from launch.plan import Container, Mount, Port, Reason
 from launch.recipe import Recipe
 from launch.request import Host, Wish
 
-PROFILES = ("least", "guide", "profiling", "rdma")
+PROFILES = ("least", "documented", "guide", "profiling", "rdma")
 GIB = 2**30
 HUB, CACHE = "/hub", "/cache"
 SERVES_ON = 8000  # vLLM's default --port
@@ -39,6 +40,9 @@ ENVIRONMENT = (
     Setting("USER", "vllm", RULE, "the caller has no name in the image; torch asks for one"),
     Setting("VLLM_CACHE_ROOT", f"{CACHE}/vllm", RULE, "saves compiling again at the next start"),
     Setting("VLLM_NO_USAGE_STATS", "1", RULE, "nothing is sent out"),
+)
+SECCOMP = (
+    "the engine's own filter and NUMA calls, which ROCm makes; unconfined opens all (launch/seccomp.yaml)"
 )
 AWAY = (
     "planned away from the host: all of /dev/dri is given; a user who is not root also needs the numeric"
@@ -76,12 +80,11 @@ def grant(wish: Wish, host: Host, recipe: Recipe, ranks: int) -> Access:
     if wish.access == "guide":
         return _guide(guide_for(recipe, host), host)
     access = _least(wish, host, ranks)
+    if wish.access == "documented":
+        return widened(access, host, ranks)
     if wish.access == "profiling":
-        why = "debuggers and GPU performance counters"
-        return _profile(access, "profiling", ("SYS_PTRACE", "SYS_ADMIN"), (), why)
-    if wish.access == "rdma":
-        return _profile(access, "rdma", ("IPC_LOCK",), ("/dev/infiniband",), "InfiniBand needs pinned memory")
-    return access
+        return _profiling(access)
+    return _rdma(access) if wish.access == "rdma" else access
 
 
 def _guide(guide: GuideContainer, host: Host) -> Access:
@@ -149,8 +152,10 @@ def _with_render_nodes(access: Access, host: Host, nodes: tuple[str, ...]) -> Ac
         Reason("/dev/kfd", "the compute interface of the AMD driver", RULE),
         Reason(" ".join(nodes), "the render nodes of the GPUs", RULE),
         *((Reason("groups", groups, RULE),) if host.groups else ()),
+        *((Reason("seccomp", SECCOMP, RULE),) if host.seccomp else ()),
     )
-    wider = _wider(access, reasons, devices=("/dev/kfd", *nodes), groups=host.groups)
+    options = (*access.container.security_opt, *((f"seccomp={host.seccomp}",) if host.seccomp else ()))
+    wider = _wider(access, reasons, devices=("/dev/kfd", *nodes), groups=host.groups, security_opt=options)
     return wider if host.devices else replace(wider, notes=(*wider.notes, AWAY))
 
 
@@ -159,9 +164,25 @@ def _wider(access: Access, reasons: tuple[Reason, ...], **granted: Any) -> Acces
     return replace(access, container=container, reasons=(*access.reasons, *reasons))
 
 
-def _profile(access: Access, name: str, caps: tuple[str, ...], devices: tuple[str, ...], why: str) -> Access:
-    """More than the least, for one purpose."""
-    held = access.container
-    reason = Reason(f"cap-add {' '.join(caps)}", why, f"--access {name}")
-    more = {"cap_add": (*held.cap_add, *caps), "devices": (*held.devices, *devices)}
-    return _wider(access, (reason,), profile=name, **more)
+def _profiling(access: Access) -> Access:
+    """Root, for an engine gives capabilities to nobody else; and its own seccomp profile, which opens with them."""
+    caps = ("SYS_PTRACE", "SYS_ADMIN")
+    reasons = (
+        Reason(f"cap-add {' '.join(caps)}", "debuggers and GPU performance counters", "--access profiling"),
+        Reason("user 0:0", "capabilities of a container work for root alone", "--access profiling"),
+    )
+    options = tuple(word for word in access.container.security_opt if not word.startswith("seccomp="))
+    return _wider(access, reasons, profile="profiling", cap_add=caps, user="0:0", security_opt=options)
+
+
+def _rdma(access: Access) -> Access:
+    """InfiniBand registers memory, which must stay where it is: by capability for root, by limit for others."""
+    held, why = access.container, "InfiniBand needs pinned memory"
+    reasons = (
+        Reason("cap-add IPC_LOCK", why, "--access rdma"),
+        Reason("ulimit memlock", f"{why}; the capability is root's alone", "--access rdma"),
+        Reason("/dev/infiniband", "the adapters", "--access rdma"),
+    )
+    devices = (*held.devices, "/dev/infiniband")
+    limits = (*held.ulimits, ("memlock", -1))
+    return _wider(access, reasons, profile="rdma", cap_add=("IPC_LOCK",), devices=devices, ulimits=limits)

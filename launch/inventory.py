@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from errors import Refused
+from launch import seccomp
 from launch.gpus import Hardware, known
 from launch.hardware import facts
 from launch.hardware.host import platform_of
@@ -47,6 +48,7 @@ class Chosen:
             groups=self.groups,
             gpu_ids=self.gpu_ids,
             vram_gib=self.vram_gib,
+            seccomp=str(seccomp.PROFILE) if self.devices else "",
         )
 
 
@@ -98,9 +100,16 @@ def describe(
         gpus=tuple(gpus),
         devices=devices,
         groups=groups((KFD, *devices), root) if amd else (),
-        gpu_ids=tuple(gpu.uuid or str(gpu.index) for gpu in gpus if not amd),
+        gpu_ids=_ids(gpus),
         vram_gib=min(sizes) / 2**30 if sizes else None,
     )
+
+
+def _ids(gpus: Sequence[facts.Gpu]) -> tuple[str, ...]:
+    """UUIDs. A partitioned AMD card has one for all its parts, which selects none of them: then none is given."""
+    if gpus[0].vendor == "amd":
+        return tuple(gpu.uuid for gpu in gpus) if all(gpu.uuid and gpu.ranks == 1 for gpu in gpus) else ()
+    return tuple(gpu.uuid or str(gpu.index) for gpu in gpus)
 
 
 def hardware_of(gpu: facts.Gpu, table: Mapping[str, Hardware]) -> Hardware:

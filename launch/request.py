@@ -58,7 +58,8 @@ class Host:
     folder: str = ""
     devices: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
-    gpu_ids: tuple[str, ...] = ()
+    gpu_ids: tuple[str, ...] = ()  # UUIDs: NVIDIA's, or those that ROCR_VISIBLE_DEVICES takes
+    seccomp: str = ""  # file of the seccomp profile for ROCm; "" keeps the engine's default
     vram_gib: float | None = None  # what the driver reports; None takes the data sheet's
     shapes: Mapping[str, Shape] = field(default_factory=dict)  # by model id: snapshots in the HF cache
     measured: tuple[Measured, ...] = ()

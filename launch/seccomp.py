@@ -14,6 +14,9 @@ from typing import Any
 
 import yaml
 
+from errors import Refused
+
+PROFILE = Path(__file__).with_name("rocm.seccomp.json")  # as_json() in a file, for the engine's client
 ALLOW, REFUSE = "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO"
 EPERM, ENOSYS = 1, 38
 NAMESPACES = 0x7E020000  # CLONE_NEW*: a process may not make namespaces of its own
@@ -72,6 +75,20 @@ def profile() -> dict[str, Any]:
 def as_json() -> str:
     """One line, as the engine's API takes it behind `seccomp=`."""
     return json.dumps(profile(), separators=(",", ":"))
+
+
+def for_api(option: str) -> str:
+    """A security option as the engine's API takes it: the client reads the file that `seccomp=` names, not the engine.
+
+    Raises Refused for a file that cannot be read.
+    """
+    name, _, path = option.partition("=")
+    if name != "seccomp" or path in ("", "unconfined", "builtin") or path.startswith("{"):
+        return option
+    try:
+        return f"seccomp={Path(path).read_text()}"
+    except OSError as error:
+        raise Refused(f"the seccomp profile {path} cannot be read", why=str(error.strerror)) from None
 
 
 def _families() -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from launch.plan import Container, Plan, Process
+from launch.seccomp import for_api
 
 
 def arguments(plan: Plan, process: Process) -> dict[str, Any]:
@@ -22,7 +23,7 @@ def arguments(plan: Plan, process: Process) -> dict[str, Any]:
         "group_add": list(c.groups),
         "cap_add": list(c.cap_add),
         "cap_drop": list(c.cap_drop),
-        "security_opt": list(c.security_opt),
+        "security_opt": [for_api(option) for option in c.security_opt],
         "privileged": c.privileged,
         "ipc_mode": c.ipc,
         "shm_size": c.shm_bytes,

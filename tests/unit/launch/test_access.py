@@ -72,3 +72,16 @@ def test_the_guides_container_has_no_more_than_the_guide_says():
     found = plan(M2, "mi300x", 8, vllm="0.11.1", access="guide").container
     assert (found.privileged, found.ipc, found.network, found.tty) == (True, "host", "host", True)
     assert (found.shm_bytes, found.user, found.cap_drop, found.ports) == (0, "", (), ())
+
+
+def test_rocm_on_this_host_gets_a_seccomp_profile_instead_of_unconfined():
+    found = access("mi300x", 1, devices=("/dev/dri/renderD128",), seccomp="/opt/slipway/rocm.seccomp.json")
+    assert found.container.security_opt == ("no-new-privileges", "seccomp=/opt/slipway/rocm.seccomp.json")
+    assert any(reason.item == "seccomp" and "NUMA" in reason.why for reason in found.reasons)
+    profiling = access("mi300x", 1, "profiling", devices=("/dev/dri/renderD128",), seccomp="/x.json")
+    assert profiling.container.security_opt == ("no-new-privileges",)
+
+
+def test_capabilities_come_with_a_user_who_can_have_them():
+    assert access(profile="profiling").container.user == "0:0"
+    assert access(profile="rdma").container.ulimits == (("memlock", -1),)

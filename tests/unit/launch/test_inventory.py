@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from errors import Failed, Refused
+from launch import seccomp
 from launch.gpus import known
 from launch.hardware import amd
 from launch.hardware.facts import Gpu, Hardware, Process, Seen
@@ -48,6 +49,7 @@ def test_the_guides_rocm_case_on_eight_mi300x(tmp_path: Path) -> None:
     found = container(rocm(mi300x(tmp_path)))
     assert found.devices == ("/dev/kfd", *(f"/dev/dri/renderD{minor}" for minor in range(128, 192, 8)))
     assert (found.privileged, found.cap_add, found.network) == (False, (), "")
+    assert found.security_opt == ("no-new-privileges", f"seccomp={seccomp.PROFILE}")
 
 
 def test_two_of_eight_get_two_render_nodes(tmp_path: Path) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+from errors import Refused
 from launch import seccomp
 
 # Calls that no container of ours may make: they reach out of it or change the host (Docker's documentation).
@@ -51,3 +54,16 @@ def test_namespaces_cannot_be_made() -> None:
 def test_it_is_one_line_of_json() -> None:
     assert "\n" not in seccomp.as_json()
     assert json.loads(seccomp.as_json()) == seccomp.profile()
+
+
+def test_the_file_that_the_engines_client_reads_is_the_profile() -> None:
+    """Made by: python -c 'from launch import seccomp; seccomp.PROFILE.write_text(seccomp.as_json() + chr(10))'."""
+    assert seccomp.PROFILE.read_text() == seccomp.as_json() + "\n"
+
+
+def test_the_api_takes_the_profile_itself() -> None:
+    assert seccomp.for_api(f"seccomp={seccomp.PROFILE}") == f"seccomp={seccomp.as_json()}\n"
+    for option in ("no-new-privileges", "seccomp=unconfined", "seccomp={}"):
+        assert seccomp.for_api(option) == option
+    with pytest.raises(Refused, match="cannot be read"):
+        seccomp.for_api("seccomp=/no/such/file.json")
