@@ -45,6 +45,8 @@ def evidence_of(source: str) -> Evidence:
 
     if source == "-":
         return Evidence(file_lines(Path("/dev/stdin")))
+    if source.startswith("-"):
+        raise Refused(f"{source} is no log", fix="invoke --help diagnose")
     path = Path(source)
     if path.is_file():
         return Evidence(file_lines(path))
