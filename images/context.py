@@ -23,12 +23,11 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy"
 
 def assemble(folder: Path, name: str, platform: Platform, wheels: Iterable[Path]) -> None:
     """Fill `folder`: the platform's files; for an image of wheels also uv, the installer, local wheels."""
-    shutil.copytree(
-        HERE / family(name), folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
-    )
+    left = shutil.ignore_patterns("__pycache__", "requirements.txt")
+    shutil.copytree(HERE / family(name), folder, dirs_exist_ok=True, ignore=left)
     if not platform.python.requirements:
         return
-    shutil.copytree(HERE / "wheels", folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(HERE / "wheels", folder, dirs_exist_ok=True, ignore=left)
     _link(Path(sys.executable).with_name("uv"), folder / "uv")
     (folder / "wheels").mkdir(exist_ok=True)
     known = list(wheels)

@@ -1,4 +1,4 @@
-"""The CUDA image from the package index's wheels on a plain base, built for real: minutes, about 8 GB, no GPU needed."""
+"""The CUDA image from the package index's wheels on a plain base, built for real: minutes, 8 GB, no GPU needed."""
 
 import shutil
 

