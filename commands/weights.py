@@ -11,7 +11,7 @@ from commands.verb import one_of, setting, verb
 from errors import Failed, Refused
 
 if TYPE_CHECKING:
-    from launch.weights.fetching import Order
+    from launch.weights.order import Order
     from launch.weights.snapshot import Snapshot
     from launch.weights.sources import Source
 
@@ -72,7 +72,8 @@ def fetch(
 ) -> None:
     """Fetch a model's weights into the Hugging Face cache: resumable, and every byte proven."""
     from launch.weights import check
-    from launch.weights.fetching import carry_out, is_offline, plan
+    from launch.weights.fetching import carry_out, is_offline
+    from launch.weights.order import plan
     from launch.weights.patience import Patience
     from launch.weights.transfer import STREAMS
     from launch.weights.xet import Xet
@@ -112,7 +113,7 @@ def _named(c: Any, model: str, revision: str, cache: str) -> tuple[str, str, Pat
 
 
 def _source(given: str, model: str) -> Source:
-    from launch.weights.bundle import source_of
+    from launch.weights.carried import source_of
     from launch.weights.hub import Hub, endpoint_of
 
     return source_of(given, model, say) if given else Hub(model, endpoint_of(), say=say)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,6 +14,7 @@ from typing import Any
 from launch.hub_server.faults import Fault, Script
 from launch.hub_server.folder import Repository, read_repository
 from launch.hub_server.protocol import Answer, Hub, Request, Slice
+from launch.hub_server.sending import changed, send_faulty, send_slice, withhold
 
 
 @dataclass
@@ -134,10 +132,10 @@ class _Handler(BaseHTTPRequestHandler):
         first, last = (answer.body.first, answer.body.last) if isinstance(answer.body, Slice) else (0, 0)
         fault = self.script.next(answer.where, answer.name, first, last)
         if fault is not None and fault.kind in ("mute", "drip"):
-            self.close_connection = _withhold(self.connection, fault)
+            self.close_connection = withhold(self.connection, fault)
             return
         if fault is not None:
-            answer = _changed(answer, fault)
+            answer = changed(answer, fault)
         self._send(answer, fault)
 
     do_HEAD = do_GET
@@ -158,77 +156,6 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(body, bytes):
             self.wfile.write(body)
         elif fault is None:
-            _send_slice(self.connection, body)
+            send_slice(self.connection, body)
         else:
-            self.close_connection = _send_faulty(self.connection, body, fault)
-
-
-def _send_slice(connection: socket.socket, part: Slice) -> None:
-    with part.at.open("rb") as stream:
-        if part.last > part.first:
-            connection.sendfile(stream, part.first, part.last - part.first)
-
-
-def _changed(answer: Answer, fault: Fault) -> Answer:
-    """The answer with the faults that show in its head."""
-    if fault.kind == "status":
-        return Answer(fault.status, answer.where, answer.name, dict(fault.headers), fault.body)
-    if fault.kind == "trickle":
-        return replace(answer, headers={**answer.headers, **dict(fault.headers)})
-    if fault.kind == "redirect":
-        return Answer(302, answer.where, answer.name, {"Location": fault.location})
-    if fault.kind == "whole" and isinstance(answer.body, Slice):
-        headers = {k: v for k, v in answer.headers.items() if k != "Content-Range"}
-        whole = Slice(answer.body.at, 0, answer.body.at.stat().st_size)
-        return Answer(200, answer.where, answer.name, headers, whole)
-    return answer
-
-
-def _send_faulty(connection: socket.socket, part: Slice, fault: Fault) -> bool:
-    """Send the body with the faults that show in it; True when the connection must end."""
-    if fault.kind == "trickle":
-        return _trickle(connection, part, fault)
-    if fault.kind not in ("reset", "close", "flip", "stall"):
-        _send_slice(connection, part)
-        return False
-    _send_slice(connection, Slice(part.at, part.first, fault.at))
-    if fault.kind == "flip":
-        with part.at.open("rb") as stream:
-            stream.seek(fault.at)
-            connection.sendall(bytes([stream.read(1)[0] ^ 1]))
-        _send_slice(connection, Slice(part.at, fault.at + 1, part.last))
-        return False
-    if fault.kind == "stall":
-        connection.settimeout(fault.seconds)
-        with contextlib.suppress(OSError):
-            connection.recv(1)
-    if fault.kind == "reset":
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    connection.shutdown(socket.SHUT_WR) if fault.kind == "close" else connection.close()
-    return True
-
-
-def _withhold(connection: socket.socket, fault: Fault) -> bool:
-    """Keep a client waiting for the head of an answer, until it goes or the time is over."""
-    until = time.monotonic() + fault.seconds
-    connection.settimeout(0.05)
-    with contextlib.suppress(OSError):
-        if fault.kind == "drip":
-            connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
-        while time.monotonic() < until:
-            with contextlib.suppress(TimeoutError):
-                if not connection.recv(1 << 16):
-                    break
-            if fault.kind == "drip":
-                connection.sendall(b".")
-    return True
-
-
-def _trickle(connection: socket.socket, part: Slice, fault: Fault) -> bool:
-    step = max(1, fault.rate // 10)
-    with part.at.open("rb") as stream:
-        stream.seek(part.first)
-        for _ in range(part.first, part.last, step):
-            connection.sendall(stream.read(min(step, part.last - stream.tell())))
-            time.sleep(step / fault.rate)
-    return False
+            self.close_connection = send_faulty(self.connection, body, fault)

@@ -3,52 +3,21 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from fnmatch import fnmatch
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from errors import Failed, Refused
+from errors import Failed
 from launch.weights import manifest as manifests
-from launch.weights.cache import Place, cache_folder
 from launch.weights.hub import Hub, endpoint_of
-from launch.weights.manifest import Entry, Manifest
-from launch.weights.meter import Meter, amount
+from launch.weights.manifest import Entry
+from launch.weights.meter import Meter
+from launch.weights.order import Order, is_proven, plan, remember, require_room
 from launch.weights.patience import Patience
 from launch.weights.snapshot import Snapshot, check, described, fault, link, point
 from launch.weights.sources import Source
 from launch.weights.transfer import STREAMS, Transfer, explained
 from launch.weights.xet import Xet
-
-SPARE = 64 << 20  # bytes that stay free on the disk
-
-
-@dataclass(frozen=True)
-class Order:
-    """What a fetch will do: the manifest it works towards, and the blobs to bring, one entry each."""
-
-    place: Place
-    manifest: Manifest
-    bring: tuple[Entry, ...]
-    here: int  # bytes of `bring` that an earlier fetch left
-
-    @property
-    def to_fetch(self) -> int:
-        """Bytes to transfer."""
-        return sum(entry.size for entry in self.bring) - self.here
-
-    def as_dict(self) -> dict[str, Any]:
-        """The values of `invoke fetch --dry-run --format json`."""
-        missing = {entry.blob for entry in self.bring}
-        files = [{"path": e.path, "size": e.size, "fetch": e.blob in missing} for e in self.manifest.wanted]
-        facts = {
-            "model": self.manifest.model,
-            "revision": self.manifest.revision,
-            "commit": self.manifest.commit,
-        }
-        return {**facts, "licence": self.manifest.licence, "to_fetch": self.to_fetch, "files": files}
 
 
 def fetch(
@@ -77,81 +46,6 @@ def fetch(
     )
     order = plan(model, source, revision=revision, include=include, exclude=exclude, cache=cache)
     return carry_out(order, source, streams=streams, patience=patience, show=show)
-
-
-def is_offline(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether HF_HUB_OFFLINE forbids to ask a Hub."""
-    return environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
-
-
-def plan(
-    model: str,
-    source: Source,
-    *,
-    revision: str = "main",
-    include: tuple[str, ...] = (),
-    exclude: tuple[str, ...] = (),
-    cache: Path | None = None,
-) -> Order:
-    """What a fetch would do, found out without writing anything."""
-    place = Place((cache or cache_folder()).absolute(), model)
-    place.commit(revision)  # refuses a revision that is none
-    listed = choose(source.manifest(revision), include, exclude)
-    known = remember(listed, manifests.load(place.manifest(listed.commit)))
-    blobs = {entry.blob: entry for entry in known.wanted if not _proven(place, entry)}
-    here = sum(_left_over(place, entry) for entry in blobs.values())
-    return Order(place, known, tuple(blobs.values()), here)
-
-
-def choose(manifest: Manifest, include: tuple[str, ...], exclude: tuple[str, ...]) -> Manifest:
-    """Mark the files that the patterns leave out. Raises Refused where nothing is left."""
-
-    def wanted(path: str) -> bool:
-        return (not include or _any(path, include)) and not _any(path, exclude)
-
-    entries = tuple(replace(entry, wanted=wanted(entry.path)) for entry in manifest.entries)
-    if not any(entry.wanted for entry in entries):
-        names = ", ".join(entry.path for entry in manifest.entries[:5])
-        raise Refused(
-            f"no file of {manifest.model} is left to fetch",
-            why=f"of {len(entries)} files ({names}, ...) the patterns leave none",
-            fix="check --include and --exclude",
-        )
-    return replace(manifest, entries=entries)
-
-
-def _any(path: str, patterns: Iterable[str]) -> bool:
-    # A folder's name stands for all in it, as with `hf download`.
-    return any(fnmatch(path, one + "*" if one.endswith("/") else one) for one in patterns)
-
-
-def remember(listed: Manifest, before: Manifest | None) -> Manifest:
-    """The listing with what an earlier manifest proved; what was wanted then still is."""
-    if before is None:
-        return listed
-    old = {entry.path: entry for entry in before.entries}
-
-    def merged(entry: Entry) -> Entry:
-        then = old.get(entry.path)
-        if then is None or (then.blob, then.size) != (entry.blob, entry.size):
-            return entry
-        return replace(then, wanted=entry.wanted or then.wanted)
-
-    return replace(listed, entries=tuple(merged(entry) for entry in listed.entries))
-
-
-def _proven(place: Place, entry: Entry) -> bool:
-    """Whether these bytes were hashed once and have not been touched since."""
-    try:
-        blob = (place.blobs / entry.blob).stat()
-    except OSError:
-        return False
-    return bool(entry.verified) and (blob.st_size, blob.st_mtime_ns) == (entry.size, entry.mtime_ns)
-
-
-def _left_over(place: Place, entry: Entry) -> int:
-    found = [place.blobs / entry.blob, *place.blobs.glob(f"{entry.blob}.slipway-*.incomplete")]
-    return max((min(at.stat().st_size, entry.size) for at in found if at.is_file()), default=0)
 
 
 def carry_out(
@@ -194,7 +88,7 @@ def _bring(
 ) -> int:
     """Transfer, then link and stamp what is proven, also after a failure. Returns bytes transferred."""
     place, manifest = order.place, order.manifest
-    meter = Meter(total=manifest.size, start=manifest.size - sum(_sizes(order)))
+    meter = Meter(total=manifest.size, start=manifest.size - sum(entry.size for entry in order.bring))
     transfer = Transfer(source, place, meter, patience, streams)
     try:
         outcome = transfer.run(order.bring, show)
@@ -211,11 +105,6 @@ def _bring(
     return outcome.fetched
 
 
-def _sizes(order: Order) -> list[int]:
-    """Sizes of the files whose blobs are still to be brought, a blob counted once."""
-    return [entry.size for entry in order.bring]
-
-
 def _stamp(order: Order, proven: list[Entry]) -> None:
     """Link what is here, and write into the manifest what was proven now."""
     by_blob = {entry.blob: entry for entry in proven}
@@ -223,20 +112,13 @@ def _stamp(order: Order, proven: list[Entry]) -> None:
     for entry in order.manifest.wanted:
         if found := by_blob.get(entry.blob):
             stamped.append(replace(found, path=entry.path, wanted=True))
-        if found or _proven(order.place, entry):
+        if found or is_proven(order.place, entry):
             link(order.place, order.manifest.commit, entry)
     path = order.place.manifest(order.manifest.commit)
     current = remember(order.manifest, manifests.load(path))  # another process may have proven its share
     manifests.save(current.with_entries(stamped), path)
 
 
-def require_room(place: Place, needed: int) -> None:
-    """Refuse before the first byte where the disk is too small. Raises Failed."""
-    folder = next(at for at in (place.blobs, *place.blobs.parents) if at.exists())
-    free = shutil.disk_usage(folder).free
-    if needed + SPARE > free:
-        raise Failed(
-            f"{place.model} needs {amount(needed)} more, and {folder} has {amount(free)} free",
-            why="nothing was fetched",
-            fix="make room, or use --cache DIR on another disk",
-        )
+def is_offline(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether HF_HUB_OFFLINE forbids to ask a Hub."""
+    return environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")

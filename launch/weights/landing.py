@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launch.weights.cache import Place
-from launch.weights.manifest import Digest, Entry
+from launch.weights.manifest import Entry
+from launch.weights.proof import PIECE, Digest
 
 SPAN = 8 << 20
-PIECE = 1 << 20
 
 
 class Superseded(Exception):

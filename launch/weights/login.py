@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from errors import Failed, Refused
-from launch.weights.hub import endpoint_of, session
+from launch.weights.hub import endpoint_of
+from launch.weights.hub_session import session
 from launch.weights.patience import Patience
 
 

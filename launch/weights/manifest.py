@@ -7,7 +7,6 @@ read as hostile: names become paths here and hashes become file names.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -71,30 +70,6 @@ class Manifest:
     def as_dict(self) -> dict[str, Any]:
         """The manifest as JSON values."""
         return {"format": FORMAT, **asdict(self)}
-
-
-class Digest:
-    """The hashes of a file's bytes, fed in order."""
-
-    def __init__(self, entry: Entry) -> None:
-        self._entry = entry
-        self._sha256 = hashlib.sha256()
-        self._git = hashlib.sha1(b"blob %d\0" % entry.size) if len(entry.blob) == 40 else None
-
-    def update(self, data: bytes | memoryview) -> None:
-        """The next bytes."""
-        self._sha256.update(data)
-        if self._git is not None:
-            self._git.update(data)
-
-    @property
-    def sha256(self) -> str:
-        """The sha256 so far, as hex."""
-        return self._sha256.hexdigest()
-
-    def proves(self) -> bool:
-        """Whether the bytes so far are the whole file that the entry names."""
-        return (self._git or self._sha256).hexdigest() == self._entry.blob
 
 
 def checked(manifest: Manifest) -> Manifest:

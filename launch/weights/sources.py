@@ -9,8 +9,9 @@ from urllib.parse import quote
 
 from errors import Failed
 from launch.weights.manifest import Entry, Manifest
-from launch.weights.network import Answered, Body, Connections, follow, origin, span_of
+from launch.weights.network import Connections, origin
 from launch.weights.patience import Transient
+from launch.weights.ranges import Answered, Body, follow, span_of
 
 
 class Reader(Protocol):

@@ -7,11 +7,12 @@ import threading
 import time
 
 from errors import Failed
-from launch.weights.landing import PIECE, SPAN, Landing, Span, Superseded
+from launch.weights.landing import SPAN, Landing, Span, Superseded
 from launch.weights.manifest import Entry
 from launch.weights.meter import Meter
 from launch.weights.network import Connections
 from launch.weights.patience import Patience, Transient
+from launch.weights.proof import PIECE
 from launch.weights.sources import Reader, Source
 
 

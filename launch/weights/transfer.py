@@ -7,23 +7,22 @@ left. A file that another process is fetching is left to it, and looked at again
 from __future__ import annotations
 
 import errno
-import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from errors import Failed, SlipwayError
 from launch.weights.cache import Place
-from launch.weights.landing import PIECE, Landing, Superseded
+from launch.weights.landing import Landing, Superseded
 from launch.weights.lock import try_lock
-from launch.weights.manifest import Digest, Entry
+from launch.weights.manifest import Entry
 from launch.weights.meter import Meter
 from launch.weights.patience import Patience
+from launch.weights.proof import prove, proven
 from launch.weights.sources import Source
 from launch.weights.stream import Stream
 
@@ -207,36 +206,6 @@ class Transfer:
                 self._landings.remove(landing)
             self._open -= 1
             self._change.notify_all()
-
-
-def proven(entry: Entry, sha256: str, blob: Path) -> Entry:
-    """The entry, stamped: these bytes were hashed now."""
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return replace(entry, sha256=sha256, verified=now, mtime_ns=blob.stat().st_mtime_ns)
-
-
-def prove(
-    entry: Entry, blob: Path, note: Callable[[int], None], stop: threading.Event | None = None
-) -> Entry | None:
-    """Hash a file on disk: the stamped entry, or None where it is another file than the entry says.
-
-    `note` is told of bytes as they are read; they are taken back where the file is wrong.
-    """
-    if blob.stat().st_size != entry.size:
-        return None
-    digest, buffer, done = Digest(entry), memoryview(bytearray(PIECE)), 0
-    with blob.open("rb", buffering=0) as stream:
-        os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
-        while count := stream.readinto(buffer):
-            if stop is not None and stop.is_set():
-                return None
-            digest.update(buffer[:count])
-            done += count
-            note(count)
-    if digest.proves():
-        return proven(entry, digest.sha256, blob)
-    note(-done)
-    return None
 
 
 def explained(error: BaseException, cache: Path) -> BaseException:

@@ -18,8 +18,8 @@ from launch.weights.cache import Place, cache_folder
 from launch.weights.fetching import fetch
 from launch.weights.manifest import BLOB, Entry, Manifest, checked
 from launch.weights.meter import Meter
+from launch.weights.proof import prove
 from launch.weights.snapshot import Snapshot, described, fault, fetch_command
-from launch.weights.transfer import prove
 
 INDEX = "model.safetensors.index.json"
 

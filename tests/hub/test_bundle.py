@@ -12,7 +12,8 @@ from errors import SlipwayError
 from launch import weights
 from launch.hub_server import Fault, serve, serve_folder
 from launch.hub_server.folder import Repository, ServedFile
-from launch.weights.bundle import source_of, write_bundle
+from launch.weights.bundle import write_bundle
+from launch.weights.carried import source_of
 
 from .conftest import BIG, MODEL, QUICK, SIZES
 

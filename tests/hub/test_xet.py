@@ -7,8 +7,9 @@ from pathlib import Path
 
 from launch import weights
 from launch.hub_server import Fault, serve_folder
-from launch.weights.fetching import carry_out, plan
+from launch.weights.fetching import carry_out
 from launch.weights.hub import Hub
+from launch.weights.order import plan
 from launch.weights.xet import Xet
 
 from .conftest import BIG, MODEL, QUICK, SIZES

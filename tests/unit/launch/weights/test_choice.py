@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from errors import Refused
-from launch.weights.fetching import choose, remember
 from launch.weights.manifest import Entry, Manifest
+from launch.weights.order import choose, remember
 
 PATHS = ("config.json", "model-1.safetensors", "model-2.safetensors", "original/weights.pth")
 LISTED = Manifest("a/b", "main", "c" * 40, tuple(Entry(path, 5, "a" * 40) for path in PATHS))

@@ -1,0 +1,179 @@
+"""What `--from` names, in the Hub's place: a bundle here or at an address, an unpacked one, another cache."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from errors import Failed, Refused
+from launch.weights import manifest as manifests
+from launch.weights.bundle import BLOCK, NAME, offsets
+from launch.weights.cache import Place
+from launch.weights.hub import Hub
+from launch.weights.manifest import Entry, Manifest
+from launch.weights.network import Connections, origin
+from launch.weights.patience import Patience, Transient
+from launch.weights.ranges import Answered, Body, follow, span_of
+from launch.weights.snapshot import check
+from launch.weights.sources import Reader, Source, read_part, refusal
+
+LARGEST_MANIFEST = 64 << 20
+
+
+def source_of(given: str, model: str, say: Callable[[str], None] = lambda line: None) -> Source:
+    """The source that `--from` names: a bundle, a folder, the address of a bundle, or a Hub's address.
+
+    Raises Refused where it is none of them.
+    """
+    if urlsplit(given).scheme in ("http", "https"):
+        bundle = urlsplit(given).path.endswith(".tar")
+        return BundleAt(given, model) if bundle else Hub(model, given.rstrip("/"), say=say)
+    path = Path(given).expanduser()
+    if path.is_file():
+        return BundleFile(path, model)
+    if path.is_dir():
+        return Folder(path, model)
+    raise Refused(f"no such file or folder: {given}", fix="name a bundle, a folder, or an http(s) address")
+
+
+def _for_model(manifest: Manifest, model: str, revision: str, where: object) -> Manifest:
+    if manifest.model != model:
+        raise Refused(f"{where} holds {manifest.model}, not {model}", fix=f"fetch --model {manifest.model}")
+    if revision not in (manifest.revision, manifest.commit, "main"):
+        why = f"it holds {manifest.revision} at {manifest.commit}"
+        raise Refused(f"{where} does not hold revision {revision}", why=why)
+    return replace(manifest, revision=revision, source=str(where), entries=_unproven(manifest))
+
+
+def _unproven(manifest: Manifest) -> tuple[Entry, ...]:
+    """The entries without what another host proved: its disk is not this one."""
+    return tuple(replace(entry, verified="", mtime_ns=0) for entry in manifest.entries)
+
+
+@dataclass
+class BundleFile:
+    """A bundle on this host."""
+
+    path: Path
+    model: str
+    _offsets: dict[str, int] = field(default_factory=dict)
+
+    def manifest(self, revision: str) -> Manifest:
+        """The bundle's first member."""
+        with self.path.open("rb") as stream:
+            length = _first_member(stream.read(BLOCK), self.path)
+            manifest = _parsed(stream.read(length), self.path)
+        self._offsets = offsets(manifest, BLOCK + length + -length % BLOCK)
+        return _for_model(manifest, self.model, revision, self.path)
+
+    def open(self, entry: Entry, first: int, end: int, connections: Connections) -> Reader:
+        """Part of a member."""
+        return read_part(self.path, self._offsets[entry.path], first, end)
+
+
+def _first_member(header: bytes, where: object) -> int:
+    """The manifest's length. Raises Refused where this is no bundle."""
+    try:
+        member = tarfile.TarInfo.frombuf(header, "utf-8", "strict")
+    except (tarfile.HeaderError, ValueError) as error:
+        raise Refused(f"{where} is no bundle", fix="make one with invoke fetch --bundle FILE") from error
+    if member.name != NAME or not 0 < member.size <= LARGEST_MANIFEST:
+        raise Refused(f"{where} is no bundle: it does not begin with {NAME}")
+    return member.size
+
+
+def _parsed(data: bytes, where: object) -> Manifest:
+    try:
+        return manifests.parse(data)
+    except (ValueError, TypeError, KeyError) as error:
+        raise Failed(
+            f"{where}: its manifest cannot be read", why=str(error), fix="make the bundle again"
+        ) from error
+
+
+@dataclass
+class Folder:
+    """A folder: an unpacked bundle, or a Hugging Face cache that has the model with its manifest."""
+
+    path: Path
+    model: str
+    _root: Path = Path()
+
+    def manifest(self, revision: str) -> Manifest:
+        """What the folder holds. Raises Refused where nothing in it can be proven."""
+        if (self.path / NAME).is_file():
+            self._root = self.path
+            return _for_model(
+                _parsed((self.path / NAME).read_bytes(), self.path), self.model, revision, self.path
+            )
+        if Place(self.path, self.model).folder.is_dir():
+            snapshot = check(self.model, revision, self.path)
+            self._root = snapshot.path
+            found = manifests.load(Place(self.path, self.model).manifest(snapshot.commit))
+            assert found is not None, "a snapshot that passed `check` has a manifest"
+            return _for_model(replace(found, revision=revision), self.model, revision, self.path)
+        why = f"it has neither {NAME} nor a cache of {self.model}"
+        raise Refused(f"{self.path} holds nothing that can be proven", why=why, fix="unpack a bundle there")
+
+    def open(self, entry: Entry, first: int, end: int, connections: Connections) -> Reader:
+        """Part of a file. Raises Failed where it is missing."""
+        try:
+            return read_part(self._root / entry.path, 0, first, end)
+        except OSError as error:
+            raise Failed(f"{self._root / entry.path} cannot be read", why=str(error)) from error
+
+
+@dataclass
+class BundleAt:
+    """A bundle on a plain web server, read in ranges."""
+
+    url: str
+    model: str
+    patience: Patience = field(default_factory=Patience)
+    _offsets: dict[str, int] = field(default_factory=dict)
+
+    def manifest(self, revision: str) -> Manifest:
+        """The bundle's first member, and how long the bundle is."""
+        connections = Connections(self.patience)
+        try:
+            length = _first_member(self._read(connections, 0, BLOCK), self.url)
+            manifest = _parsed(self._read(connections, BLOCK, BLOCK + length), self.url)
+        except Transient as trouble:
+            raise Failed(f"{self.url} does not answer", why=trouble.reason, fix="try again") from trouble
+        finally:
+            connections.close()
+        self._offsets = offsets(manifest, BLOCK + length + -length % BLOCK)
+        return _for_model(manifest, self.model, revision, self.url)
+
+    def open(self, entry: Entry, first: int, end: int, connections: Connections) -> Reader:
+        """Part of a member, through a range of the bundle."""
+        offset = self._offsets[entry.path]
+        body = self._get(connections, offset + first, offset + end)
+        body.position, body.end = body.position - offset, body.end - offset
+        return body
+
+    def _read(self, connections: Connections, first: int, end: int) -> bytes:
+        body = self._get(connections, first, end)
+        data = bytearray(end - first)
+        got = 0
+        while got < len(data):
+            got += body.readinto(memoryview(data)[got:])
+        body.close()
+        return bytes(data)
+
+    def _get(self, connections: Connections, first: int, end: int) -> Body:
+        asked = {"Range": f"bytes={first}-{end - 1}"}
+        try:
+            connection, response, _ = follow(connections, self.url, asked, "", origin(self.url))
+        except Answered as answer:
+            raise refusal(self.url, answer.status, "") from answer
+        if response.status == 200:
+            connection.close()
+            why = "the server ignores ranges, and without them every file would cost the whole bundle"
+            raise Failed(
+                f"{self.url} cannot be read in parts", why=why, fix="download it, then fetch --from FILE"
+            )
+        return Body(connection, response, *span_of(response))

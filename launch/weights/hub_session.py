@@ -1,0 +1,89 @@
+"""huggingface_hub as we let it talk: our certificates and time-outs, quiet, with limits to what it reads."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from errors import Failed
+from launch.weights.network import tls
+from launch.weights.patience import Patience
+
+LARGEST_ANSWER = 16 << 20  # bytes of JSON; a page of a listing has 1000 entries of about 300
+Made = TypeVar("Made")
+
+
+@contextlib.contextmanager
+def session(patience: Patience) -> Iterator[None]:
+    """huggingface_hub with our certificates and time-outs, quiet, and with a limit to what it will read."""
+    import httpx2
+    from huggingface_hub import set_client_factory
+    from huggingface_hub.utils._http import default_client_factory
+
+    def client() -> httpx2.Client:
+        return httpx2.Client(
+            verify=tls(),
+            follow_redirects=True,
+            timeout=httpx2.Timeout(patience.silence, connect=patience.connect),
+            event_hooks={"response": [_bounded]},
+        )
+
+    log = logging.getLogger("huggingface_hub")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    set_client_factory(client)
+    try:
+        yield
+    finally:
+        set_client_factory(default_client_factory)
+        log.setLevel(before)
+
+
+def _bounded(response: Any) -> None:
+    """Stop reading an answer that no Hub gives; called before its body is read."""
+    stream = response.stream
+
+    class Bounded(type(stream)):  # type: ignore[misc]
+        def __init__(self) -> None:
+            pass
+
+        def __iter__(self) -> Iterator[bytes]:
+            total = 0
+            for chunk in stream:
+                total += len(chunk)
+                if total > LARGEST_ANSWER:
+                    raise Failed(
+                        f"{response.url.host} sends more than {LARGEST_ANSWER >> 20} MiB of metadata",
+                        why="no model's listing is that long; nothing was written",
+                        fix="check HF_ENDPOINT",
+                    )
+                yield chunk
+
+        def close(self) -> None:
+            stream.close()
+
+    response.stream = Bounded()
+
+
+def within(seconds: float, make: Callable[[], Made]) -> Made:
+    """What `make` returns or raises, in a thread of its own, so that Ctrl-C and the limit always hold."""
+    made: list[Made] = []
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            made.append(make())
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if raised:
+        raise raised[0]
+    if not made:
+        raise Failed(f"the Hub did not finish its answer in {seconds:.0f} s", fix="try again later")
+    return made[0]

@@ -1,0 +1,127 @@
+"""What a fetch will do: which files are wanted, which of them are here and proven, and whether there is room."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from errors import Failed, Refused
+from launch.weights import manifest as manifests
+from launch.weights.cache import Place, cache_folder
+from launch.weights.manifest import Entry, Manifest
+from launch.weights.meter import amount
+from launch.weights.sources import Source
+
+SPARE = 64 << 20  # bytes that stay free on the disk
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a fetch will do: the manifest it works towards, and the blobs to bring, one entry each."""
+
+    place: Place
+    manifest: Manifest
+    bring: tuple[Entry, ...]
+    here: int  # bytes of `bring` that an earlier fetch left
+
+    @property
+    def to_fetch(self) -> int:
+        """Bytes to transfer."""
+        return sum(entry.size for entry in self.bring) - self.here
+
+    def as_dict(self) -> dict[str, Any]:
+        """The values of `invoke fetch --dry-run --format json`."""
+        missing = {entry.blob for entry in self.bring}
+        files = [{"path": e.path, "size": e.size, "fetch": e.blob in missing} for e in self.manifest.wanted]
+        facts = {
+            "model": self.manifest.model,
+            "revision": self.manifest.revision,
+            "commit": self.manifest.commit,
+        }
+        return {**facts, "licence": self.manifest.licence, "to_fetch": self.to_fetch, "files": files}
+
+
+def plan(
+    model: str,
+    source: Source,
+    *,
+    revision: str = "main",
+    include: tuple[str, ...] = (),
+    exclude: tuple[str, ...] = (),
+    cache: Path | None = None,
+) -> Order:
+    """What a fetch would do, found out without writing anything."""
+    place = Place((cache or cache_folder()).absolute(), model)
+    place.commit(revision)  # refuses a revision that is none
+    listed = choose(source.manifest(revision), include, exclude)
+    known = remember(listed, manifests.load(place.manifest(listed.commit)))
+    blobs = {entry.blob: entry for entry in known.wanted if not is_proven(place, entry)}
+    here = sum(_left_over(place, entry) for entry in blobs.values())
+    return Order(place, known, tuple(blobs.values()), here)
+
+
+def choose(manifest: Manifest, include: tuple[str, ...], exclude: tuple[str, ...]) -> Manifest:
+    """Mark the files that the patterns leave out. Raises Refused where nothing is left."""
+
+    def wanted(path: str) -> bool:
+        return (not include or _any(path, include)) and not _any(path, exclude)
+
+    entries = tuple(replace(entry, wanted=wanted(entry.path)) for entry in manifest.entries)
+    if not any(entry.wanted for entry in entries):
+        names = ", ".join(entry.path for entry in manifest.entries[:5])
+        raise Refused(
+            f"no file of {manifest.model} is left to fetch",
+            why=f"of {len(entries)} files ({names}, ...) the patterns leave none",
+            fix="check --include and --exclude",
+        )
+    return replace(manifest, entries=entries)
+
+
+def _any(path: str, patterns: Iterable[str]) -> bool:
+    # A folder's name stands for all in it, as with `hf download`.
+    return any(fnmatch(path, one + "*" if one.endswith("/") else one) for one in patterns)
+
+
+def remember(listed: Manifest, before: Manifest | None) -> Manifest:
+    """The listing with what an earlier manifest proved; what was wanted then still is."""
+    if before is None:
+        return listed
+    old = {entry.path: entry for entry in before.entries}
+
+    def merged(entry: Entry) -> Entry:
+        then = old.get(entry.path)
+        if then is None or (then.blob, then.size) != (entry.blob, entry.size):
+            return entry
+        return replace(then, wanted=entry.wanted or then.wanted)
+
+    return replace(listed, entries=tuple(merged(entry) for entry in listed.entries))
+
+
+def is_proven(place: Place, entry: Entry) -> bool:
+    """Whether these bytes were hashed once and have not been touched since."""
+    try:
+        blob = (place.blobs / entry.blob).stat()
+    except OSError:
+        return False
+    return bool(entry.verified) and (blob.st_size, blob.st_mtime_ns) == (entry.size, entry.mtime_ns)
+
+
+def _left_over(place: Place, entry: Entry) -> int:
+    found = [place.blobs / entry.blob, *place.blobs.glob(f"{entry.blob}.slipway-*.incomplete")]
+    return max((min(at.stat().st_size, entry.size) for at in found if at.is_file()), default=0)
+
+
+def require_room(place: Place, needed: int) -> None:
+    """Refuse before the first byte where the disk is too small. Raises Failed."""
+    folder = next(at for at in (place.blobs, *place.blobs.parents) if at.exists())
+    free = shutil.disk_usage(folder).free
+    if needed + SPARE > free:
+        raise Failed(
+            f"{place.model} needs {amount(needed)} more, and {folder} has {amount(free)} free",
+            why="nothing was fetched",
+            fix="make room, or use --cache DIR on another disk",
+        )
