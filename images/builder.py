@@ -53,8 +53,17 @@ def argv(builder: Builder, request: Request) -> list[str]:
     words += [w for name, path in request.secrets for w in ("--secret", f"id={name},src={path}")]
     words += ["--no-cache"] if request.no_cache else []
     words += ["--cache-from", request.cache_from] if request.cache_from else []
-    words += ["--cache-to", request.cache_to] if request.cache_to else []
+    words += _cache_to(builder, request.cache_to) if request.cache_to else []
     return [*words, str(request.context)]
+
+
+def _cache_to(builder: Builder, where: str) -> list[str]:
+    """A docker client that builds by itself keeps its cache inside the image or not at all."""
+    if builder.name != "buildkit":
+        return ["--cache-to", where]
+    if where.removeprefix("type=") == "inline":
+        return ["--build-arg", "BUILDKIT_INLINE_CACHE=1"]
+    raise Refused(f"--cache-to {where} needs buildx", fix="--cache-to inline, or install docker-buildx")
 
 
 def choose(name: str = "") -> Builder:

@@ -36,7 +36,8 @@ def faults(name: str, platform: Platform) -> Iterator[tuple[str, str]]:
     """Pairs of a key and what is wrong with it."""
     for wheel in platform.single_wheels:
         if not wheel.sha256:
-            yield "vllm.sha256", f"the wheel {wheel.file} has no sha256"
+            key = "vllm" if wheel is platform.vllm else "deep_gemm"
+            yield f"{key}.sha256", f"the wheel {wheel.file} has no sha256"
     too_old = older_than_minimum(platform.vllm.version, platform.vllm.commit)
     if too_old:
         yield "vllm", too_old

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,11 +28,16 @@ def test_every_backend_gets_the_same_request(name):
         "--secret id=pip,src=pip.env",
         "--no-cache",
         "--cache-from reg/cache",
-        "--cache-to type=inline",
+        "BUILDKIT_INLINE_CACHE=1" if name == "buildkit" else "--cache-to type=inline",
     ):
         assert part in words
     assert words.endswith(" ctx")
     assert ("--progress=plain" in words) == (name != "podman")
+
+
+def test_a_cache_elsewhere_takes_buildx():
+    with pytest.raises(Refused, match="needs buildx"):
+        argv(Builder("buildkit", ("docker", "build")), replace(ASKED, cache_to="type=registry,ref=reg/cache"))
 
 
 def client(folder: Path, version: str, buildx: bool) -> None:
