@@ -7,10 +7,12 @@ and which are superstition: the containers' pages of vLLM, ROCm and the NVIDIA c
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from errors import Refused
+from launch.api_key import OPEN
 from launch.arguments import Setting
 from launch.documented import widened
 from launch.extension import GuideContainer
@@ -79,7 +81,7 @@ def grant(wish: Wish, host: Host, recipe: Recipe, ranks: int) -> Access:
         raise Refused(f"unknown access profile '{wish.access}'", fix=f"one of: {', '.join(PROFILES)}")
     if wish.access == "guide":
         return _guide(guide_for(recipe, host), host)
-    access = _least(wish, host, ranks)
+    access = _listening(_least(wish, host, ranks), wish, host)
     if wish.access == "documented":
         return widened(access, host, ranks)
     if wish.access == "profiling":
@@ -121,6 +123,34 @@ def _least(wish: Wish, host: Host, ranks: int) -> Access:
     )
     access = Access(container, ENVIRONMENT, (*LEAST, ONE_NODE if alone else SEVERAL_NODES))
     return _with_gpus(access, host, ranks)
+
+
+def _listening(access: Access, wish: Wish, host: Host) -> Access:
+    """The port on the address that the user names; where others can reach it, with an API key.
+
+    Raises Refused for an address that is none.
+    """
+    try:
+        address = ipaddress.ip_address(wish.listen)
+    except ValueError:
+        fix = "--listen 0.0.0.0 for every address of this machine"
+        raise Refused(f"--listen {wish.listen}: an address is wanted", fix=fix) from None
+    ports = tuple(replace(port, host_ip=str(address)) for port in access.container.ports)
+    if address.is_loopback:
+        return replace(access, container=replace(access.container, ports=ports))
+    kept = tuple(reason for reason in access.reasons if reason.item != "publish")
+    reasons = (
+        Reason("publish", "your word: other machines reach it", f"--listen {wish.listen}"),
+        Reason(
+            "env-file",
+            "an open port asks for an API key; the file is its owner's alone",
+            f"--listen {wish.listen}",
+        ),
+    )
+    files = (host.key_file,) if host.key_file else ()
+    notes = (*access.notes, f"not behind the key: {' '.join(OPEN)}; let only those in who may call them")
+    wider = replace(access.container, ports=ports, env_files=files)
+    return replace(access, container=wider, reasons=(*kept, *reasons), notes=notes)
 
 
 def _mounts(host: Host) -> tuple[Mount, ...]:

@@ -36,6 +36,7 @@ def widened(least: Access, host: Host, ranks: int) -> Access:
         gpu_ids=held.gpu_ids,
         network=held.network,
         ports=held.ports,
+        env_files=held.env_files,
         mounts=tuple(
             mount if mount.read_only else Mount(VOLUME, mount.target, False) for mount in held.mounts
         ),
@@ -44,7 +45,7 @@ def widened(least: Access, host: Host, ranks: int) -> Access:
     kept = tuple(
         reason
         for reason in least.reasons
-        if reason.item in ("publish", "network host", "gpus", "/hub", "/cache")
+        if reason.item in ("publish", "env-file", "network host", "gpus", "/hub", "/cache")
     )
     selected = _selected(host, ranks)
     return replace(

@@ -111,6 +111,7 @@ class Container:
     name: str = ""
     tty: bool = False  # a terminal for a person (-it)
     env: Pairs = ()  # beside each process's
+    env_files: tuple[str, ...] = ()  # files of secret variables on the host; never their content
 
 
 @dataclass(frozen=True)

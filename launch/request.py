@@ -27,6 +27,7 @@ class Wish:
     env: Pairs = ()
     access: str = "least"
     port: int = 8000
+    listen: str = "127.0.0.1"  # address of the host that the port is opened on
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Host:
     devices: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     gpu_ids: tuple[str, ...] = ()  # UUIDs: NVIDIA's, or those that ROCR_VISIBLE_DEVICES takes
+    key_file: str = ""  # where the API key is kept that an open port asks for
     seccomp: str = ""  # file of the seccomp profile for ROCm; "" keeps the engine's default
     vram_gib: float | None = None  # what the driver reports; None takes the data sheet's
     shapes: Mapping[str, Shape] = field(default_factory=dict)  # by model id: snapshots in the HF cache

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from errors import Refused
 from launch.access import grant, shm_bytes
 from launch.plan import Mount, Port
 from launch.request import Wish
@@ -85,3 +88,28 @@ def test_rocm_on_this_host_gets_a_seccomp_profile_instead_of_unconfined():
 def test_capabilities_come_with_a_user_who_can_have_them():
     assert access(profile="profiling").container.user == "0:0"
     assert access(profile="rdma").container.ulimits == (("memlock", -1),)
+
+
+def listening(address, profile="least"):
+    wish = Wish(M2, access=profile, listen=address)
+    return grant(wish, host("h200", key_file="/home/me/.config/slipway/api-key.env"), recipe(M2), 4)
+
+
+@pytest.mark.parametrize("profile", ["least", "documented", "profiling"])
+def test_an_open_port_asks_for_a_key(profile):
+    found = listening("0.0.0.0", profile)
+    assert found.container.ports == (Port("0.0.0.0", 8000, 8000),)
+    assert found.container.env_files == ("/home/me/.config/slipway/api-key.env",)
+    assert any("/invocations" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2", "::1"])
+def test_loopback_needs_none(address):
+    found = listening(address).container
+    assert (found.ports[0].host_ip, found.env_files) == (address, ())
+
+
+@pytest.mark.parametrize("address", ["", "localhost", "0.0.0.0:80", "1.2.3", "*"])
+def test_what_is_no_address_is_refused(address):
+    with pytest.raises(Refused, match="--listen"):
+        listening(address)

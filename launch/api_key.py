@@ -1,0 +1,68 @@
+"""The key that a server asks for once it can be reached from other machines: made once, kept for its owner alone.
+
+A file of environment lines, so that it stands in no argument, no plan and no log (vLLM prints its arguments).
+`OPENAI_API_KEY` is the same for `vllm bench serve`, which runs in the same container.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from errors import Failed
+
+NAMES = ("VLLM_API_KEY", "OPENAI_API_KEY")
+OPEN = (
+    "/health",
+    "/metrics",
+    "/pause",
+    "/abort_requests",
+    "/invocations",
+)  # not behind the key (vLLM's documentation)
+
+
+def place(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where the key of this user is kept."""
+    home = environ.get("XDG_CONFIG_HOME") or "~/.config"
+    return Path(home).expanduser().absolute() / "slipway" / "api-key.env"
+
+
+def ensure(path: Path) -> bool:
+    """A key is there, readable by its owner only; whether it was made now. Raises Failed where it cannot be kept."""
+    try:
+        if path.exists():
+            _tighten(path)
+            return False
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as file:
+            key = f"sk-{secrets.token_urlsafe(32)}"
+            file.writelines(f"{name}={key}\n" for name in NAMES)
+    except OSError as error:
+        raise Failed(f"the API key cannot be kept in {path}", why=str(error.strerror)) from None
+    return True
+
+
+def _tighten(path: Path) -> None:
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        path.chmod(0o600)
+
+
+def variables(path: Path) -> dict[str, str]:
+    """The environment that a file holds. Raises Failed where it cannot be read."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError as error:
+        raise Failed(
+            f"{path} cannot be read", why=str(error.strerror), fix="invoke run makes it anew"
+        ) from None
+    words = (line.partition("=") for line in lines if "=" in line and not line.startswith("#"))
+    return {name.strip(): value.strip() for name, _, value in words}
+
+
+def read(path: Path) -> str:
+    """The key; "" where there is none."""
+    return variables(path).get(NAMES[0], "") if path.exists() else ""
