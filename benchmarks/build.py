@@ -35,7 +35,7 @@ FROM ${BASE}
 INSTALL = """\
 RUN --mount=type=secret,id=pip,target=/run/pip.env --mount=type=bind,source=wheels,target=/run/wheels \\
     --mount=type=secret,id=ca,target=/run/ca.crt \\
-    set -a; . /run/pip.env; [ ! -s /run/ca.crt ] || PIP_CERT=/run/ca.crt; set +a; \\
+    set -a; [ ! -s /run/pip.env ] || . /run/pip.env; [ ! -s /run/ca.crt ] || PIP_CERT=/run/ca.crt; set +a; \\
     python3 -m venv /opt/vllm && /opt/vllm/bin/pip install -q --no-cache-dir --find-links /run/wheels WHAT
 """
 TAIL = """\

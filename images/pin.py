@@ -169,7 +169,7 @@ def _resolved(entry: Platform, vllm: Vllm, requirement: str, sources: Sources) -
 
 def _special_wheels(python: Python, text: str) -> dict[str, str]:
     """Hashes of torch's builds that only the index of its own has (+cpu), kept where the version stayed."""
-    torch = re.search(r"^torch==([^ ;\\]+)", text, re.MULTILINE)
+    torch = re.search(r"^torch==([^\s;\\]+)", text, re.MULTILINE)
     version = torch.group(1) if torch else ""
     if any(
         name.startswith(f"torch-{version}-") or name.startswith(f"torch-{version}+") for name in python.wheels

@@ -1,0 +1,90 @@
+"""vLLM's wheel index and a simple index, served from a folder."""
+
+import hashlib
+import json
+import re
+
+import pytest
+
+from errors import Failed
+from images import pin, wheel_index
+from images.lock import Python
+from images.transport import Gone
+from tests.registry.wheels import publish, served, wheel
+
+COMMIT = "c" * 40
+
+
+@pytest.fixture
+def index(tmp_path):
+    with served(tmp_path) as url:
+        yield tmp_path, url
+
+
+def test_a_nightly_tells_its_commit_by_where_it_leads(index):
+    root, url = index
+    path = wheel(root / COMMIT, "vllm", "0.33.1.dev7+gccccccccc", tag="cp38-abi3-manylinux_2_35_x86_64")
+    publish(root, "nightly", path, "0.33.1.dev7+gccccccccc")
+    found = wheel_index.find(url, "nightly")
+    assert (found.commit, found.version) == (COMMIT, "0.33.1.dev7+gccccccccc")
+    assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert found.url.startswith(f"{url}/{COMMIT}/vllm-")
+
+
+def test_a_variant_has_a_place_of_its_own(index):
+    root, url = index
+    path = wheel(root / "0.33.0", "vllm", "0.33.0+cpu", tag="cp38-abi3-manylinux_2_35_x86_64")
+    publish(root, "0.33.0", path, "0.33.0+cpu", variant="cpu")
+    assert wheel_index.find(url, "0.33.0", "cpu").version == "0.33.0+cpu"
+    with pytest.raises(Gone):
+        wheel_index.find(url, "0.33.0", "cu129")
+
+
+def test_what_is_there_is_said_where_the_machine_is_missing(index):
+    root, url = index
+    publish(root, COMMIT, wheel(root / COMMIT, "vllm", "1.0"), "1.0")
+    with pytest.raises(Failed, match="no default wheel for aarch64") as failed:
+        wheel_index.find(url, COMMIT, machine="aarch64")
+    assert "x86_64" in failed.value.why
+
+
+@pytest.mark.parametrize("text", ["not json", "{}", "[1]", json.dumps([{"version": "1"}]), ""])
+def test_what_no_index_says_is_refused(index, text):
+    root, url = index
+    place = root / "nightly" / "vllm"
+    place.mkdir(parents=True)
+    (place / "metadata.json").write_text(text)
+    with pytest.raises(Failed):
+        wheel_index.find(url, "nightly")
+
+
+@pytest.fixture
+def torch_index(index):
+    """A simple index with a CPU build of torch 2.14 for two Pythons."""
+    root, url = index
+    names = [f"torch-2.14.0%2Bcpu-cp{v}-cp{v}-manylinux_2_28_x86_64.whl" for v in ("311", "312")]
+    names += [
+        "torch-2.14.0%2Bcpu-cp312-cp312-win_amd64.whl",
+        "torch-2.13.0%2Bcpu-cp312-cp312-linux_x86_64.whl",
+    ]
+    links = "".join(f'<a href="/whl/cpu/{name}#sha256={n:064x}">{name}</a>' for n, name in enumerate(names))
+    (root / "torch").mkdir()
+    (root / "torch" / "index.html").write_text(f"<html>{links}</html>")
+    return url
+
+
+def test_hashes_come_from_a_simple_index(torch_index):
+    found = wheel_index.hashes(torch_index, "torch", re.compile(r"torch-2\.14\S+linux\S+"))
+    assert found == {
+        "torch-2.14.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl": f"{0:064x}",
+        "torch-2.14.0+cpu-cp312-cp312-manylinux_2_28_x86_64.whl": f"{1:064x}",
+    }
+
+
+def test_a_new_torch_gets_new_hashes_and_the_same_keeps_its_own(torch_index):
+    kept = {"torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl": "a" * 64}
+    python = Python(requirements="r.txt", sha256="", index=torch_index, wheels=kept)
+    assert pin._special_wheels(python, "torch==2.13.0\n") == kept
+    assert len(pin._special_wheels(python, "torch==2.14.0\n")) == 2
+    with pytest.raises(Failed, match=r"no \+cpu build of torch 2.15.0"):
+        pin._special_wheels(python, "torch==2.15.0\n")
