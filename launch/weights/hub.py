@@ -6,15 +6,19 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
+from urllib.parse import urljoin
 
 from errors import Failed, Refused, SlipwayError
 from launch.weights.hub_session import Made, session, within
 from launch.weights.manifest import MOST_FILES, Entry, Manifest, checked
-from launch.weights.network import Connections
+from launch.weights.network import Connections, origin
 from launch.weights.patience import Patience, Transient, asked_wait
 from launch.weights.ranges import Body
 from launch.weights.sources import HubFiles, refusal
+
+MOST_PAGES = 2000
 
 
 @dataclass
@@ -49,8 +53,20 @@ class Hub:
             self._patiently(lambda: api.auth_check(self.model))
         commit = str(info.sha or "")
         checked(Manifest(self.model, revision, commit, ()))  # before it becomes part of an address
-        entries = self._patiently(lambda: _entries(api, self.model, commit))
+        entries = self._list(commit, token)
         return checked(Manifest(self.model, revision, commit, entries, _licence(info), self.endpoint))
+
+    def _list(self, commit: str, token: str) -> tuple[Entry, ...]:
+        """Every file of a commit, page by page, up to a limit that `checked` explains."""
+        url = f"{self.endpoint}/api/models/{self.model}/tree/{commit}?recursive=true&expand=false"
+        entries: list[Entry] = []
+        for _ in range(MOST_PAGES):
+            secret = token if origin(url) == origin(self.endpoint) else ""
+            found, url = self._patiently(partial(_read_page, url, secret))
+            entries += found
+            if not url or len(entries) > MOST_FILES:
+                return tuple(entries)
+        raise Failed(f"{self.model}: the listing does not end", why=f"it has more than {MOST_PAGES} pages")
 
     def _patiently(self, ask: Callable[[], Made]) -> Made:
         """The answer, after as many tries as it is worth."""
@@ -85,17 +101,34 @@ def stored_token() -> str:
     return get_token() or ""
 
 
-def _entries(api: Any, model: str, commit: str) -> tuple[Entry, ...]:
-    from huggingface_hub.hf_api import RepoFile
+def _entries(page: Any) -> list[Entry]:
+    """The files of one page of a tree. Raises ValueError, KeyError or TypeError where it is none."""
+    files = [one for one in page if one["type"] == "file"]
+    return [_entry(str(one["path"]), int(one["size"]), str(one["oid"]), one.get("lfs")) for one in files]
 
-    entries: list[Entry] = []
-    for one in api.list_repo_tree(model, recursive=True, revision=commit):
-        if len(entries) > MOST_FILES:
-            break  # `checked` says why
-        if isinstance(one, RepoFile):
-            sha256 = one.lfs.sha256 if one.lfs else ""
-            entries.append(Entry(str(one.path), int(one.size), str(sha256 or one.blob_id), str(sha256)))
-    return tuple(entries)
+
+def _entry(path: str, size: int, oid: str, lfs: dict[str, Any] | None) -> Entry:
+    sha256 = str(lfs["oid"]).removeprefix("sha256:") if lfs else ""
+    return Entry(path, size, sha256 or oid, sha256)
+
+
+def _read_page(url: str, token: str) -> tuple[list[Entry], str]:
+    page, following = _page(url, token)
+    return _entries(page), following
+
+
+def _page(url: str, token: str) -> tuple[Any, str]:
+    """One page of a listing, and the address of the next, empty at the end.
+
+    Not through `list_repo_tree`, which waits and tries again by itself, for longer than anyone could stop it.
+    """
+    from huggingface_hub import get_session
+    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
+
+    answer = get_session().get(url, headers=build_hf_headers(token=token or False))
+    hf_raise_for_status(answer)
+    following = answer.links.get("next", {}).get("url")
+    return answer.json(), urljoin(url, following) if following else ""
 
 
 def _licence(info: Any) -> str:

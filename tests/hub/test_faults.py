@@ -24,6 +24,7 @@ PAGE = b"<!doctype html><title>Sign in</title><p>Welcome to the hotel's network<
 GATED = (("x-error-code", "GatedRepo"),)
 DEAD = "http://127.0.0.1:9/nobody-listens-here"
 LATE = (("Retry-After", "Wed, 01 Jan 2020 00:00:01 GMT"), ("Date", "Wed, 01 Jan 2020 00:00:00 GMT"))
+YEAR = (("Retry-After", "31536000"),)
 AT = random.Random(2026).sample(range(SIZES[BIG]), 6)  # bytes where things break
 
 
@@ -70,8 +71,11 @@ TABLE = [
     Row("429 without Retry-After", (content("status", status=429, times=2),)),
     Row("429 with Retry-After", (content("status", status=429, headers=(("Retry-After", "1"),), times=1),)),
     Row("429 until a time by a clock of its own", (content("status", status=429, headers=LATE, times=1),)),
-    Row("429 for a year", (content("status", status=429, headers=(("Retry-After", "31536000"),)),), "429"),
+    Row("429 for a year", (content("status", status=429, headers=YEAR),), "answered 429"),
     Row("429 on the listing", (Fault("status", "tree", status=429, times=1),)),
+    Row(
+        "429 on the listing for a year", (Fault("status", "tree", status=429, headers=YEAR),), "answered 429"
+    ),
     Row("503 on the model", (Fault("status", "info", status=503, times=2),)),
     Row("401", (Fault("status", "info", status=401),), "not there, or it is private"),
     Row("403, gated", (Fault("status", "info", status=403, headers=GATED),), "accept the licence"),
