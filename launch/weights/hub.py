@@ -88,10 +88,13 @@ class Hub:
 
 
 def endpoint_of(given: str | None = None) -> str:
-    """The Hub to talk to: the one given, HF_ENDPOINT, or huggingface_hub's own default."""
+    """The Hub to talk to: the one given, HF_ENDPOINT, or huggingface_hub's own default. Raises Refused."""
     from huggingface_hub import constants
 
-    return (given or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+    found = (given or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+    if not found.startswith(("http://", "https://")):
+        raise Refused(f"HF_ENDPOINT is no address: {found[:100]}", fix="write it with http:// or https://")
+    return found
 
 
 def stored_token() -> str:

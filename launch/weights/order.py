@@ -57,6 +57,8 @@ def plan(
     """What a fetch would do, found out without writing anything."""
     place = Place((cache or cache_folder()).absolute(), model)
     place.commit(revision)  # refuses a revision that is none
+    if place.cache.exists() and not place.cache.is_dir():
+        raise Refused(f"{place.cache} is not a folder", fix="use --cache DIR")
     listed = choose(source.manifest(revision), include, exclude)
     known = remember(listed, manifests.load(place.manifest(listed.commit)))
     blobs = {entry.blob: entry for entry in known.wanted if not is_proven(place, entry)}

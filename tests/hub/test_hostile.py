@@ -107,6 +107,19 @@ def test_the_same_name_twice(folder: Path, fetch: Callable[..., weights.Snapshot
         fetch(hub.url)
 
 
+@pytest.mark.parametrize("address", ["ftp://hub.example", "hub.example", "/hub"])
+def test_what_is_no_address(address: str, fetch: Callable[..., weights.Snapshot]) -> None:
+    with pytest.raises(SlipwayError, match="is no address") as raised:
+        fetch(address)
+    assert raised.value.code == 2
+
+
+def test_a_cache_that_is_a_file(folder: Path, tmp_path: Path, fetch: Callable[..., weights.Snapshot]) -> None:
+    (tmp_path / "file").write_text("mine")
+    with serve(lambda model: None) as hub, pytest.raises(SlipwayError, match="is not a folder"):
+        fetch(hub.url, cache=tmp_path / "file")
+
+
 @pytest.mark.parametrize("model", ["../x", "a/../b", "a", "a/b/c", "a--b/c", "a/b\n", "-a/b", ""])
 def test_what_is_no_model(model: str, cache: Path) -> None:
     with pytest.raises(SlipwayError, match="is not a model") as raised:
