@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Iterator
 
 from launch.doctor.facts import Facts
-from launch.doctor.finding import Finding, error, info, ok, warning
+from launch.doctor.finding import Finding, error, ok, warning
 from launch.doctor.limits import limits
 
 FIRST_DAY = datetime.datetime(
@@ -75,13 +75,10 @@ def certificates(facts: Facts) -> Iterator[Finding]:
 
 
 def unanswered(facts: Facts) -> Iterator[Finding]:
-    """What hung is said, since everything after it was judged without it."""
-    remedies = {"hardware": "nvidia-smi or dmesg: a driver does not answer", "engine": "docker info"}
+    """A driver that hangs is said, since the GPUs were judged without it."""
     for name in facts.unanswered:
-        if name in remedies:
-            yield error(name, "no answer in time", "it hangs, and so would a launch", remedies[name])
-        else:
-            yield info(name, "no answer in time", "judged without it")
+        why = "a driver hangs, and a launch would hang with it"
+        yield error(name, "no answer in time", why, "sudo dmesg | tail -50  # then reboot")
 
 
 CHECKS = (clock, proxies, certificates, unanswered)

@@ -135,4 +135,4 @@ class Facts:
     hub: Hub = field(default_factory=Hub)
     network: Network = field(default_factory=Network)
     clock: float = 0.0  # seconds since 1970
-    unanswered: tuple[str, ...] = ()  # what did not answer in time
+    unanswered: tuple[str, ...] = ()  # drivers that did not answer in time

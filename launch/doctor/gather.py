@@ -7,6 +7,7 @@ import pwd
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from launch.doctor import look_engine, look_host, look_hub, look_network
@@ -22,10 +23,11 @@ def gather(platform: str = "", model: str = "", port: int = 8000, patience: floa
     deadline = time.monotonic() + patience
     disk = look_hub.on_disk(model)
     first = Race(hardware=host.detect)
-    asked = Race(hub=lambda: look_hub.online(disk, patience))
+    asked = Race(hub=lambda: look_hub.online(disk, patience), builder=look_engine.builder)
     hardware = first.take("hardware", deadline, Hardware())
     platform = host.platform_of(hardware, platform)
     engine = Race(engine=lambda: look_engine.look(platform))
+    hangs = Engine(error="the engine does not answer in time", remedy="docker info")
     return Facts(
         platform=platform,
         user=user_name(os.geteuid()),
@@ -38,9 +40,9 @@ def gather(platform: str = "", model: str = "", port: int = 8000, patience: floa
         kernel=look_host.kernel(),
         network=look_network.look(port),
         clock=time.time(),
-        engine=engine.take("engine", deadline, Engine(error="it did not answer in time")),
+        engine=replace(engine.take("engine", deadline, hangs), builder=asked.take("builder", deadline, "")),
         hub=asked.take("hub", deadline, disk),
-        unanswered=(*first.late, *engine.late, *asked.late),
+        unanswered=tuple(first.late),
     )
 
 

@@ -25,7 +25,7 @@ def look(platform: str) -> Engine:
             return _described(client, platform, engine.is_podman(client))
     except SlipwayError as error:
         why = f"{error.what}: {error.why}"
-        return Engine(error=why, remedy=error.fix, builder=builder(), image=_locked(platform))
+        return Engine(error=why, remedy=error.fix, image=_locked(platform))
     except Exception as error:  # a DOCKER_HOST that is no address, an answer that is none: a finding too
         return Engine(error=str(error)[:200], remedy="check DOCKER_HOST, then: docker info")
 
@@ -44,7 +44,6 @@ def _described(client: Any, platform: str, podman: bool) -> Engine:
         cdi=bool(said.get("CDISpecDirs")) or podman,
         seccomp=any("seccomp" in str(option) for option in said.get("SecurityOptions") or ()),
         open_files=_open_files(),
-        builder=builder(),
         ports=_ports(client),
         image=image(client, platform),
     )

@@ -78,6 +78,15 @@ def test_a_user_who_may_nothing(tmp_path: Path) -> None:
     assert "hub cache" in seen
 
 
+def test_an_engine_that_hangs_is_said_once(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "engine.sock"))
+        silent.listen()
+        _, report, _ = doctor(tmp_path, "--platform", "cpu", DOCKER_HOST=f"unix://{tmp_path}/engine.sock")
+    wrong = [one["seen"] for one in report["findings"] if one["severity"] == "error"]
+    assert wrong == ["the engine does not answer in time"]
+
+
 def test_fix_makes_the_cache_and_says_so(engine: Any, tmp_path: Path) -> None:
     _, report, _ = doctor(tmp_path, "--platform", "cpu", "--fix")
     assert report["fixed"] == [f"fixed hub cache: {tmp_path}/hf/hub: made"]
