@@ -24,10 +24,13 @@ lock: $(STAMP)
 	$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements/run.txt
 	$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --group dev -o requirements/dev.txt
 
+engine: $(STAMP)
+	@$(VENV)/bin/python -m launch.dockerd ensure
+
 engine-stop:
 	@$(VENV)/bin/python -m launch.dockerd stop
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: setup demo test check lock engine-stop clean
+.PHONY: setup demo test check lock engine engine-stop clean
