@@ -83,7 +83,6 @@ def _refresh(path: Path, old: Any, name: str, aim: Any, sources: Any, mirror: st
 
 def _write(path: Path, old: Any, new: dict[str, Any], write: bool, format: str) -> None:
     from images import lock_rules, lock_text
-    from images.pin import changes
 
     platforms = {n: new[n].platform if n in new else p for n, p in old.platforms.items()}
     for name, platform in platforms.items():
@@ -92,7 +91,7 @@ def _write(path: Path, old: Any, new: dict[str, Any], write: bool, format: str) 
     seen = [
         {"platform": n, "key": k, "old": a, "new": b}
         for n in new
-        for k, a, b in changes(old.platforms[n], platforms[n])
+        for k, a, b in lock_text.changes(old.platforms[n], platforms[n])
     ]
     if write and seen:
         resolved = [p for p in new.values() if p.requirements]

@@ -97,7 +97,9 @@ def _carry_out(order: Any, promote: str, show: Any) -> Any:
 
     client = connect(timeout=3600)
     if promote:
-        return publishing.promote(client, order, Path(promote))
+        from images import promotion
+
+        return promotion.promote(client, order, Path(promote))
     return publishing.publish(client, order, show)
 
 

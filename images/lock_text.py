@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from images.lock import Lock
+from images.lock import Lock, Platform
 
 _HEAD = (
     "# Every pinned input of every platform. `invoke pin` refreshes it, a build resolves nothing by itself.\n"
@@ -37,3 +38,16 @@ def write(files: dict[Path, str]) -> None:
         ready.append((beside, path))
     for beside, path in ready:
         beside.replace(path)
+
+
+def changes(old: Platform, new: Platform) -> Iterator[tuple[str, Any, Any]]:
+    """Key, old and new value of all that differs, in the lock's order."""
+    yield from _differ("", old.model_dump(), new.model_dump())
+
+
+def _differ(key: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in [*new, *(n for n in old if n not in new)]:
+            yield from _differ(f"{key}.{name}".lstrip("."), old.get(name, ""), new.get(name, ""))
+    elif old != new:
+        yield key, old, new

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from errors import Failed
-from images import copying, registry
+from images import address, copying, registry
 from images.lock import Base, Platform, Wheel
 from images.pin import Sources
 from images.transport import fetch
@@ -29,7 +29,7 @@ def keep(entry: Platform, to: str, sources: Sources, show: Show) -> Platform:
 
 
 def _base(base: Base, to: str, sources: Sources, show: Show) -> Base:
-    host, repository, _ = registry.split(base.repository)
+    host, repository, _ = address.split(base.repository)
     there = sources.registry(host)
     found = there.resolve(repository, base.digest)
     target_host, target = _below(to, repository)
@@ -60,7 +60,7 @@ def wheels(platform: Platform, folder: Path, urls: dict[str, str] | None = None)
         path = folder / wheel.sha256[:12] / wheel.file
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            host, repository, digest = registry.split(wheel.mirror)
+            host, repository, digest = address.split(wheel.mirror)
             there = registry.connect(host, urls)
             there.manifest(repository, digest)
             _save(there.blob(repository, f"sha256:{wheel.sha256}"), path, wheel.sha256, wheel.mirror)

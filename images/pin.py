@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Any
 
 from errors import Failed, Refused
-from images import context, python_lock, registry, wheel_index
+from images import address, context, python_lock, registry, wheel_index
 from images.lock import Base, Platform, Python, Vllm
 from images.registry import Registry
 
@@ -109,7 +108,7 @@ def _tag(base: Base, aim: Aim) -> str:
 
 def _base(base: Base, tag: str, sources: Sources) -> Base:
     """The base with the digest that its tag has now for linux/amd64; without a tag, its digest's."""
-    host, repository, _ = registry.split(base.repository)
+    host, repository, _ = address.split(base.repository)
     found = sources.registry(host).resolve(repository, tag or base.digest)
     if found.digest == base.digest and tag == base.tag:
         return base
@@ -118,7 +117,7 @@ def _base(base: Base, tag: str, sources: Sources) -> Base:
 
 
 def _labels(base: Base, sources: Sources) -> dict[str, str]:
-    host, repository, _ = registry.split(base.repository)
+    host, repository, _ = address.split(base.repository)
     there = sources.registry(host)
     config = there.config(repository, there.resolve(repository, base.digest))
     return config.get("config", {}).get("Labels") or {}
@@ -190,19 +189,6 @@ def _without(text: str, package: str) -> str:
         for entry in re.split(r"\n(?=\S)", text.strip())
         if not re.match(rf"{package}( @|==)", entry)
     )
-
-
-def changes(old: Platform, new: Platform) -> Iterator[tuple[str, Any, Any]]:
-    """Key, old and new value of all that differs, in the lock's order."""
-    yield from _differ("", old.model_dump(), new.model_dump())
-
-
-def _differ(key: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        for name in [*new, *(n for n in old if n not in new)]:
-            yield from _differ(f"{key}.{name}".lstrip("."), old.get(name, ""), new.get(name, ""))
-    elif old != new:
-        yield key, old, new
 
 
 def again(sources: Sources) -> Sources:

@@ -6,7 +6,6 @@ Tags: `<platform>-vllm<version>[-g<commit>]` is what was measured inside, `<plat
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from errors import Failed, Refused
-from images import attaching, attestation, consumer, contract, proof, registry, sbom, signing, tested
+from images import address, attaching, attestation, consumer, contract, proof, registry, sbom, signing, tested
 from images.lock import Platform
 from images.registry import Manifest, Registry
 from images.transport import Gone
@@ -80,11 +79,11 @@ def publish(client: Any, order: Order, show: Show) -> Published:
 
     Whatever fails, no tag points to something half said: tags come last.
     """
-    image = _tested(client, order)
+    image = the_tested(client, order)
     found = contract.parse(image.labels[contract.LABEL])
     there = registry.connect(order.host, order.urls)
     names = tags(order, found)
-    known = _known(there, order.repository, names[0])
+    known = known_as(there, order.repository, names[0])
     if known is None:
         digest = _push(client, image, order, show)
         subject = there.manifest(order.repository, digest)
@@ -99,7 +98,8 @@ def publish(client: Any, order: Order, show: Show) -> Published:
     return Published(order.name, where, subject.digest, names, known is None, **said)
 
 
-def _tested(client: Any, order: Order) -> Any:
+def the_tested(client: Any, order: Order) -> Any:
+    """The image, if it is here and passed its tests."""
     image = proof.existing(client, order.image)
     if image is None:
         raise Failed(f"{order.image} is not on this engine", fix=f"invoke build --platform {order.name}")
@@ -112,7 +112,8 @@ def _tested(client: Any, order: Order) -> Any:
     return image
 
 
-def _known(there: Registry, repository: str, tag: str) -> Manifest | None:
+def known_as(there: Registry, repository: str, tag: str) -> Manifest | None:
+    """What a tag points to, or None."""
     try:
         return there.manifest(repository, tag)
     except Gone:
@@ -124,7 +125,7 @@ def _push(client: Any, image: Any, order: Order, show: Show) -> str:
     staging = f"{order.name}-staging"
     image.tag(order.where, staging)
     try:
-        login = registry.password_of(order.host)
+        login = address.password_of(order.host)
         stream = client.api.push(order.where, staging, stream=True, decode=True, auth_config=login)
         digest = _digest(stream, show)
     finally:
@@ -175,7 +176,7 @@ def _say(there: Registry, order: Order, subject: Manifest, image: Any, show: Sho
 
 def _name(there: Registry, repository: str, subject: Manifest, names: tuple[str, ...]) -> None:
     """Set the tags, read each back. The first never moves: who finds it pointing elsewhere came second."""
-    first = _known(there, repository, names[0])
+    first = known_as(there, repository, names[0])
     if first is not None and first.digest != subject.digest:
         raise Failed(
             f"another publisher was first: {names[0]} is {first.digest}",
@@ -190,36 +191,3 @@ def _name(there: Registry, repository: str, subject: Manifest, names: tuple[str,
                 why=f"this one is {subject.digest}, whole and signed, without all its tags",
                 fix="publish again when the other one has finished",
             )
-
-
-def promote(client: Any, order: Order, record: Path) -> Published:
-    """`known-good` for the digest of this image, on the word of a recorded run of it."""
-    image = _tested(client, order)
-    _good_run(record, order.image)
-    there = registry.connect(order.host, order.urls)
-    names = tags(order, contract.parse(image.labels[contract.LABEL]))
-    subject = _known(there, order.repository, names[0])
-    if subject is None:
-        raise Failed(
-            f"{order.image} is not published at {order.where}", fix="invoke publish without --promote"
-        )
-    good = f"{order.name}-known-good"
-    there.put_manifest(order.repository, good, subject.raw, subject.media_type)
-    return Published(order.name, f"{order.where}@{subject.digest}", subject.digest, (good,), pushed=False)
-
-
-def _good_run(record: Path, image: str) -> None:
-    try:
-        said = json.loads(record.read_text())
-        ran, result = said["slipway"]["image"], said["result"]
-        completed, failed = int(result["completed"]), int(result.get("failed") or 0)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Refused(
-            f"{record} is no recorded run", why=str(error), fix="invoke bench writes results/"
-        ) from None
-    if ran != image:
-        raise Refused(
-            f"{record} is a run of {ran}", why=f"this is {image}", fix="invoke bench with this image"
-        )
-    if failed or not completed:
-        raise Refused(f"{record}: {completed} requests served, {failed} failed", fix="bench again")

@@ -11,12 +11,12 @@ from images import context, tested
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """An image of 8 GB is built when asked for by name: `pytest -m slow tests/images`."""
+    """What takes minutes or 30 GB runs when it is asked for by name: `pytest -m slow`."""
     if "slow" in (config.option.markexpr or ""):
         return
     for item in items:
         if item.get_closest_marker("slow"):
-            item.add_marker(pytest.mark.skip(reason="minutes and 30 GB: pytest -m slow tests/images"))
+            item.add_marker(pytest.mark.skip(reason="takes minutes: pytest -m slow"))
 
 
 @pytest.fixture(scope="class")

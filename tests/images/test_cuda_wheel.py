@@ -25,7 +25,7 @@ def image(engine):
 
 class TestCudaWheel(FromWheels):
     platform = "cuda-wheel"
-    largest = 7.9
+    largest = 7.6
     recorded = True
 
     def test_torch_is_the_cuda_build_for_the_guides_gpus(self, attrs):

@@ -11,7 +11,7 @@ from datetime import date
 import pytest
 
 from errors import Failed, Refused
-from images import attaching, consumer, contract, publish, registry, sbom, signing, tested
+from images import address, attaching, consumer, contract, promotion, publish, sbom, signing, tested
 from images.attestation import beside
 from images.lock import load
 from images.registry import Registry
@@ -205,6 +205,7 @@ def test_a_wrong_password_publishes_nothing(engine, locked_registry, order, logg
     assert left(locked_registry.client(PASSWORD, url)) == []
 
 
+@pytest.mark.slow  # the engine tries five times, 50 s in all
 def test_a_registry_that_goes_away_in_the_middle(engine, registry, order, monkeypatch):
     def gone(done, total, note):
         if "Pushing" in note:
@@ -223,6 +224,7 @@ def test_a_registry_that_goes_away_after_the_push(engine, registry, order):
         publish.publish(engine, order(registry.host), gone)
 
 
+@pytest.mark.slow  # the same
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a small disk")
 def test_a_registry_whose_disk_is_full(engine, binary, order, tmp_path):
     small = tmp_path / "small"
@@ -299,9 +301,9 @@ def test_a_recorded_run_makes_it_known_good(engine, registry, order, tmp_path):
     asked = order(registry.host)
     record = run_record(tmp_path / "run.json", asked.image)
     with pytest.raises(Failed, match="is not published"):
-        publish.promote(engine, asked, record)
+        promotion.promote(engine, asked, record)
     done = publish.publish(engine, asked, quiet)
-    publish.promote(engine, asked, record)
+    promotion.promote(engine, asked, record)
     assert registry.client().manifest("slipway/vllm", "rocm-known-good").digest == done.digest
 
 
@@ -317,13 +319,15 @@ def test_a_run_that_proves_nothing_promotes_nothing(engine, registry, order, tmp
     asked = order(registry.host)
     publish.publish(engine, asked, quiet)
     with pytest.raises(Refused, match=said):
-        publish.promote(engine, asked, run_record(tmp_path / "run.json", **{"image": asked.image, **change}))
+        promotion.promote(
+            engine, asked, run_record(tmp_path / "run.json", **{"image": asked.image, **change})
+        )
     assert left(registry.client(), ["rocm-known-good"]) == []
 
 
 def test_a_file_that_is_no_record_is_refused(engine, registry, order, tmp_path):
     with pytest.raises(Refused, match="no recorded run"):
-        publish.promote(engine, order(registry.host), tmp_path / "gone.json")
+        promotion.promote(engine, order(registry.host), tmp_path / "gone.json")
 
 
 def test_where_to_is_read_as_people_write_it():
@@ -334,8 +338,8 @@ def test_where_to_is_read_as_people_write_it():
 
 
 def test_docker_hub_and_plain_hosts_are_told_apart():
-    assert registry.split("python:3.12-slim") == ("docker.io", "library/python", "3.12-slim")
-    assert registry.split("docker.io/rocm/vllm-dev@sha256:1") == ("docker.io", "rocm/vllm-dev", "sha256:1")
-    assert registry.split("127.0.0.1:5000/x:1") == ("127.0.0.1:5000", "x", "1")
-    assert registry.url_of("127.0.0.1:5000") == "http://127.0.0.1:5000"
-    assert registry.url_of("registry.example") == "https://registry.example"
+    assert address.split("python:3.12-slim") == ("docker.io", "library/python", "3.12-slim")
+    assert address.split("docker.io/rocm/vllm-dev@sha256:1") == ("docker.io", "rocm/vllm-dev", "sha256:1")
+    assert address.split("127.0.0.1:5000/x:1") == ("127.0.0.1:5000", "x", "1")
+    assert address.url_of("127.0.0.1:5000") == "http://127.0.0.1:5000"
+    assert address.url_of("registry.example") == "https://registry.example"
