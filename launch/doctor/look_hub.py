@@ -138,28 +138,35 @@ def online(hub: Hub, timeout: float, environ: Mapping[str, str] = os.environ) ->
     if not who.status:
         return replace(hub, error=who.reason)
     model = _get(f"{hub.endpoint}/api/models/{quote(hub.model)}", secret, timeout) if hub.model else Answer()
+    gated = isinstance(model.body, dict) and bool(model.body.get("gated"))
+    access = (
+        _get(f"{hub.endpoint}/api/models/{quote(hub.model)}/auth-check", secret, timeout) if gated else None
+    )
     name = who.body.get("name", "") if secret and isinstance(who.body, dict) else ""
     return replace(
         hub,
         reached=True,
         user=str(name),
         refused=bool(secret) and who.status in (401, 403),
-        licence=licence(model, secret),
+        licence=licence(model, access),
         skew=_skew(who.date),
     )
 
 
-def licence(answer: Answer, secret: str) -> str:
-    """Whether this user may download the model: open, accepted, missing, unknown model, or "" (not asked)."""
-    if answer.status in (401, 403) or answer.code == "GatedRepo":
-        return "missing"
-    if answer.status == 404:
+def licence(model: Answer, access: Answer | None) -> str:
+    """Whether this user may download the model: open, accepted, missing, unknown model, or "" (not known).
+
+    What the Hub tells about a gated model it tells everybody; its auth-check says whether this user may have it.
+    """
+    if model.status == 404 or model.code == "RepoNotFound":  # the Hub answers nobody's question with 401
         return "unknown model"
-    if answer.status != 200 or not isinstance(answer.body, dict):
+    if model.status in (401, 403) or model.code == "GatedRepo":
+        return "missing"
+    if model.status != 200 or not isinstance(model.body, dict):
         return ""
-    if not answer.body.get("gated"):
+    if access is None:
         return "open"
-    return "accepted" if secret and answer.body.get("siblings") else "missing"
+    return {200: "accepted", 401: "missing", 403: "missing"}.get(access.status, "")
 
 
 def _get(url: str, secret: str, timeout: float) -> Answer:

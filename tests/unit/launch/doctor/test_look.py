@@ -113,21 +113,23 @@ def test_the_cache(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "secret", "expected"),
+    ("model", "access", "expected"),
     [
-        (Answer(200, {"gated": False}), "", "open"),
-        (Answer(200, {"gated": "auto", "siblings": [{}]}), "", "missing"),
-        (Answer(200, {"gated": "auto", "siblings": [{}]}), "hf_x", "accepted"),
-        (Answer(401), "", "missing"),
-        (Answer(403, code="GatedRepo"), "hf_x", "missing"),
-        (Answer(404), "", "unknown model"),
-        (Answer(500), "", ""),
-        (Answer(200, ["nonsense"]), "", ""),
-        (Answer(), "", ""),
+        (Answer(200, {"gated": False}), None, "open"),
+        (Answer(200, {"gated": "auto"}), Answer(200), "accepted"),
+        (Answer(200, {"gated": "auto"}), Answer(403, code="GatedRepo"), "missing"),
+        (Answer(200, {"gated": "manual"}), Answer(401), "missing"),
+        (Answer(200, {"gated": "manual"}), Answer(), ""),
+        (Answer(401), None, "missing"),
+        (Answer(404), None, "unknown model"),
+        (Answer(401, code="RepoNotFound"), None, "unknown model"),
+        (Answer(500), None, ""),
+        (Answer(200, ["nonsense"]), None, ""),
+        (Answer(), None, ""),
     ],
 )
-def test_licence(answer: Answer, secret: str, expected: str) -> None:
-    assert look_hub.licence(answer, secret) == expected
+def test_licence(model: Answer, access: Answer | None, expected: str) -> None:
+    assert look_hub.licence(model, access) == expected
 
 
 def test_a_hub_that_cannot_be_reached_is_a_reason_and_no_error(tmp_path: Path) -> None:
