@@ -143,12 +143,13 @@ def online(hub: Hub, timeout: float, environ: Mapping[str, str] = os.environ) ->
         _get(f"{hub.endpoint}/api/models/{quote(hub.model)}/auth-check", secret, timeout) if gated else None
     )
     name = who.body.get("name", "") if secret and isinstance(who.body, dict) else ""
+    refused = bool(secret) and who.status in (401, 403)
     return replace(
         hub,
         reached=True,
         user=str(name),
-        refused=bool(secret) and who.status in (401, 403),
-        licence=licence(model, access),
+        refused=refused,
+        licence="" if refused else licence(model, access),  # with a bad token every model is unknown
         skew=_skew(who.date),
     )
 
