@@ -18,15 +18,15 @@ FORMATS = ("table", "docker", "compose", "quadlet", "kubernetes", "json")
 MODEL = "MiniMaxAI/MiniMax-M2"
 # What an option is where neither a flag nor a setting says it.
 USUAL = {
-    **{"model": MODEL, "access": "least", "port": 8000, "gpus": 0},
-    **dict.fromkeys(("hardware", "platform", "vllm", "image", "recipes"), ""),
+    **{"model": MODEL, "access": "least", "port": 8000, "listen": "127.0.0.1"},
+    **dict.fromkeys(("hardware", "platform", "gpus", "vllm", "image", "recipes"), ""),
 }
 
 HELP = {
     "model": "recipe or checkpoint, org/name",
     "hardware": "GPU to plan for (h200, mi300x, ...) instead of this machine's",
     "platform": "cuda, rocm or cpu",
-    "gpus": "GPUs to use on each node; ranks on cpu (default: all of the node)",
+    "gpus": "how many free GPUs of each node, or which (0,2); ranks on cpu (default: all)",
     "nodes": "machines (default 1)",
     "strategy": "how ranks are laid out; the recipe lists its own",
     "variant": "another checkpoint of the recipe",
@@ -40,8 +40,9 @@ HELP = {
     "vllm": "vLLM version to plan for",
     "image": "image to run instead of the platform's",
     "contract": "JSON file with what the image's vLLM accepts",
-    "access": "least, guide, profiling or rdma",
+    "access": "least, documented, guide, profiling or rdma",
     "port": "port on this machine (default 8000)",
+    "listen": "address of this machine to answer on; any but loopback asks for an API key",
     "recipes": "a folder in the layout of vllm-project/recipes",
     "format": "table, docker, compose, quadlet, kubernetes or json",
 }
@@ -53,7 +54,7 @@ def plan(
     model: str = "",
     hardware: str = "",
     platform: str = "",
-    gpus: int = 0,
+    gpus: str = "",
     nodes: int = 1,
     strategy: str = "",
     variant: str = "",
@@ -69,6 +70,7 @@ def plan(
     contract: str = "",
     access: str = "",
     port: int = 0,
+    listen: str = "",
     recipes: str = "",
     format: str = "table",
 ) -> None:
@@ -83,8 +85,8 @@ def plan(
 def planned(c: Any, **options: Any) -> Plan:
     """The plan that the options of `invoke plan` describe; `invoke run` starts the same one."""
     options |= {name: setting(c, name, options.get(name, "")) or usual for name, usual in USUAL.items()}
-    for name in ("port", "gpus"):
-        options[name] = whole_number(name, options[name])
+    options["port"] = whole_number("port", options["port"])
+    options["gpus"] = str(options["gpus"])
     return planning.plan_of(**options)
 
 

@@ -11,6 +11,7 @@ from errors import Refused, choice
 if TYPE_CHECKING:
     from launch.cookbook import Cookbook
     from launch.gpus import Hardware
+    from launch.inventory import Chosen
     from launch.plan import Plan
     from launch.recipe import Recipe
     from launch.request import Contract, Image, Wish
@@ -22,7 +23,7 @@ def plan_of(
     *,
     hardware: str = "",
     platform: str = "",
-    gpus: int = 0,
+    gpus: str = "",
     nodes: int = 1,
     vllm: str = "",
     image: str = "",
@@ -37,11 +38,41 @@ def plan_of(
 
     wish = wish_of(**words)
     book = open_cookbook(recipes)
-    machine = machine_of(book, hardware, platform)
     recipe = book.recipe(wish.model)
-    host = gather(machine, gpus or machine.per_node or 1, nodes, checkpoints(recipe), known_shapes())
+    rest = (nodes, checkpoints(recipe), known_shapes())
+    if hardware or platform == "cpu":
+        machine = machine_of(book, hardware, platform)
+        host = gather(machine, _ranks(gpus, machine), *rest)
+    else:
+        found = here(gpus, platform, wish.model)
+        machine, host = found.hardware, found.on(gather(found.hardware, found.ranks, *rest))
     chosen = image_of(wish, recipe, machine, vllm, image, contract_in(contract))
     return make_plan(wish, host, recipe, chosen, book.strategies)
+
+
+def _ranks(gpus: str, machine: Hardware) -> int:
+    """How many GPUs of a named machine: the user's number, else all of a node."""
+    if gpus and not (gpus.isascii() and gpus.isdigit() and int(gpus) > 0):
+        raise Refused(f"--gpus {gpus}: a number is wanted for a machine that is not this one", fix="--gpus 4")
+    return int(gpus or machine.per_node or 1)
+
+
+def here(gpus: str, platform: str, model: str) -> Chosen:
+    """GPUs of this host: the named ones, or free ones that nobody else's container holds."""
+    from errors import SlipwayError
+    from launch.container import name_for
+    from launch.engine import connect
+    from launch.hardware.host import detect
+    from launch.inventory import take
+    from launch.ownership import holders
+
+    if platform:
+        one_of("platform", platform, PLATFORMS)
+    try:
+        running = holders(connect())
+    except SlipwayError:
+        running = ()  # a plan needs no engine; `invoke run` has one by then
+    return take(detect(), gpus, platform, running, own=name_for(model))
 
 
 def wish_of(
@@ -58,6 +89,7 @@ def wish_of(
     env: Sequence[str] | None = None,
     access: str = "least",
     port: int = 8000,
+    listen: str = "127.0.0.1",
 ) -> Wish:
     """The words of a command line as a wish. Raises Refused for a word that is none."""
     from launch.request import Wish
@@ -77,6 +109,7 @@ def wish_of(
         env=pairs("--env", list(env or ())),
         access=access,
         port=port,
+        listen=listen,
     )
 
 
@@ -125,14 +158,10 @@ def image_of(
 
 
 def machine_of(book: Cookbook, hardware: str, platform: str) -> Hardware:
-    """The hardware to plan for. Raises Refused for an unknown one, and where none is named or found."""
+    """The named hardware, or the CPU. Raises Refused for an unknown one."""
     if platform:
         one_of("platform", platform, PLATFORMS)
-    if not hardware and platform == "cpu":
-        hardware = "cpu"
-    if not hardware:
-        fix = "--hardware h200 --gpus 4, or --platform cpu"
-        raise Refused("no hardware to plan for", why="no GPU of this machine is known", fix=fix)
+    hardware = hardware or "cpu"
     if hardware not in book.hardware:
         raise choice("hardware", hardware, tuple(book.hardware))
     found = book.hardware[hardware]

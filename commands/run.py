@@ -147,6 +147,7 @@ def _start(client: Any, wanted: Plan, how: How) -> None:
     from launch import host
     from launch.host_lock import locked
 
+    _ensure_key(wanted)
     with locked():  # two at once must not both find the name free
         container, fresh = containers.start(client, wanted, how.limits, replace=how.anew)
     say(f"{container.name}: {'started' if fresh else 'already running'} ({wanted.digest})")
@@ -205,6 +206,17 @@ def _fetch(model: str) -> None:
         weights.fetch(model, show=show)
 
 
+def _ensure_key(wanted: Plan) -> None:
+    """An open port asks for a key: made at the first need, shown that once, kept for its owner."""
+    from pathlib import Path
+
+    from launch import api_key
+
+    for path in map(Path, wanted.container.env_files):
+        if api_key.ensure(path):
+            say(f"API key (shown this once, kept in {path}): {api_key.read(path)}")
+
+
 def _watched(container: Any, how: How) -> Ready:
     from launch.starting import phase_note, watched
 
@@ -236,7 +248,7 @@ def _report(container: Any, wanted: Plan, ready: Ready | None, as_json: bool) ->
     if ready:
         say("  " + ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in ready.seconds.items()))
         say(f"  KV cache: {ready.kv_tokens} tokens (the plan estimated {wanted.fit.kv_tokens})")
-        say(f"  tool call: {_tools(url, wanted)}")
+        say(f"  tool call: {_tools(container, wanted)}")
     say('  next: invoke chat "Hello"    invoke bench    invoke logs    invoke stop')
 
 
@@ -245,10 +257,12 @@ def _event(event: str, **facts: Any) -> None:
     print(json.dumps({"event": event, **facts}), flush=True)
 
 
-def _tools(url: str, wanted: Plan) -> str:
+def _tools(container: Any, wanted: Plan) -> str:
     """Whether a tool call comes through the recipe's parser; a model may also choose to answer in words."""
     from launch.chat import calls_a_tool
+    from launch.starting import key_of
 
     if "--tool-call-parser" not in wanted.processes[0].argv:
         return "the recipe has no parser"
-    return "parsed" if calls_a_tool(url, wanted.model) else "the model answered in words"
+    called = calls_a_tool(container.labels["slipway.url"], wanted.model, api_key=key_of(container))
+    return "parsed" if called else "the model answered in words"

@@ -72,11 +72,11 @@ def chat(c: Any, question: str, name: str = "", max_tokens: int = 256) -> None:
 
     from launch import engine
     from launch.chat import ask
+    from launch.starting import key_of
 
     server = serving(engine.connect(), name)
-    for delta in ask(
-        server.labels["slipway.url"], server.labels["slipway.model"], question, max_tokens=max_tokens
-    ):
+    url, model = server.labels["slipway.url"], server.labels["slipway.model"]
+    for delta in ask(url, model, question, max_tokens=max_tokens, api_key=key_of(server)):
         print(delta.text, end="", flush=True, file=sys.stderr if delta.kind == "reasoning" else sys.stdout)
     print()
 

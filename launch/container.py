@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from errors import Failed, Refused
+from launch import api_key
 from launch.diagnose import Evidence, diagnose
 from launch.engine import LABEL, execute
 from launch.plan import Plan
@@ -37,9 +38,12 @@ class Limits:
 
 def name_of(plan: Plan) -> str:
     """The container's name: the plan's own, else one made from the model."""
-    return plan.container.name or "slipway-" + re.sub(
-        r"[^a-z0-9.]+", "-", plan.model.rpartition("/")[2].lower()
-    )
+    return plan.container.name or name_for(plan.model)
+
+
+def name_for(model: str) -> str:
+    """The name of a model's container."""
+    return "slipway-" + re.sub(r"[^a-z0-9.]+", "-", model.rpartition("/")[2].lower())
 
 
 def url_of(plan: Plan) -> str:
@@ -127,11 +131,15 @@ def _arguments(plan: Plan, name: str, limits: Limits) -> dict[str, Any]:
         "slipway.url": url_of(plan),
         "slipway.vllm": plan.vllm_version,
         "slipway.strategy": plan.strategy,
+        "slipway.key": ",".join(plan.container.env_files),
         "slipway.gpus": ",".join(plan.container.gpu_ids or plan.container.devices),
     }
     logs = {"type": "json-file", "config": {"max-size": "100m", "max-file": "3"}}
+    secret = {k: v for path in plan.container.env_files for k, v in api_key.variables(Path(path)).items()}
+    given = sdk.arguments(plan, plan.processes[0])
+    given["environment"] = {**given.get("environment", {}), **secret}
     own = {"name": name, "labels": labels, "log_config": logs, "detach": True}
-    return {**sdk.arguments(plan, plan.processes[0]), **limits.arguments(), **own}
+    return {**given, **limits.arguments(), **own}
 
 
 def _there(client: Any, name: str) -> Any:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from launch import api_key
 from launch.gpus import Hardware
 from launch.plan import Layout, Plan
 from launch.request import Host, Measured
@@ -35,6 +36,7 @@ def gather(
         hub_cache=str(hub.absolute()),
         cache=str((_user_cache() / "slipway").absolute()),
         folder=str(Path.cwd()),
+        key_file=str(api_key.place()),
         shapes={**(known or {}), **shapes(hub, models)},
         measured=tuple(_measured(MEASURED)),
     )

@@ -32,6 +32,7 @@ def _service(plan: Plan, process: Process) -> dict[str, Any]:
         "image": plan.image,
         "container_name": c.name,
         "command": [literal(word) for word in plan.command(process)],
+        "env_file": list(c.env_files),
         "environment": {name: literal(value) for name, value in plan.environment(process)},
         "tty": c.tty,
         "stdin_open": c.tty,

@@ -71,6 +71,7 @@ def flags(plan: Plan, process: Process) -> list[tuple[str, ...]]:
         *found,
         *_sizes(c),
         *_outside(c),
+        *[("--env-file", path) for path in c.env_files],
         *[("-e", f"{k}={v}") for k, v in plan.environment(process)],
         *_name(c),
     ]

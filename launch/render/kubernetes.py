@@ -22,6 +22,7 @@ BY_PLUGIN = ("/dev/kfd", "/dev/dri")
 # What the cluster knows of the launcher's variables: LeaderWorkerSet gives every pod its leader's address.
 OPEN = {"$HEAD_IP": "$(LWS_LEADER_ADDRESS)", "$IFACE_NAME": "eth0"}
 SERVES_ON = 8000
+API_KEY = "slipway-api-key"  # kubectl create secret generic slipway-api-key --from-env-file=FILE
 START_SECONDS, PERIOD = 2700, 10
 
 
@@ -36,6 +37,11 @@ class Spelled(yaml.SafeDumper):
 def render(plan: Plan) -> str:
     """YAML documents. Raises Refused for access that a pod cannot have."""
     return yaml.dump_all(documents(plan), Dumper=Spelled, sort_keys=False, width=100)
+
+
+def _secret(container: Container) -> dict[str, Any]:
+    """A file of secrets on a host is a Secret of the cluster's; who runs it makes it from the same file."""
+    return {"envFrom": [{"secretRef": {"name": API_KEY}}]} if container.env_files else {}
 
 
 def documents(plan: Plan) -> list[dict[str, Any]]:
@@ -151,6 +157,7 @@ def _container(
         "name": "vllm",
         "image": plan.image,
         "args": [_known(word) for word in plan.command(process)],
+        **_secret(plan.container),
         "env": [{"name": name, "value": _known(value)} for name, value in plan.environment(process)],
         "ports": [{"name": "http", "containerPort": port} for port in sorted(inner)],
         "resources": {"limits": {resource: plan.layout.gpus // plan.layout.nodes}} if resource else {},

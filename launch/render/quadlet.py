@@ -49,6 +49,7 @@ def _settings(plan: Plan, process: Process) -> Iterator[tuple[str, str]]:
     if c.name:
         yield "ContainerName", c.name
     yield "Exec", " ".join(word(part) for part in plan.command(process))
+    yield from (("EnvironmentFile", word(path)) for path in c.env_files)
     yield from (("Environment", word(f"{name}={value}")) for name, value in plan.environment(process))
     yield from _devices(c)
     yield from (("GroupAdd", group) for group in c.groups)

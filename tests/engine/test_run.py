@@ -186,3 +186,17 @@ def test_a_bare_host_gets_image_and_weights_in_one_command(run, hub_with_model, 
     said = run("serves", "--fetch", **cache).ok()
     assert "fetch slipway/MiniMax-M2-tiny" in said.err
     assert "serves at" in said.out
+
+
+def test_an_open_port_asks_for_a_key_that_is_shown_once_and_stands_nowhere_else(run, engine, tmp_path):
+    home = {"XDG_CONFIG_HOME": str(tmp_path)}
+    said = run("serves", "--listen", "0.0.0.0", **home).ok()
+    kept = tmp_path / "slipway" / "api-key.env"
+    key = kept.read_text().splitlines()[0].partition("=")[2]
+    assert key in said.err
+    assert kept.stat().st_mode & 0o777 == 0o600
+    server = engine.containers.get(NAME)
+    assert f"VLLM_API_KEY={key}" in server.attrs["Config"]["Env"]
+    assert key not in f"{server.labels}{server.attrs['Config']['Cmd']}{server.logs().decode()}"
+    again = run("serves", "--listen", "0.0.0.0", "--replace", **home).ok()
+    assert key not in again.err + again.out + invoke("ps", "--format", "json").out
