@@ -109,20 +109,31 @@ def _cures(words: list[str]) -> tuple[list[str], str]:
 def serve(c: Any, options: dict[str, Any], how: How) -> None:
     """Start what the options describe; where it dies of something curable, once more with the cure."""
     from launch import engine, remedies
+    from launch.claim import Taken
     from launch.ready import Died
 
     client = engine.connect()
-    wanted = planning.planned(c, **options)
-    wanted = wanted if how.cure == "no" else remedies.with_kept(wanted)
+    wanted = _planned(c, options, how)
     _ensure_both(client, wanted, how.fetch)
     try:
         _start(client, wanted, how)
+    except Taken as taken:  # by another launch, meanwhile: once more, on others
+        say(str(taken))
+        _start(client, _planned(c, options, how), how)
     except Died as failure:
         better = _cured(wanted, failure, how)
         if better is None:
             raise
         _start(client, better, replace(how, anew=True))
         remedies.keep(wanted, failure.diagnosis)
+
+
+def _planned(c: Any, options: dict[str, Any], how: How) -> Plan:
+    """The plan of these options, with the cures that helped here before."""
+    from launch import remedies
+
+    wanted = planning.planned(c, **options)
+    return wanted if how.cure == "no" else remedies.with_kept(wanted)
 
 
 def _cured(wanted: Plan, failure: Died, how: How) -> Plan | None:
@@ -145,10 +156,10 @@ def _cured(wanted: Plan, failure: Died, how: How) -> Plan | None:
 def _start(client: Any, wanted: Plan, how: How) -> None:
     from launch import container as containers
     from launch import host
-    from launch.host_lock import locked
+    from launch.claim import claimed
 
     _ensure_key(wanted)
-    with locked():  # two at once must not both find the name free
+    with claimed(client, wanted.container, containers.name_of(wanted)):  # two at once share no name, no GPU
         container, fresh = containers.start(client, wanted, how.limits, replace=how.anew)
     say(f"{container.name}: {'started' if fresh else 'already running'} ({wanted.digest})")
     ready = _watched(container, how) if how.wait else None

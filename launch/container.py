@@ -66,7 +66,7 @@ def start(
     if (there := _there(client, name)) is not None:
         if _keep(there, plan, replace):
             return there, False
-        remove(there)
+        stop(there)
     _refuse_taken(plan)
     _make_folders(plan)
     container = client.containers.create(**_arguments(plan, name, limits or Limits()))
@@ -186,7 +186,8 @@ def _refuse_taken(plan: Plan) -> None:
 
 def stop(container: Any, timeout: int = 30) -> None:
     """Ask it to finish, wait, and take it away; after `timeout` seconds it is killed."""
-    container.stop(timeout=timeout)
+    if container.status == "running":
+        container.stop(timeout=timeout)
     remove(container)
 
 
