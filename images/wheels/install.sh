@@ -19,7 +19,8 @@ site=$(echo /opt/vllm/lib/python3*/site-packages)
 # Nothing at run time reads these; torch_shm_manager stays, import torch looks for it.
 rm -rf "$site"/torch/test "$site"/torch/include "$site"/torch/share "$site"/torch/lib/*.a
 find "$site/torch/bin" -type f -not -name torch_shm_manager -delete
-find "$site" -depth -type d -name tests -not -path '*/torch/*' -not -path '*/numpy/*' -exec rm -rf {} +
+find "$site" -depth -type d -name tests -not -path '*/torch/*' -exec rm -rf {} +
+find "$site/torch" -name '*.pyi' -delete
 # Translations of country names; only their codes are looked up.
 rm -rf "$site"/pycountry/locales
 /opt/vllm/bin/python /run/strip_elf.py "$site"
