@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -66,5 +67,8 @@ def _own(client: Any, tag: str, platform: Platform, work: Path) -> str:
         tar = Path(folder, "base.tar")
         debian_base.make(tar, platform.debian)
         repository, _, version = tag.partition(":")
-        client.api.import_image(src=str(tar), repository=repository, tag=version)
+        said = client.api.import_image(src=str(tar), repository=repository, tag=version)
+    if not _is_here(client, tag):  # podman 4.3 leaves the tag out
+        imported = json.loads(said.strip().splitlines()[-1])["status"]
+        client.images.get(imported).tag(repository, tag=version)
     return tag

@@ -21,6 +21,7 @@ from images import builder as backends
 from images import context, disk, mirror, proof
 from images.lock import Lock, Platform, load
 from images.progress import Steps, follow
+from launch.engine import is_podman
 
 Show = Callable[[float, float | None, str], None]
 WORK = Path(__file__).parent.parent / ".slipway"
@@ -109,7 +110,7 @@ def build(client: Any, name: str, wish: Wish, show: Show) -> Built:
     """
     lock = load(Path(wish.lock)) if wish.lock else load()
     platform = lock.platform(name)
-    tool = backends.choose(wish.backend)
+    tool = backends.choose(wish.backend or ("podman" if is_podman(client) else ""))
     tag = reference(name, lock) + (f"-above-{_hash(wish.base)[:8]}" if wish.base else "")
     if proof.existing(client, tag) is None and not wish.base:
         disk.check(client, name)

@@ -47,14 +47,20 @@ def argv(builder: Builder, request: Request) -> list[str]:
     words = [*builder.words]
     words += ["--file", str(request.dockerfile)] if request.dockerfile else []
     words += ["--iidfile", str(request.id_file)] if request.id_file else []
-    if builder.name != "podman":
-        words.append("--progress=plain")
-    words += [w for k, v in request.build_args for w in ("--build-arg", f"{k}={v}")]
+    # The OCI format has neither SHELL nor HEALTHCHECK.
+    words += ["--format", "docker"] if builder.name == "podman" else ["--progress=plain"]
+    args = [(k, _full(v) if builder.name == "podman" else v) for k, v in request.build_args]
+    words += [w for k, v in args for w in ("--build-arg", f"{k}={v}")]
     words += [w for name, path in request.secrets for w in ("--secret", f"id={name},src={path}")]
     words += ["--no-cache"] if request.no_cache else []
     words += ["--cache-from", request.cache_from] if request.cache_from else []
     words += _cache_to(builder, request.cache_to) if request.cache_to else []
     return [*words, str(request.context)]
+
+
+def _full(value: str) -> str:
+    """podman resolves no short names; its Docker socket files our own images under docker.io."""
+    return f"docker.io/{value}" if value.startswith("slipway/") else value
 
 
 def _cache_to(builder: Builder, where: str) -> list[str]:
