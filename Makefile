@@ -18,7 +18,7 @@ check: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/hadolint images/*/Dockerfile
+	$(VENV)/bin/hadolint images/*/*Dockerfile
 
 lock: $(STAMP)
 	$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements/run.txt
@@ -28,7 +28,7 @@ engine: $(STAMP)
 	@$(VENV)/bin/python -m launch.dockerd ensure
 
 engine-stop:
-	@$(VENV)/bin/python -m launch.dockerd stop
+	@python3 -m launch.dockerd stop
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

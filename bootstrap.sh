@@ -8,7 +8,8 @@ if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
         exit 1
     fi
     echo "installing python3-venv (python3 has no ensurepip) ..." >&2
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv >&2
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv >&2
 fi
 echo "making $venv from requirements/dev.txt ..." >&2
 rm -rf "$venv"

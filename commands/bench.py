@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import platform
-from pathlib import Path
 from typing import Any
 
 from commands.servers import serving
 from commands.terminal import bar, emit, say
-from commands.verb import one_of, verb
+from commands.verb import one_of, setting, verb
 from errors import Refused
 
 
@@ -32,12 +31,13 @@ def bench(
     """Run `vllm bench serve` inside a running server's container and record the result under results/."""
     from launch import bench as benching
     from launch import engine
+    from launch.results import FOLDER
 
     one_of("format", format, ("text", "json"))
     factor = _factor(scale)
     benching.command(preset, "", factor)
     client = engine.connect()
-    server = serving(client, name)
+    server = serving(client, setting(c, "name", name))
     words = benching.command(preset, server.labels["slipway.model"], factor)
     if dry_run or c.config.run.dry:
         print(" ".join(["docker", "exec", server.name, *words]))
@@ -45,7 +45,7 @@ def bench(
     with bar(f"bench {preset}") as progress:
         result = benching.run(client, server, words, 8000, lambda line: progress.update(0, None, line[-60:]))
     facts = {"preset": preset, "scale": factor, "argv": words, "host": platform.node(), **_labels(server)}
-    path = benching.record(result, facts, Path("results"))
+    path = benching.record(result, facts, FOLDER)
     if format == "json":
         emit({"slipway": facts, "result": result})
         return

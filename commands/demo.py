@@ -23,6 +23,7 @@ MODEL = "slipway/MiniMax-M2-tiny"
 def demo(c: Any, keep: bool = False) -> None:
     """Build, fetch, plan, run, ask, bench, stop: real vLLM on this machine's CPU, with a tiny MiniMax-M2."""
     from launch import dockerd
+    from launch.container import name_for
     from launch.hub_server import serve_folder
 
     began = time.monotonic()
@@ -33,15 +34,25 @@ def demo(c: Any, keep: bool = False) -> None:
         _write(hub)
     with serve_folder(hub) as server:
         _invoke("fetch", "--model", MODEL, HF_ENDPOINT=server.url)
-    _invoke("plan", *_wanted())
+    name = name_for(MODEL)
+    stops = not keep and not _is_there(name)
+    words = _wanted()
+    _invoke("plan", *words)
     try:
-        _invoke("run", *_wanted())
-        _invoke("chat", "What is a slipway?", "--max-tokens", "48")
-        _invoke("bench", "--preset", "guide-cuda", "--scale", "0.02")
+        _invoke("run", *words)
+        _invoke("chat", "What is a slipway?", "--max-tokens", "48", "--name", name)
+        _invoke("bench", "--preset", "guide-cuda", "--scale", "0.02", "--name", name)
     finally:
-        if not keep:
-            _invoke("stop", check=False)
-    say(_closing(time.monotonic() - began, keep))
+        if stops and _is_there(name):
+            _invoke("stop", "--name", name, check=False)
+    say(_closing(time.monotonic() - began, not stops))
+
+
+def _is_there(name: str) -> bool:
+    """Whether a server of that name is here; one that was before the demo is not the demo's to stop."""
+    from launch import engine
+
+    return any(server.name == name for server in engine.servers(engine.connect()))
 
 
 def _wanted() -> list[str]:

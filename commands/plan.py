@@ -22,6 +22,9 @@ USUAL = {
     **dict.fromkeys(("hardware", "platform", "gpus", "vllm", "image", "recipes"), ""),
 }
 
+# A flag that makes settings of other names void: who names hardware means no other platform.
+OVERRULES = {"hardware": ("platform", "image"), "platform": ("hardware", "image")}
+
 HELP = {
     "model": "recipe or checkpoint, org/name",
     "hardware": "GPU to plan for (h200, mi300x, ...) instead of this machine's",
@@ -55,7 +58,7 @@ def plan(
     hardware: str = "",
     platform: str = "",
     gpus: str = "",
-    nodes: int = 1,
+    nodes: str = "1",
     strategy: str = "",
     variant: str = "",
     feature: list[str] | None = None,
@@ -69,7 +72,7 @@ def plan(
     image: str = "",
     contract: str = "",
     access: str = "",
-    port: int = 0,
+    port: str = "",
     listen: str = "",
     recipes: str = "",
     format: str = "table",
@@ -84,8 +87,12 @@ def plan(
 
 def planned(c: Any, **options: Any) -> Plan:
     """The plan that the options of `invoke plan` describe; `invoke run` starts the same one."""
+    asked = dict(options)
     options |= {name: setting(c, name, options.get(name, "")) or usual for name, usual in USUAL.items()}
+    for flag, rivals in OVERRULES.items():
+        options |= {rival: "" for rival in rivals if asked.get(flag) and not asked.get(rival)}
     options["port"] = whole_number("port", options["port"])
+    options["nodes"] = whole_number("nodes", options.get("nodes") or 1)
     options["gpus"] = str(options["gpus"])
     return planning.plan_of(**options)
 

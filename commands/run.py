@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from commands import plan as planning
+from commands.preparing import ensure_both
 from commands.terminal import bar, say
-from commands.verb import one_of, verb
+from commands.verb import one_of, verb, whole_number
 from errors import Failed, Refused
 from launch.container import RESTARTS, Limits
 
@@ -68,9 +69,9 @@ def run(
     replace: bool = False,
     wait: str = "yes",
     fetch: bool = False,
-    patience: int = 0,
+    patience: str = "0",
     memory: str = "",
-    pids: int = 0,
+    pids: str = "0",
     restart: str = "no",
     dry_run: bool = False,
     format: str = "text",
@@ -83,26 +84,32 @@ def run(
     """
     one_of("format", format, ("text", "json"))
     one_of("--wait value", wait, ("yes", "no"))
-    if patience < 0:
-        raise Refused(f"--patience {patience}: a number of seconds is wanted")
+    limits = Limits(
+        _size(memory), whole_number("--pids", pids), one_of("--restart policy", restart, RESTARTS)
+    )
+    named, mode = _cures(options.pop("cure", None) or [])
+    seconds = whole_number("--patience", patience)
+    how = How(replace, wait == "yes", fetch, seconds, format == "json", mode, limits)
+    options["cure"] = named
     if dry_run or c.config.run.dry:
         from launch.render import render
 
-        print(render(planning.planned(c, **options), "docker"))
+        print(render(_planned(c, options, how), "docker"))
         return
-    limits = Limits(memory, pids, one_of("--restart policy", restart, RESTARTS))
-    named, mode = _cures(options.pop("cure", None) or [])
-    serve(
-        c,
-        {**options, "cure": named},
-        How(replace, wait == "yes", fetch, patience, format == "json", mode, limits),
-    )
+    serve(c, options, how)
+
+
+def _size(memory: str) -> str:
+    """An amount of memory as the engine understands it."""
+    if memory and not re.fullmatch(r"[1-9][0-9]*[bkmgBKMG]?", memory):
+        raise Refused(f"--memory {memory}: an amount is wanted", fix="--memory 64g")
+    return memory
 
 
 def _cures(words: list[str]) -> tuple[list[str], str]:
     """The cures that the user names, and what to do when a start fails: ask on a terminal, else nothing."""
     modes = [word for word in words if word in MODES]
-    usual = "ask" if sys.stdin.isatty() and sys.stderr.isatty() else "no"
+    usual = "ask" if sys.stdin.isatty() and sys.stderr.isatty() else "report"
     return [word for word in words if word not in MODES], modes[-1] if modes else usual
 
 
@@ -114,7 +121,7 @@ def serve(c: Any, options: dict[str, Any], how: How) -> None:
 
     client = engine.connect()
     wanted = _planned(c, options, how)
-    _ensure_both(client, wanted, how.fetch)
+    ensure_both(client, wanted, how.fetch)
     try:
         _start(client, wanted, how)
     except Taken as taken:  # by another launch, meanwhile: once more, on others
@@ -132,8 +139,14 @@ def _planned(c: Any, options: dict[str, Any], how: How) -> Plan:
     """The plan of these options, with the cures that helped here before."""
     from launch import remedies
 
-    wanted = planning.planned(c, **options)
-    return wanted if how.cure == "no" else remedies.with_kept(wanted)
+    plain = planning.planned(c, **options)
+    wanted = plain if how.cure == "no" else remedies.with_kept(plain)
+    for note in wanted.notes[len(plain.notes) :]:
+        say(f"{note}  (--cure no leaves it out)")
+    if len(wanted.processes) > 1:
+        form = "--format kubernetes, or --format docker for each node"
+        raise Refused(f"{len(wanted.processes)} nodes: this machine is one", fix=f"invoke plan {form}")
+    return wanted
 
 
 def _cured(wanted: Plan, failure: Died, how: How) -> Plan | None:
@@ -141,16 +154,22 @@ def _cured(wanted: Plan, failure: Died, how: How) -> Plan | None:
     from launch.diagnosis.cure import cured
 
     found = failure.diagnosis
-    if not (found.change and found.safe) or how.cure == "no":
+    if not (found.change and found.safe) or how.cure not in ("ask", "auto"):
         return None
     try:
         better = cured(wanted, found)
     except Refused:
         return None
-    say(f"{failure}\ncure: {better.notes[-1]}" if better != wanted else str(failure))
-    if better == wanted or (how.cure == "ask" and input("try it? [y/N] ").strip().lower() != "y"):
+    if better == wanted:
         return None
-    return better
+    say(f"{failure}\ncure: {better.notes[-1]}")
+    return better if how.cure == "auto" or _agreed() else None
+
+
+def _agreed() -> bool:
+    """The user's word, asked for on stderr: stdout is for data."""
+    print("try it? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() == "y"
 
 
 def _start(client: Any, wanted: Plan, how: How) -> None:
@@ -158,63 +177,14 @@ def _start(client: Any, wanted: Plan, how: How) -> None:
     from launch import host
     from launch.claim import claimed
 
-    _ensure_key(wanted)
     with claimed(client, wanted.container, containers.name_of(wanted)):  # two at once share no name, no GPU
+        _ensure_key(wanted)
         container, fresh = containers.start(client, wanted, how.limits, replace=how.anew)
     say(f"{container.name}: {'started' if fresh else 'already running'} ({wanted.digest})")
-    ready = _watched(container, how) if how.wait else None
+    ready = _watched(container, how, fresh) if how.wait else None
     if ready and ready.kv_tokens and fresh:
         host.learn(wanted, ready.kv_tokens)
     _report(container, wanted, ready, how.json)
-
-
-def _ensure_both(client: Any, wanted: Plan, fetch: bool) -> None:
-    """Image and weights at the same time, each with its bar: a bare host waits for the slower one only.
-
-    An incomplete snapshot is refused here, before an image of gigabytes is pulled and minutes of loading begin.
-    """
-    missing = _missing_weights(wanted)
-    if missing and not fetch:
-        raise missing
-    with ThreadPoolExecutor(1) as pool:
-        image = pool.submit(_ensure_image, client, wanted, plain=missing is not None)
-        if missing:
-            _fetch(wanted.model)
-        image.result()
-
-
-def _ensure_image(client: Any, wanted: Plan, plain: bool) -> None:
-    """Build our own image, pull anybody else's, where it is not here."""
-    from images import build as images
-    from launch import image
-
-    if image.is_here(client, wanted.image):
-        return
-    if wanted.image == images.reference(wanted.platform):
-        from commands.build import run_build
-
-        run_build(wanted.platform, images.Wish(), plain)
-        return
-    with bar(f"pull {wanted.image}", plain) as progress:
-        image.pull(client, wanted.image, progress.update)
-
-
-def _missing_weights(wanted: Plan) -> Failed | None:
-    from launch import weights
-
-    try:
-        weights.check(wanted.model)
-        return None
-    except Failed as missing:
-        return missing
-
-
-def _fetch(model: str) -> None:
-    from commands.fetch_progress import progress
-    from launch import weights
-
-    with progress(f"fetch {model}") as show:
-        weights.fetch(model, show=show)
 
 
 def _ensure_key(wanted: Plan) -> None:
@@ -228,7 +198,7 @@ def _ensure_key(wanted: Plan) -> None:
             say(f"API key (shown this once, kept in {path}): {api_key.read(path)}")
 
 
-def _watched(container: Any, how: How) -> Ready:
+def _watched(container: Any, how: How, fresh: bool) -> Ready:
     from launch.starting import phase_note, watched
 
     with bar(f"start {container.name}") as progress:
@@ -239,7 +209,7 @@ def _watched(container: Any, how: How) -> Ready:
                 _event("phase", phase=seen.phase.phase, percent=seen.percent)
 
         try:
-            return watched(container, show, how.patience)
+            return watched(container, show, how.patience, fresh)
         except KeyboardInterrupt:
             name = container.name
             say(
@@ -250,16 +220,19 @@ def _watched(container: Any, how: How) -> Ready:
 
 def _report(container: Any, wanted: Plan, ready: Ready | None, as_json: bool) -> None:
     url = container.labels["slipway.url"]
+    tools = _tools(container, wanted) if ready else ""
     if as_json:
-        seen = {"kv_tokens": ready.kv_tokens, "seconds": ready.seconds} if ready else {}
+        seen = {"kv_tokens": ready.kv_tokens, "seconds": ready.seconds, "tool_call": tools} if ready else {}
         facts = {"name": container.name, "model": wanted.model, "url": f"{url}/v1", "plan": wanted.digest}
         _event("serves" if ready else "started", **facts, **seen)
         return
     print(f"{wanted.model} {'serves' if ready else 'will serve'} at {url}/v1")
     if ready:
-        say("  " + ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in ready.seconds.items()))
-        say(f"  KV cache: {ready.kv_tokens} tokens (the plan estimated {wanted.fit.kv_tokens})")
-        say(f"  tool call: {_tools(container, wanted)}")
+        if ready.seconds:
+            say("  " + ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in ready.seconds.items()))
+        if ready.kv_tokens:
+            say(f"  KV cache: {ready.kv_tokens} tokens (the plan estimated {wanted.fit.kv_tokens})")
+        say(f"  tool call: {tools}")
     say('  next: invoke chat "Hello"    invoke bench    invoke logs    invoke stop')
 
 
@@ -275,5 +248,8 @@ def _tools(container: Any, wanted: Plan) -> str:
 
     if "--tool-call-parser" not in wanted.processes[0].argv:
         return "the recipe has no parser"
-    called = calls_a_tool(container.labels["slipway.url"], wanted.model, api_key=key_of(container))
+    try:
+        called = calls_a_tool(container.labels["slipway.url"], wanted.model, api_key=key_of(container))
+    except Failed as error:
+        return f"not taken: {error.why or error.what}"
     return "parsed" if called else "the model answered in words"

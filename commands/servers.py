@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from commands.terminal import bar, emit, say
-from commands.verb import one_of, setting, verb
+from commands.verb import one_of, setting, verb, whole_number
 from errors import Failed, Refused
 
 if TYPE_CHECKING:
@@ -52,21 +52,22 @@ def _row(server: Server, load: Load | None) -> str:
         "since": "seconds to look back",
     }
 )
-def logs(c: Any, name: str = "", follow: bool = False, tail: int = 0, since: int = 0) -> None:
+def logs(c: Any, name: str = "", follow: bool = False, tail: str = "", since: str = "") -> None:
     """What a server said."""
     import time
 
     from launch import engine
     from launch.lines import split_lines
 
-    container = engine.find(engine.connect(), name)
-    after = {"since": int(time.time()) - since} if since else {}
-    for line in split_lines(container.logs(stream=True, follow=follow, tail=tail or "all", **after)):
+    container = engine.find(engine.connect(), setting(c, "name", name))
+    back = whole_number("--since", since or 0)
+    after = {"since": int(time.time()) - back} if back else {}
+    for line in split_lines(container.logs(stream=True, follow=follow, tail=last, **after)):
         print(line)
 
 
 @verb(help={"name": "which server, if there are several", "max-tokens": "length of the answer"})
-def chat(c: Any, question: str, name: str = "", max_tokens: int = 256) -> None:
+def chat(c: Any, question: str, name: str = "", max_tokens: str = "256") -> None:
     """Ask a running server; the answer streams to stdout, the model's reasoning to stderr."""
     import sys
 
@@ -74,9 +75,11 @@ def chat(c: Any, question: str, name: str = "", max_tokens: int = 256) -> None:
     from launch.chat import ask
     from launch.starting import key_of
 
-    server = serving(engine.connect(), name)
+    server = serving(engine.connect(), setting(c, "name", name))
     url, model = server.labels["slipway.url"], server.labels["slipway.model"]
-    for delta in ask(url, model, question, max_tokens=max_tokens, api_key=key_of(server)):
+    for delta in ask(
+        url, model, question, max_tokens=whole_number("--max-tokens", max_tokens), api_key=key_of(server)
+    ):
         print(delta.text, end="", flush=True, file=sys.stderr if delta.kind == "reasoning" else sys.stdout)
     print()
 
@@ -96,36 +99,40 @@ def serving(client: Any, name: str) -> Any:
 @verb(
     help={"name": "which server, if there are several", "timeout": "seconds to finish in before it is killed"}
 )
-def stop(c: Any, name: str = "", timeout: int = 30) -> None:
+def stop(c: Any, name: str = "", timeout: str = "30", dry_run: bool = False) -> None:
     """End a server and take its container away; its last words stay in results/logs/."""
     from launch import container as containers
     from launch import engine
 
-    container = engine.find(engine.connect(timeout=timeout + 60), setting(c, "name", name))
+    seconds = whole_number("--timeout", timeout)
+    container = engine.find(engine.connect(timeout=seconds + 60), setting(c, "name", name))
+    if dry_run or c.config.run.dry:
+        print(f"docker stop --time {seconds} {container.name} && docker rm {container.name}")
+        return
     with bar(f"stop {container.name}"):
-        containers.stop(container, timeout)
+        containers.stop(container, seconds)
 
 
-@verb(help={"name": "which server, if there are several"})
-def restart(c: Any, name: str = "") -> None:
+@verb(help={"name": "which server, if there are several", "dry-run": "print what would be done"})
+def restart(c: Any, name: str = "", dry_run: bool = False) -> None:
     """Start a server's container again as it was; its plan and its access stay."""
-    import time
-
     from launch import engine
     from launch.starting import phase_note, watched
 
-    container = engine.find(engine.connect(), name)
-    now = int(time.time())
+    container = engine.find(engine.connect(), setting(c, "name", name))
+    if dry_run or c.config.run.dry:
+        print(f"docker restart {container.name}")
+        return
     container.restart(timeout=30)
     with bar(f"restart {container.name}") as progress:
-        watched(container, lambda seen: progress.update(seen.index, None, phase_note(seen)), since=now)
+        watched(container, lambda seen: progress.update(seen.index, None, phase_note(seen)))
     print(f"{container.labels['slipway.model']} serves at {container.labels['slipway.url']}/v1")
 
 
 @verb(help={"name": "which server, if there are several"})
 def shell(c: Any, name: str = "") -> None:
     """A shell inside a running server: the same image, devices and weights."""
-    _enter(name, ["/bin/bash"])
+    _enter(c, name, ["/bin/bash"])
 
 
 @verb(help={"name": "which server, if there are several"})
@@ -133,16 +140,16 @@ def exec(c: Any, command: str, name: str = "") -> None:
     """Run one command inside a running server: invoke exec "vllm --version"."""
     import shlex
 
-    _enter(name, shlex.split(command))
+    _enter(c, name, shlex.split(command))
 
 
-def _enter(name: str, words: list[str]) -> None:
+def _enter(c: Any, name: str, words: list[str]) -> None:
     """Hand this terminal over to the engine's own client, which knows terminals."""
     import sys
 
     from launch import engine
 
-    server = serving(engine.connect(), name)
+    server = serving(engine.connect(), setting(c, "name", name))
     client = shutil.which("docker") or shutil.which("podman")
     if not client:
         raise Failed("neither docker nor podman is on PATH", fix="apt-get install docker.io")

@@ -31,16 +31,20 @@ def place(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def ensure(path: Path) -> bool:
-    """A key is there, readable by its owner only; whether it was made now. Raises Failed where it cannot be kept."""
+    """A key is there, readable by its owner only; whether it was made now. Raises Failed where it cannot be kept.
+
+    It appears whole or not at all: a file without a key would be an open port without one.
+    """
     try:
-        if path.exists():
+        if read(path):
             _tighten(path)
             return False
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as file:
+        fresh = path.with_name(f".{path.name}.{os.getpid()}")
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             key = f"sk-{secrets.token_urlsafe(32)}"
             file.writelines(f"{name}={key}\n" for name in NAMES)
+        fresh.replace(path)
     except OSError as error:
         raise Failed(f"the API key cannot be kept in {path}", why=str(error.strerror)) from None
     return True

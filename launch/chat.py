@@ -21,7 +21,14 @@ class Delta:
 
 
 def ask(
-    url: str, model: str, question: str, *, max_tokens: int = 256, api_key: str = "", timeout: float = 300
+    url: str,
+    model: str,
+    question: str,
+    *,
+    max_tokens: int = 256,
+    min_tokens: int = 0,
+    api_key: str = "",
+    timeout: float = 300,
 ) -> Iterator[Delta]:
     """The streamed answer to one question. Raises Failed if the server refuses, breaks off or is gone."""
     body = {
@@ -29,6 +36,7 @@ def ask(
         "messages": [{"role": "user", "content": question}],
         "max_tokens": max_tokens,
         "stream": True,
+        **({"min_tokens": min_tokens} if min_tokens else {}),
     }
     try:
         response = _post(url, "/v1/chat/completions", body, api_key, timeout)

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import socket
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from launch import api_key
 from launch.diagnose import Evidence, diagnose
 from launch.engine import LABEL, execute
 from launch.plan import Plan
+from launch.results import LOGS
 
 RESTARTS = ("no", "on-failure", "unless-stopped", "always")
 
@@ -48,10 +51,12 @@ def name_for(model: str) -> str:
 
 def url_of(plan: Plan) -> str:
     """Where the server answers on this host."""
-    port = plan.container.ports[0] if plan.container.ports else None
-    if not port:
-        return "http://127.0.0.1:8000"
-    return f"http://{'127.0.0.1' if port.host_ip in ('', '0.0.0.0') else port.host_ip}:{port.host}"
+    if not plan.container.ports:  # the host's own network: the server's own port
+        argv = plan.processes[0].argv
+        return f"http://127.0.0.1:{argv[argv.index('--port') + 1] if '--port' in argv[:-1] else 8000}"
+    port = plan.container.ports[0]
+    address = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(port.host_ip, port.host_ip)
+    return f"http://{f'[{address}]' if ':' in address else address}:{port.host}"
 
 
 def start(
@@ -63,13 +68,15 @@ def start(
     a diagnosis, where the engine cannot start it or did not grant what the plan needs.
     """
     name = name_of(plan)
-    if (there := _there(client, name)) is not None:
-        if _keep(there, plan, replace):
-            return there, False
+    given = _arguments(plan, name, limits or Limits())
+    there = _there(client, name)
+    if there is not None and _keep(there, plan, replace):
+        return there, False
+    _refuse_taken(plan, _ports_of(there))
+    if there is not None:  # nothing is ended before what can be checked is checked
         stop(there)
-    _refuse_taken(plan)
     _make_folders(plan)
-    container = client.containers.create(**_arguments(plan, name, limits or Limits()))
+    container = client.containers.create(**given)
     try:
         _begin(container, name)
         check_access(client, container, plan)
@@ -94,6 +101,8 @@ def _begin(container: Any, name: str) -> None:
 
 def check_access(client: Any, container: Any, plan: Plan) -> None:
     """Whether the engine granted what the plan needs: podman ignores device requests without a word."""
+    from docker.errors import APIError
+
     container.reload()
     if container.status != "running":
         return  # it ended at once; its log tells more than its devices
@@ -102,7 +111,10 @@ def check_access(client: Any, container: Any, plan: Plan) -> None:
     wanted = [path for path in plan.container.devices if path.startswith("/dev/dri/render")]
     if not (wanted or plan.container.gpu_ids or plan.container.cdi):
         return
-    status, said = execute(client, container, ["ls", "/dev", "/dev/dri"])
+    try:
+        status, said = execute(client, container, ["ls", "/dev", "/dev/dri"])
+    except APIError:
+        return  # it ended in between
     seen = set(said.split())
     missing = [path for path in wanted if path.rpartition("/")[2] not in seen]
     nvidia = any(re.fullmatch(r"nvidia\d+", name) for name in seen)
@@ -136,6 +148,8 @@ def _arguments(plan: Plan, name: str, limits: Limits) -> dict[str, Any]:
     }
     logs = {"type": "json-file", "config": {"max-size": "100m", "max-file": "3"}}
     secret = {k: v for path in plan.container.env_files for k, v in api_key.variables(Path(path)).items()}
+    if plan.container.env_files and not secret.get(api_key.NAMES[0]):
+        raise Failed("an open port asks for an API key, and there is none", fix="invoke run makes one")
     given = sdk.arguments(plan, plan.processes[0])
     given["environment"] = {**given.get("environment", {}), **secret}
     own = {"name": name, "labels": labels, "log_config": logs, "detach": True}
@@ -170,18 +184,32 @@ def _keep(there: Any, plan: Plan, replace: bool) -> bool:
     return False
 
 
-def _refuse_taken(plan: Plan) -> None:
+def _ports_of(container: Any) -> set[int]:
+    """Ports of this host that a running container of ours gives back when it is replaced."""
+    bound = container.attrs["NetworkSettings"]["Ports"] if container is not None else {}
+    return {int(host["HostPort"]) for hosts in (bound or {}).values() for host in hosts or ()}
+
+
+def _refuse_taken(plan: Plan, ours: set[int]) -> None:
     for port in plan.container.ports:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((port.host_ip or "0.0.0.0", port.host))
-            except OSError as error:
-                raise Refused(
-                    f"port {port.host} on {port.host_ip or 'this host'} is taken",
-                    why=str(error.strerror),
-                    fix=f"--port {port.host + 1}, or see who has it: ss -ltnp sport = :{port.host}",
-                ) from None
+        if port.host not in ours and _is_taken(port.host_ip, port.host):
+            free = port.host + 1 if port.host < 65535 else 8000
+            raise Refused(
+                f"port {port.host} on {port.host_ip or 'this host'} is taken",
+                fix=f"--port {free}, or see who has it: ss -ltnp sport = :{port.host}",
+            )
+
+
+def _is_taken(address: str, port: int) -> bool:
+    """Whether somebody listens there. What only root may bind is the engine's affair."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address or "0.0.0.0", port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
 
 
 def stop(container: Any, timeout: int = 30) -> None:
@@ -193,9 +221,10 @@ def stop(container: Any, timeout: int = 30) -> None:
 
 def remove(container: Any) -> None:
     """Take a container of ours away, running or not, keeping what it said last under results/logs/."""
-    folder = Path("results/logs")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{container.name}-{container.short_id}.log").write_bytes(
-        container.logs(tail=20000, timestamps=True)
-    )
+    try:
+        LOGS.mkdir(parents=True, exist_ok=True)
+        said = container.logs(tail=20000, timestamps=True)
+        (LOGS / f"{container.name}-{container.short_id}.log").write_bytes(said)
+    except OSError as error:
+        print(f"warning: its last words are not kept: {error}", file=sys.stderr)
     container.remove(force=True, v=True)

@@ -25,10 +25,13 @@ NEEDED = {"docker.io": "dockerd", "iptables": "iptables", "mmdebstrap": "mmdebst
 WHERE_OFFERED = ("docker-cli", "docker-buildx")
 LEFTOVERS = (Path("/var/run/docker.pid"), Path("/var/run/docker/containerd/containerd.pid"))
 _START_SECONDS = 40
+_STOP_SECONDS = 60
 
 
 def remedy() -> str:
     """Why no engine can be made here, as the command that would help; empty where one can."""
+    if os.environ.get("DOCKER_HOST"):
+        return "start the engine that DOCKER_HOST names, or unset it"
     if os.geteuid() != 0:
         return "install Docker or podman and let this user reach its socket, or run as root"
     if not shutil.which("apt-get"):
@@ -64,7 +67,7 @@ def install() -> None:
 
 
 def _apt(*words: str) -> None:
-    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
     done = subprocess.run(["apt-get", "-qq", *words], env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         why = done.stderr.strip()[-500:]
@@ -72,9 +75,8 @@ def _apt(*words: str) -> None:
 
 
 def _offered(package: str) -> bool:
-    said = subprocess.run(
-        ["apt-cache", "policy", package], capture_output=True, text=True, check=False
-    ).stdout
+    argv, env = ["apt-cache", "policy", package], {**os.environ, "LC_ALL": "C"}
+    said = subprocess.run(argv, env=env, capture_output=True, text=True, check=False).stdout
     return "Candidate:" in said and "Candidate: (none)" not in said
 
 
@@ -107,6 +109,7 @@ def _wait(daemon: subprocess.Popen[bytes]) -> None:
             return
         except SlipwayError:
             time.sleep(0.2)
+    daemon.terminate()
     tail = "\n".join(LOG.read_text(errors="replace").splitlines()[-5:])
     raise Failed("dockerd did not come up", why=tail, fix=f"read {LOG}")
 
@@ -123,19 +126,38 @@ def _runs(pid: int) -> bool:
 
 
 def stop() -> None:
-    """End the dockerd that `start` began, and wait for it. Running containers stop with it."""
+    """End the dockerd that `start` began, and wait for it. Running containers stop with it. Raises Failed."""
     pid = int(PID.read_text()) if PID.exists() else 0
-    if not _runs(pid) or Path(f"/proc/{pid}/comm").read_text().strip() != "dockerd":
+    if _name(pid) != "dockerd":
         PID.unlink(missing_ok=True)
         _say("no dockerd of ours is running")
         return
-    os.kill(pid, signal.SIGTERM)
-    for _ in range(300):
-        if not _runs(pid) or "Z" in Path(f"/proc/{pid}/stat").read_text().split()[2]:
-            break
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except PermissionError:
+        raise Failed(f"dockerd (pid {pid}) is root's", fix="sudo make engine-stop") from None
+    deadline = time.monotonic() + _STOP_SECONDS
+    while _name(pid) == "dockerd" and not _is_dead(pid):
+        if time.monotonic() > deadline:
+            raise Failed(f"dockerd (pid {pid}) does not end", fix=f"read {LOG}")
         time.sleep(0.1)
     PID.unlink(missing_ok=True)
     _say(f"dockerd (pid {pid}) ended")
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _is_dead(pid: int) -> bool:
+    """Ended, though nobody has asked for its exit status yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
 
 
 def _system_path() -> str:

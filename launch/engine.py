@@ -101,7 +101,7 @@ def execute(
 
 def servers(client: Any) -> list[Server]:
     """All of our servers, running or not, by name."""
-    found = client.containers.list(all=True, filters={"label": LABEL})
+    found = client.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True)
     return sorted((_server(container) for container in found), key=lambda server: server.name)
 
 
@@ -123,7 +123,7 @@ def _server(container: Any) -> Server:
 
 def find(client: Any, name: str = "") -> Any:
     """One of our containers: the named one, else the only one. Raises Refused when that is not clear."""
-    ours = client.containers.list(all=True, filters={"label": LABEL})
+    ours = client.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True)
     named = [c for c in ours if name in ("", c.name)]
     if len(named) == 1:
         return named[0]

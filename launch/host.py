@@ -11,11 +11,12 @@ from launch import api_key
 from launch.gpus import Hardware
 from launch.plan import Layout, Plan
 from launch.request import Host, Measured
+from launch.results import FOLDER
 from launch.shape import Shape
 from launch.snapshot import shapes
 from launch.weights.cache import cache_folder
 
-MEASURED = Path("results") / "kv_cache.jsonl"
+MEASURED = FOLDER / "kv_cache.jsonl"
 
 
 def _user_cache() -> Path:
@@ -60,9 +61,10 @@ def learn(plan: Plan, kv_tokens: int) -> None:
     remember(Measured(plan.model, plan.hardware, plan.layout, kv_tokens, kv_dtype))
 
 
-def remember(measured: Measured, path: Path = MEASURED) -> None:
+def remember(measured: Measured, path: Path | None = None) -> None:
     """Keep one measurement."""
-    path.parent.mkdir(exist_ok=True)
+    path = path or MEASURED
+    path.parent.mkdir(parents=True, exist_ok=True)
     row = {**measured.__dict__, "layout": measured.layout.__dict__}
     with path.open("a") as file:
         file.write(json.dumps(row) + "\n")

@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from errors import Failed
@@ -39,7 +39,10 @@ def _open(path: Path) -> int:
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
     for extra in (0, os.O_CREAT):
         try:
-            return os.open(path, flags | extra, 0o644)
+            handle = os.open(path, flags | extra, 0o644)
+            with suppress(PermissionError):  # another user's; umask may have closed our own
+                os.fchmod(handle, 0o644)
+            return handle
         except FileNotFoundError:
             continue
         except OSError as error:

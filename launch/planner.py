@@ -67,7 +67,8 @@ def shape_of(choice: Choice, host: Host) -> Shape | None:
 def command(choice: Choice, wish: Wish, image: Image, rank: int) -> Draft:
     """The options of one node: the recipe's, the user's, in the words of the image's vLLM."""
     draft = within_node(choice, wishes.apply(synthesise(choice, rank), wish, choice.recipe), rank)
-    if choice.nodes > 1 and wish.port != SERVES_ON:  # on the host's network the server's port is the host's
+    on_the_hosts_network = choice.nodes > 1 or wish.access == "guide"
+    if on_the_hosts_network and wish.port != SERVES_ON:  # there the server's port is the host's
         draft = draft.add((Arg("--port", (str(wish.port),), versions.USER, "your word"),))
     return versions.adapt(draft, image)
 

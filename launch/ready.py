@@ -22,6 +22,8 @@ from launch.lines import split_lines
 PHASES = Path(__file__).with_name("phases.yaml")
 _KV = re.compile(r"KV cache size: ([\d,]+) tokens")
 _END = object()
+_REMEMBERED = 5000  # different lines; a start says some hundred
+_FOLLOWED = 100  # streams of one log: an engine may end them early
 _LAST_BREATH = 20  # tenths of a second in which a dying server still counts as running
 
 
@@ -118,6 +120,8 @@ def wait(watch: Watch) -> Ready:
         _until_started(watch, progress)
         _until_it_listens(watch, progress)
         answer = _prove(watch, progress)
+    except _gone() as error:
+        raise Failed(f"{watch.container.name} was taken away while it started", fix="invoke run") from error
     except _engine_errors() as error:
         raise Failed(
             "the container engine stopped answering",
@@ -128,6 +132,12 @@ def wait(watch: Watch) -> Ready:
     return Ready(progress.seconds, progress.kv_tokens, answer)
 
 
+def _gone() -> type[Exception]:
+    from docker.errors import NotFound
+
+    return NotFound
+
+
 def _engine_errors() -> tuple[type[Exception], ...]:
     from docker.errors import DockerException
     from requests.exceptions import RequestException
@@ -136,20 +146,33 @@ def _engine_errors() -> tuple[type[Exception], ...]:
 
 
 def _until_started(watch: Watch, progress: Progress) -> None:
+    """Read until nothing is left but to ask. Only a new word is progress: a stuck start may repeat itself for ever."""
+    said: set[str] = set()
     heard_at, last = time.monotonic(), ""
     for line in _lines(watch):
-        now = time.monotonic()
-        before = (progress.index, progress.percent)
+        now, before = time.monotonic(), (progress.index, progress.percent)
         if line:
-            heard_at, last = now, line
+            last = line
             progress.read(line, now)
+        changed = (progress.index, progress.percent) != before
+        if changed or (line and _is_new(line, said)):
+            heard_at = now
         elif now - heard_at > watch.silence(progress.phase):
             raise _hangs(watch, progress, last)
-        if (progress.index, progress.percent) != before:
+        if changed:
             watch.show(progress)
         if progress.last:
             return
     raise died(watch.container, progress)
+
+
+def _is_new(line: str, said: set[str]) -> bool:
+    """Whether this was not said yet, but for its numbers."""
+    words = re.sub(r"[0-9]+", "#", line)[:300]
+    new = words not in said
+    if len(said) < _REMEMBERED:
+        said.add(words)
+    return new
 
 
 def _hangs(watch: Watch, progress: Progress, last: str) -> Failed:
@@ -206,14 +229,24 @@ def _lines(watch: Watch) -> Iterator[str]:
 
 
 def _pump(watch: Watch, heard: queue.Queue[Any]) -> None:
-    after = {"since": watch.since} if watch.since else {}
+    """Follow the log to its end; where only the stream broke, follow it again."""
+    since = watch.since
     try:
-        for line in split_lines(watch.container.logs(stream=True, follow=True, **after)):
-            heard.put(line)
+        for _ in range(_FOLLOWED):
+            now = int(time.time())
+            for line in split_lines(watch.container.logs(stream=True, follow=True, **_after(since))):
+                heard.put(line)
+            if not _lives(watch.container):
+                break
+            since = now
     except _engine_errors():
         pass  # whoever waits asks the engine next, and then reports it
     finally:
         heard.put(_END)
+
+
+def _after(since: int) -> dict[str, int]:
+    return {"since": since} if since else {}
 
 
 class Died(Failed):

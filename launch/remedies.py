@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from errors import Refused
 from launch.diagnosis.cure import cured
 from launch.diagnosis.evidence import Diagnosis
 from launch.plan import Plan
+from launch.results import FOLDER
+from launch.versions import USER
 
-KEPT = Path("results") / "cures.jsonl"
+KEPT = FOLDER / "cures.jsonl"
+_FIELDS = {"cause_id", "cause", "change"}
 _PASSING = ("port",)  # a taken port says nothing about the next start
 
 
@@ -27,10 +31,21 @@ def keep(plan: Plan, diagnosis: Diagnosis, path: Path = KEPT) -> None:
 
 
 def with_kept(plan: Plan, path: Path = KEPT) -> Plan:
-    """The plan with every cure that it needed before."""
+    """The plan with every cure that it needed before, but for options that the user set."""
     for diagnosis in _rows(plan, path):
-        plan = cured(plan, diagnosis)
+        try:
+            plan = plan if _named_by_user(plan, diagnosis) else cured(plan, diagnosis)
+        except Refused:
+            continue
     return plan
+
+
+def _named_by_user(plan: Plan, diagnosis: Diagnosis) -> bool:
+    words = [
+        word for part in (diagnosis.change or {}).values() if isinstance(part, (dict, list)) for word in part
+    ]
+    own = {reason.item.split()[0].partition("=")[0] for reason in plan.reasons if reason.source == USER}
+    return bool(own.intersection(words))
 
 
 def _rows(plan: Plan, path: Path) -> Iterator[Diagnosis]:
@@ -40,7 +55,7 @@ def _rows(plan: Plan, path: Path) -> Iterator[Diagnosis]:
             row = json.loads(line)
         except ValueError:
             continue
-        if isinstance(row, dict) and _key(plan).items() <= row.items():
+        if isinstance(row, dict) and row.keys() >= _FIELDS and _key(plan).items() <= row.items():
             yield Diagnosis(row["cause_id"], row["cause"], change=row["change"], source=f"kept in {path}")
 
 

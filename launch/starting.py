@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,31 @@ QUESTION = "What is a slipway?"
 
 
 def watched(
-    container: Any, show: Callable[[ready.Progress], None], patience: float = 0, since: int = 0
+    container: Any, show: Callable[[ready.Progress], None], patience: float = 0, fresh: bool = True
 ) -> ready.Ready:
-    """Wait until the server generated something. Raises Failed, with a diagnosis where it died."""
-    url, model = container.labels["slipway.url"], container.labels["slipway.model"]
-    key = key_of(container)
+    """Wait until the server generated something. Raises Failed, with a diagnosis where it died.
+
+    A server that was not started now and answers /health is only asked: its log may have rotated since.
+    """
+    url, model, key = container.labels["slipway.url"], container.labels["slipway.model"], key_of(container)
+    if not fresh and chat.healthy(url):
+        return ready.Ready({}, None, prove(url, model, key))
     watch = ready.Watch(
         container,
         lambda: chat.healthy(url),
         lambda: prove(url, model, key),
         show,
         patience=patience,
-        since=since,
+        since=started(container),
     )
     return ready.wait(watch)
+
+
+def started(container: Any) -> int:
+    """When this start began, in Unix seconds; what an earlier one said is no evidence for it."""
+    container.reload()
+    said = container.attrs["State"]["StartedAt"]
+    return int(datetime.fromisoformat(said[:19] + "+00:00").timestamp())
 
 
 def key_of(container: Any) -> str:
@@ -37,7 +49,9 @@ def key_of(container: Any) -> str:
 
 def prove(url: str, model: str, key: str = "") -> str:
     """One short generation; whatever it says, it must say something."""
-    text = "".join(delta.text for delta in chat.ask(url, model, QUESTION, max_tokens=8, api_key=key))
+    text = "".join(
+        delta.text for delta in chat.ask(url, model, QUESTION, max_tokens=8, min_tokens=8, api_key=key)
+    )
     if not text:
         raise Failed("the server answered without a single token", fix="invoke logs")
     return text

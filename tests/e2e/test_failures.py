@@ -17,7 +17,7 @@ NAME = "slipway-minimax-m2-tiny"
 @pytest.fixture
 def tidy(engine):
     yield
-    for container in engine.containers.list(all=True, filters={"name": NAME}):
+    for container in engine.containers.list(all=True, filters={"name": f"^/{NAME}$"}):
         container.remove(force=True)
 
 
@@ -34,7 +34,7 @@ def test_an_engine_core_that_is_killed_while_it_loads_is_noticed_and_named(cpu_i
     _, said = process.communicate(timeout=120)
     assert process.returncode == 1
     assert f"{NAME} exited with 1 in the phase" in said
-    assert "Engine core initialization failed" not in said.splitlines()[-3:]
+    assert "Engine core initialization failed" not in "\n".join(said.splitlines()[-3:])
 
 
 def test_a_memory_limit_that_vllm_cannot_live_in_is_named_as_that(cpu_image, settings, tidy):
@@ -49,4 +49,4 @@ def test_a_flag_that_this_vllm_does_not_know_is_refused_before_anything_starts(c
     said = invoke("run", *WANTED, "--set", "--no-such-flag=1", **settings)
     assert said.code == 2
     assert "--no-such-flag" in said.err
-    assert engine.containers.list(all=True, filters={"name": NAME}) == []
+    assert engine.containers.list(all=True, filters={"name": f"^/{NAME}$"}) == []

@@ -53,7 +53,7 @@ def tidy(engine: Any) -> Iterator[None]:
     yield
     for path in learned:
         path.write_bytes(before[path]) if path in before else path.unlink(missing_ok=True)
-    for container in engine.containers.list(all=True, filters={"name": NAME}):
+    for container in engine.containers.list(all=True, filters={"name": f"^/{NAME}$"}):
         container.remove(force=True)
 
 

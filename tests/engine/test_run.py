@@ -35,7 +35,7 @@ def test_a_failed_start_is_one_clear_message(run, mode, words):
     said = run(mode)
     assert said.code == 1
     assert [word for word in words if word not in said.err] == []
-    assert "Traceback (most recent call last)" not in said.err.replace("why: ", "")
+    assert "Traceback (most recent call last)" not in said.err
     assert "Engine core initialization failed" not in said.err
 
 
@@ -52,7 +52,7 @@ def test_a_taken_port_is_refused_before_anything_starts(run, port, engine):
     assert said.code == 2
     assert f"port {port}" in said.err
     assert f"--port {int(port) + 1}" in said.err
-    assert engine.containers.list(all=True, filters={"name": NAME}) == []
+    assert engine.containers.list(all=True, filters={"name": f"^/{NAME}$"}) == []
 
 
 def test_a_strangers_container_under_our_name_is_not_touched(run, engine, stand_in):
@@ -106,14 +106,14 @@ def test_a_memory_limit_that_is_too_small_is_named(run):
     assert "was killed for memory" in said.err
 
 
-def test_a_log_of_a_gigabyte_neither_fills_memory_nor_hides_the_start(run):
+def test_a_log_of_a_gigabyte_does_not_hide_the_start(run):
     run("loud", "--env", "STAND_IN_LINES=1000000").ok()
 
 
 def test_stop_leaves_the_log_and_nothing_else(run, engine):
     run("serves").ok()
     invoke("stop").ok()
-    assert engine.containers.list(all=True, filters={"name": NAME}) == []
+    assert engine.containers.list(all=True, filters={"name": f"^/{NAME}$"}) == []
     said = invoke("logs")
     assert said.code == 2
     assert "no server of ours is here" in said.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from launch import host as host_module
 from launch.gpus import known
 from launch.host import gather, learn, remember
 from launch.plan import Layout
@@ -31,7 +32,7 @@ def test_a_snapshot_beats_a_known_shape(monkeypatch, tmp_path):
 
 
 def test_what_vllm_printed_is_remembered_for_the_next_plan(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(host_module, "MEASURED", tmp_path / "results" / "kv_cache.jsonl")
     first = Measured("m", "h200", Layout(4), 4000)
     remember(first)
     made = plan(M2, "h20", 4, settings=(("--kv-cache-dtype", "fp8"),))
