@@ -62,6 +62,7 @@ def logs(c: Any, name: str = "", follow: bool = False, tail: str = "", since: st
     container = engine.find(engine.connect(), setting(c, "name", name))
     back = whole_number("--since", since or 0)
     after = {"since": int(time.time()) - back} if back else {}
+    last = whole_number("--tail", tail or 0) or "all"
     for line in split_lines(container.logs(stream=True, follow=follow, tail=last, **after)):
         print(line)
 
