@@ -181,7 +181,7 @@ def _start(client: Any, wanted: Plan, how: How) -> None:
         _ensure_key(wanted)
         container, fresh = containers.start(client, wanted, how.limits, replace=how.anew)
     say(f"{container.name}: {'started' if fresh else 'already running'} ({wanted.digest})")
-    ready = _watched(container, how, fresh) if how.wait else None
+    ready = _watched(container, how, fresh, wanted.budgets) if how.wait else None
     if ready and ready.kv_tokens and fresh:
         host.learn(wanted, ready.kv_tokens)
     _report(container, wanted, ready, how.json)
@@ -198,7 +198,7 @@ def _ensure_key(wanted: Plan) -> None:
             say(f"API key (shown this once, kept in {path}): {api_key.read(path)}")
 
 
-def _watched(container: Any, how: How, fresh: bool) -> Ready:
+def _watched(container: Any, how: How, fresh: bool, budgets: tuple[tuple[str, int], ...]) -> Ready:
     from launch.starting import phase_note, watched
 
     with bar(f"start {container.name}") as progress:
@@ -209,7 +209,7 @@ def _watched(container: Any, how: How, fresh: bool) -> Ready:
                 _event("phase", phase=seen.phase.phase, percent=seen.percent)
 
         try:
-            return watched(container, show, how.patience, fresh)
+            return watched(container, show, how.patience, fresh, budgets)
         except KeyboardInterrupt:
             name = container.name
             say(

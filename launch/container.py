@@ -68,7 +68,7 @@ def start(
     a diagnosis, where the engine cannot start it or did not grant what the plan needs.
     """
     name = name_of(plan)
-    given = _arguments(plan, name, limits or Limits())
+    given = _arguments(plan, name, limits or Limits(), client.images.get(plan.image).id)
     there = _there(client, name)
     if there is not None and _keep(there, plan, replace):
         return there, False
@@ -133,13 +133,14 @@ def _make_folders(plan: Plan) -> None:
             Path(mount.source).mkdir(parents=True, exist_ok=True)
 
 
-def _arguments(plan: Plan, name: str, limits: Limits) -> dict[str, Any]:
+def _arguments(plan: Plan, name: str, limits: Limits, image_id: str) -> dict[str, Any]:
     from launch.render import sdk
 
     labels = {
         LABEL: plan.digest,
         "slipway.model": plan.model,
         "slipway.image": plan.image,
+        "slipway.image_id": image_id,
         "slipway.url": url_of(plan),
         "slipway.vllm": plan.vllm_version,
         "slipway.strategy": plan.strategy,

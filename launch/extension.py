@@ -63,4 +63,5 @@ class Extension(Part):
     cures: dict[str, Cure] = {}
     advice: tuple[Advice, ...] = ()
     guide: dict[str, GuideContainer] = {}
+    budgets: dict[str, int] = {}  # seconds of silence a phase of launch/phases.yaml may have
     bench: Mapping = {}

@@ -131,6 +131,7 @@ class Plan:
     reasons: tuple[Reason, ...] = ()
     notes: tuple[str, ...] = ()
     hardware: str = ""  # id in gpus.yaml
+    budgets: tuple[tuple[str, int], ...] = ()  # seconds of silence by phase, from the recipe
 
     def command(self, process: Process) -> tuple[str, ...]:
         """What the engine is given: argv without the image's own ENTRYPOINT."""
@@ -151,5 +152,9 @@ class Plan:
     @property
     def digest(self) -> str:
         """Twelve hex digits over what will run: two plans with the same one start the same thing."""
-        run = {k: v for k, v in self.as_dict().items() if k not in ("reasons", "notes", "rejected", "fit")}
+        run = {
+            k: v
+            for k, v in self.as_dict().items()
+            if k not in ("reasons", "notes", "rejected", "fit", "budgets")
+        }
         return hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()[:12]

@@ -100,6 +100,7 @@ def write(wish: Wish, host: Host, image: Image, made: Decision) -> Plan:
         ),
         reasons=(*_reasons(wish, choice, made.drafts), *made.access.reasons),
         hardware=host.hardware.id,
+        budgets=tuple(choice.recipe.ours.budgets.items()),
         notes=(*_notes(made), *_version_note(image), *made.access.notes),
     )
 

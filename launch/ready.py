@@ -97,6 +97,7 @@ def load_phases(path: Path = PHASES) -> tuple[Phase, ...]:
 @dataclass(frozen=True)
 class Watch:
     """What to ask of a server that starts. `patience` caps the seconds of silence of every phase; 0 does not.
+    `budgets` are the recipe's own seconds for phases that take longer with its model.
 
     `since` (Unix seconds) leaves out what an earlier start of the same container said.
     """
@@ -107,10 +108,12 @@ class Watch:
     show: Callable[[Progress], None]
     patience: float = 0
     since: int = 0
+    budgets: tuple[tuple[str, int], ...] = ()
 
     def silence(self, phase: Phase) -> float:
         """How many seconds without a word are still no failure."""
-        return min(phase.silence, self.patience or phase.silence)
+        budget = dict(self.budgets).get(phase.phase, phase.silence)
+        return min(budget, self.patience or budget)
 
 
 def wait(watch: Watch) -> Ready:

@@ -14,7 +14,11 @@ QUESTION = "What is a slipway?"
 
 
 def watched(
-    container: Any, show: Callable[[ready.Progress], None], patience: float = 0, fresh: bool = True
+    container: Any,
+    show: Callable[[ready.Progress], None],
+    patience: float = 0,
+    fresh: bool = True,
+    budgets: tuple[tuple[str, int], ...] = (),
 ) -> ready.Ready:
     """Wait until the server generated something. Raises Failed, with a diagnosis where it died.
 
@@ -30,6 +34,7 @@ def watched(
         show,
         patience=patience,
         since=started(container),
+        budgets=budgets,
     )
     return ready.wait(watch)
 

@@ -19,12 +19,16 @@ SHARED = ROOT.parent / "shared"
 MODEL = "slipway/MiniMax-M2-tiny"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A folder is its marker: tests/engine needs an engine, tests/e2e starts real vLLM; fast ones first."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A folder is its marker; the fast tests come first; what takes minutes runs by name: `pytest -m slow`."""
     for item in items:
         folder = item.path.relative_to(ROOT / "tests").parts[0]
         if folder in ("engine", "e2e", "images"):
             item.add_marker("e2e" if folder == "e2e" else "engine")
+    if "slow" not in (config.option.markexpr or ""):
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="takes minutes: pytest -m slow"))
     items.sort(key=lambda item: [mark.name in ("engine", "e2e") for mark in item.iter_markers()].count(True))
 
 

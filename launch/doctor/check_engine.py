@@ -26,7 +26,10 @@ def podman(facts: Facts) -> Iterator[Finding]:
     if facts.engine.podman and facts.platform == "cuda":
         why = "it silently ignores device requests: the container would start without a GPU"
         yield warning(
-            "engine", "the socket is podman's", why, "invoke run --access least (CDI names are used)"
+            "engine",
+            "the socket is podman's",
+            why,
+            "use Docker's own engine, or invoke plan --format quadlet (GPUs by CDI name)",
         )
 
 

@@ -5,7 +5,9 @@ The server is a stand-in for vLLM (tests/engine/stand_in), the engine is real.
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
 
 import pytest
 
@@ -106,6 +108,7 @@ def test_a_memory_limit_that_is_too_small_is_named(run):
     assert "was killed for memory" in said.err
 
 
+@pytest.mark.slow
 def test_a_log_of_a_gigabyte_does_not_hide_the_start(run):
     run("loud", "--env", "STAND_IN_LINES=1000000").ok()
 
@@ -200,3 +203,22 @@ def test_an_open_port_asks_for_a_key_that_is_shown_once_and_stands_nowhere_else(
     assert key not in f"{server.labels}{server.attrs['Config']['Cmd']}{server.logs().decode()}"
     again = run("serves", "--listen", "0.0.0.0", "--replace", **home).ok()
     assert key not in again.err + again.out + invoke("ps", "--format", "json").out
+
+
+@pytest.fixture
+def tiny_disk(tmp_path):
+    """A file system of one megabyte to keep caches on."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
+        pytest.skip("only root may mount a small file system")
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def test_a_full_cache_volume_is_named_and_the_next_start_is_not_in_its_way(run, tiny_disk):
+    said = run("fills-cache", XDG_CACHE_HOME=str(tiny_disk))
+    assert said.code == 1
+    assert "No space left on device" in said.err
+    run("serves").ok()

@@ -10,15 +10,6 @@ import pytest
 from images import context, tested
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes minutes or 30 GB runs when it is asked for by name: `pytest -m slow`."""
-    if "slow" in (config.option.markexpr or ""):
-        return
-    for item in items:
-        if item.get_closest_marker("slow"):
-            item.add_marker(pytest.mark.skip(reason="takes minutes: pytest -m slow"))
-
-
 @pytest.fixture(scope="class")
 def image() -> str:
     """The tag under test; each class says which."""
