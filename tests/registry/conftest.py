@@ -18,9 +18,7 @@ import pytest
 import yaml
 
 from images.registry import Registry
-from tests.images.conftest import pytest_collection_modifyitems
 
-__all__ = ["pytest_collection_modifyitems"]
 
 REMEDY = "no docker-registry: apt-get install docker-registry (Debian's)"
 USER, PASSWORD = "slipway", "long live the slipway"
