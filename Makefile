@@ -12,7 +12,8 @@ demo: $(STAMP)
 	@$(VENV)/bin/invoke demo
 
 test: $(STAMP)
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n 4 tests/unit tests/hub
+	$(VENV)/bin/python -m pytest tests/registry tests/images tests/engine tests/e2e
 
 check: $(STAMP)
 	$(VENV)/bin/ruff check .
