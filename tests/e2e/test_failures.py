@@ -39,6 +39,7 @@ def test_an_engine_core_that_is_killed_while_it_loads_is_noticed_and_named(cpu_i
     assert "Engine core initialization failed" not in cause
 
 
+@pytest.mark.slow  # the stand-in says the same in two seconds
 def test_a_memory_limit_that_vllm_cannot_live_in_is_named_as_that(cpu_image, settings, tidy):
     said = invoke("run", *WANTED, "--port", free_port(), "--memory", "700m", **settings)
     assert said.code == 1

@@ -34,7 +34,7 @@ def said() -> dict[str, Any]:
     return {}
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", ["TP1", pytest.param("TP2+EP", marks=pytest.mark.slow), "DP2+EP"])
 def test_cpu_image_with_our_plugin_says_the_same_in_every_layout(layout, cpu_image, settings, said):
     port = free_port()
     exact = ("--set", "--dtype=float32")
