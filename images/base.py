@@ -11,6 +11,7 @@ from typing import Any
 from errors import Failed
 from images import debian_base
 from images.lock import Platform
+from launch.image import is_here
 
 Show = Callable[[float, float | None, str], None]
 
@@ -20,7 +21,7 @@ def ensure(client: Any, name: str, platform: Platform, show: Show, work: Path) -
     plain = bool(platform.python.requirements)  # wheels bring all else: any Debian with Python will do
     local = debian_base.tag(platform.debian)
     for known in (*platform.base.references, local) if plain else platform.base.references:
-        if _is_here(client, known):
+        if is_here(client, known):
             return known
     said = []
     for reference in platform.base.references:
@@ -36,16 +37,6 @@ def ensure(client: Any, name: str, platform: Platform, show: Show, work: Path) -
         )
     show(0, None, "no registry answers: making a base from this host's packages")
     return _own(client, local, platform, work)
-
-
-def _is_here(client: Any, reference: str) -> bool:
-    from docker.errors import ImageNotFound
-
-    try:
-        client.images.get(reference)
-        return True
-    except ImageNotFound:
-        return False
 
 
 def _pull(client: Any, reference: str) -> str:
@@ -68,7 +59,7 @@ def _own(client: Any, tag: str, platform: Platform, work: Path) -> str:
         debian_base.make(tar, platform.debian)
         repository, _, version = tag.partition(":")
         said = client.api.import_image(src=str(tar), repository=repository, tag=version)
-    if not _is_here(client, tag):  # podman 4.3 leaves the tag out
+    if not is_here(client, tag):  # podman 4.3 leaves the tag out
         imported = json.loads(said.strip().splitlines()[-1])["status"]
         client.images.get(imported).tag(repository, tag=version)
     return tag
