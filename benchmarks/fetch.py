@@ -1,10 +1,11 @@
 """How fast `fetch` is beside snapshot_download and curl -Z, side by side in one run on loopback.
 
-    .venv/bin/python benchmarks/fetch.py [--mib 1024] [--rounds 3] [--folder DIR]
+    .venv/bin/python benchmarks/fetch.py [--mib 1024] [--rounds 3] [--folder DIR ...]
 
-Each contender runs in a process of its own, with a fresh cache, against a served folder in another process;
-the seconds are those of the download alone, without starting Python. `verify --deep` runs beside parallel
-sha256sum.
+In memory first, where nothing but the programs themselves is slow, then on the disk: there fetch ends when its bytes
+are on it, as `curl` with `sync` does, while the two others leave them in the page cache. Each contender runs in a
+process of its own, with a fresh cache, against a served folder in another process; the seconds are those of the
+download alone, without starting Python. `verify --deep` runs beside parallel sha256sum.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -24,6 +26,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 MIB = 1 << 20
+MEMORY = Path("/dev/shm")
+VERIFIERS = ("slipway verify --deep", "sha256sum, parallel")
 SHAPES = {"8 files": ("bench/eight", 8), "1 file": ("bench/one", 1)}
 
 HUB = """
@@ -55,15 +59,23 @@ def main() -> None:
     options.add_argument("--mib", type=int, default=1024, help="MiB to fetch in each shape")
     options.add_argument("--rounds", type=int, default=3, help="runs of each contender; the median counts")
     options.add_argument(
-        "--folder", type=Path, default=None, help="where to work (default: a temporary folder)"
+        "--folder", type=Path, nargs="+", default=[MEMORY, Path(tempfile.gettempdir())], help="where to work"
     )
     given = options.parse_args()
-    with tempfile.TemporaryDirectory(dir=given.folder) as work:
-        for model, files in SHAPES.values():
-            write_model(Path(work) / "served" / model, files, given.mib)
-        with served(Path(work) / "served") as endpoint:
-            for shape, (model, files) in SHAPES.items():
-                compare(shape, model, files, Path(work), endpoint, given.mib, given.rounds)
+    for folder in given.folder:
+        with tempfile.TemporaryDirectory(dir=folder) as work:
+            measure(folder, Path(work), given.mib, given.rounds)
+
+
+def measure(folder: Path, work: Path, mib: int, rounds: int) -> None:
+    """Both shapes, served and fetched below one folder."""
+    for model, files in SHAPES.values():
+        write_model(work / "served" / model, files, mib)
+    with served(work / "served") as endpoint:
+        for shape, (model, files) in SHAPES.items():
+            seen = compare(model, files, work, endpoint, rounds)
+            print(f"\n{mib} MiB in {shape} below {folder}, median of {rounds} on {os.cpu_count()} cores\n")
+            print(table(seen, mib), flush=True)
 
 
 def write_model(folder: Path, files: int, mib: int) -> None:
@@ -91,24 +103,35 @@ def served(folder: Path) -> Iterator[str]:
         process.wait()
 
 
-def compare(shape: str, model: str, files: int, work: Path, endpoint: str, mib: int, rounds: int) -> None:
+def compare(
+    model: str, files: int, work: Path, endpoint: str, rounds: int
+) -> dict[str, list[tuple[float, float]]]:
+    """Seconds and peak MiB of every run; each round begins with another contender."""
     warm = work / "warm"
     python(SLIPWAY, model, warm, endpoint)  # the server hashes its files when first asked
     seen: dict[str, list[tuple[float, float]]] = {}
     runs = list(contenders(model, files, endpoint).items())
     for number in range(rounds):
-        for name, run in runs[number % 3 :] + runs[: number % 3]:  # nobody is always the first after the last
+        first = number % len(runs)
+        for name, run in runs[first:] + runs[:first]:
             cache = work / "cache"
             seen.setdefault(name, []).append(run(cache))
             shutil.rmtree(cache)
         seen.setdefault("slipway verify --deep", []).append(python(VERIFY, model, warm, endpoint))
         seen.setdefault("sha256sum, parallel", []).append(sha256sum(warm))
-    print(f"\n{mib} MiB in {shape}, median of {rounds} on {os.cpu_count()} cores\n")
-    print(f"{'':24}{'MiB/s':>8}{'peak MiB':>10}")
-    for name, runs in seen.items():
-        seconds, peak = (statistics.median(column) for column in zip(*runs, strict=True))
-        print(f"{name:24}{mib / seconds:8.0f}{peak:10.0f}", flush=True)
     shutil.rmtree(warm)
+    return seen
+
+
+def table(seen: dict[str, list[tuple[float, float]]], mib: int) -> str:
+    """A line for each contender, with how many times as fast as it ours is."""
+    speed = {name: mib / statistics.median(seconds for seconds, _ in runs) for name, runs in seen.items()}
+    lines = [f"{'':24}{'MiB/s':>8}{'ours is':>9}{'peak MiB':>10}"]
+    for name, runs in seen.items():
+        ours = speed["slipway verify --deep" if name in VERIFIERS else "slipway fetch"]
+        peak = statistics.median(peak for _, peak in runs)
+        lines.append(f"{name:24}{speed[name]:8.0f}{ours / speed[name]:8.2f}x{peak:10.0f}")
+    return "\n".join(lines)
 
 
 def contenders(model: str, files: int, endpoint: str):  # type: ignore[no-untyped-def]
@@ -116,6 +139,7 @@ def contenders(model: str, files: int, endpoint: str):  # type: ignore[no-untype
         "slipway fetch": lambda cache: python(SLIPWAY, model, cache, endpoint),
         "snapshot_download": lambda cache: python(HUB, model, cache, endpoint),
         "curl -Z (no hashes)": lambda cache: curl(model, files, cache, endpoint),
+        "curl -Z, then sync": lambda cache: curl(model, files, cache, endpoint, sync=True),
     }
 
 
@@ -126,13 +150,16 @@ def python(code: str, model: str, cache: Path, endpoint: str) -> tuple[float, fl
     return measured(command, extra, lambda out, _: float(out))
 
 
-def curl(model: str, files: int, cache: Path, endpoint: str) -> tuple[float, float]:
+def curl(model: str, files: int, cache: Path, endpoint: str, sync: bool = False) -> tuple[float, float]:
+    """Without hashes; with `sync`, like a fetch, over only once the bytes are on disk."""
     cache.mkdir()
-    command = ["curl", "-Z", "-L", "-s", "-f", "--no-progress-meter"]
-    for number in range(files):
-        name = f"model-{number:05d}.safetensors"
-        command += ["-o", str(cache / name), f"{endpoint}/{model}/resolve/main/{name}"]
-    return measured(command, {}, lambda _, seconds: seconds)
+    names = [f"model-{number:05d}.safetensors" for number in range(files)]
+    words = ["curl", "-Z", "-L", "-s", "-f", "--no-progress-meter"]
+    for name in names:
+        words += ["-o", str(cache / name), f"{endpoint}/{model}/resolve/main/{name}"]
+    if sync:
+        words = ["sh", "-c", f"{shlex.join(words)} && sync {shlex.join(str(cache / name) for name in names)}"]
+    return measured(words, {}, lambda _, seconds: seconds)
 
 
 def sha256sum(cache: Path) -> tuple[float, float]:

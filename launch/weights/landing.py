@@ -1,8 +1,9 @@
-"""One file coming down: bytes arrive on several streams, and reach disk and hash in the file's order.
+"""One file coming down: bytes arrive on several streams, and reach first the disk, then the hash, in its order.
 
-The partial file is always a prefix of the whole one, so its length is the journal: what a killed fetch or a
-host without power leaves behind is hashed again and continued. Data is forced to disk every SPAN bytes,
-which is also the most that one stream holds in memory.
+One stream hashes while the next one writes, since hashing alone takes about as long as all else. The partial
+file is always a prefix of the whole one, so its length is the journal: what a killed fetch or a host without
+power leaves behind is hashed again and continued. At most SPAN bytes a stream are not yet forced to disk, and
+as many does a stream hold in memory.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launch.weights.cache import Place
+from launch.weights.flusher import Flusher
 from launch.weights.manifest import Entry
 from launch.weights.proof import PIECE, Digest
 
@@ -44,11 +46,11 @@ class Landing:
         self._place, self._note = place, note
         self._generation = 0
         self._claimed = False
-        self._taken = self._landed = self._synced = 0
+        self._taken = self._written = self._landed = 0
         self._turn = threading.Condition()
-        self._disk = threading.Lock()  # nobody closes the file while another forces it to disk
         self._digest = Digest(entry)
         self._file = -1
+        self._flusher: Flusher | None = None
 
     @property
     def partial(self) -> Path:
@@ -97,7 +99,8 @@ class Landing:
             self._digest.update(buffer[:count])
             self._landed += count
             self._note(count)
-        self._taken = self._synced = self._landed
+        self._taken = self._written = self._landed
+        self._flusher = Flusher(self._file, self._landed)
 
     def _adopt(self) -> None:
         """Take over another host's partial file; a copy, because that host may still be writing it."""
@@ -118,7 +121,7 @@ class Landing:
         """The next bytes to bring, None where there are none for a further stream."""
         with self._turn:
             if self.solo and not self.streams:
-                self._taken = self._landed
+                self._taken = self._written = self._landed
             if not self.left or (self.solo and self.streams):
                 return None
             span = Span(self._taken, min(self._taken + SPAN, self.entry.size), self._generation)
@@ -131,51 +134,59 @@ class Landing:
         with self._turn:
             self.streams -= 1
 
-    def is_turn(self, span: Span, at: int) -> bool:
-        """Whether the byte at `at` is the next to land. Raises Superseded."""
+    def may_write(self, span: Span, at: int) -> bool:
+        """Whether the byte at `at` is the next to write. Raises Superseded."""
         with self._turn:
-            if span.generation != self._generation:
-                raise Superseded
+            self._check(span)
+            return at == self._written
+
+    def may_hash(self, span: Span, at: int) -> bool:
+        """Whether the byte at `at` is the next to hash. Raises Superseded."""
+        with self._turn:
+            self._check(span)
             return at == self._landed
 
+    def _check(self, span: Span) -> None:
+        if span.generation != self._generation:
+            raise Superseded
+
     def wait_turn(self, span: Span, at: int) -> None:
-        """Wait a moment for the streams before this one. Raises Superseded."""
+        """Wait a moment for the streams before this one, to write or to hash the byte at `at`."""
         with self._turn:
-            if span.generation == self._generation and at != self._landed:
+            if span.generation == self._generation and at not in (self._written, self._landed):
                 self._turn.wait(0.2)
 
-    def land(self, data: memoryview) -> None:
-        """Hash and write the next bytes; only the stream whose turn it is may call this."""
-        self._digest.update(data)
+    def write(self, span: Span, data: memoryview) -> None:
+        """Write the next bytes once the disk keeps up; only the stream that may write calls this."""
+        flusher = self._flusher
+        assert flusher is not None
+        while flusher.behind(SPAN * max(1, self.streams)):
+            flusher.wait()
         done = 0
         while done < len(data):
-            done += os.pwrite(self._file, data[done:], self._landed + done)
+            done += os.pwrite(self._file, data[done:], self._written + done)
         with self._turn:
-            self._landed += done
-            self._turn.notify_all()
-        self._note(done)
+            self._written += done
+            self._pass_on(self._written == span.last)
+        flusher.note(self._written)
 
-    def sync(self) -> None:
-        """Force to disk what has landed, once it is SPAN bytes; the other streams go on meanwhile."""
+    def hash(self, span: Span, data: memoryview) -> None:
+        """Hash the next bytes, which are written; only the stream that may hash calls this."""
+        self._digest.update(data)
         with self._turn:
-            if self._landed - self._synced < SPAN or self.whole:
-                return
-            self._synced = self._landed
-        with self._disk:
-            if self._file >= 0:
-                os.fdatasync(self._file)
+            self._landed += len(data)
+            self._pass_on(self._landed == span.last)
+        self._note(len(data))
+
+    def _pass_on(self, at_end: bool) -> None:
+        """Wake the others where it can be the turn of one of them: a stream keeps its turn to its span's end."""
+        if at_end:
+            self._turn.notify_all()
 
     def go_solo(self) -> None:
-        """Bring the rest on one stream, from what has landed on."""
-        self._supersede(solo=True)
-
-    def give_up(self) -> None:
-        """Let every stream drop its span."""
-        self._supersede(solo=self.solo)
-
-    def _supersede(self, solo: bool) -> None:
+        """Bring the rest on one stream, from what has landed on; the others drop their spans."""
         with self._turn:
-            self.solo = solo
+            self.solo = True
             self._generation += 1
             self._turn.notify_all()
 
@@ -185,11 +196,13 @@ class Landing:
 
     def restart(self) -> None:
         """Throw away what landed, because it is wrong."""
+        self._stop_flushing()
         os.ftruncate(self._file, 0)
+        self._flusher = Flusher(self._file, 0)
         self._note(-self._landed)
         self._digest = Digest(self.entry)
         with self._turn:
-            self._taken = self._landed = self._synced = 0
+            self._taken = self._written = self._landed = 0
             self._claimed = False
 
     def publish(self) -> None:
@@ -207,10 +220,14 @@ class Landing:
 
     def leave(self) -> None:
         """Close the partial file; it stays for the next time."""
-        with self._disk:
-            if self._file >= 0:
-                os.close(self._file)
-                self._file = -1
+        self._stop_flushing()
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _stop_flushing(self) -> None:
+        if self._flusher is not None:
+            self._flusher.close()
 
     def discard(self) -> None:
         """Close it and throw it away."""

@@ -31,23 +31,32 @@ class Stream:
 
     def bring(self, landing: Landing, span: Span) -> None:
         """Bring one span and land it. Raises Superseded, or Failed when patience is at its end."""
-        got = landed = span.first
+        got = written = landed = span.first
         while landed < span.last:
             if self._stop.is_set():
                 raise Superseded
-            if got < span.last:
+            if written > landed:
+                landed = self._hash(landing, span, landed, written)
+            elif landing.may_write(span, written) and (got - written >= PIECE or got == span.last):
+                self._listening = False
+                landing.write(span, self._buffer[: got - landed])
+                written = got
+            elif got < span.last:
                 # The buffer begins at the byte that is to land next: a stream in its turn uses little of it,
-                # and what it uses is still in the processor's cache when it is hashed and written.
+                # and what it uses is still in the processor's cache when it is written and hashed.
                 view = self._buffer[got - landed : min(span.last, got + PIECE) - landed]
                 got += self._receive(landing, span, got, view)
-            elif not landing.is_turn(span, landed):
+            else:
                 self._listening = False
-                landing.wait_turn(span, landed)
-            if landing.is_turn(span, landed) and (got - landed >= PIECE or got == span.last):
-                self._listening = False
-                landing.land(self._buffer[: got - landed])
-                landed = got
-                landing.sync()
+                landing.wait_turn(span, written)
+
+    def _hash(self, landing: Landing, span: Span, landed: int, written: int) -> int:
+        """Hash what was written, in its turn; up to which byte the file has landed."""
+        if not landing.may_hash(span, landed):
+            landing.wait_turn(span, landed)
+            return landed
+        landing.hash(span, self._buffer[: written - landed])
+        return written
 
     def check(self) -> None:
         """Cut a connection that has brought next to nothing for too long."""

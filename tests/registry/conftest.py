@@ -19,7 +19,6 @@ import yaml
 
 from images.registry import Registry
 
-
 REMEDY = "no docker-registry: apt-get install docker-registry (Debian's)"
 USER, PASSWORD = "slipway", "long live the slipway"
 
