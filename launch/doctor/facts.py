@@ -73,6 +73,7 @@ class Kernel:
     shm: int | None = None
     shm_free: int | None = None
     memlock: int | None = None  # None is unlimited
+    release: str = ""  # as uname -r says it
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,7 @@ def kernel(root: Path = Path("/")) -> Kernel:
         shm=shm,
         shm_free=free,
         memlock=None if memlock == resource.RLIM_INFINITY else memlock,
+        release=sysfs.text(root / "proc/sys/kernel/osrelease"),
     )
 
 
