@@ -31,6 +31,8 @@ class Chosen:
     devices: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     gpu_ids: tuple[str, ...] = ()
+    cdi: tuple[str, ...] = ()
+    by_cdi: str = ""
     vram_gib: float | None = None
 
     @property
@@ -47,6 +49,8 @@ class Chosen:
             devices=self.devices,
             groups=self.groups,
             gpu_ids=self.gpu_ids,
+            cdi=self.cdi,
+            by_cdi=self.by_cdi,
             vram_gib=self.vram_gib,
             seccomp=str(seccomp.PROFILE) if self.devices else "",
         )
@@ -101,6 +105,9 @@ def describe(
         devices=devices,
         groups=groups((KFD, *devices), root) if amd else (),
         gpu_ids=_ids(gpus),
+        cdi=tuple(name for gpu in gpus for name in gpu.cdi_names)
+        if all(gpu.cdi_names for gpu in gpus)
+        else (),
         vram_gib=min(sizes) / 2**30 if sizes else None,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from launch.hardware.cdi import CdiSpec
 from launch.hardware.facts import Hardware
 
 
@@ -49,18 +50,6 @@ class Device:
     gid: int | None = None
     group: str = ""
     usable: bool = False
-
-
-@dataclass(frozen=True)
-class CdiSpec:
-    """One file of /etc/cdi or /var/run/cdi. `missing` are device nodes it names that do not exist."""
-
-    path: str
-    kind: str = ""
-    names: tuple[str, ...] = ()
-    drivers: tuple[str, ...] = ()  # versions of libcuda or libnvidia-ml that it mounts
-    missing: tuple[str, ...] = ()
-    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,7 +120,7 @@ class Facts:
     engine: Engine = field(default_factory=Engine)
     devices: tuple[Device, ...] = ()
     specs: tuple[CdiSpec, ...] = ()
-    toolkit: str = ""  # where nvidia-ctk is
+    toolkit: str = ""  # where the hook of NVIDIA's container toolkit is
     kernel: Kernel = field(default_factory=Kernel)
     hub: Hub = field(default_factory=Hub)
     network: Network = field(default_factory=Network)

@@ -63,6 +63,17 @@ def test_the_guides_cuda_case_on_four_of_eight_h200() -> None:
     assert round(chosen.vram_gib or 0, 1) == 140.4
 
 
+def test_the_names_of_a_spec_reach_the_plan_where_the_engine_knows_no_other_way() -> None:
+    seen = h200()
+    gpus = tuple(replace(gpu, cdi=f"nvidia.com/gpu={gpu.uuid}") for gpu in seen.nvidia.gpus)
+    chosen = take(Hardware(nvidia=replace(seen.nvidia, gpus=gpus)), "2,5")
+    assert container(chosen).cdi == ()
+    found = container(replace(chosen, by_cdi="podman"))
+    assert (found.gpu_ids, found.cdi) == ((), ("nvidia.com/gpu=GPU-0002", "nvidia.com/gpu=GPU-0005"))
+    half = (*gpus[:5], replace(gpus[5], cdi=""), *gpus[6:])
+    assert take(Hardware(nvidia=replace(seen.nvidia, gpus=half)), "2,5").cdi == ()
+
+
 def test_all_that_are_free_where_no_number_is_given() -> None:
     chosen = take(h200(), running=[Holder("other", ("GPU-0001",))])
     assert [gpu.index for gpu in chosen.gpus] == [0, 2, 3, 4, 5, 6, 7]
