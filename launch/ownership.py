@@ -163,8 +163,9 @@ def _other(gpus: Sequence[Gpu], count: int, running: tuple[Holder, ...]) -> str:
 
 
 def kind(gpu: Gpu) -> tuple[str, int]:
-    """Cards of one kind can serve together: the model and its memory in GiB."""
-    return gpu.name or gpu.hardware, round((gpu.memory or 0) / 2**30)
+    """Cards of one kind can serve together: the model, cut into as many parts, and its memory in GiB."""
+    cut = f" in {gpu.ranks} partitions" if gpu.ranks > 1 else ""
+    return f"{gpu.name or gpu.hardware}{cut}", round((gpu.memory or 0) / 2**30)
 
 
 def _free(gpus: Sequence[Gpu], count: int, running: tuple[Holder, ...]) -> tuple[Gpu, ...]:

@@ -97,6 +97,14 @@ def test_models_are_not_mixed() -> None:
         choose(mixed, "4")
 
 
+def test_cards_cut_differently_are_not_mixed() -> None:
+    whole = [Gpu(i, "amd", "MI300X", pci=f"0000:0{i}:00.0", memory=192 << 30) for i in range(2)]
+    cut = Gpu(2, "amd", "MI300X", pci="0000:02:00.0", memory=192 << 30, parts=(Part(4), Part(5)))
+    with pytest.raises(Refused, match="MI300X and MI300X in 2 partitions"):
+        choose([*whole, cut], "1,2")
+    assert indices(choose([*whole, cut], "2")) == [0, 1]
+
+
 def test_a_partitioned_card_is_held_by_any_of_its_parts() -> None:
     parts = tuple(Part(node, f"/dev/dri/renderD{126 + node}") for node in range(2, 10))
     card = Gpu(0, "amd", pci="0000:05:00.0", parts=parts)
