@@ -149,3 +149,12 @@ def test_modes_are_written_large(tmp_path: Path) -> None:
     write(pci / "current_memory_partition", "nps1")
     (first, *_) = amd.read(tmp_path).gpus
     assert (first.partition, first.memory_partition) == ("SPX", "NPS1")
+
+
+def test_a_link_to_a_gpu_that_cannot_be_seen_says_nothing_of_numa(tmp_path: Path) -> None:
+    kfd_node(tmp_path, 1, cpu_cores_count=96, simd_count=0)
+    node = kfd_node(tmp_path, 3, simd_count=1216, location_id=0x0500)
+    link(node, 0, 2, 2)
+    assert amd.read(tmp_path).gpus[0].numa is None
+    link(node, 1, 2, 1)
+    assert amd.read(tmp_path).gpus[0].numa == 1
