@@ -18,7 +18,7 @@ FORMATS = ("table", "docker", "compose", "quadlet", "kubernetes", "json")
 MODEL = "MiniMaxAI/MiniMax-M2"
 # What an option is where neither a flag nor a setting says it.
 USUAL = {
-    **{"model": MODEL, "access": "least", "port": 8000, "listen": "127.0.0.1"},
+    **{"model": MODEL, "access": "least", "port": 8000, "listen": "127.0.0.1", "cdi": "auto"},
     **dict.fromkeys(("hardware", "platform", "gpus", "vllm", "image", "recipes"), ""),
 }
 
@@ -46,6 +46,7 @@ HELP = {
     "access": "least, documented, guide, profiling or rdma",
     "port": "port on this machine (default 8000)",
     "listen": "address of this machine to answer on; any but loopback asks for an API key",
+    "cdi": "GPUs by CDI name: yes, no, or auto, where the engine has no other way (default auto)",
     "recipes": "a folder in the layout of vllm-project/recipes",
     "format": "table, docker, compose, quadlet, kubernetes or json",
 }
@@ -74,6 +75,7 @@ def plan(
     access: str = "",
     port: str = "",
     listen: str = "",
+    cdi: str = "",
     recipes: str = "",
     format: str = "table",
 ) -> None:

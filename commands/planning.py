@@ -59,9 +59,11 @@ def _ranks(gpus: str, machine: Hardware) -> int:
 
 def here(gpus: str, platform: str, model: str) -> Chosen:
     """GPUs of this host: the named ones, or free ones that nobody else's container holds."""
+    from dataclasses import replace
+
     from errors import SlipwayError
     from launch.container import name_for
-    from launch.engine import connect
+    from launch.engine import by_cdi_alone, connect
     from launch.hardware.host import detect
     from launch.inventory import take
     from launch.ownership import holders
@@ -69,10 +71,11 @@ def here(gpus: str, platform: str, model: str) -> Chosen:
     if platform:
         one_of("platform", platform, PLATFORMS)
     try:
-        running = holders(connect())
+        client = connect()
+        running, by_cdi = holders(client), by_cdi_alone(client)
     except SlipwayError:
-        running = ()  # a plan needs no engine; `invoke run` has one by then
-    return take(detect(), gpus, platform, running, own=name_for(model))
+        running, by_cdi = (), ""  # a plan needs no engine; `invoke run` has one by then
+    return replace(take(detect(), gpus, platform, running, own=name_for(model)), by_cdi=by_cdi)
 
 
 def wish_of(
@@ -90,6 +93,7 @@ def wish_of(
     access: str = "least",
     port: int = 8000,
     listen: str = "127.0.0.1",
+    cdi: str = "auto",
 ) -> Wish:
     """The words of a command line as a wish. Raises Refused for a word that is none."""
     from launch.request import Wish
@@ -110,6 +114,7 @@ def wish_of(
         access=access,
         port=port,
         listen=listen,
+        cdi=cdi,
     )
 
 

@@ -8,14 +8,15 @@ and which are superstition: the containers' pages of vLLM, ROCm and the NVIDIA c
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from errors import Refused
 from launch.api_key import OPEN
 from launch.arguments import Setting
 from launch.documented import widened
 from launch.extension import GuideContainer
+from launch.granted import RULE, Access
+from launch.handover import with_gpus
 from launch.plan import Container, Mount, Port, Reason
 from launch.recipe import Recipe
 from launch.request import Host, Wish
@@ -24,7 +25,6 @@ PROFILES = ("least", "documented", "guide", "profiling", "rdma")
 GIB = 2**30
 HUB, CACHE = "/hub", "/cache"
 SERVES_ON = 8000  # vLLM's default --port
-RULE = "rule: least access"
 LEAST = (
     Reason("cap-drop ALL", "serving needs no capability", RULE),
     Reason("no-new-privileges", "nothing in the image may gain rights", RULE),
@@ -43,23 +43,6 @@ ENVIRONMENT = (
     Setting("VLLM_CACHE_ROOT", f"{CACHE}/vllm", RULE, "saves compiling again at the next start"),
     Setting("VLLM_NO_USAGE_STATS", "1", RULE, "nothing is sent out"),
 )
-SECCOMP = (
-    "the engine's own filter and NUMA calls, which ROCm makes; unconfined opens all (launch/seccomp.yaml)"
-)
-AWAY = (
-    "planned away from the host: all of /dev/dri is given; a user who is not root also needs the numeric"
-    " groups of /dev/kfd and the render nodes"
-)
-
-
-@dataclass(frozen=True)
-class Access:
-    """The container, the environment that goes with it, and the reasons for both."""
-
-    container: Container
-    env: tuple[Setting, ...] = ()
-    reasons: tuple[Reason, ...] = ()
-    notes: tuple[str, ...] = ()
 
 
 def guide_for(recipe: Recipe, host: Host) -> GuideContainer:
@@ -80,7 +63,7 @@ def grant(wish: Wish, host: Host, recipe: Recipe, ranks: int) -> Access:
     if wish.access not in PROFILES:
         raise Refused(f"unknown access profile '{wish.access}'", fix=f"one of: {', '.join(PROFILES)}")
     if wish.access == "guide":
-        return _guide(guide_for(recipe, host), host)
+        return _guide(guide_for(recipe, host), host, wish)
     access = _listening(_least(wish, host, ranks), wish, host)
     if wish.access == "documented":
         return widened(access, host, ranks)
@@ -89,7 +72,11 @@ def grant(wish: Wish, host: Host, recipe: Recipe, ranks: int) -> Access:
     return _rdma(access) if wish.access == "rdma" else access
 
 
-def _guide(guide: GuideContainer, host: Host) -> Access:
+def _guide(guide: GuideContainer, host: Host, wish: Wish) -> Access:
+    if wish.cdi == "yes":
+        raise Refused(
+            "--cdi yes with --access guide", why="the guide names its devices", fix="--access least"
+        )
     flags = guide.flags
     container = Container(
         profile="guide",
@@ -122,7 +109,7 @@ def _least(wish: Wish, host: Host, ranks: int) -> Access:
         mounts=_mounts(host),
     )
     access = Access(container, ENVIRONMENT, (*LEAST, ONE_NODE if alone else SEVERAL_NODES))
-    return _with_gpus(access, host, ranks)
+    return with_gpus(access, wish, host, ranks)
 
 
 def _listening(access: Access, wish: Wish, host: Host) -> Access:
@@ -164,36 +151,6 @@ def shm_bytes(host: Host, ranks: int) -> int:
     return max(GIB, ranks * each)
 
 
-def _with_gpus(access: Access, host: Host, ranks: int) -> Access:
-    """The same with as many GPUs as there are ranks on a node."""
-    if host.hardware.platform == "cuda":
-        whole = ranks == host.hardware.per_node
-        ids = host.gpu_ids[:ranks] or (("all",) if whole else tuple(str(index) for index in range(ranks)))
-        reason = Reason("gpus", f"{ranks} GPU(s), through the NVIDIA container toolkit", RULE)
-        return _wider(access, (reason,), gpu_ids=ids)
-    if host.hardware.platform == "rocm":
-        return _with_render_nodes(access, host, host.devices[:ranks] or ("/dev/dri",))
-    return access
-
-
-def _with_render_nodes(access: Access, host: Host, nodes: tuple[str, ...]) -> Access:
-    groups = "own /dev/kfd and the render nodes; as numbers, for names may be missing in the image"
-    reasons = (
-        Reason("/dev/kfd", "the compute interface of the AMD driver", RULE),
-        Reason(" ".join(nodes), "the render nodes of the GPUs", RULE),
-        *((Reason("groups", groups, RULE),) if host.groups else ()),
-        *((Reason("seccomp", SECCOMP, RULE),) if host.seccomp else ()),
-    )
-    options = (*access.container.security_opt, *((f"seccomp={host.seccomp}",) if host.seccomp else ()))
-    wider = _wider(access, reasons, devices=("/dev/kfd", *nodes), groups=host.groups, security_opt=options)
-    return wider if host.devices else replace(wider, notes=(*wider.notes, AWAY))
-
-
-def _wider(access: Access, reasons: tuple[Reason, ...], **granted: Any) -> Access:
-    container = replace(access.container, **granted)
-    return replace(access, container=container, reasons=(*access.reasons, *reasons))
-
-
 def _profiling(access: Access) -> Access:
     """Root, for an engine gives capabilities to nobody else; and its own seccomp profile, which opens with them."""
     caps = ("SYS_PTRACE", "SYS_ADMIN")
@@ -202,7 +159,7 @@ def _profiling(access: Access) -> Access:
         Reason("user 0:0", "capabilities of a container work for root alone", "--access profiling"),
     )
     options = tuple(word for word in access.container.security_opt if not word.startswith("seccomp="))
-    return _wider(access, reasons, profile="profiling", cap_add=caps, user="0:0", security_opt=options)
+    return access.wider(reasons, profile="profiling", cap_add=caps, user="0:0", security_opt=options)
 
 
 def _rdma(access: Access) -> Access:
@@ -215,4 +172,4 @@ def _rdma(access: Access) -> Access:
     )
     devices = (*held.devices, "/dev/infiniband")
     limits = (*held.ulimits, ("memlock", -1))
-    return _wider(access, reasons, profile="rdma", cap_add=("IPC_LOCK",), devices=devices, ulimits=limits)
+    return access.wider(reasons, profile="rdma", cap_add=("IPC_LOCK",), devices=devices, ulimits=limits)

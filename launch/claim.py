@@ -13,7 +13,7 @@ from typing import Any
 from errors import Refused
 from launch.hardware.facts import Gpu
 from launch.host_lock import locked
-from launch.ownership import Holder, holders
+from launch.ownership import Holder, by_name, holders
 from launch.plan import Container
 
 
@@ -25,8 +25,7 @@ def mine(container: Container, own: str) -> Holder:
     """The container of a plan as a holder, before it exists."""
     renders = [device for device in container.devices if device.startswith("/dev/dri/render")]
     everything = ["all"] if "/dev/dri" in container.devices else []
-    by_name = [name.rpartition("=")[2] for name in container.cdi]
-    return Holder(own, (*container.gpu_ids, *by_name, *renders, *everything))
+    return Holder(own, (*container.gpu_ids, *map(by_name, container.cdi), *renders, *everything))
 
 
 def conflicts(wanted: Holder, running: Iterable[Holder], gpus: Iterable[Gpu]) -> list[str]:

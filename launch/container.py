@@ -16,8 +16,9 @@ from typing import Any
 from errors import Failed, Refused
 from launch import api_key
 from launch.diagnose import Evidence, diagnose
-from launch.engine import LABEL, execute
+from launch.engine import LABEL
 from launch.plan import Plan
+from launch.presence import check_access
 from launch.results import LOGS
 
 RESTARTS = ("no", "on-failure", "unless-stopped", "always")
@@ -99,33 +100,6 @@ def _begin(container: Any, name: str) -> None:
         raise Failed(f"the engine could not start {name}{cause}", why=said[:500], fix=fix) from None
 
 
-def check_access(client: Any, container: Any, plan: Plan) -> None:
-    """Whether the engine granted what the plan needs: podman ignores device requests without a word."""
-    from docker.errors import APIError
-
-    container.reload()
-    if container.status != "running":
-        return  # it ended at once; its log tells more than its devices
-    if plan.container.shm_bytes and container.attrs["HostConfig"].get("ShmSize") != plan.container.shm_bytes:
-        raise Failed(f"{container.name} has another /dev/shm than planned", fix="invoke doctor")
-    wanted = [path for path in plan.container.devices if path.startswith("/dev/dri/render")]
-    if not (wanted or plan.container.gpu_ids or plan.container.cdi):
-        return
-    try:
-        status, said = execute(client, container, ["ls", "/dev", "/dev/dri"])
-    except APIError:
-        return  # it ended in between
-    seen = set(said.split())
-    missing = [path for path in wanted if path.rpartition("/")[2] not in seen]
-    nvidia = any(re.fullmatch(r"nvidia\d+", name) for name in seen)
-    if missing or (plan.container.gpu_ids and not nvidia and status != 127):
-        raise Failed(
-            f"{container.name} started without its GPUs",
-            why=f"missing inside: {', '.join(missing) or '/dev/nvidia*'}; an engine may ignore device requests",
-            fix="use CDI (nvidia-ctk cdi generate) or Docker with the NVIDIA container toolkit; invoke doctor",
-        )
-
-
 def _make_folders(plan: Plan) -> None:
     """Folders to be written to, which the engine would make as root's."""
     for mount in plan.container.mounts:
@@ -145,7 +119,7 @@ def _arguments(plan: Plan, name: str, limits: Limits, image_id: str) -> dict[str
         "slipway.vllm": plan.vllm_version,
         "slipway.strategy": plan.strategy,
         "slipway.key": ",".join(plan.container.env_files),
-        "slipway.gpus": ",".join(plan.container.gpu_ids or plan.container.devices),
+        "slipway.gpus": ",".join(plan.container.gpu_ids or plan.container.cdi or plan.container.devices),
     }
     logs = {"type": "json-file", "config": {"max-size": "100m", "max-file": "3"}}
     secret = {k: v for path in plan.container.env_files for k, v in api_key.variables(Path(path)).items()}

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from launch.arguments import Setting
+from launch.granted import Access
 from launch.plan import Container, Mount, Reason
-
-if TYPE_CHECKING:
-    from launch.access import Access
-    from launch.request import Host
+from launch.request import Host
 
 VOLUME = "slipway-cache"
 
@@ -31,9 +29,10 @@ def widened(least: Access, host: Host, ranks: int) -> Access:
         groups=_words(given, "groups"),
         cap_add=_words(given, "cap_add"),
         security_opt=_words(given, "security_opt"),
-        devices=_words(given, "devices"),
+        devices=() if held.cdi else _words(given, "devices"),
         shm_bytes=given.get("shm", 0),
         gpu_ids=held.gpu_ids,
+        cdi=held.cdi,
         network=held.network,
         ports=held.ports,
         env_files=held.env_files,
@@ -47,7 +46,7 @@ def widened(least: Access, host: Host, ranks: int) -> Access:
         for reason in least.reasons
         if reason.item in ("publish", "env-file", "network host", "gpus", "/hub", "/cache")
     )
-    selected = _selected(host, ranks)
+    selected = () if held.cdi else _selected(host, ranks)
     return replace(
         least,
         container=container,

@@ -6,6 +6,7 @@ Docker through its SDK; podman through its Docker-compatible socket. State lives
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,25 @@ def is_podman(client: Any) -> bool:
     """Whether the engine behind the socket is podman (it ignores device requests silently)."""
     parts = client.version().get("Components") or []
     return any("podman" in str(part.get("Name", "")).lower() for part in parts)
+
+
+def nvidia_hook() -> str:
+    """Where the hook is by which Docker serves `--gpus`; "" where NVIDIA's container toolkit is not installed.
+
+    Its base package has nvidia-ctk and no hook: with that alone there is CDI and nothing else.
+    """
+    names = ("nvidia-container-runtime-hook", "nvidia-container-toolkit")
+    return next((found for found in map(shutil.which, names) if found), "")
+
+
+def by_cdi_alone(client: Any) -> str:
+    """Why this engine hands NVIDIA's GPUs over by CDI name and no other way; "" where it has another, or none."""
+    if is_podman(client):
+        return "podman takes GPUs by CDI name only"
+    said = client.info()
+    if nvidia_hook() or "nvidia" in (said.get("Runtimes") or {}):
+        return ""
+    return "the engine has no NVIDIA container toolkit and reads CDI specs" if said.get("CDISpecDirs") else ""
 
 
 @dataclass(frozen=True)

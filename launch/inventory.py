@@ -31,6 +31,8 @@ class Chosen:
     devices: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     gpu_ids: tuple[str, ...] = ()
+    cdi: tuple[str, ...] = ()
+    by_cdi: str = ""
     vram_gib: float | None = None
 
     @property
@@ -47,6 +49,8 @@ class Chosen:
             devices=self.devices,
             groups=self.groups,
             gpu_ids=self.gpu_ids,
+            cdi=self.cdi,
+            by_cdi=self.by_cdi,
             vram_gib=self.vram_gib,
             seccomp=str(seccomp.PROFILE) if self.devices else "",
         )
@@ -95,27 +99,39 @@ def describe(
     parts = [part.memory for gpu in gpus for part in gpu.parts] if amd else [gpu.memory for gpu in gpus]
     sizes = [size for size in parts if size]
     devices = tuple(device for gpu in gpus for device in gpu.devices)
+    ranks = sum(gpu.ranks for gpu in gpus)
     return Chosen(
-        hardware=hardware_of(first, known() if table is None else table),
+        hardware=_holding(hardware_of(first, known() if table is None else table), ranks),
         gpus=tuple(gpus),
         devices=devices,
         groups=groups((KFD, *devices), root) if amd else (),
         gpu_ids=_ids(gpus),
+        cdi=tuple(name for gpu in gpus for name in gpu.cdi_names)
+        if all(gpu.cdi_names for gpu in gpus)
+        else (),
         vram_gib=min(sizes) / 2**30 if sizes else None,
     )
 
 
+def _holding(hardware: Hardware, ranks: int) -> Hardware:
+    """The usual machine has so many GPUs; this one has what it has, 64 ranks where eight cards are partitioned."""
+    usual = hardware.per_node
+    return replace(hardware, per_node=max(usual, ranks)) if usual else hardware
+
+
 def _ids(gpus: Sequence[facts.Gpu]) -> tuple[str, ...]:
-    """UUIDs. A partitioned AMD card has one for all its parts, which selects none of them: then none is given."""
+    """UUIDs. A partitioned AMD card has none for all its parts, virtual functions may share one: then none is given."""
     if gpus[0].vendor == "amd":
-        return tuple(gpu.uuid for gpu in gpus) if all(gpu.uuid and gpu.ranks == 1 for gpu in gpus) else ()
+        ids = {gpu.uuid for gpu in gpus if gpu.ranks == 1} - {""}
+        return tuple(gpu.uuid for gpu in gpus) if len(ids) == len(gpus) else ()
     return tuple(gpu.uuid or str(gpu.index) for gpu in gpus)
 
 
 def hardware_of(gpu: facts.Gpu, table: Mapping[str, Hardware]) -> Hardware:
     """The listed hardware; a GPU that is in no list is itself, with the facts that its driver gives."""
     if gpu.hardware in table:
-        return table[gpu.hardware]
+        listed = table[gpu.hardware]
+        return replace(listed, arch=listed.arch or gpu.arch)  # a taxonomy does not say it
     brand = BRANDS[gpu.vendor]
     return Hardware(
         id=gpu.hardware or re.sub(r"[^a-z0-9]+", "-", gpu.name.lower()).strip("-") or gpu.vendor,

@@ -6,11 +6,13 @@ choice until the container has started, so that two launches at once see each ot
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from errors import Failed, Refused
+from launch.hardware.cdi import KINDS
 from launch.hardware.facts import Gpu
 from launch.neighbours import nearest
 
@@ -18,21 +20,28 @@ from launch.neighbours import nearest
 # (rocm-smi --showmeminfo vram, published); NVML counts the driver's reserve apart.
 BUSY = 1 << 30
 LABEL = "slipway.gpus"
+# A vendor's runtime -> its variable, and the kind of device that a number in it is. NVIDIA's also takes CDI names.
+RUNTIMES = {
+    "nvidia": ("NVIDIA_VISIBLE_DEVICES", ""),
+    "amd": ("AMD_VISIBLE_DEVICES", f"{KINDS['amd']}="),
+}
 
 
 @dataclass(frozen=True)
 class Holder:
-    """A container, and the GPUs it was given: their keys, indices, render nodes, or ("all",)."""
+    """A container, and the GPUs it was given: their keys, indices, render nodes, AMD's CDI names, or ("all",)."""
 
     name: str
     gpus: tuple[str, ...]
 
     def holds(self, gpu: Gpu) -> bool:
         """Whether this card, or a part of it, is among them."""
-        names = {"all", gpu.key, gpu.uuid, *gpu.devices} | (
-            {str(gpu.index)} if gpu.vendor == "nvidia" else set()
-        )
-        return bool(names.intersection(self.gpus))
+        names = {"all", gpu.key, gpu.uuid, *gpu.devices}
+        if gpu.vendor == "nvidia":
+            names |= {str(gpu.index)}
+        else:
+            names |= {gpu.cdi, *(part.cdi for part in gpu.parts)}
+        return bool((names - {""}).intersection(self.gpus))
 
 
 def holders(client: Any) -> tuple[Holder, ...]:
@@ -52,23 +61,37 @@ def holder_of(details: Mapping[str, Any]) -> Holder:
     nodes = [str(device.get("PathOnHost", "")) for device in host.get("Devices") or ()]
     renders = [node for node in nodes if node.startswith("/dev/dri/render")]
     everything = ["all"] if {"/dev/dri", "/dev/dri/"}.intersection(nodes) else []
-    # NVIDIA_VISIBLE_DEVICES selects GPUs only where the runtime is NVIDIA's.
-    by_runtime = _visible(config.get("Env") or ()) if host.get("Runtime") == "nvidia" else []
-    words = [*labelled.split(","), *asked, *renders, *everything, *by_runtime]
+    by_runtime = _visible(str(host.get("Runtime")), config.get("Env") or ())
+    words = [*map(by_name, labelled.split(",")), *asked, *renders, *everything, *by_runtime]
     return Holder(
         str(details.get("Name", "?")).lstrip("/"), tuple(dict.fromkeys(word for word in words if word))
     )
 
 
 def _requested(request: Mapping[str, Any]) -> Iterable[str]:
-    ids = [str(word).rpartition("=")[2] for word in request.get("DeviceIDs") or ()]
+    ids = [by_name(str(word)) for word in request.get("DeviceIDs") or ()]
     return ids or (["all"] if request.get("Count") else [])
 
 
-def _visible(environment: Sequence[str]) -> list[str]:
-    given = [word.partition("=")[2] for word in environment if word.startswith("NVIDIA_VISIBLE_DEVICES=")]
+def by_name(word: str) -> str:
+    """What a holder keeps of a device id: of NVIDIA's CDI names the UUID or index (of a MIG slice its GPU's).
+
+    AMD's numbers are its spec's and not ours, so they stay whole; so do names that are no GPU's.
+    """
+    kind, named, name = word.partition("=")
+    if named and name == "all" and kind in KINDS.values():
+        return "all"
+    if kind != KINDS["nvidia"]:
+        return word
+    return re.sub(r"^(?:gpu|mig)?(\d+)(?::\d+)?$", r"\1", name, flags=re.ASCII)
+
+
+def _visible(runtime: str, environment: Sequence[str]) -> list[str]:
+    """The GPUs that a vendor's own runtime gives for its variable; under another runtime it says nothing."""
+    variable, prefix = RUNTIMES.get(runtime, ("", ""))
+    given = [word.partition("=")[2] for word in environment if variable and word.startswith(f"{variable}=")]
     words = given[-1].split(",") if given else []
-    return [word for word in words if word not in ("none", "void")]
+    return [by_name(prefix + word) for word in words if word not in ("", "none", "void")]
 
 
 def held_by(gpu: Gpu, running: Iterable[Holder]) -> str:
@@ -140,8 +163,9 @@ def _other(gpus: Sequence[Gpu], count: int, running: tuple[Holder, ...]) -> str:
 
 
 def kind(gpu: Gpu) -> tuple[str, int]:
-    """Cards of one kind can serve together: the model and its memory in GiB."""
-    return gpu.name or gpu.hardware, round((gpu.memory or 0) / 2**30)
+    """Cards of one kind can serve together: the model, cut into as many parts, and its memory in GiB."""
+    cut = f" in {gpu.ranks} partitions" if gpu.ranks > 1 else ""
+    return f"{gpu.name or gpu.hardware}{cut}", round((gpu.memory or 0) / 2**30)
 
 
 def _free(gpus: Sequence[Gpu], count: int, running: tuple[Holder, ...]) -> tuple[Gpu, ...]:

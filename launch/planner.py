@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 
 from launch import layout as layouts
 from launch import strategy, versions, wishes
-from launch.access import SERVES_ON, Access, grant, guide_for
+from launch.access import SERVES_ON, grant, guide_for
 from launch.arguments import Arg, Draft, in_order, words
 from launch.choice import Choice
 from launch.fitting import fit_of
+from launch.granted import Access
 from launch.legality import check_image, check_layout, layout_of, release, widest_legal
 from launch.plan import Fit, Layout, Plan, Process, Reason, Rejected
 from launch.recipe import Recipe

@@ -28,6 +28,7 @@ class Wish:
     access: str = "least"
     port: int = 8000
     listen: str = "127.0.0.1"  # address of the host that the port is opened on
+    cdi: str = "auto"  # GPUs by CDI name: yes, no, or where the engine has no other way
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class Host:
     devices: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     gpu_ids: tuple[str, ...] = ()  # UUIDs: NVIDIA's, or those that ROCR_VISIBLE_DEVICES takes
+    cdi: tuple[str, ...] = ()  # CDI names of the same GPUs; none where no spec of this host names them all
+    by_cdi: str = ""  # why the engine hands NVIDIA's GPUs over by CDI name alone; "" where it need not
     key_file: str = ""  # where the API key is kept that an open port asks for
     seccomp: str = ""  # file of the seccomp profile for ROCm; "" keeps the engine's default
     vram_gib: float | None = None  # what the driver reports; None takes the data sheet's

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from launch.doctor.facts import Facts
@@ -22,15 +23,25 @@ def reachable(facts: Facts) -> Iterator[Finding]:
 
 
 def podman(facts: Facts) -> Iterator[Finding]:
-    """podman's Docker socket drops NVIDIA device requests without a word."""
-    if facts.engine.podman and facts.platform == "cuda":
-        why = "it silently ignores device requests: the container would start without a GPU"
-        yield warning(
-            "engine",
-            "the socket is podman's",
-            why,
-            "use Docker's own engine, or invoke plan --format quadlet (GPUs by CDI name)",
-        )
+    """podman's Docker socket drops NVIDIA device requests without a word; CDI names it heeds in later releases."""
+    if not (facts.engine.podman and facts.platform == "cuda"):
+        return
+    first, gpus = limits()["podman"]["cdi"], facts.hardware.nvidia.gpus
+    if _release(facts.engine.version) >= tuple(first) and gpus and all(gpu.cdi for gpu in gpus):
+        yield ok("engine", "podman takes these GPUs by CDI name, and plans use it")
+        return
+    yield warning(
+        "engine",
+        "the socket is podman's",
+        "it silently ignores device requests: the container would start without a GPU",
+        f"podman {first[0]}.{first[1]} or newer with a CDI spec, Docker's own engine,"
+        " or invoke plan --format quadlet",
+    )
+
+
+def _release(version: str) -> tuple[int, ...]:
+    found = re.match(r"(\d+)\.(\d+)", version)
+    return tuple(map(int, found.groups())) if found else ()
 
 
 def buildkit(facts: Facts) -> Iterator[Finding]:

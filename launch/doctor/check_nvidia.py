@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from launch.doctor.facts import CdiSpec, Facts
+from launch.doctor.facts import Facts
 from launch.doctor.finding import Finding, error, info, ok, warning
 from launch.doctor.limits import limits
+from launch.handover import MAKERS
+from launch.hardware.cdi import CdiSpec
 
-MAKE_SPEC = "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
+MAKE_SPEC = MAKERS["cuda"]
 INSTALL = "sudo apt-get install nvidia-container-toolkit && sudo nvidia-ctk runtime configure"
 
 

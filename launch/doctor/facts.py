@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from launch.hardware.cdi import CdiSpec
 from launch.hardware.facts import Hardware
 
 
@@ -52,18 +53,6 @@ class Device:
 
 
 @dataclass(frozen=True)
-class CdiSpec:
-    """One file of /etc/cdi or /var/run/cdi. `missing` are device nodes it names that do not exist."""
-
-    path: str
-    kind: str = ""
-    names: tuple[str, ...] = ()
-    drivers: tuple[str, ...] = ()  # versions of libcuda or libnvidia-ml that it mounts
-    missing: tuple[str, ...] = ()
-    error: str = ""
-
-
-@dataclass(frozen=True)
 class Kernel:
     """What the kernel was told. `iommu` is the default domain type: identity (pass-through), DMA, or ""."""
 
@@ -73,6 +62,7 @@ class Kernel:
     shm: int | None = None
     shm_free: int | None = None
     memlock: int | None = None  # None is unlimited
+    release: str = ""  # as uname -r says it
 
 
 @dataclass(frozen=True)
@@ -130,7 +120,7 @@ class Facts:
     engine: Engine = field(default_factory=Engine)
     devices: tuple[Device, ...] = ()
     specs: tuple[CdiSpec, ...] = ()
-    toolkit: str = ""  # where nvidia-ctk is
+    toolkit: str = ""  # where the hook of NVIDIA's container toolkit is
     kernel: Kernel = field(default_factory=Kernel)
     hub: Hub = field(default_factory=Hub)
     network: Network = field(default_factory=Network)

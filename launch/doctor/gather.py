@@ -12,7 +12,8 @@ from typing import Any
 
 from launch.doctor import look_engine, look_host, look_hub, look_network
 from launch.doctor.facts import Engine, Facts
-from launch.hardware import host
+from launch.engine import nvidia_hook
+from launch.hardware import cdi, host
 from launch.hardware.facts import Hardware
 
 PATIENCE = 1.2  # seconds, so that the whole command stays under two
@@ -35,8 +36,8 @@ def gather(platform: str = "", model: str = "", port: int = 8000, patience: floa
         groups=tuple(sorted({os.getegid(), *os.getgroups()})),
         hardware=hardware,
         devices=look_host.devices(platform, hardware),
-        specs=look_host.specs(),
-        toolkit=look_host.toolkit(),
+        specs=cdi.specs(),
+        toolkit=nvidia_hook(),
         kernel=look_host.kernel(),
         network=look_network.look(port),
         clock=time.time(),

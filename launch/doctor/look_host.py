@@ -1,24 +1,16 @@
-"""Looking at devices, CDI specs and the kernel, below a root folder. Nothing found here raises."""
+"""Looking at devices and the kernel, below a root folder. Nothing found here raises."""
 
 from __future__ import annotations
 
 import grp
-import json
 import os
-import re
 import resource
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from launch.doctor.facts import CdiSpec, Device, Kernel
+from launch.doctor.facts import Device, Kernel
 from launch.hardware import sysfs
 from launch.hardware.facts import Hardware
-
-CDI_FOLDERS = ("etc/cdi", "var/run/cdi")
 
 
 def devices(platform: str, hardware: Hardware, root: Path = Path("/")) -> tuple[Device, ...]:
@@ -49,67 +41,6 @@ def group_name(gid: int) -> str:
         return ""
 
 
-def specs(root: Path = Path("/")) -> tuple[CdiSpec, ...]:
-    """Every CDI spec of the host, read or said to be unreadable."""
-    found = []
-    for folder in CDI_FOLDERS:
-        for path in sysfs.entries(root / folder):
-            if path.suffix in (".json", ".yaml", ".yml"):
-                found.append(spec(path, root))
-    return tuple(found)
-
-
-def spec(path: Path, root: Path = Path("/")) -> CdiSpec:
-    """One CDI spec (github.com/cncf-tags/container-device-interface, SPEC.md)."""
-    shown = "/" + str(path.relative_to(root))
-    try:
-        given = path.read_text()
-        data = json.loads(given) if path.suffix == ".json" else yaml.load(given, Loader=_loader())
-        return _spec(shown, data, root)
-    except (
-        OSError,
-        ValueError,
-        yaml.YAMLError,
-        RecursionError,
-        TypeError,
-        KeyError,
-        AttributeError,
-    ) as error:
-        return CdiSpec(shown, error=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
-
-
-def _loader() -> Any:
-    """The C loader where there is one: a spec of eight GPUs has some thousand lines."""
-    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-def _spec(shown: str, data: dict[str, Any], root: Path) -> CdiSpec:
-    devices = data["devices"]
-    edits = [data.get("containerEdits") or {}, *(entry.get("containerEdits") or {} for entry in devices)]
-    nodes = [node for edit in edits for node in edit.get("deviceNodes") or ()]
-    paths = {str(node.get("hostPath") or node["path"]) for node in nodes}
-    mounts = [str(mount["hostPath"]) for edit in edits for mount in edit.get("mounts") or ()]
-    return CdiSpec(
-        shown,
-        kind=str(data["kind"]),
-        names=tuple(str(entry["name"]) for entry in devices),
-        drivers=tuple(sorted({version for mount in mounts for version in _driver(mount)})),
-        missing=tuple(sorted(path for path in paths if not sysfs.is_here(root / path.lstrip("/")))),
-    )
-
-
-def _driver(mount: str) -> Iterator[str]:
-    match = re.search(r"lib(?:cuda|nvidia-ml)\.so\.([0-9]+\.[0-9.]+)$", mount)
-    if match:
-        yield match.group(1)
-
-
-def toolkit() -> str:
-    """Where NVIDIA's container toolkit is: nvidia-ctk, or the hook that `--gpus` calls."""
-    names = ("nvidia-ctk", "nvidia-container-runtime-hook", "nvidia-container-toolkit")
-    return next((found for found in map(shutil.which, names) if found), "")
-
-
 def kernel(root: Path = Path("/")) -> Kernel:
     """Settings of the kernel that matter to GPUs and to shared memory."""
     groups = [entry for _, entry in sysfs.numbered(root / "sys/kernel/iommu_groups")]
@@ -122,6 +53,7 @@ def kernel(root: Path = Path("/")) -> Kernel:
         shm=shm,
         shm_free=free,
         memlock=None if memlock == resource.RLIM_INFINITY else memlock,
+        release=sysfs.text(root / "proc/sys/kernel/osrelease"),
     )
 
 

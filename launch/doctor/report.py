@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from launch.doctor import (
     check_amd,
+    check_amdgpu,
     check_engine,
     check_gpu,
     check_hub,
@@ -14,7 +15,16 @@ from launch.doctor import (
 from launch.doctor.facts import Facts
 from launch.doctor.finding import SEVERITIES, Check, Finding
 
-ROOMS = (check_engine, check_gpu, check_nvidia, check_amd, check_memory, check_hub, check_network)
+ROOMS = (
+    check_engine,
+    check_gpu,
+    check_nvidia,
+    check_amdgpu,
+    check_amd,
+    check_memory,
+    check_hub,
+    check_network,
+)
 CHECKS: tuple[Check, ...] = tuple(check for room in ROOMS for check in room.CHECKS)
 
 

@@ -21,6 +21,7 @@ class Part:
     node: int
     render: str = ""  # /dev/dri/renderD128
     memory: int | None = None
+    cdi: str = ""  # the CDI name that hands over exactly this part
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Gpu:
     memory_partition: str = ""  # NPS1, NPS4
     mig: bool = False
     ecc: bool | None = None
+    cdi: str = ""  # the CDI name that hands over exactly this card; "" where no readable spec has one
     problem: str = ""  # why it cannot be used; its other facts may then be missing
 
     @property
@@ -57,6 +59,12 @@ class Gpu:
     def devices(self) -> tuple[str, ...]:
         """The render nodes of all its parts."""
         return tuple(part.render for part in self.parts if part.render)
+
+    @property
+    def cdi_names(self) -> tuple[str, ...]:
+        """The CDI names that together hand over exactly this card; none where a part of it has none."""
+        names = tuple(part.cdi for part in self.parts)
+        return names if names and all(names) else ((self.cdi,) if self.cdi else ())
 
     @property
     def ranks(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from errors import Refused
-from launch.hardware import amd, cpu, nvidia, pci
+from launch.hardware import amd, cdi, cpu, nvidia, pci
 from launch.hardware.facts import Hardware
 
 PLATFORMS = ("cpu", "cuda", "rocm")
@@ -13,7 +13,13 @@ PLATFORMS = ("cpu", "cuda", "rocm")
 
 def detect(root: Path = Path("/")) -> Hardware:
     """The host's hardware. Never raises: what cannot be read is missing, or named in `problems`."""
-    return Hardware(cpu.read(root), nvidia.read(root), amd.read(root), pci.read(root))
+    specs = cdi.specs(root)
+    return Hardware(
+        cpu.read(root),
+        cdi.named(nvidia.read(root), specs),
+        cdi.named(amd.read(root), specs),
+        pci.read(root),
+    )
 
 
 def platform_of(hardware: Hardware, wanted: str = "") -> str:

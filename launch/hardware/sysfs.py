@@ -64,6 +64,18 @@ def is_here(path: Path) -> bool:
     return True
 
 
+def is_closed(path: Path) -> bool:
+    """Whether a file is there that this process may not read."""
+    try:
+        with path.open("rb") as file:
+            file.read(1)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def link_name(path: Path) -> str:
     """The last part of what a link points to; "" where it is no link."""
     try:

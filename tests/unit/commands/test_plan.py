@@ -65,7 +65,7 @@ def test_settings_come_from_the_environment_too():
 REFUSALS = [
     (["--hardware", "h200", "--strategy", "single_node_tp", "--vllm", "0.28.0"], "1536/8 = 192"),
     (["--hardware", "h200", "--gpus", "9"], "9 GPUs asked for"),
-    (["--hardware", "h300"], "nearest: h20"),
+    (["--hardware", "h300"], "nearest: h800, h200"),
     (["--model", "MiniMaxAI/MiniMax-M4", "--hardware", "h200"], "nearest: MiniMaxAI/MiniMax-M2"),
     (["--hardware", "h200", "--set", "--max-num-seqs"], "a value is missing"),
     (["--hardware", "h200", "--set"], "--set: a value is missing"),

@@ -95,6 +95,21 @@ def test_an_index_and_a_uuid_are_the_same_gpu(tmp_path: Path) -> None:
     assert taken.value.why == "GPU 1: container annas"
 
 
+def test_a_cdi_name_and_an_index_are_the_same_gpu(tmp_path: Path) -> None:
+    wanted = Container(cdi=("nvidia.com/gpu=GPU-1",))
+    with pytest.raises(Taken), claimed(Engine(), wanted, "ours", GPUS, tmp_path / "lock"):
+        pytest.fail("a GPU was given away twice")
+    with claimed(Engine(), Container(cdi=("nvidia.com/gpu=2",)), "ours", GPUS, tmp_path / "lock"):
+        pass
+
+
+def test_a_cdi_name_and_a_render_node_are_the_same_card() -> None:
+    card = Gpu(0, "amd", parts=(Part(2, "/dev/dri/renderD128", cdi="amd.com/gpu=4"),))
+    one = Holder("one", ("/dev/dri/renderD128",))
+    assert conflicts(mine(Container(cdi=("amd.com/gpu=4",)), "x"), [one], [card]) == ["GPU 0: container one"]
+    assert conflicts(mine(Container(cdi=("amd.com/gpu=0",)), "x"), [one], [card]) == []
+
+
 def test_free_ones_and_our_own_are_no_conflict(tmp_path: Path) -> None:
     with claimed(Engine(), Container(gpu_ids=("GPU-2",)), "ours", GPUS, tmp_path / "lock"):
         pass

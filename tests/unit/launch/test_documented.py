@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from launch.access import Access, grant
+from launch.access import grant
+from launch.granted import Access
 from launch.plan import Mount
 from launch.request import Wish
 from tests.unit.launch.planmaking import M2, TINY, host, recipe

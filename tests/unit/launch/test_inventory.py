@@ -10,6 +10,7 @@ import pytest
 
 from errors import Failed, Refused
 from launch import seccomp
+from launch.gpus import Hardware as Gpus
 from launch.gpus import known
 from launch.hardware import amd
 from launch.hardware.facts import Gpu, Hardware, Process, Seen
@@ -63,6 +64,17 @@ def test_the_guides_cuda_case_on_four_of_eight_h200() -> None:
     assert round(chosen.vram_gib or 0, 1) == 140.4
 
 
+def test_the_names_of_a_spec_reach_the_plan_where_the_engine_knows_no_other_way() -> None:
+    seen = h200()
+    gpus = tuple(replace(gpu, cdi=f"nvidia.com/gpu={gpu.uuid}") for gpu in seen.nvidia.gpus)
+    chosen = take(Hardware(nvidia=replace(seen.nvidia, gpus=gpus)), "2,5")
+    assert container(chosen).cdi == ()
+    found = container(replace(chosen, by_cdi="podman"))
+    assert (found.gpu_ids, found.cdi) == ((), ("nvidia.com/gpu=GPU-0002", "nvidia.com/gpu=GPU-0005"))
+    half = (*gpus[:5], replace(gpus[5], cdi=""), *gpus[6:])
+    assert take(Hardware(nvidia=replace(seen.nvidia, gpus=half)), "2,5").cdi == ()
+
+
 def test_all_that_are_free_where_no_number_is_given() -> None:
     chosen = take(h200(), running=[Holder("other", ("GPU-0001",))])
     assert [gpu.index for gpu in chosen.gpus] == [0, 2, 3, 4, 5, 6, 7]
@@ -81,6 +93,25 @@ def test_a_partitioned_card_is_one_gpu_and_four_ranks() -> None:
     assert chosen.devices == tuple(f"/dev/dri/renderD{minor}" for minor in (136, 137, 138, 139))
     assert (chosen.hardware.id, chosen.ranks, round(chosen.vram_gib or 0)) == ("mi308x", 4, 48)
     assert chosen.on(host("mi308x")).gpus == 4
+
+
+def test_a_host_has_as_many_ranks_as_its_partitions(tmp_path: Path) -> None:
+    chosen = rocm(mi300x(tmp_path, partitions=8))
+    assert (chosen.ranks, chosen.hardware.per_node, chosen.vram_gib) == (64, 64, 24)
+    assert describe(h200().gpus[:2]).hardware.per_node == 8  # a usual machine stays one
+
+
+def test_a_uuid_that_two_gpus_share_names_none_of_them() -> None:
+    cards = [Gpu(i, "amd", "MI300X VF", "mi300x", uuid=f"GPU-{i}", pci=f"0000:0{i}:00.0") for i in range(2)]
+    assert describe(cards).gpu_ids == ("GPU-0", "GPU-1")
+    assert describe([replace(card, uuid="GPU-9") for card in cards]).gpu_ids == ()
+
+
+def test_the_driver_says_what_a_taxonomy_leaves_out() -> None:
+    card = Gpu(0, "nvidia", "NVIDIA RTX PRO 6000 Blackwell Server Edition", "rtx_pro_6000", "sm_120", "GPU-x")
+    table = {"rtx_pro_6000": Gpus("rtx_pro_6000", "NVIDIA", "blackwell", 96, per_node=1, scalable=False)}
+    found = describe([card], table).hardware
+    assert (found.arch, found.generation, found.scalable) == ("sm_120", "blackwell", False)
 
 
 def test_groups_are_numbers_and_never_roots(tmp_path: Path) -> None:

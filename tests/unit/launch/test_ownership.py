@@ -97,6 +97,14 @@ def test_models_are_not_mixed() -> None:
         choose(mixed, "4")
 
 
+def test_cards_cut_differently_are_not_mixed() -> None:
+    whole = [Gpu(i, "amd", "MI300X", pci=f"0000:0{i}:00.0", memory=192 << 30) for i in range(2)]
+    cut = Gpu(2, "amd", "MI300X", pci="0000:02:00.0", memory=192 << 30, parts=(Part(4), Part(5)))
+    with pytest.raises(Refused, match="MI300X and MI300X in 2 partitions"):
+        choose([*whole, cut], "1,2")
+    assert indices(choose([*whole, cut], "2")) == [0, 1]
+
+
 def test_a_partitioned_card_is_held_by_any_of_its_parts() -> None:
     parts = tuple(Part(node, f"/dev/dri/renderD{126 + node}") for node in range(2, 10))
     card = Gpu(0, "amd", pci="0000:05:00.0", parts=parts)
@@ -106,6 +114,14 @@ def test_a_partitioned_card_is_held_by_any_of_its_parts() -> None:
     assert held_by(card, [Holder("x", ("0",))]) == ""
 
 
+def test_an_amd_card_is_held_by_the_names_of_its_spec() -> None:
+    parts = tuple(Part(node, f"/dev/dri/renderD{126 + node}", cdi=f"amd.com/gpu={node}") for node in (2, 3))
+    card = Gpu(0, "amd", pci="0000:05:00.0", parts=parts, cdi="amd.com/gpu=7")
+    assert held_by(card, [Holder("x", ("amd.com/gpu=3",))]) == "container x"
+    assert held_by(card, [Holder("x", ("amd.com/gpu=7",))]) == "container x"
+    assert held_by(card, [Holder("x", ("amd.com/gpu=0", "mellanox.com/net=2", ""))]) == ""
+
+
 @pytest.mark.parametrize(
     ("host", "config", "gpus"),
     [
@@ -113,14 +129,39 @@ def test_a_partitioned_card_is_held_by_any_of_its_parts() -> None:
         ({"DeviceRequests": [{"Count": -1}]}, {}, ("all",)),
         ({"DeviceRequests": [{"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=0"]}]}, {}, ("0",)),
         (
+            {"DeviceRequests": [{"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=GPU-3", "amd.com/gpu=1"]}]},
+            {},
+            ("GPU-3", "amd.com/gpu=1"),
+        ),
+        # Older spellings, and slices of a GPU; numbers of other vendors' devices are nobody's GPU.
+        (
+            {
+                "DeviceRequests": [
+                    {"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=gpu2", "nvidia.com/gpu=4:1"]}
+                ]
+            },
+            {},
+            ("2", "4"),
+        ),
+        (
+            {"DeviceRequests": [{"Driver": "cdi", "DeviceIDs": ["mellanox.com/net=0"]}]},
+            {},
+            ("mellanox.com/net=0",),
+        ),
+        ({"DeviceRequests": [{"Driver": "cdi", "DeviceIDs": ["amd.com/gpu=all"]}]}, {}, ("all",)),
+        (
             {"Devices": [{"PathOnHost": "/dev/kfd"}, {"PathOnHost": "/dev/dri/renderD129"}]},
             {},
             ("/dev/dri/renderD129",),
         ),
         ({"Devices": [{"PathOnHost": "/dev/dri"}]}, {}, ("all",)),
         ({"Runtime": "nvidia"}, {"Env": ["NVIDIA_VISIBLE_DEVICES=0,1"]}, ("0", "1")),
+        ({"Runtime": "nvidia"}, {"Env": ["NVIDIA_VISIBLE_DEVICES=nvidia.com/gpu=1"]}, ("1",)),
         ({"Runtime": "runc"}, {"Env": ["NVIDIA_VISIBLE_DEVICES=all"]}, ()),
+        ({"Runtime": "amd"}, {"Env": ["AMD_VISIBLE_DEVICES=0,2"]}, ("amd.com/gpu=0", "amd.com/gpu=2")),
+        ({"Runtime": "amd"}, {"Env": ["AMD_VISIBLE_DEVICES=all"]}, ("all",)),
         ({}, {"Labels": {"slipway.gpus": "GPU-7"}}, ("GPU-7",)),
+        ({}, {"Labels": {"slipway.gpus": "nvidia.com/gpu=GPU-7,amd.com/gpu=2"}}, ("GPU-7", "amd.com/gpu=2")),
         ({"DeviceRequests": None, "Devices": None}, {"Labels": None, "Env": None}, ()),
     ],
 )

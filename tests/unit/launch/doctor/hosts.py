@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from launch.doctor.facts import CdiSpec, Device, Engine, Facts, Hub, Image, Kernel, Network
+from launch.doctor.facts import Device, Engine, Facts, Hub, Image, Kernel, Network
 from launch.doctor.finding import Finding
 from launch.doctor.report import examine
+from launch.hardware.cdi import CdiSpec
 from launch.hardware.facts import Cpu, Gpu, Hardware, Part, Seen
 
 GIB = 2**30
@@ -76,7 +77,7 @@ def cuda(**changes: Any) -> Facts:
     seen = Seen("nvidia", "580.65.06", "13.0", H200)
     given: dict[str, Any] = {
         "engine": with_image(cuda="13.0", archs=("sm_80", "sm_90")),
-        "toolkit": "/usr/bin/nvidia-ctk",
+        "toolkit": "/usr/bin/nvidia-container-runtime-hook",
         "specs": (spec,),
         "hardware": Hardware(CPU, nvidia=seen),
     }

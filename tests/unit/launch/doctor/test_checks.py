@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from launch.doctor.facts import CdiSpec, Certificates, Device, Engine, Image, Kernel, Network
+from launch.doctor.facts import Certificates, Device, Engine, Image, Kernel, Network
 from launch.doctor.report import count, examine, lines
+from launch.hardware.cdi import CdiSpec
 from launch.hardware.facts import Cpu, Hardware, PciGpu, Process, Seen
 from tests.unit.launch.doctor.hosts import (
     CPU,
@@ -66,6 +67,17 @@ def test_podman_and_nvidia() -> None:
     assert "silently" in only(cuda(engine=engine)).why
     found = [f for f in trouble(cuda(engine=engine, specs=(), toolkit="")) if f.severity == "error"]
     assert [f.check for f in found] == ["nvidia toolkit"]
+
+
+def test_a_podman_that_heeds_cdi_names_is_well_where_the_gpus_have_them() -> None:
+    named = tuple(replace(gpu, cdi=f"nvidia.com/gpu={gpu.uuid}") for gpu in H200)
+    hardware = Hardware(CPU, nvidia=Seen("nvidia", "580.65.06", "13.0", named))
+    old, new = (
+        replace(with_image(cuda="13.0"), podman=True, version=version) for version in ("5.3.2", "5.4.0-dev")
+    )
+    assert trouble(cuda(engine=new, hardware=hardware)) == []
+    assert "podman 5.4 or newer" in only(cuda(engine=old, hardware=hardware)).remedy
+    assert only(cuda(engine=new)).severity == "warning"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Looking at a host that is a folder: devices, CDI specs, the kernel, the token, the cache."""
+"""Looking at a host that is a folder: devices, the kernel, the token, the cache."""
 
 from __future__ import annotations
 
@@ -7,19 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from launch.doctor import fix, look_host, look_hub, look_network
 from launch.doctor.facts import Facts
 from launch.doctor.finding import warning
 from launch.doctor.look_hub import Answer
 from launch.hardware.facts import Gpu, Hardware, Part, Seen
-
-SPEC = """{"cdiVersion": "0.5.0", "kind": "nvidia.com/gpu",
- "devices": [{"name": "0", "containerEdits": {"deviceNodes": [{"path": "/dev/nvidia0"}]}},
-             {"name": "all", "containerEdits": {}}],
- "containerEdits": {"mounts": [{"hostPath": "/usr/lib/libcuda.so.580.65.06", "containerPath": "/x"}]}}"""
 
 
 def put(path: Path, text: str = "") -> Path:
@@ -40,41 +33,6 @@ def test_devices_are_those_of_the_gpus(tmp_path: Path) -> None:
     assert found[0].gid == os.getgid()
 
 
-def test_a_cdi_spec(tmp_path: Path) -> None:
-    put(tmp_path / "etc/cdi/nvidia.json", SPEC)
-    (spec,) = look_host.specs(tmp_path)
-    assert (spec.path, spec.kind, spec.names, spec.drivers) == (
-        "/etc/cdi/nvidia.json",
-        "nvidia.com/gpu",
-        ("0", "all"),
-        ("580.65.06",),
-    )
-    assert spec.missing == ("/dev/nvidia0",)
-    put(tmp_path / "dev/nvidia0")
-    assert look_host.specs(tmp_path)[0].missing == ()
-
-
-@pytest.mark.parametrize(
-    "text", ['{"kind": ', "[]", "null", "{}", '{"devices": 3, "kind": "x"}', "\x00", "{" * 3000]
-)
-@pytest.mark.parametrize("name", ["a.json", "a.yaml"])
-def test_a_broken_cdi_spec_is_named(tmp_path: Path, text: str, name: str) -> None:
-    put(tmp_path / "var/run/cdi" / name, text)
-    (spec,) = look_host.specs(tmp_path)
-    assert spec.path == f"/var/run/cdi/{name}"
-    assert spec.error
-
-
-@given(st.text())
-def test_any_text_is_a_spec_or_an_error(text: str) -> None:
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as root:
-        put(Path(root, "etc/cdi/x.json"), text)
-        (spec,) = look_host.specs(Path(root))
-    assert spec.error or spec.kind
-
-
 @pytest.mark.parametrize(
     ("cmdline", "kind", "expected"),
     [("quiet iommu=pt", "DMA", "identity"), ("quiet", "DMA", "DMA"), ("quiet", "identity", "identity")],
@@ -90,7 +48,6 @@ def test_iommu(tmp_path: Path, cmdline: str, kind: str, expected: str) -> None:
 def test_an_empty_host(tmp_path: Path) -> None:
     found = look_host.kernel(tmp_path)
     assert (found.iommu, found.numa_balancing, found.shm) == ("", None, None)
-    assert look_host.specs(tmp_path) == ()
 
 
 def test_the_token_never_gets_into_the_facts(tmp_path: Path) -> None:

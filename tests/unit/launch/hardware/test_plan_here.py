@@ -61,6 +61,8 @@ def test_all_that_are_free(plan: Plan) -> None:
         (["--gpus", "0,2", "--hardware", "h200"], "--gpus 0,2"),
         (["--platform", "rocm"], "no GPU for rocm is here"),
         (["--listen", "localhost"], "--listen localhost"),
+        (["--cdi", "yes"], "no CDI spec names these GPUs"),
+        (["--cdi", "maybe"], "unknown --cdi value"),
     ],
 )
 def test_what_cannot_be(plan: Plan, words: list[str], says: str) -> None:

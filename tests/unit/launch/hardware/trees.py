@@ -66,3 +66,33 @@ def mi300x(root: Path, partitions: int = 1) -> Path:
                 if other != number and (other - 2) % partitions == part:  # a few are enough
                     link(node, other, 11, other)
     return root
+
+
+def mi300a(root: Path) -> Path:
+    """Four MI300A of 128 GiB: processor and GPU in one socket, each socket a PCI domain, no memory for DRM to show."""
+    for cpu in range(4):
+        kfd_node(root, cpu, cpu_cores_count=48, simd_count=0, hive_id=7)
+    for index in range(4):
+        pci = root / f"sys/bus/pci/devices/{index:04x}:02:00.0"
+        write(pci / "mem_info_vram_total", 0)
+        write(pci / "mem_info_vram_used", 0)
+        node = kfd_node(
+            root,
+            4 + index,
+            banks=(125 * GIB,),
+            gpu_id=50 + index,
+            simd_count=912,
+            device_id=0x74A0,
+            location_id=0x0200,
+            domain=index,
+            gfx_target_version=90402,
+            drm_render_minor=128 + 8 * index,
+            unique_id=0xC0 + index,
+            hive_id=7,
+            num_xcc=6,
+        )
+        link(node, 0, 11, index)  # its processor is joined like its neighbours
+        for other in range(4):
+            if other != index:
+                link(node, 1 + other, 11, 4 + other)
+    return root

@@ -42,7 +42,7 @@ def of_plan(plan: Plan, process: Process) -> Facts:
         image=plan.image,
         argv=plan.command(process),
         env=frozenset(plan.environment(process)),
-        devices=frozenset((*c.devices, *(f"gpu={gpu}" for gpu in c.gpu_ids))),
+        devices=frozenset((*c.devices, *c.cdi, *(f"gpu={gpu}" for gpu in c.gpu_ids))),
         groups=frozenset(c.groups),
         caps=frozenset(c.cap_add),
         dropped=frozenset(c.cap_drop),
@@ -67,7 +67,7 @@ def of_json(plan: Plan, process: Process) -> Facts:
         image=data["image"],
         argv=tuple(argv),
         env=frozenset({**c["env"], **p["env"]}.items()),
-        devices=frozenset((*c["devices"], *(f"gpu={gpu}" for gpu in c["gpu_ids"]))),
+        devices=frozenset((*c["devices"], *c["cdi"], *(f"gpu={gpu}" for gpu in c["gpu_ids"]))),
         groups=frozenset(c["groups"]),
         caps=frozenset(c["cap_add"]),
         dropped=frozenset(c["cap_drop"]),
@@ -83,13 +83,15 @@ def of_json(plan: Plan, process: Process) -> Facts:
 def of_sdk(plan: Plan, process: Process) -> Facts:
     given = sdk.arguments(plan, process)
     mounts = [volume.rsplit(":", 2) for volume in given.get("volumes", [])]
-    gpus = [gpu for r in given.get("device_requests", []) for gpu in (r.get("DeviceIDs") or ["all"])]
+    requests = given.get("device_requests", [])
+    gpus = [gpu for r in requests if r["Driver"] != "cdi" for gpu in (r["DeviceIDs"] or ["all"])]
+    names = [name for r in requests if r["Driver"] == "cdi" for name in r["DeviceIDs"]]
     return Facts(
         image=given["image"],
         argv=tuple(given["command"]),
         env=frozenset(given["environment"].items()),
         devices=frozenset(
-            (*(d.split(":")[0] for d in given.get("devices", [])), *(f"gpu={gpu}" for gpu in gpus))
+            (*(d.split(":")[0] for d in given.get("devices", [])), *names, *(f"gpu={gpu}" for gpu in gpus))
         ),
         groups=frozenset(given.get("group_add", [])),
         caps=frozenset(given.get("cap_add", [])),
@@ -199,7 +201,9 @@ def of_quadlet(plan: Plan, process: Process) -> Facts:
         key, _, value = line.partition("=")
         found.setdefault(key, []).append(value)
     env = [_systemd(value)[0].split("=", 1) for value in found["Environment"]]
-    devices = [d.replace("nvidia.com/gpu", "gpu") for d in found.get("AddDevice", [])]
+    devices = found.get("AddDevice", [])
+    if not plan.container.cdi:  # podman's way to any NVIDIA GPU is its CDI name
+        devices = [d.replace("nvidia.com/gpu", "gpu") for d in devices]
     volumes = [(_systemd(volume)[0] + ":rw").split(":")[:3] for volume in found["Volume"]]
     return Facts(
         image=found["Image"][0],

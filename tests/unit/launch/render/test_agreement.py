@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from errors import Refused
 from launch.plan import Plan
+from launch.render import compose, docker, quadlet, sdk, table
 from tests.unit.launch.planmaking import M2, TINY, plan
 from tests.unit.launch.render import reading
 
@@ -35,11 +36,27 @@ machines = st.sampled_from(
         (TINY, "cpu", 2),
     ]
 )
+AMD_HERE = {"devices": tuple(f"/dev/dri/renderD{128 + 8 * index}" for index in range(8)), "groups": ("105",)}
+NVIDIA_HERE = {"gpu_ids": tuple(f"GPU-{index}" for index in range(8))}
+here = st.sampled_from(
+    [
+        {},
+        {"cache": ""},
+        AMD_HERE,
+        {**AMD_HERE, "cdi": tuple(f"amd.com/gpu={index}" for index in range(8))},
+        {**NVIDIA_HERE, "by_cdi": "podman", "cdi": tuple(f"nvidia.com/gpu=GPU-{i}" for i in range(8))},
+        {**NVIDIA_HERE, "by_cdi": "podman"},
+    ]
+)
 
 
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
     model, hardware, gpus = draw(machines)
+    facts = draw(here)
+    if "cdi" in facts:  # a name for each GPU, and none of another vendor's
+        kind = "amd.com" if hardware == "mi300x" else "nvidia.com"
+        facts = {**facts, "cdi": tuple(name for name in facts["cdi"] if name.startswith(kind))[:gpus]}
     return plan(
         model,
         hardware,
@@ -50,15 +67,8 @@ def plans(draw: st.DrawFn) -> Plan:
         port=draw(st.integers(1024, 65535)),
         settings=tuple(draw(st.dictionaries(st.sampled_from(["--chat-template", "--foo"]), values)).items()),
         env=tuple(draw(st.dictionaries(names, values, max_size=3)).items()),
-        facts=draw(
-            st.sampled_from(
-                [
-                    {},
-                    {"cache": ""},
-                    {"devices": ("/dev/dri/renderD128", "/dev/dri/renderD136"), "groups": ("105",)},
-                ]
-            )
-        ),
+        cdi=draw(st.sampled_from(["auto", "yes"] if facts.get("cdi") else ["auto", "no"])),
+        facts=facts,
     )
 
 
@@ -78,11 +88,33 @@ def test_all_renderings_carry_what_the_plan_says(made):
         assert reading.of_kubernetes(made, process) == as_a_pod(made, wanted)
 
 
+BY_NAME = [
+    ("h200", 4, "auto", "nvidia.com/gpu=GPU-2", {"by_cdi": "podman takes GPUs by CDI name only"}),
+    ("mi300x", 2, "yes", "amd.com/gpu=1", AMD_HERE),
+]
+
+
+@pytest.mark.parametrize(("hardware", "gpus", "way", "name", "facts"), BY_NAME)
+def test_each_format_spells_a_cdi_name_as_its_tool_wants_it(hardware, gpus, way, name, facts):
+    names = tuple(f"{name[:-1]}{index}" for index in range(gpus))
+    made = plan(M2, hardware, gpus, cdi=way, facts={**facts, "cdi": names})
+    assert f"--device={name} " in docker.render(made)
+    assert f"\n    - {name}\n" in compose.render(made)
+    assert f"\nAddDevice={name}\n" in quadlet.render(made)
+    (request,) = sdk.arguments(made, made.processes[0])["device_requests"]
+    assert (request["Driver"], request["DeviceIDs"]) == ("cdi", list(names))
+    assert f"{gpus} CDI name(s) of {name.partition('=')[0]}" in table.render(made)
+    for render in (docker, compose, quadlet):
+        assert "--gpus" not in render.render(made)
+        assert "/dev/kfd" not in render.render(made)
+
+
 def as_a_pod(made: Plan, wanted: reading.Facts) -> reading.Facts:
     """What is different in a cluster: GPUs are a number of a device plugin, and a Service is always there."""
     resource = {"cuda": "nvidia.com/gpu", "rocm": "amd.com/gpu"}.get(made.platform)
     gpus = [f"{resource}={made.layout.gpus // made.layout.nodes}"] if resource else []
-    others = [d for d in wanted.devices if not d.startswith(("gpu=", "/dev/kfd", "/dev/dri"))]
+    by_plugin = ("gpu=", "nvidia.com/", "amd.com/", "/dev/kfd", "/dev/dri")
+    others = [d for d in wanted.devices if not d.startswith(by_plugin)]
     return replace(
         wanted, devices=frozenset([*gpus, *others]), ports=wanted.ports or frozenset([(8000, 8000)])
     )

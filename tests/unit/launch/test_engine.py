@@ -1,0 +1,55 @@
+"""What an engine says of itself, and the ways that leaves to NVIDIA's GPUs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from launch import engine
+
+
+class Said:
+    """An engine's answers to version and info."""
+
+    def __init__(self, component: str = "Engine", **info: Any) -> None:
+        self._component, self._info = component, info
+
+    def version(self) -> dict[str, Any]:
+        return {"Components": [{"Name": self._component}]}
+
+    def info(self) -> dict[str, Any]:
+        return self._info
+
+
+DIRS = ["/etc/cdi", "/var/run/cdi"]
+
+
+@pytest.mark.parametrize(
+    ("client", "hook", "why"),
+    [
+        (Said("Podman Engine"), "/usr/bin/hook", "podman takes GPUs by CDI name only"),
+        (
+            Said(CDISpecDirs=DIRS, Runtimes={"runc": {}}),
+            "",
+            "no NVIDIA container toolkit and reads CDI specs",
+        ),
+        (Said(CDISpecDirs=DIRS, Runtimes={"runc": {}, "nvidia": {}}), "", ""),
+        (Said(CDISpecDirs=DIRS, Runtimes={"runc": {}}), "/usr/bin/nvidia-container-runtime-hook", ""),
+        (Said(CDISpecDirs=None, Runtimes=None), "", ""),
+        (Said(), "", ""),
+    ],
+)
+def test_when_cdi_is_the_only_way(monkeypatch: pytest.MonkeyPatch, client: Any, hook: str, why: str) -> None:
+    monkeypatch.setattr(engine, "nvidia_hook", lambda: hook)
+    said = engine.by_cdi_alone(client)
+    assert said.endswith(why) if why else said == ""
+
+
+def test_the_base_package_alone_has_no_hook(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for name in ("nvidia-ctk", "nvidia-cdi-hook"):
+        (tmp_path / name).touch(0o755)
+    assert engine.nvidia_hook() == ""
+    (tmp_path / "nvidia-container-runtime-hook").touch(0o755)
+    assert engine.nvidia_hook() == str(tmp_path / "nvidia-container-runtime-hook")
