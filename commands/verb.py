@@ -58,21 +58,9 @@ def _refuse_open_end(repeated: Iterable[str], argv: Sequence[str]) -> None:
 
 # What invoke.yaml and INVOKE_SLIPWAY_<NAME> may say; the environment counts for names that stand here.
 SETTINGS = (
-    *("access", "backend", "build_proxy", "cache", "cache_from", "cache_to", "cdi", "gpus", "hardware"),
-    *(
-        "image",
-        "listen",
-        "lock",
-        "model",
-        "name",
-        "platform",
-        "port",
-        "recipes",
-        "revision",
-        "streams",
-        "vllm",
-    ),
-    "wheels",
+    *("access", "backend", "build_proxy", "cache", "cache_from", "cache_to", "cdi"),
+    *("gpus", "hardware", "image", "listen", "lock", "model", "name"),
+    *("platform", "port", "recipes", "revision", "streams", "vllm", "wheels"),
 )
 
 
