@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +12,10 @@ from errors import Refused
 if TYPE_CHECKING:
     from launch.diagnose import Evidence
 
-LONGEST = 1 << 16  # characters of one line that are read at once; a log may hold a line without an end
-
 
 @verb(
     positional=["source"],
-    help={"source": "a log file, - for stdin, or a container's name", "format": "text or json"},
+    help={"source": "a log file (also packed), - for stdin, or a container's name", "format": "text or json"},
 )
 def diagnose(c: Any, source: str, format: str = "text") -> None:
     """Why a server failed: the cause, the lines that prove it, the cure.
@@ -42,6 +39,7 @@ def diagnose(c: Any, source: str, format: str = "text") -> None:
 def evidence_of(source: str) -> Evidence:
     """What a file or a container tells. Raises Refused where there is neither."""
     from launch.diagnose import Evidence
+    from launch.diagnosis.files import file_lines
 
     if source == "-":
         return Evidence(file_lines(Path("/dev/stdin")))
@@ -50,18 +48,11 @@ def evidence_of(source: str) -> Evidence:
     path = Path(source)
     if path.is_file():
         return Evidence(file_lines(path))
-    if path.is_dir() or "/" in source:
+    if path.is_dir():
+        raise Refused(f"{source} is a folder, no log", fix="name one file of it")
+    if "/" in source:
         raise Refused(f"no such log: {source}", fix="name a file or a container: docker ps -a")
     return container_evidence(source)
-
-
-def file_lines(path: Path) -> Iterator[str]:
-    """The lines of a file of any size, one at a time."""
-    try:
-        with path.open(errors="replace") as file:
-            yield from iter(lambda: file.readline(LONGEST), "")
-    except OSError as error:
-        raise Refused(f"{path}: cannot be read", why=str(error.strerror)) from error
 
 
 def container_evidence(name: str) -> Evidence:

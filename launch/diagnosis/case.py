@@ -6,11 +6,15 @@ import re
 from dataclasses import dataclass
 
 from launch.diagnosis.evidence import Evidence
-from launch.diagnosis.failure import EXCEPTION, Failure, Raised, Weight
+from launch.diagnosis.failure import Failure, Raised, Weight
+from launch.diagnosis.keeping import Reading
 from launch.diagnosis.reading import read_log
 from launch.diagnosis.record import Record, read
 from launch.diagnosis.symptoms import Symptom, Table
+from launch.diagnosis.wrapping import Line
 
+_RAISED = re.compile(r"(?:^|\s)(?:\w+\.)*(?:[A-Z]\w*)?(?:[Ee]rror|[Ee]xception): \S")
+_NATIVE = re.compile(r"(?i)\W*(?:\w+[ _])?(?:error|fatal)(?: error)?\s?[:|]|docker: Error")
 SHOWN = 500  # characters of a line that is shown
 
 
@@ -25,14 +29,21 @@ class Found:
 
 @dataclass(frozen=True)
 class Case:
-    """`causes` are failures that no other explains, `followers` those that only report another one."""
+    """`causes` are failures that no other explains, `followers` those that only report another one.
+
+    `complaints` and `echoes` are the same for lines outside any traceback. `requests` are failures that a
+    serving server told to its clients.
+    """
 
     evidence: Evidence
     causes: tuple[Failure, ...]
     followers: tuple[Failure, ...]
+    requests: tuple[Failure, ...]
     lines: tuple[Record, ...]
+    complaints: tuple[Record, ...]
+    echoes: tuple[Record, ...]
     engine: tuple[Record, ...]
-    begun: bool = False
+    reading: Reading
 
     @property
     def unexplained(self) -> bool:
@@ -40,11 +51,24 @@ class Case:
         return any(failure.weight is not Weight.HANDLED for failure in self.causes)
 
     @property
+    def healthy(self) -> bool:
+        """Whether the server goes on, as far as its log and its end tell; only single requests failed."""
+        told = self.complaints or self.echoes or self.engine or self.cut
+        return not (self.causes or self.followers or told) and self.evidence.exit_code in (0, None)
+
+    @property
+    def cut(self) -> str:
+        """Where a traceback stands whose exception is not in the log, as long as no other is."""
+        return "" if self.causes or self.followers else self.reading.cut
+
+    @property
     def first_exception(self) -> str:
         """The root of the first failure; a complaining line where no traceback is in the log."""
+        if self.healthy or self.cut:
+            return ""
         if failures := self.causes or self.followers:
             return failures[0].root.head[:SHOWN]
-        return next((record.text.strip() for record in self.lines if _complains(record)), "")[:SHOWN]
+        return next((record.text.strip() for record in self.complaints + self.echoes), "")[:SHOWN]
 
     @property
     def last_words(self) -> tuple[str, ...]:
@@ -54,24 +78,43 @@ class Case:
 
 def open_case(evidence: Evidence, table: Table) -> Case:
     """Read the log and sort what is in it."""
-    reading = read_log(evidence.lines)
+    return case_of(read_log(evidence.lines), evidence, table)
+
+
+def case_of(reading: Reading, evidence: Evidence, table: Table) -> Case:
+    """What one start left in the log, sorted."""
     failures = sorted(reading.all_failures, key=lambda failure: failure.weight is Weight.HANDLED)
+    own = [failure for failure in failures if not table.is_consequence(failure.root.head)]
+    requests = [failure for failure in own if reading.serving and failure.weight is Weight.HANDLED]
+    lines = [
+        record
+        for record in reading.lines
+        if not (_outlived(record, reading) or table.is_survived(record.text))
+    ]
+    complaints = list(filter(_complains, lines))
     return Case(
         evidence,
-        tuple(f for f in failures if not table.is_consequence(f.root.head)),
-        tuple(f for f in failures if table.is_consequence(f.root.head)),
-        tuple(reading.lines),
-        tuple(read(line) for line in evidence.engine_error.splitlines() if line.strip()),
-        reading.begun,
+        tuple(own[: len(own) - len(requests)]),
+        tuple(failure for failure in failures if table.is_consequence(failure.root.head)),
+        tuple(requests),
+        tuple(lines),
+        tuple(record for record in complaints if not table.is_consequence(record.text)),
+        tuple(record for record in complaints if table.is_consequence(record.text)),
+        tuple(read(Line(line)) for line in evidence.engine_error.splitlines() if line.strip()),
+        reading,
     )
+
+
+def _outlived(record: Record, reading: Reading) -> bool:
+    """Whether a request was answered after vLLM logged this error."""
+    return record.logged and record.level == "ERROR" and record.number < reading.answered
 
 
 def _complains(record: Record) -> bool:
     """An error that was logged, or an exception whose traceback is not in the log."""
     if record.level:
         return record.level in ("ERROR", "CRITICAL")
-    exception = EXCEPTION.match(record.text)
-    return bool(exception and exception["rest"] and re.search("(?i)error|exception", exception["type"]))
+    return _RAISED.search(record.text) is not None or _NATIVE.match(record.text) is not None
 
 
 def proof(raised: Raised, match: re.Match[str]) -> tuple[str, ...]:

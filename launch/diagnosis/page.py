@@ -21,6 +21,7 @@ def page(known: Table) -> str:
     return (
         f"{HEAD}\n{TITLE}{''.join(_row(row.id, row) for row in known.symptoms)}"
         f"\n## How it ended, where its log says nothing\n\n{TITLE}{_row('OOMKilled', known.oom_killed)}"
+        f"{_row('no word at all', known.silence)}"
         f"{''.join(_row(_end(number), row) for number, row in ends)}"
     )
 
@@ -31,7 +32,8 @@ def _end(number: int) -> str:
 
 def _row(name: str, row: Symptom) -> str:
     cure = f"{row.cure} (`auto`)" if row.safe else row.cure
-    return f"| {name} | {_cell(row.cause)} | {_cell(cure)} | {_source(row.source)} |\n"
+    cause = row.cause.replace("[", "").replace("]", "")
+    return f"| {name} | {_cell(cause)} | {_cell(cure)} | {_source(row.source)} |\n"
 
 
 def _cell(text: str) -> str:

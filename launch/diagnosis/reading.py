@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import replace
 
-from launch.diagnosis.failure import EXCEPTION, FRAME, MESSAGE_LINES, Failure, Raised, Weight
+from launch.diagnosis.failure import EXCEPTION, Failure, Weight
 from launch.diagnosis.keeping import Reading
+from launch.diagnosis.opened import CHAINED, Opened
 from launch.diagnosis.record import Record, read
+from launch.diagnosis.wrapping import Wrapping
 
+STUCK = 10  # minutes in which no rank takes what another offers; compiling takes fewer
+LEARNING = 200  # lines whose wrapping is looked at even where they tell nothing
+
+_WAITS = "No available shared memory broadcast block found"
 _TRACEBACK = "Traceback (most recent call last"
-_CHAINED = re.compile(
-    r"During handling of the above exception|above exception was the direct cause of the following exception"
-)
 _FATAL = re.compile(
     r"failed to start|fatal error|hit an exception|^Process \S+:$|engine (?:core|process|loop)|"
     r"processing method (?:init|load)|died|Unhandled|Uncaught",
@@ -23,62 +26,77 @@ _HANDLED = re.compile(
     r"^Exception ignored in|^Exception in thread|Logging error|Task exception was never|Exception in ASGI|"
     r"^Exception in callback|Error in atexit|Error in sys\.excepthook",
 )
-_NOT_MESSAGE = re.compile(
-    r"^Process \S+:$|^\[rank\d+\]:\[|resource_tracker|^\s*warnings\.warn|^Exception (?:ignored )?in\b|"
-    r"checkpoint shards:|^frame #\d+|^\S+ exited with code \d+$"
+# Where a single request is served: what goes wrong there is told to its client.
+_REQUEST = re.compile(
+    r"(?:^|/)(?:serving\w*|\w*(?:tool|reasoning)\w*parsers?|api_router|chat_utils|preprocess\w*)\.py:"
 )
 _DULL = ("INFO", "DEBUG")
-_FACTS = ("startup complete", "non-default args", "API server version")
-
-
-@dataclass
-class _Open:
-    """A traceback that is still being printed by one writer."""
-
-    failure: Failure
-    record: Record
-    frames: list[str] = field(default_factory=list)
-    raised: Raised | None = None
-    chained: bool = False
-    strange: int = 0
-    pending: int = 0  # tracebacks of other processes that began in the middle, indistinguishable by prefix
 
 
 class Reader:
     """Feed it lines; `reading` is what stays."""
 
     def __init__(self) -> None:
-        self.reading = Reading()
-        self._before: Reading | None = None
-        self._open: dict[tuple[str, str], _Open] = {}
+        self.reading = Reading(empty=True)
+        self._wrapping = Wrapping()
+        self._open: dict[tuple[str, str], Opened] = {}
         self._said: dict[tuple[str, str], str] = {}
 
     def feed(self, raw: str, number: int) -> None:
         """Take one line of the log."""
-        if not self._open and _is_dull(raw):
+        self.reading.empty = False
+        if _is_dull(raw) and not self._wrapping.levelled:
+            self._dull(raw, number)
             return
-        record = read(raw, number)
-        if record.level in _DULL:
-            self._fact(record)
-        else:
-            self._line(record)
+        for line in self._wrapping.lines(raw):
+            record = read(line, number)
+            if record.level in _DULL:
+                self._fact(record)
+            else:
+                self._line(record)
 
     def result(self) -> Reading:
-        """The last start that failed; the present one where none before it did."""
-        if self._before is not None and not self.reading.all_failures and not self.reading.lines:
-            return self._before
-        return self.reading
+        """The newest start; the one before it where that failed and this one has not got to anything yet."""
+        self.reading.cut = next((opened.cut for opened in reversed(self._open.values()) if opened.cut), "")
+        earlier = self.reading.earlier
+        return earlier if earlier and self.reading.quiet and not self.reading.serving else self.reading
+
+    def _dull(self, raw: str, number: int) -> None:
+        if '"POST ' in raw and '" 200' in raw:
+            self.reading.serving, self.reading.answered = True, number
+        elif _WAITS in raw:
+            self._waiting(raw, number)
+        if number <= LEARNING:
+            self._wrapping.learn(raw)
+
+    def _waiting(self, raw: str, number: int) -> None:
+        """vLLM says every minute that a rank does not read; said again and again, the rank hangs."""
+        self.reading.waited += 1
+        if self.reading.waited == STUCK:
+            for line in self._wrapping.lines(raw):
+                self.reading.note(replace(read(line, number), level="ERROR"))
 
     def _fact(self, record: Record) -> None:
         if "startup complete" in record.text:
-            self.reading.serving = True
+            self._served(record)
         elif "non-default args" in record.text or "API server version" in record.text:
             self._begin()
 
+    def _served(self, record: Record) -> None:
+        """What stood before did not stop this start; where it stopped one, that was another start."""
+        if self.reading.failed:
+            self._begin()
+        else:
+            self.reading.survived(record.box)
+            self._open.clear()
+        self.reading.serving = True
+
     def _begin(self) -> None:
         """A container that was started again holds the logs of all its starts: the newest counts."""
-        if any(failure.weight is Weight.FATAL for failure in self.reading.all_failures):
-            self._before, self.reading = self.reading, Reading()
+        before = self.reading
+        if before.failed or before.serving:
+            failed, before.earlier = before if before.failed else before.earlier, None
+            self.reading = Reading(earlier=failed)
             self._open.clear()
         self.reading.begun = True
 
@@ -95,18 +113,26 @@ class Reader:
 
     def _complaint(self, record: Record) -> None:
         if record.text.strip():
-            self.reading.note(record)
+            passing = record.level == "ERROR" and (self._of_a_request(record) or _HANDLED.search(record.text))
+            self.reading.note(replace(record, level="WARNING") if passing else record)
+
+    def _of_a_request(self, record: Record) -> bool:
+        """Whether it concerns one request of a server that goes on."""
+        return bool(_REQUEST.search(record.place)) or (self.reading.serving and "API" in record.who)
 
     def _traceback(self, record: Record) -> None:
         writer = record.writer
         earlier = self._open.get(writer)
         if earlier and earlier.chained:
-            earlier.chained, earlier.raised, earlier.frames = False, None, []
+            earlier.again()
             return
-        failure = Failure(record.process, self._weight(record))
-        self.reading.add(failure)
         pending = earlier.pending + 1 if earlier and earlier.raised is None else 0
-        self._open[writer] = _Open(failure, record, pending=pending)
+        self._open[writer] = Opened(self._failure(record, self._weight(record)), record, pending)
+
+    def _failure(self, record: Record, weight: Weight) -> Failure:
+        failure = Failure(record.box, weight)
+        self.reading.add(failure)
+        return failure
 
     def _weight(self, record: Record) -> Weight:
         before = self._said.get(record.writer, "")
@@ -114,61 +140,47 @@ class Reader:
             return Weight.HANDLED
         if _FATAL.search(before) or _FATAL.search(record.text) or not record.level:
             return Weight.FATAL
-        return Weight.HANDLED if self.reading.serving and "API" in record.who else Weight.LOGGED
+        return Weight.HANDLED if self._of_a_request(record) else Weight.LOGGED
 
-    def _continue(self, traceback: _Open, record: Record) -> None:
-        if traceback.raised is None:
-            self._frame(traceback, record)
-        elif _CHAINED.search(record.text):
-            traceback.chained = True
+    def _continue(self, opened: Opened, record: Record) -> None:
+        if opened.raised is None:
+            if not opened.frame(record.text):
+                self._unindented(opened, record)
+        elif chained := CHAINED.search(record.text):
+            opened.chain(bool(chained["caught"]))
+        elif opened.others(record):
+            opened.pending -= 1
+            opened.failure = self._failure(record, opened.failure.weight)
+            opened.raise_(record)
         else:
-            self._message(traceback, traceback.raised, record)
+            self._message(opened, record)
 
-    def _frame(self, traceback: _Open, record: Record) -> None:
-        if frame := FRAME.match(record.text):
-            traceback.frames.append(f"{_stem(frame['file'])}.{frame['name'] or ''}")
-        elif not record.text.startswith((" ", "\t")) and record.text.strip():
-            self._unindented(traceback, record)
-
-    def _unindented(self, traceback: _Open, record: Record) -> None:
+    def _unindented(self, opened: Opened, record: Record) -> None:
         """The exception itself, or words of another writer in between."""
         if EXCEPTION.match(record.text):
-            self._raised(traceback, record)
+            opened.raise_(record)
             return
         self._complaint(record)
-        traceback.strange += 1
-        if traceback.strange > MESSAGE_LINES:
+        if opened.strangers(record):
             del self._open[record.writer]
 
-    def _raised(self, traceback: _Open, record: Record) -> None:
-        lines = [record.text.rstrip()]
-        traceback.raised = Raised(record.number, record.who, lines, traceback.frames[-40:])
-        traceback.failure.chain.append(traceback.raised)
-
-    def _message(self, traceback: _Open, raised: Raised, record: Record) -> None:
+    def _message(self, opened: Opened, record: Record) -> None:
         """A further line of the message; it may be a stranger's, so it counts as a line of its own too."""
-        if traceback.pending and EXCEPTION.match(record.text):
-            traceback.pending -= 1
-            traceback.failure = Failure(record.process, traceback.failure.weight)
-            self.reading.add(traceback.failure)
-            self._raised(traceback, record)
-            return
         self._complaint(record)
-        foreign = _NOT_MESSAGE.search(record.text) or record.level != traceback.record.level
-        if foreign or len(raised.lines) > MESSAGE_LINES:
+        if not opened.message(record):
             del self._open[record.writer]
-        else:
-            raised.lines.append(record.text.rstrip())
-
-
-def _stem(file: str) -> str:
-    return file.rpartition("/")[2].removesuffix(".py")
 
 
 def _is_dull(raw: str) -> bool:
-    """Whether a line can be passed over unread: nearly all of a long log is of this kind."""
+    """Whether a line can be passed over unread: nearly all of a long log is of this kind, so this is fast.
+
+    NCCL_DEBUG=INFO is not the level of a line.
+    """
     head = raw[:100]
-    return ("INFO" in head or "DEBUG" in head) and not any(fact in raw for fact in _FACTS)
+    if ("INFO" not in head or "=INFO" in head) and ("DEBUG" not in head or "DEBUG=" in raw[:110]):
+        return False
+    facts = "startup complete" in raw or "non-default args" in raw or "API server version" in raw
+    return not facts and _TRACEBACK not in raw
 
 
 def read_log(lines: Iterable[str]) -> Reading:

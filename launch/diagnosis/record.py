@@ -1,37 +1,27 @@
-"""One log line without its wrapping: who said it, how loud, and the words.
+"""One line of vLLM: who said it, how loud, and the words.
 
-A line may carry, from the outside in: a log collector's mark (Compose, journald, kubectl, json-file, CRI),
-the engine's timestamp, the process (`(Worker_TP0 pid=24)`, `[rank1]:`) and the logger's own
-`ERROR 11-23 02:58:24 [core.py:1510]`.
+Without its wrapping (see wrapping.py) a line may carry the process (`(Worker_TP0 pid=24)`, `[rank1]:`) and the
+logger's own `ERROR 11-23 02:58:24 [core.py:1510]`.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 
-LONGEST = 4000  # characters of a line that are looked at; dumps of whole configurations are longer
+from launch.diagnosis.wrapping import Line
 
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-_OUTER = re.compile(
-    r"^(?:│\s?)?"
-    r"(?:(?P<box>[\w./-]+)\s*\|\s)?"
-    r"(?:\[pod/(?P<pod>[^\]]+)\]\s)?"
-    r"(?:[A-Z][a-z]{2}\s+\d+\s[\d:]{8}\s\S+\s[^\s\[]+\[\d+\]:\s)?"
-    r"(?:\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[\d.,]*(?:Z|[+-]\d\d:?\d\d)?\s(?:std(?:out|err)\s[FP]\s)?)?"
-    r"(?:\[(?:Info|Error|Warning)\] \(Process\) )?"
-)
-_PROCESS = re.compile(r"^\((?P<name>[^()\s,]+),?\s(?:\w+=\S+\s)?pid=(?P<pid>\d+)(?:, ip=[^)]+)?\)\s?")
+_PROCESS = re.compile(r"^\((?P<name>[^()\s,]+),?\s(?:[\w=]+\s)?pid=(?P<pid>\d+)(?:, ip=[^)]+)?\)\s?")
 _RANK = re.compile(r"^\[rank(?P<rank>\d+)\]:\s?(?=\S|\s\s|$)")
 _LEVEL = re.compile(
     r"^(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL)\s+"
-    r"(?:\d\d-\d\d\s\d\d:\d\d:\d\d(?:\.\d+)?\s+)?\[?(?P<place>[\w./<>-]+:\d+)\]\s?"
+    r"(?:(?:\d{4}-)?\d\d-\d\d\s\d\d:\d\d:\d\d(?:[.,]\d+)?\s+)?\[?(?P<place>[\w./<>-]+:\d+)\]\s?"
 )
 _PLAIN_LEVEL = re.compile(r"^(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL):\s{1,5}")
-_GLOG = re.compile(r"^\[?(?P<letter>[IWEF])\d{4} [\d:.]+ .*?\]\s?")
+_GLOG = re.compile(r"^\[?(?P<letter>[IWEF])\d{3,4} [\d:.]+ .*?\]\s?")
 _PYTHON_WARNING = re.compile(r"^\S+\.py:\d+: \w*Warning: ")
 _GROUP = re.compile(r"^\s+(?:\|\s|\+ (?=Exception Group)|\+-)")
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _LETTERS = {"I": "INFO", "W": "WARNING", "E": "ERROR", "F": "CRITICAL"}
 
 
@@ -39,7 +29,8 @@ _LETTERS = {"I": "INFO", "W": "WARNING", "E": "ERROR", "F": "CRITICAL"}
 class Record:
     """A line taken apart. `process` tells one writer from another, `who` is its name for people.
 
-    `level` is "" for what is printed past the logger; `place` is the logging call, `core.py:1510`.
+    `level` is "" for what is printed past the logger; `place` is the logging call, `core.py:1510`; `box` is the
+    container or pod where a collector names it.
     """
 
     number: int
@@ -48,41 +39,28 @@ class Record:
     level: str
     place: str
     text: str
+    box: str = ""
 
     @property
     def writer(self) -> tuple[str, str]:
         """Lines of one traceback share it: the same process, the same logging call."""
         return self.process, self.place
 
+    @property
+    def logged(self) -> bool:
+        """Whether vLLM's own logger said it, and not a library past it."""
+        return ".py:" in self.place
 
-def read(raw: str, number: int = 0) -> Record:
+
+def read(line: Line, number: int = 0) -> Record:
     """Take one line apart; never raises, whatever the line is."""
-    text, box = _unwrapped(raw[:LONGEST].rstrip("\r\n"))
-    who, process, text = _process(text)
+    who, process, text = _process(line.text)
     level, place, text = _level(text)
     if (group := _GROUP.match(text)) and not level:
         text = text[group.end() :]
-    return Record(number, f"{box}{process}", who, level, place, text)
-
-
-def _unwrapped(raw: str) -> tuple[str, str]:
-    if raw.startswith('{"log":'):
-        raw = _json_file(raw)
-    if "\x1b" in raw:
-        raw = _ANSI.sub("", raw)
-    outer = _OUTER.match(raw)
-    if outer is None:
-        return raw, ""
-    text = raw[outer.end() :]
-    return text, outer["box"] or outer["pod"] or ""
-
-
-def _json_file(raw: str) -> str:
-    """The words in a line of the engine's own json-file log."""
-    try:
-        return str(json.loads(raw)["log"]).rstrip("\r\n")
-    except (ValueError, KeyError, TypeError):
-        return raw
+    if not level and line.level in _LEVELS:
+        level = line.level
+    return Record(number, f"{line.box}{process}", who, level, place, text, line.box)
 
 
 def _process(text: str) -> tuple[str, str, str]:

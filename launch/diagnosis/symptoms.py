@@ -13,6 +13,7 @@ from typing import Any
 TABLE = Path(__file__).parents[1] / "symptoms.yaml"
 
 _BLANK = re.compile(r"<(\w+)>")
+_OPTIONAL = re.compile(r"\[([^\]]*)\]")
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,19 @@ class Table:
 
     symptoms: tuple[Symptom, ...]
     consequences: tuple[re.Pattern[str], ...]
+    survived: tuple[re.Pattern[str], ...]
     signals: Mapping[int, Symptom]
     exits: Mapping[int, Symptom]
     oom_killed: Symptom
+    silence: Symptom
 
     def is_consequence(self, text: str) -> bool:
         """Whether the words only report that something else failed."""
         return any(pattern.search(text) for pattern in self.consequences)
+
+    def is_survived(self, text: str) -> bool:
+        """Whether a server that says so goes on all the same."""
+        return any(pattern.search(text) for pattern in self.survived)
 
 
 @cache
@@ -66,11 +73,17 @@ def table(path: Path = TABLE) -> Table:
     data = yaml.safe_load(path.read_text())
     return Table(
         tuple(_symptom(row) for row in data["symptoms"]),
-        tuple(re.compile(row["pattern"]) for row in data["consequences"]),
+        _patterns(data["consequences"]),
+        _patterns(data["survived"]),
         {int(number): _symptom(row) for number, row in data["signals"].items()},
         {int(number): _symptom(row) for number, row in data["exits"].items()},
         _symptom(data["oom_killed"]),
+        _symptom(data["silence"]),
     )
+
+
+def _patterns(rows: list[dict[str, str]]) -> tuple[re.Pattern[str], ...]:
+    return tuple(re.compile(row["pattern"]) for row in rows)
 
 
 def _symptom(row: dict[str, Any]) -> Symptom:
@@ -112,6 +125,12 @@ def _nearest(given: str, choices: list[str]) -> str:
 def filled(text: str, found: Mapping[str, str]) -> str:
     """`<name>` replaced by what the log said, by NAME where it did not say."""
     return _BLANK.sub(lambda match: found.get(match[1], match[1].upper()), text)
+
+
+def told(cause: str, found: Mapping[str, str]) -> str:
+    """The cause, without the parts in brackets whose blanks the log does not fill."""
+    said = _OPTIONAL.sub(lambda part: part[1] if found.keys() >= set(_BLANK.findall(part[1])) else "", cause)
+    return filled(said, found)
 
 
 def change_of(symptom: Symptom, found: Mapping[str, str]) -> dict[str, Any] | None:

@@ -9,34 +9,37 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from launch.diagnosis.case import SHOWN, Case, Found, line_of, open_case, proof, shown
+from launch.diagnosis.case import SHOWN, Case, Found, case_of, line_of, open_case, proof, shown
 from launch.diagnosis.evidence import Diagnosis, Evidence
 from launch.diagnosis.failure import Failure, Weight
 from launch.diagnosis.record import Record
-from launch.diagnosis.symptoms import Symptom, Table, captured, change_of, filled
+from launch.diagnosis.signals import signalled
+from launch.diagnosis.symptoms import Symptom, Table, captured, change_of, filled, told
+from launch.diagnosis.unknown import healthy, unknown
 
 Wanted = Callable[[Symptom], bool]
 
-_SIGNAL = re.compile(
-    r"exit ?code:? ?-(\d+)|Failed core proc\(s\): \{[^}]*?: -(\d+)|worker died \(-(\d+)\)|"
-    r"(?:terminated|killed|died) (?:by|with|due to|from) signal:? (\d+)",
-    re.IGNORECASE,
-)
-
 _ENGINE_GONE = re.compile(
-    r"Engine core initialization failed|EngineDeadError|WorkerProc initialization failed|died unexpectedly"
+    r"Engine core initialization failed|EngineDeadError|WorkerProc initialization failed|died unexpectedly|"
+    r"Engine process failed to start"
 )
 
 
 def judge(evidence: Evidence, table: Table) -> Diagnosis:
     """Name the cause of what the evidence shows."""
-    case = open_case(evidence, table)
+    return _judged(open_case(evidence, table), table)
+
+
+def _judged(case: Case, table: Table) -> Diagnosis:
     looks = [_at_engine, _at_causes, _at_kill, _at_lines, _broadly]
     looks += [] if case.unexplained else [_at_followers, _at_exit, _at_silence]
     for look in looks:
         if found := look(case, table):
             return _diagnosis(found, case.first_exception)
-    return _unknown(case)
+    if not case.healthy:
+        return unknown(case)
+    earlier = case.reading.earlier
+    return healthy(case, _judged(case_of(earlier, case.evidence, table), table) if earlier else None)
 
 
 def _narrow(symptom: Symptom) -> bool:
@@ -67,6 +70,8 @@ def _at_causes(case: Case, table: Table) -> Found | None:
 def _first_known(case: Case, table: Table, wanted: Wanted) -> Found | None:
     """The first failure that a row knows; one that ended the server and that no row knows ends the search."""
     for failure in case.causes:
+        if failure.weight is Weight.HANDLED and case.unexplained:
+            break
         if found := _known(failure, table, wanted):
             return found
         if failure.weight is Weight.FATAL:
@@ -75,8 +80,8 @@ def _first_known(case: Case, table: Table, wanted: Wanted) -> Found | None:
 
 
 def _known(failure: Failure, table: Table, wanted: Wanted) -> Found | None:
-    """The row that knows one of the chained exceptions, the root first."""
-    for raised in failure.chain:
+    """The row that knows one of the chained exceptions, the root first; what was only tried comes last."""
+    for raised in sorted(failure.chain, key=lambda raised: raised.probe):
         for symptom in filter(wanted, table.symptoms):
             if match := symptom.match(raised.text, raised.frames):
                 return Found(symptom, match, proof(raised, match))
@@ -95,7 +100,13 @@ def _at_lines(case: Case, table: Table) -> Found | None:
 
 
 def _own_lines(case: Case, table: Table) -> list[Record]:
-    return [record for record in case.lines if not table.is_consequence(record.text)]
+    """Where an exception ended the server, only what libraries said before it may tell why."""
+    lines = [record for record in case.lines if not table.is_consequence(record.text)]
+    ends = [failure.root.number for failure in case.causes if failure.weight is not Weight.HANDLED]
+    if not ends:
+        return lines
+    before = (record for record in lines if record.number < min(ends))
+    return [record for record in before if not (record.logged and record.level == "ERROR")]
 
 
 def _in_lines(lines: Iterable[Record], table: Table, wanted: Wanted) -> Found | None:
@@ -120,16 +131,8 @@ def _at_followers(case: Case, table: Table) -> Found | None:
         if found := _known(failure, table, _any):
             return found
     texts = [record.text for record in case.lines] + [failure.root.text for failure in case.followers]
-    signals = (found for text in texts if (found := _signal(text, table)))
+    signals = (found for text in texts if (found := signalled(text, table)))
     return next(signals, None) or _in_lines(case.lines, table, _any)
-
-
-def _signal(text: str, table: Table) -> Found | None:
-    for match in _SIGNAL.finditer(text):
-        symptom = table.signals.get(int(next(group for group in match.groups() if group)))
-        if symptom:
-            return Found(symptom, None, (line_of(text, match),))
-    return None
 
 
 def _at_exit(case: Case, table: Table) -> Found | None:
@@ -146,34 +149,16 @@ def _at_silence(case: Case, table: Table) -> Found | None:
     vLLM 0.32 names no signal: `kill -9` of the engine core leaves "Failed core proc(s): {}", that of a loading
     rank "WorkerProc initialization failed" without an exception of the rank (both seen on CPU).
     """
-    symptom = table.signals[9]
     ends = [failure.root for failure in case.followers if _ENGINE_GONE.search(failure.root.head)]
-    if not case.begun or not ends:
+    if not case.reading.begun or not ends or any(not record.level for record in case.complaints):
         return None
-    return Found(
-        symptom, None, (shown(ends[0].who, ends[0].head[:SHOWN]), "no process left an error of its own")
-    )
+    words = (shown(ends[0].who, ends[0].head[:SHOWN]), "no process left an error of its own")
+    return Found(table.silence, None, words)
 
 
 def _diagnosis(found: Found, first: str) -> Diagnosis:
     symptom, words = found.symptom, captured(found.match)
     change = change_of(symptom, words)
-    cause, cure = filled(symptom.cause, words), filled(symptom.cure, words)
+    cause, cure = told(symptom.cause, words), filled(symptom.cure, words)
     safe = symptom.safe and change is not None
     return Diagnosis(symptom.id, cause, found.proof, cure, change, safe, True, first, symptom.source)
-
-
-def _unknown(case: Case) -> Diagnosis:
-    """Say so, and show what there is."""
-    failures, first, code = case.causes or case.followers, case.first_exception, case.evidence.exit_code
-    if not first and not case.engine and code in (0, None):
-        return Diagnosis("", "no failure in this log")
-    words = tuple(shown(failure.root.who, failure.root.head[:SHOWN]) for failure in failures[:1])
-    words = tuple(record.text[:SHOWN] for record in case.engine[:3]) or words or case.last_words
-    cause = "this failure is not known here; its first exception is shown"
-    if failures and not case.causes:
-        cause = "the log holds only consequences; what caused them is not in it"
-    elif not first:
-        cause = f"the server ended with exit code {code} and left no error in its log"
-    cure = "read the lines above the first exception (invoke logs), and search vLLM's issues for its words"
-    return Diagnosis("", cause, words, cure, first_exception=first)
