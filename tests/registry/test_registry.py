@@ -6,8 +6,8 @@ from errors import Failed
 from images import copying, registry
 from images.registry import digest_of
 from images.transport import Gone
-from tests.registry.conftest import PASSWORD
 from tests.registry.pushed import LAYER, push, push_list
+from tests.registry.serving import PASSWORD
 
 
 def quiet(done, total, note):
