@@ -21,8 +21,7 @@ def verify(there: Registry, repository: str, digest: str, expected: Contract, pu
     for part in [manifest.json["config"], *manifest.json["layers"]]:
         if not there.has_blob(repository, part["digest"]):
             raise Failed(f"{repository}@{digest} lacks blob {part['digest']}", fix="publish again")
-    labels = there.config(repository, manifest)["config"].get("Labels") or {}
-    found = contract.parse(labels.get(contract.LABEL, "{}"))
+    found = contract.parse(there.labels(repository, manifest).get(contract.LABEL, "{}"))
     if found != expected:
         raise Failed(
             f"{repository}@{digest} carries another contract",

@@ -161,6 +161,9 @@ _WORDS = {
     "literal_error": "{expected} is wanted",
     "model_type": "names and values are wanted",
     "dict_type": "names and values are wanted",
+    "list_type": "a list is wanted",
+    "string_type": "a word is wanted",
+    "json_invalid": "is no JSON",
     r"^[0-9a-f]{64}$": "64 hex digits are wanted",
     r"^([0-9a-f]{64})?$": "64 hex digits are wanted",
     r"^([0-9a-f]{40})?$": "all 40 hex digits are wanted",
@@ -176,5 +179,6 @@ def first_fault(error: ValidationError) -> str:
         return f"{key}: a tag without a digest is no pin, upstream moves and deletes tags"
     about = fault.get("ctx", {})
     words = _WORDS.get(about.get("pattern", fault["type"]), "")
-    given = "" if fault["type"] in ("missing", "extra_forbidden") else f", not {str(fault['input'])[:80]!r}"
+    alone = fault["type"] in ("missing", "extra_forbidden", "json_invalid")
+    given = "" if alone else f", not {str(fault['input'])[:80]!r}"
     return f"{key}: {words.format(**about) or fault['msg']}{given}"

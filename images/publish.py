@@ -16,7 +16,8 @@ from typing import Any
 from errors import Failed, Refused
 from images import address, attaching, attestation, consumer, contract, proof, registry, sbom, signing, tested
 from images.lock import Platform
-from images.registry import Manifest, Registry
+from images.manifest import Manifest
+from images.registry import Registry
 from images.transport import Gone
 
 Show = Callable[[float, float | None, str], None]
@@ -59,9 +60,7 @@ class Published:
 
 def target(to: str) -> tuple[str, str]:
     """`REGISTRY[/repository]` as host and repository."""
-    host, _, repository = to.strip("/").partition("/")
-    if not ("." in host or ":" in host or host == "localhost"):
-        raise Refused(f"--to {to}: that names no registry", fix="--to registry.example/slipway/vllm")
+    host, repository = address.place("--to", to)
     return host, repository or "slipway/vllm"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import shutil
@@ -13,10 +14,11 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+import yaml
 
 from images import publish, tested
 from images.lock import load
-from tests.registry.published import new_key, small_image
+from tests.registry.published import OLD, new_key, small_image
 from tests.registry.serving import PASSWORD, USER, Running, certificate, htpasswd, running
 
 REMEDY = "no docker-registry: apt-get install docker-registry (Debian's)"
@@ -107,3 +109,28 @@ def order(engine, tag, key, tmp_path, monkeypatch):
         return replace(about, **changed)
 
     return made
+
+
+@pytest.fixture
+def written(tmp_path, registry):
+    """A lock of an image and a wheel platform whose bases lie in the registry under test."""
+    base = {"digest": OLD, "source": "of old"}
+    data = {
+        "schema": 1,
+        "platforms": {
+            "cuda": {
+                "base": {"repository": f"{registry.host}/vllm/vllm-openai", "tag": "nightly", **base},
+                "vllm": {"version": "0.30.0", "source": "inside the base"},
+                "python": {"version": "3.12"},
+            },
+            "cuda-wheel": {
+                "base": {"repository": f"{registry.host}/library/python", "tag": "3.12-slim", **base},
+                "vllm": {"package": "vllm", "version": "0.30.0", "source": "the index"},
+                "python": {"requirements": "requirements.txt", "sha256": hashlib.sha256(b"").hexdigest()},
+            },
+        },
+    }
+    path = tmp_path / "lock.yaml"
+    path.write_text(yaml.safe_dump(data))
+    (tmp_path / "requirements.txt").write_text("")
+    return path

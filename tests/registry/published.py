@@ -15,6 +15,7 @@ from images.transport import Gone
 CONTRACT = contract.Contract(
     python="3.12.13", torch_flavour="hip", vllm_version="0.21.0rc1+rocm722", vllm_commit="d801ae8c2650"
 )
+OLD = "sha256:" + "0" * 64  # what a lock was pinned to before
 TAGS = (
     "rocm-lock-0123456789ab",
     "rocm-vllm0.21.0rc1_rocm722-gd801ae8c2",

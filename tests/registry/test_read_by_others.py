@@ -14,7 +14,7 @@ from securesystemslib.signer import SSlibKey
 
 from images import attaching, copying, publish, signing
 from images.attestation import beside
-from images.registry import digest_of
+from images.manifest import digest_of
 from tests.conftest import absent
 from tests.registry import skopeo
 from tests.registry.published import new_key, quiet
