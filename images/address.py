@@ -44,7 +44,8 @@ def repository(flag: str, given: str) -> str:
     host, name, _ = split(given)
     if "@" in given or ":" in given.rpartition("/")[2]:
         raise Refused(f"{flag} {given}: a tag or digest stands in it", fix=f"{flag} {host}/{name}")
-    place(flag, f"{host}/{name}")
+    if place(flag, f"{host}/{name}") != (host, name):  # it ends in a slash, or is nothing at all
+        raise Refused(f"{flag} {given}: that is no repository", fix=f"{flag} docker.io/vllm/vllm-openai")
     return given
 
 

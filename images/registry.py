@@ -145,7 +145,8 @@ class Registry:
             raise self._refused(said)
         if answer.status == 404:
             raise Gone(f"{self.host} has no {url.rsplit('/v2/', 1)[-1]}", why=said)
-        raise Failed(f"{self.host} answered {answer.status}", why=said)
+        fix = f"--registry {self.host}=https://{self.host}" if "HTTPS server" in said else ""
+        raise Failed(f"{self.host} answered {answer.status}", why=said, fix=fix)
 
 
 def _token(text: bytes, service: str) -> str:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -71,6 +72,23 @@ def test_a_signature_for_another_digest_does_not_count(engine, registry, order, 
     attaching.signature(client, "slipway/vllm", moved, payload, signed)
     with pytest.raises(Failed, match="not signed by this key"):
         consumer.verify(client, "slipway/vllm", moved, CONTRACT, signing.public(key))
+
+
+def test_what_was_published_unsigned_is_signed_once_there_is_a_key(engine, registry, order, key):
+    asked = order(registry.host)
+    first = publish.publish(engine, replace(asked, key=None), quiet)
+    again = publish.publish(engine, asked, quiet)
+    assert (again.digest, again.pushed, bool(again.signature)) == (first.digest, False, True)
+    consumer.verify(registry.client(), "slipway/vllm", first.digest, CONTRACT, signing.public(key))
+
+
+def test_nobody_signs_an_image_that_he_does_not_have(engine, registry, order):
+    """The same inputs and contract, published by somebody else without a signature."""
+    client = registry.client()
+    other = push(client, "slipway/vllm", TAGS[0], **{contract.LABEL: CONTRACT.as_json()})
+    with pytest.raises(Failed, match="is unsigned and not the image that is here"):
+        publish.publish(engine, order(registry.host), quiet)
+    assert left(client, [beside(other, "sig")]) == []
 
 
 def test_a_bill_of_materials_is_listed_beside_the_image(engine, registry, order):

@@ -2,12 +2,14 @@
 
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from errors import Failed, Refused
-from images import publish
+from images import publish, pushing
 from images.registry import Registry
+from tests.registry.hostile import Says, answering
 from tests.registry.published import TAGS, left, quiet
 from tests.registry.pushed import LAYER, push
 from tests.registry.serving import PASSWORD, running
@@ -72,10 +74,25 @@ def test_a_registry_whose_disk_is_full(engine, binary, order, tmp_path):
 
 def test_an_error_record_in_the_stream_is_a_failure():
     with pytest.raises(Failed, match="push failed") as failed:
-        publish._digest([{"status": "Pushing"}, {"error": "denied: 401 unauthorized"}], quiet)
+        pushing.digest([{"status": "Pushing"}, {"error": "denied: 401 unauthorized"}], quiet)
     assert failed.value.fix == "docker login to that registry"
     with pytest.raises(Failed, match="without a digest"):
-        publish._digest([{"status": "Pushed"}], quiet)
+        pushing.digest([{"status": "Pushed"}], quiet)
+
+
+def test_three_at_once_on_one_engine_send_it_once(engine, registry, order):
+    """They would share the staging name, and the first to end would take it from the others."""
+    asked = order(registry.host)
+    with ThreadPoolExecutor(3) as pool:
+        done = list(pool.map(lambda _: publish.publish(engine, asked, quiet), range(3)))
+    assert sorted(one.pushed for one in done) == [False, False, True]
+    assert {one.digest for one in done} == {done[0].digest}
+    assert engine.images.get(asked.image).tags == [asked.image]
+
+
+def test_a_web_server_is_no_registry(engine, order):
+    with answering({"*": Says(b"<html>")}) as url, pytest.raises(Failed, match="is no image manifest"):
+        publish.publish(engine, order(url.removeprefix("http://")), quiet)
 
 
 def test_who_comes_second_with_another_image_says_so(engine, registry, order):
