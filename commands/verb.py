@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import sys
@@ -43,6 +44,9 @@ def verb(**options: Any) -> Callable[[Callable[..., None]], Any]:
 
 def _unexpected(error: Exception) -> str:
     """What nobody foresaw is one message too; the place it came from is for who asks."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        fix = "df -h; TMPDIR=FOLDER names another place for what is temporary"
+        return str(SlipwayError("no space left on the disk", why=str(error.filename or error), fix=fix))
     what = f"unexpected: {type(error).__name__}: {error}".splitlines()[0][:300]
     return str(SlipwayError(what, fix="SLIPWAY_DEBUG=1 shows where it came from; please report it"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ def write(files: dict[Path, str]) -> None:
         raise Failed("cannot write the lock; it stays as it was", why=str(error)) from None
     finally:
         for beside in ready:
-            beside.unlink(missing_ok=True)
+            with suppress(OSError):  # on a disk that cannot be written there is nothing to take away
+                beside.unlink()
 
 
 def _says(path: Path, text: str) -> bool:

@@ -70,11 +70,13 @@ def wheels(platform: Platform, folder: Path, urls: dict[str, str] | None = None)
 def _save(pieces: Iterator[bytes], path: Path, sha256: str, where: str) -> None:
     """Write beside the place, check, rename: a file that is there is whole."""
     seen, beside = hashlib.sha256(), path.with_name(f".{path.name}.new")
-    with beside.open("wb") as file:
-        for piece in pieces:
-            seen.update(piece)
-            file.write(piece)
-    if seen.hexdigest() != sha256:
-        beside.unlink()
-        raise Failed(f"{where} is not the wheel of the lock", why=f"its sha256 is {seen.hexdigest()}")
-    beside.replace(path)
+    try:
+        with beside.open("wb") as file:
+            for piece in pieces:
+                seen.update(piece)
+                file.write(piece)
+        if seen.hexdigest() != sha256:
+            raise Failed(f"{where} is not the wheel of the lock", why=f"its sha256 is {seen.hexdigest()}")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

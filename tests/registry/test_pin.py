@@ -187,3 +187,4 @@ def test_the_mirror_of_another_wheel_is_not_taken(registry, written, index, tmp_
     data["vllm"]["sha256"] = "f" * 64
     with pytest.raises(Exception, match="has no mine/wheels/vllm"):
         list(mirror.wheels(lock.Platform.model_validate(data), tmp_path / "kept"))
+    assert not [path for path in (tmp_path / "kept").rglob("*") if path.is_file()]

@@ -30,6 +30,21 @@ def test_a_full_disk_leaves_the_old_lock(registry, written, tmp_path):
         subprocess.run(["umount", str(small)], check=True)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
+def test_a_lock_on_a_disk_that_cannot_be_written_is_said(registry, written):
+    push(registry.client(), "vllm/vllm-openai", "nightly")
+    folder, was = str(written.parent), written.read_bytes()
+    if subprocess.run(["mount", "--bind", folder, folder], check=False).returncode:
+        pytest.skip("this host lets nobody mount")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
+        done = invoke("pin", "--lock", str(written), "--platform", "cuda")
+        assert (done.code, "cannot write the lock; it stays as it was" in done.err) == (1, True), done.err
+        assert written.read_bytes() == was
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -1,3 +1,4 @@
+import errno
 import re
 from pathlib import Path
 
@@ -27,6 +28,16 @@ def test_what_nobody_foresaw_is_one_message_too():
 
     with pytest.raises(Exit, match="ZeroDivisionError: by nought"):
         breaks.body(None)
+
+
+def test_a_full_disk_is_foreseen():
+    @verb()
+    def fills(c):
+        """Fill the disk."""
+        raise OSError(errno.ENOSPC, "No space left on device", "/tmp/x")
+
+    with pytest.raises(Exit, match="no space left on the disk\n  why: /tmp/x\n  next: df -h"):
+        fills.body(None)
 
 
 def test_pairs_need_a_value():
