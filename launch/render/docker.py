@@ -73,6 +73,7 @@ def flags(plan: Plan, process: Process) -> list[tuple[str, ...]]:
         *_outside(c),
         *[("--env-file", path) for path in c.env_files],
         *[("-e", f"{k}={v}") for k, v in plan.environment(process)],
+        *[("--entrypoint", word) for word in plan.program(process)],
         *_name(c),
     ]
 
