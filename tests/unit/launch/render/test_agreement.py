@@ -73,7 +73,7 @@ def plans(draw: st.DrawFn) -> Plan:
     )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(plans())
 def test_all_renderings_carry_what_the_plan_says(made):
     for process in made.processes:
