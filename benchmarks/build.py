@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from images import base as bases
-from images import build, builder, context, proof
+from images import build, builder, context, proof, running
 from images.lock import load
 from launch.engine import connect
 
@@ -106,7 +106,7 @@ def measure(
     tool, seconds, proofs, ids = builder.choose(), [], [], []
     for request in (replace(asked, no_cache=True), asked):
         start = time.monotonic()
-        image, _ = build.run(tool, request, lambda done, total, note: None)
+        image, _ = running.run(tool, request, lambda done, total, note: None)
         built = time.monotonic()
         ids.append(finish(image))
         seconds.append(time.monotonic() - start)
@@ -124,7 +124,7 @@ def empty_cache(place: Path, base: str) -> None:
     text = f"{HEAD}RUN --mount=type=cache,id={CACHE},target=/c rm -rf /c/* /c/.[!.]* # {time.time_ns()}\n"
     (place / "empty.Dockerfile").write_text(text)
     asked = builder.Request(place, dockerfile=place / "empty.Dockerfile", build_args=(("BASE", base),))
-    image, _ = build.run(builder.choose(), asked, lambda done, total, note: None)
+    image, _ = running.run(builder.choose(), asked, lambda done, total, note: None)
     connect().images.remove(image, force=True)
 
 

@@ -77,7 +77,7 @@ def run_build(platform: str, wish: Any, plain: bool = False) -> Any:
 
 
 def _show_command(platform: str, wish: Any, format: str) -> None:
-    from errors import SlipwayError
+    from errors import Failed
     from images import build as images
     from images import builder
     from images.lock import load
@@ -86,7 +86,7 @@ def _show_command(platform: str, wish: Any, format: str) -> None:
     entry = pins.platform(platform)
     try:
         tool = builder.choose(wish.backend)
-    except SlipwayError as error:
+    except Failed as error:
         say(f"note: {error.what}; showing the command for one that has BuildKit")
         tool = builder.Builder("buildkit", ("docker", "build"), (("DOCKER_BUILDKIT", "1"),))
     words = builder.argv(tool, images.request(platform, entry, wish.base or entry.base.reference, wish))

@@ -8,7 +8,7 @@ from typing import Any
 
 from commands.terminal import bar, emit, say
 from commands.verb import one_of, pairs, setting, verb
-from errors import Failed
+from errors import Failed, Refused
 
 
 @verb(
@@ -46,24 +46,30 @@ def pin(
     invoke pin --platform cuda --nightly
     invoke pin --platform rocm --mirror registry.example/slipway
     """
+    from images import address, aim
     from images import lock as locks
     from images import pin as pins
 
     one_of("format", format, ("text", "json"))
     path = Path(setting(c, "lock", lock) or locks.LOCK)
-    aim = pins.Aim(commit, version, nightly, base)
+    if base and not platform:
+        raise Refused("--base is one platform's", fix="--platform P --base REPOSITORY")
+    wish = aim.Aim(commit, version, nightly, address.repository("--base", base) if base else "")
     sources = pins.Sources(
         datetime.now(UTC).date(),
-        (setting(c, "wheels", wheels) or pins.WHEELS).rstrip("/"),
-        dict(pairs("--registry", registry or [])),
+        address.web("--wheels", setting(c, "wheels", wheels) or pins.WHEELS),
+        {host: address.web(f"--registry {host}", url) for host, url in pairs("--registry", registry or [])},
     )
+    if mirror:
+        address.place("--mirror", mirror)
     old = locks.load(path)
     names = [platform] if platform else list(old.platforms)
-    new = {name: _refresh(path, old, name, aim, pins.again(sources), mirror) for name in names}
+    new = {name: _refresh(path, old, name, wish, pins.again(sources), mirror) for name in names}
     _write(path, old, new, write=not (dry_run or c.config.run.dry), format=format)
 
 
 def _refresh(path: Path, old: Any, name: str, aim: Any, sources: Any, mirror: str) -> Any:
+    from images import lock_rules
     from images import mirror as mirrors
     from images import pin as pins
 
@@ -72,6 +78,8 @@ def _refresh(path: Path, old: Any, name: str, aim: Any, sources: Any, mirror: st
     with bar(f"pin {name}") as progress:
         try:
             pinned = pins.refresh(entry, aim, sources, lambda line: progress.update(0, None, line), text)
+            for key, wrong in lock_rules.faults(name, pinned.platform):
+                raise Failed(f"{key}: {wrong}")
             if mirror:
                 kept = mirrors.keep(pinned.platform, mirror, sources, progress.update)
                 pinned = pins.Pinned(kept, pinned.requirements)
@@ -82,12 +90,9 @@ def _refresh(path: Path, old: Any, name: str, aim: Any, sources: Any, mirror: st
 
 
 def _write(path: Path, old: Any, new: dict[str, Any], write: bool, format: str) -> None:
-    from images import lock_rules, lock_text
+    from images import lock_text
 
     platforms = {n: new[n].platform if n in new else p for n, p in old.platforms.items()}
-    for name, platform in platforms.items():
-        for key, wrong in lock_rules.faults(name, platform):
-            raise Failed(f"cannot pin {name}; {path.name} stays as it was", why=f"{key}: {wrong}")
     seen = [
         {"platform": n, "key": k, "old": a, "new": b}
         for n in new

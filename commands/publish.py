@@ -45,7 +45,7 @@ def publish(
     invoke publish --platform cpu --to registry.example/slipway/vllm --key slipway.key
     invoke publish --platform cpu --to registry.example/slipway/vllm --promote results/20261123-guide.json
     """
-    from images import signing
+    from images import address, signing
 
     one_of("format", format, ("text", "json"))
     if not to:
@@ -55,7 +55,7 @@ def publish(
     if key:
         signing.public(Path(key))
     name = setting(c, "platform", platform) or "cpu"
-    urls = dict(pairs("--registry", registry or []))
+    urls = {host: address.web(f"--registry {host}", url) for host, url in pairs("--registry", registry or [])}
     order = _order(name, to, image, Path(key) if key else None, not no_sbom, urls)
     if dry_run or c.config.run.dry:
         _show(order, format)
@@ -70,6 +70,7 @@ def publish(
 
 
 def _order(name: str, to: str, image: str, key: Path | None, with_sbom: bool, urls: dict[str, str]) -> Any:
+    from images import address
     from images import build as images
     from images import publish as publishing
     from images.lock import load
@@ -77,6 +78,7 @@ def _order(name: str, to: str, image: str, key: Path | None, with_sbom: bool, ur
     lock = load()
     platform = lock.platform(name)
     host, repository = publishing.target(to)
+    address.login_of(host)  # a file of logins that cannot be read is said before anything is sent
     return publishing.Order(
         name=name,
         platform=platform,

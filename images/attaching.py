@@ -9,7 +9,8 @@ from typing import Any
 from images import attestation, copying
 from images.attestation import DSSE, SIMPLE, SPDX, beside
 from images.copying import EMPTY
-from images.registry import LISTS, MANIFESTS, Manifest, Registry, digest_of
+from images.manifest import LISTS, MANIFESTS, Manifest, digest_of
+from images.registry import Registry
 from images.transport import Gone
 
 _CONFIG = "application/vnd.oci.image.config.v1+json"

@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from images.lock import Platform
-from images.registry import digest_of
+from images.manifest import digest_of
 
 DSSE = "application/vnd.dsse.envelope.v1+json"
 SIMPLE = "application/vnd.dev.cosign.simplesigning.v1+json"

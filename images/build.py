@@ -6,21 +6,18 @@ Nothing gets a name before it proved what it is.
 from __future__ import annotations
 
 import hashlib
-import os
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from errors import Failed
 from images import base as bases
 from images import builder as backends
-from images import context, disk, mirror, proof
-from images.lock import Lock, Platform, load
-from images.progress import Steps, follow
+from images import context, disk, mirror, proof, running
+from images.lock import LOCK, Lock, Platform, load
 from launch.engine import is_podman
 
 Show = Callable[[float, float | None, str], None]
@@ -110,7 +107,7 @@ def build(client: Any, name: str, wish: Wish, show: Show) -> Built:
     """
     lock = load(Path(wish.lock)) if wish.lock else load()
     platform = lock.platform(name)
-    tool = backends.choose(wish.backend or ("podman" if is_podman(client) else ""))
+    tool = _tool(client, wish.backend)
     tag = reference(name, lock) + (f"-above-{_hash(wish.base)[:8]}" if wish.base else "")
     if proof.existing(client, tag) is None and not wish.base:
         disk.check(client, name)
@@ -118,11 +115,24 @@ def build(client: Any, name: str, wish: Wish, show: Show) -> Built:
     pip = context.pip_settings()
     with _settings(platform, wish, pip) as settings:
         asked = request(name, platform, base, wish, settings, pip)
-        _fill(asked.context, name, platform, pip)
-        image, steps = run(tool, asked, show)
+        _fill(asked.context, name, platform, pip, Path(wish.lock or LOCK).parent)
+        image, steps = running.run(tool, asked, show)
     known, fresh = proof.prove(client, name, platform, image, tag, base, show)
     size, version = known.attrs["Size"], known.labels["slipway.vllm"]
     return Built(name, tag, known.id, size, base, version, steps.seconds, fresh, proof.digest(known))
+
+
+def _tool(client: Any, wanted: str) -> backends.Builder:
+    """The builder; podman builds into a store of its own, which a Docker engine does not see."""
+    podman = is_podman(client)
+    tool = backends.choose(wanted or ("podman" if podman else ""))
+    if tool.name == "podman" and not podman:
+        raise Failed(
+            "only podman could build, and the engine is Docker" if not wanted else "podman is not the engine",
+            why="an image that podman builds is not in Docker's store",
+            fix="DOCKER_HOST=unix:///run/podman/podman.sock to work with podman, or install docker-buildx",
+        )
+    return tool
 
 
 @contextmanager
@@ -136,52 +146,15 @@ def _settings(platform: Platform, wish: Wish, pip: dict[str, str]) -> Iterator[P
         yield Path(folder)
 
 
-def _fill(folder: Path, name: str, platform: Platform, pip: dict[str, str]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    local = context.local_wheels(pip, platform.python.wheels)
-    context.assemble(folder, name, platform, [*local, *mirror.wheels(platform, WORK / "wheels")])
-
-
-def run(tool: backends.Builder, asked: backends.Request, show: Show) -> tuple[str, Steps]:
-    """Run the builder to its end; the image's id (no name yet) and what each step took.
-
-    Raises Failed with the builder's last lines.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        id_file = Path(folder, "id")
-        steps = _follow(backends.argv(tool, replace(asked, id_file=id_file)), tool, show)
-        return id_file.read_text().strip(), steps
-
-
-def _follow(words: list[str], tool: backends.Builder, show: Show) -> Steps:
-    process = subprocess.Popen(
-        words,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, **dict(tool.env)},
-    )
+def _fill(folder: Path, name: str, platform: Platform, pip: dict[str, str], beside: Path) -> None:
     try:
-        assert process.stdout is not None
-        steps = follow(process.stdout, show)
-    finally:
-        if process.poll() is None:
-            process.terminate()
-        status = process.wait()
-    if status:
-        raise Failed(f"the build failed (exit {status})", why=_cause(steps), fix=_next(steps))
-    return steps
-
-
-def _cause(steps: Steps) -> str:
-    """The lines that say it: BuildKit repeats the failing step at the end, so the last ones are enough."""
-    return "\n    ".join(line for line in steps.tail[-12:] if line.strip())
-
-
-def _next(steps: Steps) -> str:
-    text = "\n".join(steps.tail)
-    if "No space left" in text or "no space left" in text:
-        return "free disk space (docker system df shows what the engine keeps)"
-    if "dns error" in text or "Temporary failure" in text or "connect error" in text:
-        return "check the network and the proxy of this host (pip config list)"
-    return "read the lines above; --no-cache begins anew"
+        folder.mkdir(parents=True, exist_ok=True)
+        local = context.local_wheels(pip, platform.python.wheels)
+        wheels = [*local, *mirror.wheels(platform, WORK / "wheels")]
+        context.assemble(folder, name, platform, wheels, beside)
+    except OSError as error:
+        raise Failed(
+            f"cannot write what the build needs below {WORK}",
+            why=str(error).splitlines()[0][:300],
+            fix="make room there, and let this user write there",
+        ) from None

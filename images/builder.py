@@ -110,7 +110,11 @@ def _dockers() -> list[str]:
 
 
 def _says(*words: str) -> str:
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    """What it prints; nothing where it fails or is no program at all."""
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+    except (OSError, UnicodeDecodeError):
+        return ""
     return done.stdout if done.returncode == 0 else ""
 
 

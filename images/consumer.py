@@ -21,8 +21,7 @@ def verify(there: Registry, repository: str, digest: str, expected: Contract, pu
     for part in [manifest.json["config"], *manifest.json["layers"]]:
         if not there.has_blob(repository, part["digest"]):
             raise Failed(f"{repository}@{digest} lacks blob {part['digest']}", fix="publish again")
-    labels = there.config(repository, manifest)["config"].get("Labels") or {}
-    found = contract.parse(labels.get(contract.LABEL, "{}"))
+    found = contract.parse(there.labels(repository, manifest).get(contract.LABEL, "{}"))
     if found != expected:
         raise Failed(
             f"{repository}@{digest} carries another contract",
@@ -38,7 +37,8 @@ def _signed(there: Registry, repository: str, digest: str, public: bytes) -> Non
     signature = base64.b64decode(notes.get("dev.cosignproject.cosign/signature", ""))
     about = json.loads(payload)["critical"]["image"]["docker-manifest-digest"]
     if about != digest or not signing.verify(public, payload, signature):
-        raise Failed(f"{repository}@{digest} is not signed by this key")
+        fix = "take the key that signed it, or publish to another repository"
+        raise Failed(f"{repository}@{digest} is not signed by this key", fix=fix)
     sealed, _ = attaching.content(there, repository, beside(digest, "att"))
     statement, signature = attestation.opened(sealed)
     subject = json.loads(statement)["subject"][0]["digest"]["sha256"]

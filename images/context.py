@@ -21,8 +21,13 @@ _CA_NAMES = ("SLIPWAY_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_C
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
 
-def assemble(folder: Path, name: str, platform: Platform, wheels: Iterable[Path]) -> None:
-    """Fill `folder`: the platform's files; for an image of wheels also uv, the installer, local wheels."""
+def assemble(
+    folder: Path, name: str, platform: Platform, wheels: Iterable[Path], beside: Path = HERE
+) -> None:
+    """Fill `folder`: the platform's files; for an image of wheels also uv, the installer, local wheels.
+
+    `beside` is the folder of the lock: the requirements file that it pins by hash lies there.
+    """
     left = shutil.ignore_patterns("__pycache__", "requirements.txt")
     shutil.copytree(HERE / family(name), folder, dirs_exist_ok=True, ignore=left)
     if not platform.python.requirements:
@@ -34,7 +39,7 @@ def assemble(folder: Path, name: str, platform: Platform, wheels: Iterable[Path]
     for wheel in known:
         _link(wheel, folder / "wheels" / wheel.name)
     here = {wheel.name for wheel in known}
-    text = (HERE / platform.python.requirements).read_text()
+    text = (beside / platform.python.requirements).read_text()
     text += "".join(_line(wheel, wheel.file in here) for wheel in platform.single_wheels)
     _write(folder / "requirements.txt", text)
 

@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from images.registry import MANIFESTS, Manifest, Registry, digest_of
+from images.manifest import MANIFESTS, Manifest, digest_of
+from images.registry import Registry
 from images.transport import CHUNK
 
 Show = Callable[[float, float | None, str], None]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -74,7 +74,7 @@ class Vllm(Wheel):
 class Python(_Frozen):
     """The packages above the base: a hashed requirements file, or the Python of a base that has them."""
 
-    version: str = ""
+    version: Annotated[str, Field(pattern=r"^(3\.\d+)?$")] = ""
     requirements: str = ""
     sha256: str = ""
     index: str = ""
@@ -110,7 +110,7 @@ class Platform(_Frozen):
 class Lock(_Frozen):
     """The whole file."""
 
-    schema_: int = Field(alias="schema")
+    schema_: Literal[1] = Field(alias="schema")
     platforms: dict[str, Platform]
 
     def platform(self, name: str) -> Platform:
@@ -127,18 +127,24 @@ def family(name: str) -> str:
 
 def load(path: Path = LOCK) -> Lock:
     """The lock, checked. Raises Refused with file, key and what was expected."""
-    import yaml
-
     from images import lock_rules
 
-    try:
-        lock = parse(yaml.safe_load(path.read_text()), path)
-    except FileNotFoundError:
-        raise Refused(f"{path} is missing", fix="git checkout -- images/lock.yaml restores it") from None
-    except yaml.YAMLError as error:
-        raise Refused(f"{path} is not YAML", why=str(error)) from None
+    lock = parse(_data(path), path)
     lock_rules.check(lock, path)
     return lock
+
+
+def _data(path: Path) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise Refused(f"{path} is missing", fix="git checkout -- images/lock.yaml restores it") from None
+    except OSError as error:
+        raise Refused(f"{path} cannot be read", why=error.strerror or str(error)) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise Refused(f"{path} is not YAML", why=" ".join(str(error).split())[:300]) from None
 
 
 def parse(data: Any, path: Path = LOCK) -> Lock:
@@ -146,12 +152,33 @@ def parse(data: Any, path: Path = LOCK) -> Lock:
     try:
         return Lock.model_validate(data)
     except ValidationError as error:
-        raise Refused(f"{path} is not a valid lock", why=_first(error.errors()[0])) from None
+        raise Refused(f"{path} is not a valid lock", why=first_fault(error)) from None
 
 
-def _first(fault: Any) -> str:
-    key = ".".join(str(part) for part in fault["loc"])
+_WORDS = {
+    "missing": "is missing",
+    "extra_forbidden": "no such key is known",
+    "literal_error": "{expected} is wanted",
+    "model_type": "names and values are wanted",
+    "dict_type": "names and values are wanted",
+    "list_type": "a list is wanted",
+    "string_type": "a word is wanted",
+    "json_invalid": "is no JSON",
+    r"^[0-9a-f]{64}$": "64 hex digits are wanted",
+    r"^([0-9a-f]{64})?$": "64 hex digits are wanted",
+    r"^([0-9a-f]{40})?$": "all 40 hex digits are wanted",
+    r"^sha256:[0-9a-f]{64}$": "sha256: and 64 hex digits are wanted",
+}
+
+
+def first_fault(error: ValidationError) -> str:
+    """Key, what is wrong with it and what stands there, in one line."""
+    fault = error.errors()[0]
+    key = ".".join(str(part) for part in fault["loc"]) or "the whole file"
     if key.endswith("base.digest") and fault["type"] == "missing":
         return f"{key}: a tag without a digest is no pin, upstream moves and deletes tags"
-    given = "" if fault["type"] in ("missing", "extra_forbidden") else f", not {str(fault['input'])[:80]!r}"
-    return f"{key}: {fault['msg']}{given}"
+    about = fault.get("ctx", {})
+    words = _WORDS.get(about.get("pattern", fault["type"]), "")
+    alone = fault["type"] in ("missing", "extra_forbidden", "json_invalid")
+    given = "" if alone else f", not {str(fault['input'])[:80]!r}"
+    return f"{key}: {words.format(**about) or fault['msg']}{given}"

@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from packaging.tags import compatible_tags, cpython_tags
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from errors import Refused
@@ -38,6 +40,8 @@ def faults(name: str, platform: Platform) -> Iterator[tuple[str, str]]:
         if not wheel.sha256:
             key = "vllm" if wheel is platform.vllm else "deep_gemm"
             yield f"{key}.sha256", f"the wheel {wheel.file} has no sha256"
+        if platform.python.version and not _installs(wheel.file, platform.python.version):
+            yield "python.version", f"{wheel.file} is not for Python {platform.python.version}"
     too_old = older_than_minimum(platform.vllm.version, platform.vllm.commit)
     if too_old:
         yield "vllm", too_old
@@ -58,6 +62,18 @@ def _rocm(platform: Platform) -> Iterator[tuple[str, str]]:
             yield "vllm.wheel", f"{file} is not a ROCm wheel"
     if platform.python.version != "3.12":
         yield "python.version", f"ROCm wheels are for Python 3.12, not {platform.python.version or 'unsaid'}"
+
+
+def _installs(file: str, python: str) -> bool:
+    """Does CPython of that version take this wheel? A name that is no wheel's is left to the installer."""
+    try:
+        _, _, _, offered = parse_wheel_filename(file)
+    except InvalidWheelFilename:
+        return True
+    major, minor = (int(part) for part in python.split(".")[:2])
+    taken = {(tag.interpreter, tag.abi) for tag in cpython_tags((major, minor), platforms=["any"])}
+    taken |= {(tag.interpreter, tag.abi) for tag in compatible_tags((major, minor), platforms=["any"])}
+    return any((tag.interpreter, tag.abi) in taken for tag in offered)
 
 
 @cache
@@ -94,9 +110,11 @@ def _check_requirements(lock: Path, name: str, python: Python) -> None:
     if not python.requirements:
         return
     path = lock.parent / python.requirements
-    if not path.exists():
-        raise Refused(f"{path} is missing", why=f"{lock.name} names it for platform {name}")
-    text = path.read_text()
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        said = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error})"
+        raise Refused(f"{path} {said}", why=f"{lock.name} names it for platform {name}") from None
     seen = hashlib.sha256(text.encode()).hexdigest()
     if seen != python.sha256:
         raise Refused(

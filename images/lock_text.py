@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from errors import Failed
 from images.lock import Lock, Platform
 
 _HEAD = (
@@ -28,16 +30,25 @@ def render(lock: Lock) -> str:
 
 
 def write(files: dict[Path, str]) -> None:
-    """All files in one go: each is complete beside its place before the first is renamed into it."""
-    ready = []
-    for path, text in files.items():
-        if path.exists() and path.read_text() == text:
-            continue
-        beside = path.with_name(f".{path.name}.new")
-        beside.write_text(text)
-        ready.append((beside, path))
-    for beside, path in ready:
-        beside.replace(path)
+    """All files in one go: each is complete beside its place before the first is renamed into it.
+
+    Raises Failed where they cannot be written, and then all are as they were.
+    """
+    ready = {p.with_name(f".{p.name}.{os.getpid()}"): p for p, text in files.items() if not _says(p, text)}
+    try:
+        for beside, path in ready.items():
+            beside.write_text(files[path])
+        for beside, path in ready.items():
+            beside.replace(path)
+    except OSError as error:
+        raise Failed("cannot write the lock; it stays as it was", why=str(error)) from None
+    finally:
+        for beside in ready:
+            beside.unlink(missing_ok=True)
+
+
+def _says(path: Path, text: str) -> bool:
+    return path.exists() and path.read_text() == text
 
 
 def changes(old: Platform, new: Platform) -> Iterator[tuple[str, Any, Any]]:

@@ -12,34 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-from errors import Failed, Refused
+from errors import Failed
 from images import address, context, python_lock, registry, wheel_index
+from images.aim import Aim
 from images.lock import Base, Platform, Python, Vllm
 from images.registry import Registry
 
 WHEELS = "https://wheels.vllm.ai"
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Aim:
-    """What to pin: a commit, a version, the newest nightly, or (all empty) the same again, refreshed."""
-
-    commit: str = ""
-    version: str = ""
-    nightly: bool = False
-    repository: str = ""
-
-    def __post_init__(self) -> None:
-        if sum(map(bool, (self.commit, self.version, self.nightly))) > 1:
-            raise Refused("--commit, --version and --nightly say different things", fix="give one of them")
-        if self.commit and not re.fullmatch("[0-9a-f]{40}", self.commit):
-            raise Refused(f"'{self.commit}' is no full commit", fix="give all 40 hex digits")
-
-    @property
-    def key(self) -> str:
-        """How vLLM's wheel index calls it."""
-        return self.commit or self.version or ("nightly" if self.nightly else "")
 
 
 @dataclass(frozen=True)
@@ -68,8 +48,9 @@ def refresh(entry: Platform, aim: Aim, sources: Sources, say: Say, requirements:
     """The platform pinned anew. Raises Failed or Refused, and then nothing has changed."""
     if not entry.python.requirements:
         return Pinned(_from_image(entry, aim, sources, say))
-    say(f"asking for {entry.base.repository}:{entry.base.tag}")
-    moved = entry.model_copy(update={"base": _base(entry.base, entry.base.tag, sources)})
+    base = aim.base(entry.base, entry.base.tag)
+    say(f"asking for {base.repository}:{base.tag}")
+    moved = entry.model_copy(update={"base": _base(base, base.tag, sources)})
     if not aim.key:
         return Pinned(moved, requirements)
     if aim.version:
@@ -79,10 +60,8 @@ def refresh(entry: Platform, aim: Aim, sources: Sources, say: Say, requirements:
 
 def _from_image(entry: Platform, aim: Aim, sources: Sources, say: Say) -> Platform:
     """vLLM as the published image carries it; its labels say the commit where upstream stamped it."""
-    base = entry.base
-    if aim.repository:
-        base = base.model_copy(update={"repository": aim.repository, "tag": ""})
-    tag = _tag(base, aim)
+    base = aim.base(entry.base, "")
+    tag = aim.tag(base)
     say(f"asking for {base.repository}:{tag}")
     new = _base(base, tag, sources)
     if (new.digest, new.repository) == (entry.base.digest, entry.base.repository):
@@ -95,15 +74,6 @@ def _from_image(entry: Platform, aim: Aim, sources: Sources, say: Say) -> Platfo
         source=f"inside the base, {sources.today}",
     )
     return entry.model_copy(update={"base": new, "vllm": vllm})
-
-
-def _tag(base: Base, aim: Aim) -> str:
-    """How vllm-openai's images are tagged: nightly-<commit>, v<version>, nightly."""
-    if aim.commit:
-        return f"nightly-{aim.commit}"
-    if aim.version:
-        return f"v{aim.version}"
-    return "nightly" if aim.nightly or (not base.tag and not base.digest) else base.tag
 
 
 def _base(base: Base, tag: str, sources: Sources) -> Base:
@@ -119,8 +89,7 @@ def _base(base: Base, tag: str, sources: Sources) -> Base:
 def _labels(base: Base, sources: Sources) -> dict[str, str]:
     host, repository, _ = address.split(base.repository)
     there = sources.registry(host)
-    config = there.config(repository, there.resolve(repository, base.digest))
-    return config.get("config", {}).get("Labels") or {}
+    return there.labels(repository, there.resolve(repository, base.digest))
 
 
 def _from_package(entry: Platform, version: str, sources: Sources, say: Say) -> Pinned:

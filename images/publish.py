@@ -14,9 +14,22 @@ from pathlib import Path
 from typing import Any
 
 from errors import Failed, Refused
-from images import address, attaching, attestation, consumer, contract, proof, registry, sbom, signing, tested
+from images import (
+    address,
+    attaching,
+    attestation,
+    consumer,
+    contract,
+    proof,
+    pushing,
+    registry,
+    sbom,
+    signing,
+    tested,
+)
 from images.lock import Platform
-from images.registry import Manifest, Registry
+from images.manifest import Manifest
+from images.registry import Registry
 from images.transport import Gone
 
 Show = Callable[[float, float | None, str], None]
@@ -59,9 +72,7 @@ class Published:
 
 def target(to: str) -> tuple[str, str]:
     """`REGISTRY[/repository]` as host and repository."""
-    host, _, repository = to.strip("/").partition("/")
-    if not ("." in host or ":" in host or host == "localhost"):
-        raise Refused(f"--to {to}: that names no registry", fix="--to registry.example/slipway/vllm")
+    host, repository = address.place("--to", to)
     return host, repository or "slipway/vllm"
 
 
@@ -80,22 +91,41 @@ def publish(client: Any, order: Order, show: Show) -> Published:
     Whatever fails, no tag points to something half said: tags come last.
     """
     image = the_tested(client, order)
-    found = contract.parse(image.labels[contract.LABEL])
     there = registry.connect(order.host, order.urls)
+    with pushing.alone(order.where, order.name, show):
+        return _publish(client, image, there, order, show)
+
+
+def _publish(client: Any, image: Any, there: Registry, order: Order, show: Show) -> Published:
+    found = contract.parse(image.labels[contract.LABEL])
     names = tags(order, found)
     known = known_as(there, order.repository, names[0])
     if known is None:
-        digest = _push(client, image, order, show)
+        digest = pushing.push(client, image, order.host, order.repository, order.name, show)
         subject = there.manifest(order.repository, digest)
-        said = _say(there, order, subject, image, show)
     else:
-        subject, said = known, {}
+        subject = known
+    is_new = known is None or _to_be_signed(there, order, known, image)
+    said = _say(there, order, subject, image, show) if is_new else {}
     show(0, None, "reading it back")
     public = signing.public(order.key) if order.key else None
     consumer.verify(there, order.repository, subject.digest, found, public)
     _name(there, order.repository, subject, names)
     where = f"{order.where}@{subject.digest}"
     return Published(order.name, where, subject.digest, names, known is None, **said)
+
+
+def _to_be_signed(there: Registry, order: Order, known: Manifest, image: Any) -> bool:
+    """Was it published without a signature, and is there a key now? Nobody signs what he did not build."""
+    if not order.key or known_as(there, order.repository, attestation.beside(known.digest, "sig")):
+        return False
+    if image.id not in (known.digest, known.json.get("config", {}).get("digest")):
+        raise Failed(
+            f"{order.where}@{known.digest} is unsigned and not the image that is here",
+            why=f"this engine has {image.id[:19]} of the same inputs",
+            fix="publish to another repository, or pull that one and test it",
+        )
+    return True
 
 
 def the_tested(client: Any, order: Order) -> Any:
@@ -118,41 +148,6 @@ def known_as(there: Registry, repository: str, tag: str) -> Manifest | None:
         return there.manifest(repository, tag)
     except Gone:
         return None
-
-
-def _push(client: Any, image: Any, order: Order, show: Show) -> str:
-    """Push under a name that means nothing yet; the digest that the registry gave."""
-    staging = f"{order.name}-staging"
-    image.tag(order.where, staging)
-    try:
-        login = address.password_of(order.host)
-        stream = client.api.push(order.where, staging, stream=True, decode=True, auth_config=login)
-        digest = _digest(stream, show)
-    finally:
-        client.images.remove(f"{order.where}:{staging}", noprune=True)
-    return digest
-
-
-def _digest(records: Any, show: Show) -> str:
-    """A push stream raises nothing by itself: an `error` record is the failure, the last `aux` the digest."""
-    digest = ""
-    for record in records:
-        if "error" in record:
-            raise Failed("the push failed", why=str(record["error"]), fix=_remedy(str(record["error"])))
-        digest = record.get("aux", {}).get("Digest", digest)
-        far = record.get("progressDetail") or {}
-        show(far.get("current", 0), far.get("total"), f"{record.get('id', '')} {record.get('status', '')}")
-    if not digest:
-        raise Failed("the push ended without a digest", fix="look at the registry's log, then publish again")
-    return digest
-
-
-def _remedy(said: str) -> str:
-    if "401" in said or "unauthorized" in said.lower() or "basic auth" in said:
-        return "docker login to that registry"
-    if "no space" in said.lower():
-        return "the registry's disk is full"
-    return "publish again: what was sent already is not sent again"
 
 
 def _say(there: Registry, order: Order, subject: Manifest, image: Any, show: Show) -> dict[str, str]:

@@ -41,26 +41,27 @@ def resolve(
         asked, dropped = Path(folder, "in.txt"), Path(folder, "overrides.txt")
         asked.write_text(requirement + "\n")
         dropped.write_text("".join(f"{name} ; python_version < '3'\n" for name in leave_out))
-        links = [word for link in find_links for word in ("--find-links", link)]
-        argv = [
-            str(Path(sys.executable).with_name("uv")),
-            "pip",
-            "compile",
-            str(asked),
-            "--override",
-            str(dropped),
-            "--universal",
-            "--python-version",
-            "3.11",
-            "--generate-hashes",
-            "--no-header",
-            "--no-annotate",
-            *links,
-        ]
-        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        words = [word for link in find_links for word in ("--find-links", link)]
+        words += ["--override", str(dropped)] if dropped.stat().st_size else []
+        try:
+            done = subprocess.run([*_uv(), str(asked), *words], capture_output=True, text=True, check=False)
+        except FileNotFoundError:
+            raise Failed("uv is not installed", fix=f"{sys.executable} -m pip install uv") from None
     if done.returncode:
-        raise Failed(f"cannot resolve {requirement}", why=done.stderr.strip()[-800:])
+        raise Failed(f"cannot resolve {requirement}", why=_said(done.stderr))
     return "".join(entries(done.stdout, wheels))
+
+
+def _uv() -> list[str]:
+    uv = str(Path(sys.executable).with_name("uv"))
+    told = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate"]
+    return [uv, "pip", "compile", *told]
+
+
+def _said(text: str) -> str:
+    """uv's words from its error on, in one line; its warnings say nothing of it."""
+    words = " ".join(text[max(text.find("error:"), 0) :].split())
+    return words.removeprefix("error: ")[:800]
 
 
 def entries(text: str, wheels: Mapping[str, str]) -> Iterable[str]:

@@ -14,38 +14,13 @@ from typing import Any
 from urllib.parse import urlencode, urljoin
 
 from errors import Failed
+from images import manifest as manifests
 from images import transport
 from images.address import login_of, url_of
+from images.manifest import LISTS, MANIFESTS, Manifest, digest_of
 from images.transport import Answer, Gone
 
-LISTS = (
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
-MANIFESTS = (
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-)
 _FIELD = re.compile(r'(\w+)="([^"]*)"')
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """A manifest as the registry holds it: its digest is over `raw`."""
-
-    digest: str
-    media_type: str
-    raw: bytes
-
-    @property
-    def json(self) -> Any:
-        """Its content."""
-        return json.loads(self.raw)
-
-
-def digest_of(data: bytes) -> str:
-    """`sha256:...` of some bytes."""
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 @dataclass
@@ -61,13 +36,11 @@ class Registry:
         """The manifest or list of a tag or digest. Raises Gone where there is none, Failed where it lies."""
         accept = {"Accept": ", ".join((*MANIFESTS, *LISTS))}
         answer = self._ask("GET", f"{repository}/manifests/{reference}", accept)
-        raw = answer.read()
-        digest = digest_of(raw)
-        if reference.startswith("sha256:") and digest != reference:
-            raise Failed(
-                f"{self.host}/{repository}@{reference} is something else", why=f"its hash is {digest}"
-            )
-        return Manifest(digest, answer.headers.get("content-type", "").split(";")[0], raw)
+        kind = answer.headers.get("content-type", "").split(";")[0]
+        by_digest = reference.startswith("sha256:")
+        told = reference if by_digest else answer.headers.get("docker-content-digest", "")
+        where = f"{self.host}/{repository}{'@' if by_digest else ':'}{reference}"
+        return manifests.checked(where, answer.read(manifests.LIMIT), kind, told)
 
     def resolve(self, repository: str, reference: str, platform: str = "linux/amd64") -> Manifest:
         """The manifest of one platform: a list is followed to its entry for that platform."""
@@ -76,14 +49,22 @@ class Registry:
             return found
         system, machine = platform.split("/")
         for entry in found.json["manifests"]:
-            about = entry.get("platform", {})
+            about = entry.get("platform") or {}
             if (about.get("os"), about.get("architecture")) == (system, machine):
-                return self.manifest(repository, entry["digest"])
+                return self._image(repository, entry["digest"])
         raise Failed(f"{self.host}/{repository}:{reference} has nothing for {platform}")
 
-    def config(self, repository: str, manifest: Manifest) -> Any:
-        """The image's configuration: its labels, environment and history."""
-        return json.loads(b"".join(self.blob(repository, manifest.json["config"]["digest"])))
+    def _image(self, repository: str, digest: str) -> Manifest:
+        """What a list leads to, which is no list again."""
+        found = self.manifest(repository, digest)
+        if found.media_type in LISTS:
+            raise Failed(f"{self.host}/{repository}@{digest} is a list inside a list")
+        return found
+
+    def labels(self, repository: str, image: Manifest) -> dict[str, str]:
+        """The labels in the image's configuration."""
+        digest = image.json["config"]["digest"]
+        return manifests.labels(f"{self.host}/{repository}@{digest}", b"".join(self.blob(repository, digest)))
 
     def has_blob(self, repository: str, digest: str) -> bool:
         """Is it there already?"""
@@ -107,6 +88,8 @@ class Registry:
             return False
         begun = self._ask("POST", f"{repository}/blobs/uploads/", {"Content-Length": "0"})
         begun.read()
+        if "location" not in begun.headers:
+            raise Failed(f"{self.host} is no registry", why=f"it answers {begun.status} and takes no upload")
         place = urljoin(begun.url, begun.headers["location"])
         place += ("&" if "?" in place else "?") + urlencode({"digest": digest})
         about = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
@@ -147,9 +130,8 @@ class Registry:
         query = urlencode({k: v for k, v in said.items() if k in ("service", "scope")})
         answer = transport.send("GET", f"{said['realm']}?{query}", basic)
         if answer.status != 200:
-            raise self._refused(answer.read()[:200].decode(errors="replace"))
-        token = json.loads(answer.read())
-        return f"Bearer {token.get('token') or token.get('access_token')}"
+            raise self._refused(answer.words())
+        return f"Bearer {_token(answer.read(), said['realm'])}"
 
     def _refused(self, why: str) -> Failed:
         fix = f"docker login {self.host}" + (" (the stored password is not accepted)" if self.login else "")
@@ -158,12 +140,25 @@ class Registry:
     def _judged(self, answer: Answer, url: str) -> Answer:
         if answer.status < 400:
             return answer
-        said = answer.read()[:300].decode(errors="replace")
+        said = answer.words()
         if answer.status in (401, 403):
             raise self._refused(said)
         if answer.status == 404:
             raise Gone(f"{self.host} has no {url.rsplit('/v2/', 1)[-1]}", why=said)
-        raise Failed(f"{self.host} answered {answer.status}", why=said)
+        fix = f"--registry {self.host}=https://{self.host}" if "HTTPS server" in said else ""
+        raise Failed(f"{self.host} answered {answer.status}", why=said, fix=fix)
+
+
+def _token(text: bytes, service: str) -> str:
+    """The token in a token service's answer. Raises Failed where there is none."""
+    try:
+        said = json.loads(text)
+        found = said.get("token") or said.get("access_token")
+    except (ValueError, AttributeError):
+        found = None
+    if not isinstance(found, str):
+        raise Failed(f"{service} is no token service", why="its answer has no token")
+    return found
 
 
 def connect(host: str, urls: dict[str, str] | None = None) -> Registry:

@@ -5,6 +5,7 @@ openssl ecparam -name prime256v1 -genkey -noout -out slipway.key
 
 from __future__ import annotations
 
+import base64
 import subprocess
 import tempfile
 from pathlib import Path
@@ -12,6 +13,9 @@ from pathlib import Path
 from errors import Failed, Refused
 
 MAKE_ONE = "openssl ecparam -name prime256v1 -genkey -noout -out slipway.key && chmod 600 slipway.key"
+
+# How the DER of every public key on that curve begins (RFC 5480): id-ecPublicKey, prime256v1, 65 bytes of point.
+_P256 = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200")
 
 
 def public(key: Path) -> bytes:
@@ -23,6 +27,10 @@ def public(key: Path) -> bytes:
     done = _openssl("pkey", "-in", str(key), "-pubout", "-passin", "pass:")
     if done.returncode or b"BEGIN PUBLIC KEY" not in done.stdout:
         raise Refused(f"{key} is no private key without a password", why=_said(done), fix=MAKE_ONE)
+    if not base64.b64decode(b"".join(done.stdout.splitlines()[1:-1])).startswith(_P256):
+        raise Refused(
+            f"{key} is no EC P-256 key", why="cosign and skopeo read no other's signatures", fix=MAKE_ONE
+        )
     return done.stdout
 
 
@@ -55,4 +63,7 @@ def _openssl(*words: str, given: bytes = b"") -> subprocess.CompletedProcess[byt
 
 
 def _said(done: subprocess.CompletedProcess[bytes]) -> str:
-    return done.stderr.decode(errors="replace").strip()[-200:]
+    """The reason in OpenSSL's last line, `ID:error:CODE:library:function:reason:file:line:more`."""
+    last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+    fields = last.split(":")
+    return fields[5] if len(fields) > 6 and fields[1] == "error" else last[-200:]

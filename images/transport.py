@@ -17,6 +17,7 @@ from errors import Failed
 from images import context
 
 CHUNK = 1 << 20
+LIMIT = 64 << 20
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
@@ -34,9 +35,19 @@ class Answer:
     _raw: http.client.HTTPResponse
     _connection: http.client.HTTPConnection
 
-    def read(self) -> bytes:
-        """The whole body."""
-        return b"".join(self.chunks())
+    def read(self, limit: int = LIMIT) -> bytes:
+        """The whole body. Raises Failed where it is longer than what is asked for may be."""
+        found = bytearray()
+        for piece in self.chunks():
+            found += piece
+            if len(found) > limit:
+                self._connection.close()
+                raise Failed(f"{self.url} says more than {limit >> 20} MiB: that is not what was asked for")
+        return bytes(found)
+
+    def words(self) -> str:
+        """The beginning of what it says, in one line: why it is no good answer."""
+        return " ".join(self.read()[:300].decode(errors="replace").split())
 
     def chunks(self) -> Iterator[bytes]:
         """The body piece by piece. Raises Failed where it ends too early."""
@@ -67,12 +78,21 @@ def send(
         answer = _once(method, url, sent, body, timeout)
         if answer.status not in _REDIRECTS or method not in ("GET", "HEAD"):
             return answer
-        there = urljoin(url, answer.headers["location"])
+        there = _next(url, answer)
         if urlsplit(there)[:2] != urlsplit(url)[:2]:
             sent.pop("Authorization", None)
         answer.read()
         url = there
     raise Failed(f"{url} only redirects")
+
+
+def _next(url: str, answer: Answer) -> str:
+    try:
+        there = urljoin(url, answer.headers["location"])
+        urlsplit(there)
+    except (KeyError, ValueError):
+        raise Failed(f"{url} redirects to no address", why=answer.headers.get("location", "")) from None
+    return there
 
 
 def fetch(url: str) -> Answer:
@@ -81,12 +101,17 @@ def fetch(url: str) -> Answer:
     if answer.status == 404:
         raise Gone(f"{url} does not exist (404)")
     if answer.status != 200:
-        raise Failed(f"{url} answered {answer.status}", why=answer.read()[:200].decode(errors="replace"))
+        raise Failed(
+            f"{url} answered {answer.status}",
+            why=" ".join(answer.read()[:200].decode(errors="replace").split()),
+        )
     return answer
 
 
 def _once(method: str, url: str, headers: Mapping[str, str], body: Any, timeout: float) -> Answer:
     parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise Failed(f"'{url}' is no address of the web", why="http:// or https:// and a host are wanted")
     target = parts.path + (f"?{parts.query}" if parts.query else "")
     try:
         connection = _connect(parts.scheme, parts.hostname or "", parts.port, timeout)
@@ -106,8 +131,6 @@ def _connect(scheme: str, host: str, port: int | None, timeout: float) -> http.c
     where = (proxy.hostname, proxy.port) if proxy.hostname else (host, port)
     if scheme == "http":
         return http.client.HTTPConnection(where[0], where[1], timeout=timeout)
-    if scheme != "https":
-        raise ValueError(f"'{scheme}' is no scheme that is spoken here")
     connection = http.client.HTTPSConnection(where[0], where[1], timeout=timeout, context=_certificates())
     if proxy.hostname:
         connection.set_tunnel(host, port)
@@ -122,4 +145,4 @@ def _certificates() -> ssl.SSLContext:
 
 
 def _plain(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,53 +1,27 @@
-"""A real docker-registry (Debian's) on a free loopback port, plain or with TLS and a password."""
+"""A real registry, plain or with TLS and a password; a small tested image, a key, an order to publish it."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
 import yaml
 
-from images.registry import Registry
+from images import publish, tested
+from images.lock import load
+from tests.registry.published import OLD, new_key, small_image
+from tests.registry.serving import PASSWORD, USER, Running, certificate, htpasswd, running
 
 REMEDY = "no docker-registry: apt-get install docker-registry (Debian's)"
-USER, PASSWORD = "slipway", "long live the slipway"
-
-
-@dataclass
-class Running:
-    """A registry that runs: its host as references name it, its folder, its process."""
-
-    host: str
-    folder: Path
-    process: subprocess.Popen
-
-    @property
-    def url(self) -> str:
-        return f"http://{self.host}"
-
-    def client(self, password: str = "", url: str = "") -> Registry:
-        login = base64.b64encode(f"{USER}:{password}".encode()).decode() if password else ""
-        return Registry(self.host, url or self.url, login)
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="session")
@@ -64,40 +38,6 @@ def binary() -> str:
     return found
 
 
-@contextmanager
-def running(binary: str, folder: Path, **http: object) -> Iterator[Running]:
-    """Start one, wait until it answers, end it by its own process."""
-    port = free_port()
-    auth = http.pop("auth", None)
-    settings = {
-        "version": 0.1,
-        "log": {"level": "error"},
-        "storage": {"filesystem": {"rootdirectory": str(folder / "data")}, "delete": {"enabled": True}},
-        "http": {"addr": f"127.0.0.1:{port}", **http},
-        **({"auth": auth} if auth else {}),
-    }
-    (folder / "config.yml").write_text(yaml.safe_dump(settings))
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen([binary, "serve", str(folder / "config.yml")], stdout=log, stderr=log)
-    registry = Running(f"127.0.0.1:{port}", folder, process)
-    try:
-        _wait(registry)
-        yield registry
-    finally:
-        registry.stop()
-
-
-def _wait(registry: Running) -> None:
-    host, port = registry.host.split(":")
-    for _ in range(100):
-        assert registry.process.poll() is None, (registry.folder / "log").read_text()
-        with socket.socket() as probe:
-            if probe.connect_ex((host, int(port))) == 0:
-                return
-        time.sleep(0.05)
-    raise AssertionError("the registry does not listen")
-
-
 @pytest.fixture
 def registry(binary: str, tmp_path: Path) -> Iterator[Running]:
     """A plain one."""
@@ -111,30 +51,13 @@ def locked_registry(binary: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """One with TLS by a certificate of its own, which we trust, and a password (htpasswd)."""
     folder = tmp_path / "locked"
     folder.mkdir()
-    _certificate(folder)
-    (folder / "htpasswd").write_text(_htpasswd())
+    certificate(folder)
+    (folder / "htpasswd").write_text(htpasswd())
     monkeypatch.setenv("SLIPWAY_CA_BUNDLE", str(folder / "cert.pem"))
     tls = {"certificate": str(folder / "cert.pem"), "key": str(folder / "key.pem")}
     auth = {"htpasswd": {"realm": "slipway", "path": str(folder / "htpasswd")}}
     with running(binary, folder, tls=tls, auth=auth) as one:
         yield one
-
-
-def _certificate(folder: Path) -> None:
-    words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    words += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem"), "-days", "2"]
-    words += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run(words, capture_output=True, check=True)
-
-
-def _htpasswd() -> str:
-    """The registry wants bcrypt, which neither Python nor OpenSSL make."""
-    if not shutil.which("htpasswd"):
-        subprocess.run(["apt-get", "install", "-y", "-qq", "apache2-utils"], capture_output=True, check=False)
-    if not shutil.which("htpasswd"):
-        pytest.skip("no htpasswd: apt-get install apache2-utils")
-    words = ["htpasswd", "-Bbn", USER, PASSWORD]
-    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.fixture
@@ -149,3 +72,65 @@ def logged_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv("DOCKER_CONFIG", str(folder))
 
     return login
+
+
+@pytest.fixture
+def tag(engine, request):
+    """The name of a small image, taken away afterwards."""
+    name = f"slipway/stand-in-published:{abs(hash(request.node.name)):x}"
+    yield name
+    for image in engine.images.list(name):
+        engine.images.remove(image.id, force=True)
+
+
+@pytest.fixture
+def key(tmp_path):
+    return new_key(tmp_path / "slipway.key")
+
+
+@pytest.fixture
+def order(engine, tag, key, tmp_path, monkeypatch):
+    """An order for a tested image to some host: `order(registry.host)`."""
+    monkeypatch.setattr(tested, "FOLDER", tmp_path / "tested")
+
+    def made(host: str, size: int = 1000, **changed) -> publish.Order:
+        tested.record(small_image(engine, tag, size), tag, ["test_it"])
+        about = publish.Order(
+            name="rocm",
+            platform=load().platform("rocm"),
+            image=tag,
+            inputs="0123456789ab",
+            host=host,
+            repository="slipway/vllm",
+            today=date(2026, 11, 23),
+            key=key,
+            with_sbom=False,
+        )
+        return replace(about, **changed)
+
+    return made
+
+
+@pytest.fixture
+def written(tmp_path, registry):
+    """A lock of an image and a wheel platform whose bases lie in the registry under test."""
+    base = {"digest": OLD, "source": "of old"}
+    data = {
+        "schema": 1,
+        "platforms": {
+            "cuda": {
+                "base": {"repository": f"{registry.host}/vllm/vllm-openai", "tag": "nightly", **base},
+                "vllm": {"version": "0.30.0", "source": "inside the base"},
+                "python": {"version": "3.12"},
+            },
+            "cuda-wheel": {
+                "base": {"repository": f"{registry.host}/library/python", "tag": "3.12-slim", **base},
+                "vllm": {"package": "vllm", "version": "0.30.0", "source": "the index"},
+                "python": {"requirements": "requirements.txt", "sha256": hashlib.sha256(b"").hexdigest()},
+            },
+        },
+    }
+    path = tmp_path / "lock.yaml"
+    path.write_text(yaml.safe_dump(data))
+    (tmp_path / "requirements.txt").write_text("")
+    return path

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from images.registry import LISTS, MANIFESTS, Registry, digest_of
+from images.manifest import LISTS, MANIFESTS, digest_of
+from images.registry import Registry
 
 LAYER = b"a layer is a layer is a layer"
 

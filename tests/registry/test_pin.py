@@ -5,15 +5,16 @@ import json
 import shutil
 
 import pytest
-import yaml
 
 from images import lock, mirror
 from images.lock import load
+from images.transport import Gone
 from tests.invocation import invoke
+from tests.registry.published import OLD
 from tests.registry.pushed import LAYER, push, push_list
 from tests.registry.wheels import publish, served, wheel
 
-COMMIT, OLD = "a" * 40, "sha256:" + "0" * 64
+COMMIT = "a" * 40
 VERSION = "0.33.1.dev5+gaaaaaaaaa"
 
 
@@ -26,31 +27,6 @@ def index(tmp_path):
     wheel(links, "tinydep", "1.0")
     with served(root) as url:
         yield url, links, found
-
-
-@pytest.fixture
-def written(tmp_path, registry):
-    """A lock of an image and a wheel platform whose bases lie in the registry under test."""
-    base = {"digest": OLD, "source": "of old"}
-    data = {
-        "schema": 1,
-        "platforms": {
-            "cuda": {
-                "base": {"repository": f"{registry.host}/vllm/vllm-openai", "tag": "nightly", **base},
-                "vllm": {"version": "0.30.0", "source": "inside the base"},
-                "python": {"version": "3.12"},
-            },
-            "cuda-wheel": {
-                "base": {"repository": f"{registry.host}/library/python", "tag": "3.12-slim", **base},
-                "vllm": {"package": "vllm", "version": "0.30.0", "source": "the index"},
-                "python": {"requirements": "requirements.txt", "sha256": hashlib.sha256(b"").hexdigest()},
-            },
-        },
-    }
-    path = tmp_path / "lock.yaml"
-    path.write_text(yaml.safe_dump(data))
-    (tmp_path / "requirements.txt").write_text("")
-    return path
 
 
 def pin(path, index, *words):
@@ -171,9 +147,35 @@ def test_a_pin_that_the_lock_would_refuse_is_not_written(registry, written, inde
     assert written.read_bytes() == was
 
 
-@pytest.mark.parametrize("words", [("--commit", "abc"), ("--commit", COMMIT, "--nightly")])
-def test_a_wrong_request_is_refused(written, index, words):
-    assert pin(written, index, *words).code == 2
+def test_a_wheel_that_the_lock_would_refuse_is_not_mirrored(registry, written, index, tmp_path):
+    push(registry.client(), "library/python", "3.12-slim")
+    old = wheel(
+        tmp_path / "index" / COMMIT, "vllm", "0.10.0", "tinydep==1.0", "cp38-abi3-manylinux_2_35_x86_64"
+    )
+    publish(tmp_path / "index", COMMIT, old, "0.10.0")
+    was = written.read_bytes()
+    words = ("--platform", "cuda-wheel", "--commit", COMMIT, "--mirror", f"{registry.host}/mine")
+    done = pin(written, index, *words)
+    assert done.code == 1
+    assert "vLLM 0.10.0 is too old" in done.err
+    assert "done in" not in done.err
+    assert written.read_bytes() == was
+    with pytest.raises(Gone):
+        registry.client().manifest("mine/library/python", "latest")
+    assert not (registry.folder / "data/docker/registry/v2/repositories/mine").exists()
+
+
+def test_a_wheels_platform_moves_to_another_repository_too(registry, written, index):
+    base = push(registry.client(), "mine/python", "3.12-slim")
+    pin(written, index, "--platform", "cuda-wheel", "--base", f"{registry.host}/mine/python").ok()
+    pinned = load(written).platform("cuda-wheel").base
+    assert (pinned.reference, pinned.tag) == (f"{registry.host}/mine/python@{base}", "3.12-slim")
+
+
+def test_another_repository_alone_means_its_newest_nightly(registry, written, index):
+    digest = push(registry.client(), "vllm/vllm-openai-cu129", "nightly")
+    pin(written, index, "--platform", "cuda", "--base", f"{registry.host}/vllm/vllm-openai-cu129").ok()
+    assert load(written).platform("cuda").base.digest == digest
 
 
 def test_the_mirror_of_another_wheel_is_not_taken(registry, written, index, tmp_path):

@@ -4,10 +4,10 @@ import pytest
 
 from errors import Failed
 from images import copying, registry
-from images.registry import digest_of
+from images.manifest import digest_of
 from images.transport import Gone
-from tests.registry.conftest import PASSWORD
 from tests.registry.pushed import LAYER, push, push_list
+from tests.registry.serving import PASSWORD
 
 
 def quiet(done, total, note):
@@ -19,7 +19,7 @@ def test_a_tag_and_its_digest_are_the_same_manifest(registry):
     digest = push(client, "vllm/x", "v1", color="blue")
     assert client.manifest("vllm/x", "v1").digest == digest
     found = client.manifest("vllm/x", digest)
-    assert client.config("vllm/x", found)["config"]["Labels"] == {"color": "blue"}
+    assert client.labels("vllm/x", found) == {"color": "blue"}
 
 
 def test_a_list_leads_to_the_image_of_this_platform(registry):

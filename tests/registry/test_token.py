@@ -9,9 +9,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from errors import Failed
-from images.registry import Registry, digest_of
+from images.manifest import MANIFESTS, digest_of
+from images.registry import Registry
 
-MANIFEST = b'{"schemaVersion": 2}'
+PART = {"digest": digest_of(b"{}"), "size": 2}
+MANIFEST = json.dumps({"schemaVersion": 2, "config": PART, "layers": []}).encode()
 LOGIN = base64.b64encode(b"me:secret").decode()
 
 
@@ -25,7 +27,7 @@ class TokenRegistry(BaseHTTPRequestHandler):
         if parts.path == "/token":
             self._token(parse_qs(parts.query)["scope"][0])
         elif self._allowed("pull"):
-            self._answer(200, MANIFEST)
+            self._answer(200, MANIFEST, **{"Content-Type": MANIFESTS[0]})
 
     def do_POST(self):
         if self._allowed("pull,push"):

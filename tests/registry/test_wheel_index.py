@@ -48,13 +48,55 @@ def test_what_is_there_is_said_where_the_machine_is_missing(index):
     assert "x86_64" in failed.value.why
 
 
-@pytest.mark.parametrize("text", ["not json", "{}", "[1]", json.dumps([{"version": "1"}]), ""])
-def test_what_no_index_says_is_refused(index, text):
+ROW = {"path": "../../x.whl", "version": "1.0", "platform_tag": "manylinux_2_35_x86_64", "variant": None}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("<html>", "the whole file: is no JSON"),
+        (json.dumps([ROW])[:-9], "the whole file: is no JSON"),
+        ("", "the whole file: is no JSON"),
+        ("{}", "the whole file: a list is wanted"),
+        ("[1]", "0: names and values are wanted"),
+        (json.dumps([{"version": "1"}]), "0.path: is missing"),
+        (json.dumps([ROW | {"version": None}]), "0.version: a word is wanted"),
+        (json.dumps([ROW | {"platform_tag": None}]), "0.platform_tag: a word is wanted"),
+        (json.dumps([ROW | {"sha256": "abc"}]), "0.sha256: 64 hex digits are wanted"),
+        (json.dumps([ROW | {"path": "../../x.html"}]), "is no wheel"),
+        (json.dumps([ROW | {"version": "newest"}]), "is no wheel"),
+    ],
+)
+def test_what_no_index_says_is_refused(index, text, said):
     root, url = index
     place = root / "nightly" / "vllm"
     place.mkdir(parents=True)
     (place / "metadata.json").write_text(text)
-    with pytest.raises(Failed):
+    with pytest.raises(Failed) as failed:
+        wheel_index.find(url, "nightly")
+    assert said in str(failed.value)
+
+
+def test_a_stale_wheel_under_a_new_version_is_refused(index):
+    """It has happened upstream for ten days (vLLM #44759)."""
+    root, url = index
+    publish(root, "nightly", wheel(root / COMMIT, "vllm", "0.33.0"), "0.33.1")
+    with pytest.raises(Failed, match="is not the wheel that is asked for") as failed:
+        wheel_index.find(url, "nightly")
+    assert failed.value.why == "the index says vllm 0.33.1"
+
+
+def test_the_hash_is_that_of_the_bytes_whatever_the_index_lists(index):
+    root, url = index
+    path = wheel(root / COMMIT, "vllm", "0.33.1")
+    publish(root, "nightly", path, "0.33.1")
+    listed = root / "nightly" / "vllm" / "metadata.json"
+    row = json.loads(listed.read_text())[0]
+    right = hashlib.sha256(path.read_bytes()).hexdigest()
+    listed.write_text(json.dumps([row | {"sha256": right}]))
+    assert wheel_index.find(url, "nightly").sha256 == right
+    listed.write_text(json.dumps([row | {"sha256": "b" * 64}]))
+    with pytest.raises(Failed, match="is not what its index lists"):
         wheel_index.find(url, "nightly")
 
 

@@ -96,3 +96,10 @@ def test_without_any_the_remedy_is_named(monkeypatch):
     with pytest.raises(Failed) as failed:
         choose()
     assert "docker.io" in failed.value.fix
+
+
+def test_what_is_called_docker_and_is_no_program_does_not_count(tmp_path, monkeypatch):
+    (tmp_path / "docker").write_text("not a program")
+    (tmp_path / "docker").chmod(0o755)
+    path(monkeypatch, tmp_path)
+    assert ours(tmp_path) == []

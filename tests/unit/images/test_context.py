@@ -63,6 +63,14 @@ def test_a_mirrored_wheel_is_installed_from_the_context(tmp_path):
     assert (tmp_path / "ctx/wheels" / wheel.name).read_bytes() == b"wheel"
 
 
+def test_the_requirements_are_those_beside_the_lock(tmp_path):
+    """With --lock elsewhere/lock.yaml the pinned file lies there, and ours may be another."""
+    (tmp_path / "elsewhere/cpu").mkdir(parents=True)
+    (tmp_path / "elsewhere/cpu/requirements.txt").write_text("tinydep==1.0\n")
+    context.assemble(tmp_path / "ctx", "cuda-wheel", platform(), [], tmp_path / "elsewhere")
+    assert (tmp_path / "ctx/requirements.txt").read_text().startswith("tinydep==1.0\nvllm @ ")
+
+
 def test_an_image_above_a_full_base_sees_only_its_own_files(tmp_path):
     context.assemble(tmp_path, "rocm-openai", load().platform("rocm-openai"), [])
     assert [p.name for p in tmp_path.iterdir()] == ["Dockerfile"]

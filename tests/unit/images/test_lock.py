@@ -86,17 +86,23 @@ def test_each_pin_of_ours_says_where_it_was_read():
     ("key", "value", "said"),
     [
         ("rocm.base.digest", None, "a tag without a digest is no pin"),
-        ("rocm.base.digest", "sha256:abc", "rocm.base.digest"),
-        ("rocm.base.colour", "red", "rocm.base.colour: Extra inputs"),
-        ("rocm.vllm.commit", "cf3eacfe", "rocm.vllm.commit"),
+        ("rocm.base.digest", "sha256:abc", "rocm.base.digest: sha256: and 64 hex digits are wanted, not"),
+        ("rocm.base.digest", DIGEST + "a", "64 hex digits are wanted"),
+        ("rocm.base.source", None, "rocm.base.source: is missing"),
+        ("rocm.base", "r/vllm@" + DIGEST, "rocm.base: names and values are wanted"),
+        ("rocm.base.colour", "red", "rocm.base.colour: no such key is known"),
+        ("rocm.vllm.commit", "cf3eacfe", "rocm.vllm.commit: all 40 hex digits are wanted"),
         ("rocm.vllm.version", "0.12.0", "0.12.0 is too old: MiniMax-M2 needs 0.13.0"),
         ("rocm.vllm.version", "0.11.2+rocm700", "is too old"),
         ("rocm.python.version", "3.11", "Python 3.12, not 3.11"),
         ("rocm.python.version", None, "not unsaid"),
+        ("rocm.python.version", "three", "rocm.python.version"),
         ("rocm.python.wheels", {"torch-2.9.0+cu130-cp312-cp312-linux_x86_64.whl": "d" * 64}, "not a ROCm"),
         ("rocm.python.wheels", {"torch-2.9.0-cp312-cp312-linux_x86_64.whl": "d" * 64}, "not a ROCm"),
         ("rocm.python.wheels", {"torch-2.9.0+rocm7-cp312-cp312-linux_x86_64.whl": "short"}, "wheels"),
         ("cuda-wheel.vllm.sha256", "", "0.33.0+cu130-cp38-abi3-linux_x86_64.whl has no sha256"),
+        ("cuda-wheel.python.version", "3.7", "linux_x86_64.whl is not for Python 3.7"),
+        ("cuda-wheel.python.requirements", ".", "cannot be read"),
         ("cuda-wheel.vllm.version", "0.19.1", "does not carry DeepGEMM"),
         ("cuda-wheel.python.requirements", "gone.txt", "gone.txt is missing"),
         ("cuda-wheel.python.sha256", "e" * 64, "is not the file that lock.yaml pins"),
@@ -130,13 +136,35 @@ def test_a_requirement_without_a_hash_is_refused(written):
     assert "torch==2.13.0 has no hash" in refusal(path)
 
 
-def test_what_is_not_yaml_and_what_is_not_there(tmp_path):
+def test_a_rocm_wheel_of_another_python_is_refused(written):
+    """Its index has the CUDA wheel for every other Python, and a name alone would not tell."""
+    wheel = {"package": "vllm", "version": "0.33.0", "sha256": "b" * 64, "source": "the index"}
+    right = "https://wheels/vllm-0.33.0%2Brocm722-cp312-cp312-manylinux_2_35_x86_64.whl"
+    lock.load(written("rocm.vllm", {**wheel, "wheel": right}))
+    other = written("rocm.vllm", {**wheel, "wheel": right.replace("cp312", "cp313")})
+    assert "cp313-cp313-manylinux_2_35_x86_64.whl is not for Python 3.12" in refusal(other)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"a: [", "is not YAML"),
+        (b"\xff\xfe\x00", "is not YAML"),
+        (b"just words", "the whole file: names and values are wanted"),
+        (b"", "the whole file: names and values are wanted"),
+        (b"schema: 2\nplatforms: {}\n", "schema: 1 is wanted, not '2'"),
+    ],
+)
+def test_what_is_no_lock_is_refused_in_one_line(tmp_path, content, said):
     path = tmp_path / "lock.yaml"
-    assert "is missing" in refusal(path)
-    path.write_text("a: [")
-    assert "is not YAML" in refusal(path)
-    path.write_text("just words")
-    assert "is not a valid lock" in refusal(path)
+    path.write_bytes(content)
+    assert said in refusal(path)
+    assert "\n" not in refusal(path)
+
+
+def test_what_is_not_there_and_what_is_no_file(tmp_path):
+    assert "is missing" in refusal(tmp_path / "lock.yaml")
+    assert "cannot be read Is a directory" in refusal(tmp_path)
 
 
 def test_an_unknown_platform_lists_the_known(written):
