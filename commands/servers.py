@@ -93,6 +93,8 @@ def serving(client: Any, name: str) -> Any:
     from launch import engine
 
     server = engine.find(client, name)
+    if server.status == "paused":
+        raise Refused(f"{server.name} is paused", fix=f"docker unpause {server.name}")
     if server.status != "running":
         raise Refused(
             f"{server.name} is {server.status}", fix="invoke logs tells why; invoke run starts it again"
