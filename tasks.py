@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from invoke import Collection
+from pathlib import Path
 
-from commands import bench, build, demo, diagnose, host, pin, plan, publish, run, servers, weights
+from invoke import Collection
+from invoke.main import program
+
+from commands import bench, build, demo, diagnose, host, pin, plan, publish, refusal, run, servers, weights
 from commands.verb import SETTINGS
+
+refusal.teach(program)
+refusal.check_settings(Path(__file__).with_name("invoke.yaml"))
 
 ns = Collection()
 for module in (host, build, pin, publish, weights, plan, run, servers, bench, diagnose, demo):

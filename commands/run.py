@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import re
 import sys
 from collections.abc import Callable
@@ -12,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from commands import plan as planning
 from commands.preparing import ensure_both
+from commands.run_report import event, failed, report
 from commands.terminal import bar, say
 from commands.verb import one_of, verb, whole_number
-from errors import Failed, Refused
-from launch.container import RESTARTS, Limits
+from errors import Refused, SlipwayError
+from launch.limits import RESTARTS, Limits
 
 if TYPE_CHECKING:
     from launch.plan import Plan
@@ -59,7 +59,7 @@ def with_plan_options(body: Callable[..., None]) -> Callable[..., None]:
         "restart": "no, on-failure, unless-stopped or always",
         "patience": "seconds of silence after which a start has failed (default: each phase has its own)",
         "dry-run": "print the command instead of running it",
-        "format": "text, or json: one event a line, the last one says what serves",
+        "format": "text, or json: one event a line, the last one says what serves or what failed",
     },
     iterable=["feature", "no_feature", "cure", "set_", "env"],
 )
@@ -92,11 +92,25 @@ def run(
     how = How(replace, wait == "yes", fetch, seconds, format == "json", mode, limits)
     options["cure"] = named
     if dry_run or c.config.run.dry:
-        from launch.render import render
-
-        print(render(_planned(c, options, how), "docker"))
+        _show_command(_planned(c, options, how), limits)
         return
-    serve(c, options, how)
+    try:
+        serve(c, options, how)
+    except SlipwayError as error:
+        if how.json:
+            failed(error)
+        raise
+
+
+def _show_command(wanted: Plan, limits: Limits) -> None:
+    """The `docker run` that would be run, under the same name and limits."""
+    from launch.container import name_of
+    from launch.render import docker
+
+    named = () if wanted.container.name else (f"--name={name_of(wanted)}",)
+    print(docker.render(wanted, (*named, *limits.flags())))
+    for path in wanted.container.env_files:
+        say(f"note: the API key in {path} is made by the first `invoke run`, and then kept")
 
 
 def _size(memory: str) -> str:
@@ -184,7 +198,7 @@ def _start(client: Any, wanted: Plan, how: How) -> None:
     ready = _watched(container, how, fresh, wanted.budgets) if how.wait else None
     if ready and ready.kv_tokens and fresh:
         host.learn(wanted, ready.kv_tokens)
-    _report(container, wanted, ready, how.json)
+    report(container, wanted, ready, how.json)
 
 
 def _ensure_key(wanted: Plan) -> None:
@@ -206,7 +220,7 @@ def _watched(container: Any, how: How, fresh: bool, budgets: tuple[tuple[str, in
         def show(seen: Progress) -> None:
             progress.update(seen.index, len(seen.phases), phase_note(seen))
             if how.json:
-                _event("phase", phase=seen.phase.phase, percent=seen.percent)
+                event("phase", phase=seen.phase.phase, percent=seen.percent)
 
         try:
             return watched(container, show, how.patience, fresh, budgets)
@@ -216,40 +230,3 @@ def _watched(container: Any, how: How, fresh: bool, budgets: tuple[tuple[str, in
                 f"\n{name} goes on starting: `invoke logs --follow` shows how far it is, `invoke stop` ends it"
             )
             raise
-
-
-def _report(container: Any, wanted: Plan, ready: Ready | None, as_json: bool) -> None:
-    url = container.labels["slipway.url"]
-    tools = _tools(container, wanted) if ready else ""
-    if as_json:
-        seen = {"kv_tokens": ready.kv_tokens, "seconds": ready.seconds, "tool_call": tools} if ready else {}
-        facts = {"name": container.name, "model": wanted.model, "url": f"{url}/v1", "plan": wanted.digest}
-        _event("serves" if ready else "started", **facts, **seen)
-        return
-    print(f"{wanted.model} {'serves' if ready else 'will serve'} at {url}/v1")
-    if ready:
-        if ready.seconds:
-            say("  " + ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in ready.seconds.items()))
-        if ready.kv_tokens:
-            say(f"  KV cache: {ready.kv_tokens} tokens (the plan estimated {wanted.fit.kv_tokens})")
-        say(f"  tool call: {tools}")
-    say('  next: invoke chat "Hello"    invoke bench    invoke logs    invoke stop')
-
-
-def _event(event: str, **facts: Any) -> None:
-    """One line for a program that follows the start."""
-    print(json.dumps({"event": event, **facts}), flush=True)
-
-
-def _tools(container: Any, wanted: Plan) -> str:
-    """Whether a tool call comes through the recipe's parser; a model may also choose to answer in words."""
-    from launch.chat import calls_a_tool
-    from launch.starting import key_of
-
-    if "--tool-call-parser" not in wanted.processes[0].argv:
-        return "the recipe has no parser"
-    try:
-        called = calls_a_tool(container.labels["slipway.url"], wanted.model, api_key=key_of(container))
-    except Failed as error:
-        return f"not taken: {error.why or error.what}"
-    return "parsed" if called else "the model answered in words"

@@ -48,11 +48,14 @@ def _row(server: Server, load: Load | None) -> str:
     help={
         "name": "which server, if there are several",
         "follow": "go on as it speaks",
+        "f": "the same as --follow",
         "tail": "last lines only",
         "since": "seconds to look back",
     }
 )
-def logs(c: Any, name: str = "", follow: bool = False, tail: str = "", since: str = "") -> None:
+def logs(
+    c: Any, name: str = "", follow: bool = False, f: bool = False, tail: str = "", since: str = ""
+) -> None:
     """What a server said."""
     import time
 
@@ -63,7 +66,7 @@ def logs(c: Any, name: str = "", follow: bool = False, tail: str = "", since: st
     back = whole_number("--since", since or 0)
     after = {"since": int(time.time()) - back} if back else {}
     last = whole_number("--tail", tail or 0) or "all"
-    for line in split_lines(container.logs(stream=True, follow=follow, tail=last, **after)):
+    for line in split_lines(container.logs(stream=True, follow=follow or f, tail=last, **after)):
         print(line)
 
 
@@ -90,6 +93,8 @@ def serving(client: Any, name: str) -> Any:
     from launch import engine
 
     server = engine.find(client, name)
+    if server.status == "paused":
+        raise Refused(f"{server.name} is paused", fix=f"docker unpause {server.name}")
     if server.status != "running":
         raise Refused(
             f"{server.name} is {server.status}", fix="invoke logs tells why; invoke run starts it again"

@@ -89,8 +89,11 @@ def pairs(flag: str, given: list[str]) -> tuple[tuple[str, str], ...]:
 
 
 def whole_number(name: str, given: Any) -> int:
-    """A setting as a number; the environment and invoke.yaml may hold words."""
+    """A setting as a number from 0 on; the environment and invoke.yaml may hold words."""
     try:
-        return int(given)
-    except ValueError:
-        raise Refused(f"{name} {given}: a whole number is wanted") from None
+        number = int(given)
+    except (TypeError, ValueError):
+        number = -1
+    if number < 0:
+        raise Refused(f"{name} {given}: a whole number is wanted, 0 or more")
+    return number

@@ -6,6 +6,7 @@ it carries is no build. The contract is the label `slipway.contract`, JSON as `c
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from images.lock import Platform, family
 from images.lock_rules import older_than_minimum
 
 LABEL = "slipway.contract"
+READ_FROM = "slipway.contract.read-from"  # the key of what it was read from
+OWN_LAYERS = "slipway.layers.own"  # how many layers at the top hold nothing but ours
 PROBE = Path(__file__).with_name("contract_probe.py")
 _FLAVOURS = {"cpu": "cpu", "cuda": "cuda", "rocm": "hip"}
 
@@ -70,6 +73,27 @@ def read(client: Any, image: str) -> Contract:
     finally:
         container.remove(force=True)
     return parse(said.strip().splitlines()[-1])
+
+
+def key(attrs: dict[str, Any]) -> str:
+    """All that the answer of the probe depends on: the probe, vLLM's layers and the environment.
+
+    Layers are named by the hash of their content, so the same key stands for the same bytes. Our own layers on
+    top are left out: they hold plugins, which the probe does not load.
+    """
+    config = attrs["Config"]
+    layers = attrs["RootFS"]["Layers"]
+    below = layers[: len(layers) - int((config.get("Labels") or {}).get(OWN_LAYERS, 0))]
+    said = json.dumps([PROBE.read_text(), config.get("Env"), below])
+    return hashlib.sha256(said.encode()).hexdigest()
+
+
+def known(client: Any, key: str) -> Contract | None:
+    """What was read from the very same bytes before, as an image of this engine says."""
+    for image in client.images.list(filters={"label": f"{READ_FROM}={key}"}):
+        if label := image.labels.get(LABEL):
+            return parse(label)
+    return None
 
 
 def differences(name: str, platform: Platform, contract: Contract) -> list[str]:

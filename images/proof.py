@@ -25,14 +25,19 @@ def prove(
     built = client.images.get(image)
     if known is not None and known.labels.get(BUILT_FROM) == built.id:
         return known, False
-    show(0, None, "reading the contract")
+    key = contract.key(built.attrs)
     try:
-        found = contract.read(client, built.id)
+        found = contract.known(client, key) or _read(client, built.id, show)
         _agree(contract.differences(name, platform, found))
     except BaseException:
         _discard(client, built.id)
         raise
-    return _stamp(client, built.id, tag, found, base), True
+    return _stamp(client, built.id, tag, found, key, base), True
+
+
+def _read(client: Any, image: str, show: Show) -> contract.Contract:
+    show(0, None, "reading the contract")
+    return contract.read(client, image)
 
 
 def _agree(wrong: list[str]) -> None:
@@ -68,9 +73,10 @@ def digest(image: Any) -> str:
     return str(next(iter(image.attrs.get("RepoDigests") or []), ""))
 
 
-def _stamp(client: Any, image_id: str, tag: str, found: contract.Contract, base: str) -> Any:
+def _stamp(client: Any, image_id: str, tag: str, found: contract.Contract, key: str, base: str) -> Any:
     labels = {
         contract.LABEL: found.as_json(),
+        contract.READ_FROM: key,
         BUILT_FROM: image_id,
         "slipway.base": base,
         "slipway.vllm": found.vllm_version,

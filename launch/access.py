@@ -41,6 +41,10 @@ ENVIRONMENT = (
     Setting("HOME", CACHE, RULE, "the caller has no home in the image"),
     Setting("USER", "vllm", RULE, "the caller has no name in the image; torch asks for one"),
     Setting("VLLM_CACHE_ROOT", f"{CACHE}/vllm", RULE, "saves compiling again at the next start"),
+    # Triton, AITER, DeepGEMM and FlashInfer keep theirs below HOME.
+    Setting(
+        "TORCHINDUCTOR_CACHE_DIR", f"{CACHE}/torchinductor", RULE, "torch's own choice, /tmp, would be lost"
+    ),
     Setting("VLLM_NO_USAGE_STATS", "1", RULE, "nothing is sent out"),
 )
 

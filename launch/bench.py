@@ -16,6 +16,7 @@ from launch.engine import execute
 
 PRESETS = Path(__file__).with_name("bench.yaml")
 _RESULT = "slipway-bench.json"
+_PID = "/tmp/slipway-bench.pid"
 
 # (key of vLLM's result, what people call it, unit)
 FIGURES = (
@@ -69,13 +70,23 @@ def run(
 ) -> dict[str, Any]:
     """Run it in the container; vLLM's result. Raises Failed if a request failed or none was made."""
     saved = ["--port", str(port), "--save-result", "--result-dir", "/tmp", "--result-filename", _RESULT]
-    status, output = execute(client, container, [*words, *saved], show)
+    status, output = _attended(client, container, [*words, *saved], show)
     if status:
         raise Failed(f"vllm bench serve exited with {status}", why=output.strip()[-600:])
     status, text = execute(client, container, ["cat", f"/tmp/{_RESULT}"])
     if status:
         raise Failed("vllm bench serve left no result", why=output.strip()[-600:])
     return judged(json.loads(text), output)
+
+
+def _attended(client: Any, container: Any, words: list[str], show: Callable[[str], None]) -> tuple[int, str]:
+    """Run it, and end it with us: the engine would let it load the server on to its own end."""
+    remembered = ["sh", "-c", f'echo $$ > {_PID} && exec "$@"', "bench", *words]
+    try:
+        return execute(client, container, remembered, show)
+    except BaseException:
+        execute(client, container, ["sh", "-c", f"kill $(cat {_PID})"])
+        raise
 
 
 def judged(result: dict[str, Any], output: str = "") -> dict[str, Any]:

@@ -9,7 +9,6 @@ import errno
 import re
 import socket
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +16,10 @@ from errors import Failed, Refused
 from launch import api_key
 from launch.diagnose import Evidence, diagnose
 from launch.engine import LABEL
+from launch.limits import Limits
 from launch.plan import Plan
 from launch.presence import check_access
 from launch.results import LOGS
-
-RESTARTS = ("no", "on-failure", "unless-stopped", "always")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What the host grants beside the plan. `memory` is what the engine understands ("64g"); "" and 0 are none."""
-
-    memory: str = ""
-    pids: int = 0
-    restart: str = "no"
-
-    def arguments(self) -> dict[str, Any]:
-        """For the docker SDK; a server that may not swap is ended by its limit and not by its slowness."""
-        found: dict[str, Any] = {"restart_policy": {"Name": self.restart}} if self.restart != "no" else {}
-        if self.memory:
-            found |= {"mem_limit": self.memory, "memswap_limit": self.memory}
-        return found | ({"pids_limit": self.pids} if self.pids else {})
 
 
 def name_of(plan: Plan) -> str:
@@ -96,7 +78,7 @@ def _begin(container: Any, name: str) -> None:
         said = str(error.explanation or error)
         found = diagnose(Evidence(engine_error=said))
         cause = f": {found.cause}" if found.known else ""
-        fix = found.cure or "invoke doctor shows what this host lacks"
+        fix = found.cure if found.known else "invoke doctor shows what this host lacks"
         raise Failed(f"the engine could not start {name}{cause}", why=said[:500], fix=fix) from None
 
 
@@ -147,7 +129,9 @@ def _keep(there: Any, plan: Plan, replace: bool) -> bool:
         raise Refused(
             f"a container called {there.name} exists and is not ours", fix=f"docker rename {there.name} OTHER"
         )
-    if there.status != "running":
+    if there.status == "paused" and not replace:
+        raise Refused(f"{there.name} is paused", fix=f"docker unpause {there.name}, or --replace")
+    if there.status not in ("running", "paused"):
         return False
     if known == plan.digest and not replace:
         return True

@@ -107,7 +107,9 @@ class Container:
     tmpfs: tuple[str, ...] = ()
     ports: tuple[Port, ...] = ()
     mounts: tuple[Mount, ...] = ()
-    entrypoint: tuple[str, ...] = ()  # the image's own; what runs is argv without this prefix
+    entrypoint: tuple[
+        str, ...
+    ] = ()  # the image's own, where it is known; what runs is argv without this prefix
     name: str = ""
     tty: bool = False  # a terminal for a person (-it)
     env: Pairs = ()  # beside each process's
@@ -133,9 +135,16 @@ class Plan:
     hardware: str = ""  # id in gpus.yaml
     budgets: tuple[tuple[str, int], ...] = ()  # seconds of silence by phase, from the recipe
 
+    def program(self, process: Process) -> tuple[str, ...]:
+        """What to set as ENTRYPOINT, for an image whose own is not known; empty leaves the image's.
+
+        The guide's container is a shell, in which a person types argv.
+        """
+        return () if self.container.entrypoint or self.container.tty else process.argv[:1]
+
     def command(self, process: Process) -> tuple[str, ...]:
-        """What the engine is given: argv without the image's own ENTRYPOINT."""
-        own = self.container.entrypoint
+        """What the engine is given: argv without the ENTRYPOINT."""
+        own = self.container.entrypoint or self.program(process)
         return process.argv[len(own) :] if process.argv[: len(own)] == own else process.argv
 
     def environment(self, process: Process) -> Pairs:

@@ -123,9 +123,11 @@ def wait(watch: Watch) -> Ready:
         _until_started(watch, progress)
         _until_it_listens(watch, progress)
         answer = _prove(watch, progress)
-    except _gone() as error:
-        raise Failed(f"{watch.container.name} was taken away while it started", fix="invoke run") from error
     except _engine_errors() as error:
+        if _is_gone(error):
+            raise Failed(
+                f"{watch.container.name} was taken away while it started", fix="invoke run"
+            ) from None
         raise Failed(
             "the container engine stopped answering",
             why=str(error).splitlines()[0][:300],
@@ -135,10 +137,9 @@ def wait(watch: Watch) -> Ready:
     return Ready(progress.seconds, progress.kv_tokens, answer)
 
 
-def _gone() -> type[Exception]:
-    from docker.errors import NotFound
-
-    return NotFound
+def _is_gone(error: Exception) -> bool:
+    """Whether the container is no more (404), or on its way out (409: marked for removal)."""
+    return getattr(error, "status_code", None) in (404, 409)
 
 
 def _engine_errors() -> tuple[type[Exception], ...]:
@@ -180,6 +181,11 @@ def _is_new(line: str, said: set[str]) -> bool:
 
 def _hangs(watch: Watch, progress: Progress, last: str) -> Failed:
     phase, name = progress.phase, watch.container.name
+    watch.container.reload()
+    if watch.container.status == "paused":
+        return Failed(
+            f"{name} is paused, in the phase '{phase.phase}'", fix=f"docker unpause {name}; invoke run"
+        )
     where = f"'{phase.phase}'" + (f" at {progress.percent}%" if progress.percent is not None else "")
     return Failed(
         f"{name} has said nothing for {watch.silence(phase):.0f} s in the phase {where}",

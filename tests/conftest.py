@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from errors import SlipwayError
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
 MODEL = "slipway/MiniMax-M2-tiny"
+
+settings.register_profile("slipway", deadline=None)  # a busy machine is no fault of the code
+settings.load_profile("slipway")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

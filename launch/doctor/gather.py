@@ -41,7 +41,10 @@ def gather(platform: str = "", model: str = "", port: int = 8000, patience: floa
         kernel=look_host.kernel(),
         network=look_network.look(port),
         clock=time.time(),
-        engine=replace(engine.take("engine", deadline, hangs), builder=asked.take("builder", deadline, "")),
+        # A podman that has just woken up takes a second and more for its first answer; an engine that hangs is rare.
+        engine=replace(
+            engine.take("engine", deadline + patience, hangs), builder=asked.take("builder", deadline, "")
+        ),
         hub=asked.take("hub", deadline, disk),
         unanswered=tuple(first.late),
     )

@@ -43,7 +43,7 @@ def _described(client: Any, platform: str, podman: bool) -> Engine:
         runtimes=tuple(sorted(said.get("Runtimes") or {})),
         cdi=bool(said.get("CDISpecDirs")) or podman,
         seccomp=any("seccomp" in str(option) for option in said.get("SecurityOptions") or ()),
-        open_files=_open_files(),
+        open_files=None if podman else _open_files(),
         ports=_ports(client),
         image=image(client, platform),
     )

@@ -31,6 +31,7 @@ def _service(plan: Plan, process: Process) -> dict[str, Any]:
     given = {
         "image": plan.image,
         "container_name": c.name,
+        "entrypoint": list(plan.program(process)),
         "command": [literal(word) for word in plan.command(process)],
         "env_file": list(c.env_files),
         "environment": {name: literal(value) for name, value in plan.environment(process)},

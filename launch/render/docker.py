@@ -10,20 +10,21 @@ from launch.render.shell import lines, paired, quote
 DEBUGGING = ("SYS_PTRACE",)  # the guide writes what a debugger needs last
 
 
-def render(plan: Plan) -> str:
-    """`docker run` for each node."""
+def render(plan: Plan, more: tuple[str, ...] = ()) -> str:
+    """`docker run` for each node, with `more` options of its own first."""
     if plan.container.tty:
-        return _in_two_steps(plan)
+        return _in_two_steps(plan, more)
     several = (
         "# on every node first: export HEAD_IP=... IFACE_NAME=...\n\n" if len(plan.processes) > 1 else ""
     )
-    return several + "\n\n".join(_one(plan, process) for process in plan.processes)
+    return several + "\n\n".join(_one(plan, process, more) for process in plan.processes)
 
 
-def _one(plan: Plan, process: Process) -> str:
+def _one(plan: Plan, process: Process, more: tuple[str, ...]) -> str:
     head = f"# node {process.node}: {process.role}\n" if len(plan.processes) > 1 else ""
     run = [
         ("docker", "run", "--detach"),
+        *((word,) for word in more),
         *flags(plan, process),
         (plan.image,),
         *paired(plan.command(process)),
@@ -39,11 +40,11 @@ def _folders(container: Container) -> str:
     return f"mkdir -p {' '.join(quote(path) for path in made)}\n" if made else ""
 
 
-def _in_two_steps(plan: Plan) -> str:
+def _in_two_steps(plan: Plan, more: tuple[str, ...]) -> str:
     """First the container and a shell in it, then the server, as the guide has it."""
     process = plan.processes[0]
     bare = Process(process.role, process.node, (), ())
-    run = [("docker", "run"), *flags(plan, bare), (plan.image,)]
+    run = [("docker", "run"), *((word,) for word in more), *flags(plan, bare), (plan.image,)]
     start = lines(run, " ").replace(quote(_work(plan.container)), "$(pwd):/work")
     env = " \\\n".join(f"{name}={quote(value)}" for name, value in process.env)
     serve = lines(paired(plan.command(process)))
@@ -73,6 +74,7 @@ def flags(plan: Plan, process: Process) -> list[tuple[str, ...]]:
         *_outside(c),
         *[("--env-file", path) for path in c.env_files],
         *[("-e", f"{k}={v}") for k, v in plan.environment(process)],
+        *[("--entrypoint", word) for word in plan.program(process)],
         *_name(c),
     ]
 

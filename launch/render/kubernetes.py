@@ -156,6 +156,7 @@ def _container(
     given = {
         "name": "vllm",
         "image": plan.image,
+        **({"command": list(program)} if (program := plan.program(process)) else {}),
         "args": [_known(word) for word in plan.command(process)],
         **_secret(plan.container),
         "env": [{"name": name, "value": _known(value)} for name, value in plan.environment(process)],

@@ -48,6 +48,7 @@ def _settings(plan: Plan, process: Process) -> Iterator[tuple[str, str]]:
     yield "Image", plan.image
     if c.name:
         yield "ContainerName", c.name
+    yield from (("PodmanArgs", f"--entrypoint={program}") for program in plan.program(process))
     yield "Exec", " ".join(word(part) for part in plan.command(process))
     yield from (("EnvironmentFile", word(path)) for path in c.env_files)
     yield from (("Environment", word(f"{name}={value}")) for name, value in plan.environment(process))

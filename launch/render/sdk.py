@@ -16,6 +16,7 @@ def arguments(plan: Plan, process: Process) -> dict[str, Any]:
     c = plan.container
     given = {
         "image": plan.image,
+        "entrypoint": list(plan.program(process)),
         "command": list(plan.command(process)),
         "environment": dict(plan.environment(process)),
         "devices": [f"{device}:{device}:rwm" for device in c.devices],

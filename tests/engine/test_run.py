@@ -5,6 +5,7 @@ The server is a stand-in for vLLM (tests/engine/stand_in), the engine is real.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -222,3 +223,28 @@ def test_a_full_cache_volume_is_named_and_the_next_start_is_not_in_its_way(run, 
     assert said.code == 1
     assert "No space left on device" in said.err
     run("serves").ok()
+
+
+def test_a_dry_run_prints_what_would_be_run_under_its_name_and_limits(command, hub_cache):
+    said = invoke(*command("serves", "--dry-run", "--memory", "2g"), HF_HUB_CACHE=str(hub_cache)).ok()
+    assert f"--name={NAME}" in said.out
+    assert "--memory=2g" in said.out
+
+
+def test_a_paused_server_is_left_alone_and_said(run, engine):
+    run("serves").ok()
+    engine.containers.get(NAME).pause()
+    for said in (run("serves"), invoke("chat", "Hello")):
+        assert said.code == 2
+        assert f"docker unpause {NAME}" in said.err
+    run("serves", "--replace").ok()
+
+
+def test_a_server_that_is_taken_away_while_it_starts_is_said_and_is_the_last_event(begin, engine):
+    process = begin("hangs", "--format", "json")
+    assert "configure" in process.stdout.readline()
+    engine.containers.get(NAME).remove(force=True)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert f"{NAME} was taken away while it started" in err
+    assert json.loads(out.splitlines()[-1])["event"] == "failed"

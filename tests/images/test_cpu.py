@@ -37,6 +37,13 @@ class TestCpu(FromWheels):
         )
         assert host.check_output(f'python3 -c "{line}"') == "['slipway_cpu:register']"
 
+    def test_nothing_but_the_plugin_lies_above_vllm(self, engine, image, attrs):
+        """Which is why a changed plugin does not change the contract (images/contract.py)."""
+        made = [row["CreatedBy"] for row in engine.images.get(image).history()]
+        files = [one for one in made if one.startswith(("COPY", "ADD", "RUN", "WORKDIR"))]
+        assert files[0].startswith("COPY plugin/ /opt/slipway/")
+        assert attrs["Config"]["Labels"]["slipway.layers.own"] == "1"
+
     def test_the_metadata_of_vllm_stands_once(self, host):
         assert host.check_output("ls -d /opt/vllm/lib/python3*/site-packages/vllm-*.dist-info | wc -l") == "1"
         assert (

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from invoke.exceptions import Exit
 
-from commands.verb import SETTINGS, one_of, pairs, verb
+from commands.verb import SETTINGS, one_of, pairs, verb, whole_number
 from errors import Failed, Refused
 
 
@@ -55,3 +55,9 @@ def test_every_setting_that_a_command_reads_can_be_set_in_the_environment():
     sources = Path("commands").glob("*.py")
     read = {name for path in sources for name in re.findall(r'setting\(c, "(\w+)"', path.read_text())}
     assert read <= set(SETTINGS)
+
+
+@pytest.mark.parametrize("word", ["-1", "x", "", None, "1.5"])
+def test_what_is_no_number_from_nought_on_is_refused(word):
+    with pytest.raises(Refused, match="--timeout"):
+        whole_number("--timeout", word)

@@ -1,10 +1,11 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from images.contract import Contract, differences, parse
+from images.contract import LABEL, OWN_LAYERS, READ_FROM, Contract, differences, key, known, parse
 from images.lock import load
 
 ROCM = Contract(
@@ -55,3 +56,43 @@ def test_a_later_contract_with_more_keys_can_be_read():
 @given(st.builds(Contract, python=st.text(), flags=st.lists(st.text()).map(tuple)))
 def test_what_is_stamped_is_what_is_read(contract):
     assert parse(contract.as_json()) == contract
+
+
+def image(*layers, own="1", env=("A=1",)):
+    labels = {OWN_LAYERS: own} if own else None
+    return {"Config": {"Env": list(env), "Labels": labels}, "RootFS": {"Layers": list(layers)}}
+
+
+def test_a_change_of_our_own_layer_leaves_the_contract_as_it_is():
+    assert key(image("base", "vllm", "plugin")) == key(image("base", "vllm", "another plugin"))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        image("base", "another vllm", "plugin"),
+        image("base", "vllm", "plugin", own=""),
+        image("base", "vllm", "plugin", env=("A=2",)),
+    ],
+)
+def test_whatever_else_changes_is_read_anew(other):
+    assert key(other) != key(image("base", "vllm", "plugin"))
+
+
+class Engine:
+    """Only what `known` asks of an engine: images by label."""
+
+    def __init__(self, *labels):
+        self.images = self
+        self.kept = [SimpleNamespace(labels=dict(one)) for one in labels]
+
+    def list(self, filters):
+        name, _, value = filters["label"].partition("=")
+        return [one for one in self.kept if one.labels.get(name) == value]
+
+
+def test_the_same_bytes_are_not_asked_twice():
+    engine = Engine({READ_FROM: "k1", LABEL: ROCM.as_json()}, {READ_FROM: "k2"})
+    assert known(engine, "k1") == ROCM
+    assert known(engine, "k2") is None
+    assert known(engine, "k3") is None

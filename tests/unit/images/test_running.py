@@ -1,7 +1,6 @@
 """A builder that fails: its words, and a build that could not have worked is not begun."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -42,13 +41,13 @@ def test_of_a_failed_build_only_what_failed_is_said(tmp_path):
 def test_podman_does_not_build_for_docker(monkeypatch):
     """Its image would lie in its own store, and Docker would be asked for it in vain."""
     monkeypatch.setattr(builder, "available", lambda: iter([Builder("podman", ("podman", "build"))]))
-    docker = SimpleNamespace(version=lambda: {"Components": [{"Name": "Engine"}]})
     for wanted in ("podman", ""):
+        monkeypatch.setattr(build, "is_podman", lambda client: False)
         with pytest.raises(Failed) as failed:
-            build._tool(docker, wanted)
+            build._tool(None, wanted)
         assert "not in Docker's store" in failed.value.why
-    podman = SimpleNamespace(version=lambda: {"Components": [{"Name": "Podman Engine"}]})
-    assert build._tool(podman, "").name == "podman"
+    monkeypatch.setattr(build, "is_podman", lambda client: True)
+    assert build._tool(None, "").name == "podman"
 
 
 def test_no_room_for_the_context_is_said(tmp_path, monkeypatch):

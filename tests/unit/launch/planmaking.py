@@ -54,12 +54,13 @@ def plan(
     nodes: int = 1,
     vllm: str = "0.32.0",
     contract: Contract | None = None,
+    image: str = "",
     facts: dict[str, Any] | None = None,
     **wish: Any,
 ) -> Plan:
     machine = host(hardware, gpus, nodes, **(facts or {}))
-    image = image_for(machine.hardware.platform, vllm, "", contract)
-    return make_plan(Wish(model, **wish), machine, recipe(model), image)
+    chosen = image_for(machine.hardware.platform, vllm, image, contract)
+    return make_plan(Wish(model, **wish), machine, recipe(model), chosen)
 
 
 def command(made: Plan, rank: int = 0) -> str:

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from launch.container import Limits, name_of, url_of
+from launch.container import name_of, url_of
 from launch.plan import Container, Layout, Plan, Port, Process
 
 PLAN = Plan(
@@ -35,21 +35,6 @@ def test_a_plan_that_names_its_container_is_heeded():
 )
 def test_the_address_on_this_host(ports, url):
     assert url_of(replace(PLAN, container=Container(ports=ports))) == url
-
-
-def test_limits_that_nobody_set_are_not_sent():
-    assert Limits().arguments() == {}
-
-
-def test_a_memory_limit_leaves_no_swap_to_crawl_in():
-    assert Limits(memory="64g").arguments() == {"mem_limit": "64g", "memswap_limit": "64g"}
-
-
-def test_a_restart_policy_is_a_choice():
-    assert Limits(restart="on-failure", pids=9).arguments() == {
-        "restart_policy": {"Name": "on-failure"},
-        "pids_limit": 9,
-    }
 
 
 def test_two_plans_with_the_same_words_have_one_digest_whatever_their_reasons():

@@ -10,13 +10,16 @@ from launch import engine
 
 
 class Said:
-    """An engine's answers to version and info."""
+    """An engine's answers to a ping and to info."""
 
-    def __init__(self, component: str = "Engine", **info: Any) -> None:
-        self._component, self._info = component, info
+    base_url = "http+docker://localhost"
 
-    def version(self) -> dict[str, Any]:
-        return {"Components": [{"Name": self._component}]}
+    def __init__(self, *heads: str, **info: Any) -> None:
+        self.api, self.headers, self._info = self, dict.fromkeys(heads, "4.3.1"), info
+
+    def head(self, url: str) -> Said:
+        assert url == "http+docker://localhost/_ping"
+        return self
 
     def info(self) -> dict[str, Any]:
         return self._info
@@ -28,7 +31,7 @@ DIRS = ["/etc/cdi", "/var/run/cdi"]
 @pytest.mark.parametrize(
     ("client", "hook", "why"),
     [
-        (Said("Podman Engine"), "/usr/bin/hook", "podman takes GPUs by CDI name only"),
+        (Said("Libpod-API-Version"), "/usr/bin/hook", "podman takes GPUs by CDI name only"),
         (
             Said(CDISpecDirs=DIRS, Runtimes={"runc": {}}),
             "",

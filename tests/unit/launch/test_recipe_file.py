@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from errors import Refused, SlipwayError
@@ -73,7 +73,6 @@ anything = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(st.text(max_size=60) | anything.map(yaml.safe_dump))
 def test_no_text_ends_in_a_traceback(text):
     try:

@@ -138,7 +138,7 @@ LINE = st.builds("{} {}".format, NAMES, st.integers() | st.text(max_size=8))
 PROPERTIES = st.text() | st.lists(LINE, max_size=12).map("\n".join)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(PROPERTIES, max_size=5), st.text())
 def test_no_topology_raises(properties: list[str], bank: str) -> None:
     with tempfile.TemporaryDirectory() as root:

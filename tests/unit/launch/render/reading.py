@@ -32,6 +32,7 @@ class Facts:
     ports: frozenset[tuple[int, int]]
     mounts: frozenset[tuple[str, str, bool]]
     user: str
+    program: tuple[str, ...]  # set as ENTRYPOINT
     privileged: bool
     safe: bool  # no-new-privileges
 
@@ -50,6 +51,7 @@ def of_plan(plan: Plan, process: Process) -> Facts:
         ports=frozenset((port.host, port.container) for port in c.ports),
         mounts=frozenset((m.source, m.target, m.read_only) for m in c.mounts),
         user=c.user,
+        program=plan.program(process),
         privileged=c.privileged,
         safe="no-new-privileges" in c.security_opt,
     )
@@ -58,11 +60,9 @@ def of_plan(plan: Plan, process: Process) -> Facts:
 def of_json(plan: Plan, process: Process) -> Facts:
     data = json.loads(as_json.render(plan))
     c, p = data["container"], data["processes"][process.node]
-    argv = (
-        p["argv"][len(c["entrypoint"]) :]
-        if p["argv"][: len(c["entrypoint"])] == c["entrypoint"]
-        else p["argv"]
-    )
+    program = () if c["entrypoint"] or c["tty"] else tuple(p["argv"][:1])
+    own = c["entrypoint"] or list(program)
+    argv = p["argv"][len(own) :] if p["argv"][: len(own)] == own else p["argv"]
     return Facts(
         image=data["image"],
         argv=tuple(argv),
@@ -75,6 +75,7 @@ def of_json(plan: Plan, process: Process) -> Facts:
         ports=frozenset((port["host"], port["container"]) for port in c["ports"]),
         mounts=frozenset((m["source"], m["target"], m["read_only"]) for m in c["mounts"]),
         user=c["user"],
+        program=program,
         privileged=c["privileged"],
         safe="no-new-privileges" in c["security_opt"],
     )
@@ -102,6 +103,7 @@ def of_sdk(plan: Plan, process: Process) -> Facts:
         ),
         mounts=frozenset((source, target, mode == "ro") for source, target, mode in mounts),
         user=given.get("user", ""),
+        program=tuple(given.get("entrypoint", ())),
         privileged=given.get("privileged", False),
         safe="no-new-privileges" in given.get("security_opt", []),
     )
@@ -127,6 +129,7 @@ def of_compose(plan: Plan, process: Process) -> Facts:
         ports=frozenset((int(host), int(inner)) for _, host, inner in ports),
         mounts=frozenset((v["source"], v["target"], v["read_only"]) for v in s.get("volumes", [])),
         user=s.get("user", ""),
+        program=tuple(s.get("entrypoint", ())),
         privileged=s.get("privileged", False),
         safe="no-new-privileges" in s.get("security_opt", []),
     )
@@ -168,6 +171,7 @@ def of_docker(plan: Plan, process: Process) -> Facts:
             (s.replace("$(pwd)", plan.container.mounts[0].source), t, m == "ro") for s, t, m in mounts
         ),
         user=found.pop("--user", [""])[0],
+        program=tuple(found.pop("--entrypoint", ())),
         privileged="--privileged" in found,
         safe="no-new-privileges" in found.get("--security-opt", []),
     )
@@ -217,6 +221,9 @@ def of_quadlet(plan: Plan, process: Process) -> Facts:
         ports=frozenset(tuple(map(int, port.split(":")[1:])) for port in found.get("PublishPort", [])),
         mounts=frozenset((s.removesuffix(".volume"), t, mode == "ro") for s, t, mode in volumes),
         user=f"{found['User'][0]}:{found['Group'][0]}" if "User" in found else "",
+        program=tuple(
+            word.partition("=")[2] for word in found.get("PodmanArgs", []) if word.startswith("--entrypoint=")
+        ),
         privileged="--privileged" in found.get("PodmanArgs", []),
         safe=found.get("NoNewPrivileges") == ["true"],
     )
@@ -259,6 +266,7 @@ def of_kubernetes(plan: Plan, process: Process) -> Facts:
             if mount["name"].startswith("mount")
         ),
         user=":".join(str(number) for number in users) if users != (None, None) else "",
+        program=tuple(c.get("command", ())),
         privileged=security.get("privileged", False),
         safe=security.get("allowPrivilegeEscalation") is False,
     )

@@ -67,12 +67,13 @@ def plans(draw: st.DrawFn) -> Plan:
         port=draw(st.integers(1024, 65535)),
         settings=tuple(draw(st.dictionaries(st.sampled_from(["--chat-template", "--foo"]), values)).items()),
         env=tuple(draw(st.dictionaries(names, values, max_size=3)).items()),
+        image=draw(st.sampled_from(["", "registry.example:5000/slipway/vllm@sha256:" + "0" * 64])),
         cdi=draw(st.sampled_from(["auto", "yes"] if facts.get("cdi") else ["auto", "no"])),
         facts=facts,
     )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(plans())
 def test_all_renderings_carry_what_the_plan_says(made):
     for process in made.processes:
@@ -86,6 +87,16 @@ def test_all_renderings_carry_what_the_plan_says(made):
         ):
             assert read(made, process) == wanted, read.__name__
         assert reading.of_kubernetes(made, process) == as_a_pod(made, wanted)
+
+
+def test_an_image_whose_entrypoint_nobody_knows_is_told_what_to_run():
+    """It may have `vllm serve` as its own already, which must not be said twice, or none at all."""
+    made = plan(M2, "h200", 4, image="registry.example/vllm:1")
+    assert sdk.arguments(made, made.processes[0])["entrypoint"] == ["vllm"]
+    assert sdk.arguments(made, made.processes[0])["command"][:2] == ["serve", M2]
+    known = plan(M2, "h200", 4, image="vllm/vllm-openai:v0.32.0")
+    assert "entrypoint" not in sdk.arguments(known, known.processes[0])
+    assert sdk.arguments(known, known.processes[0])["command"][0] == M2
 
 
 BY_NAME = [
