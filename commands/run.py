@@ -131,11 +131,13 @@ def serve(c: Any, options: dict[str, Any], how: How) -> None:
     """Start what the options describe; where it dies of something curable, once more with the cure."""
     from launch import engine, remedies
     from launch.claim import Taken
+    from launch.container import runs
     from launch.ready import Died
 
     client = engine.connect()
     wanted = _planned(c, options, how)
-    ensure_both(client, wanted, how.fetch)
+    if how.anew or not runs(client, wanted):
+        ensure_both(client, wanted, how.fetch)
     try:
         _start(client, wanted, how)
     except Taken as taken:  # by another launch, meanwhile: once more, on others

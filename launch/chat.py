@@ -11,6 +11,9 @@ from urllib.parse import urlsplit
 
 from errors import Failed
 
+_LOGS = "invoke logs shows what happened to the server"
+_OTHER = "invoke ps shows the address: does something else answer there?"
+
 
 @dataclass(frozen=True)
 class Delta:
@@ -74,9 +77,11 @@ def calls_a_tool(url: str, model: str, *, api_key: str = "", timeout: float = 30
     }
     try:
         answer = json.loads(_post(url, "/v1/chat/completions", body, api_key, timeout).read())
+        return bool(answer["choices"][0]["message"].get("tool_calls"))
     except (OSError, HTTPException) as error:
         raise Failed(f"{url} does not answer", why=f"{type(error).__name__}: {error}") from None
-    return bool(answer["choices"][0]["message"].get("tool_calls"))
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise Failed("the answer is not what vLLM speaks", why=str(error), fix=_OTHER) from None
 
 
 def healthy(url: str, timeout: float = 5) -> bool:
@@ -118,19 +123,32 @@ def _message(body: bytes) -> str:
 def _events(response: HTTPResponse) -> Iterator[dict[str, Any]]:
     """The data of a server-sent event stream. Raises Failed if it ends without [DONE]."""
     for raw in response:
-        line = raw.decode().strip()
-        if line == "data: [DONE]":
+        name, _, data = raw.decode(errors="replace").strip().partition(":")
+        if name != "data":
+            continue
+        if data.strip() == "[DONE]":
             return
-        if line.startswith("data: "):
-            yield json.loads(line[6:])
-    raise Failed("the answer broke off", fix="invoke logs shows what happened to the server")
+        yield _event(data)
+    raise Failed("the answer broke off", fix=_LOGS)
+
+
+def _event(data: str) -> dict[str, Any]:
+    try:
+        event = json.loads(data)
+    except ValueError:
+        event = None
+    if not isinstance(event, dict):
+        raise Failed("the answer is not what vLLM speaks", why=data.strip()[:200], fix=_OTHER)
+    return event
 
 
 def _deltas(event: dict[str, Any]) -> Iterator[Delta]:
     if "error" in event:
-        raise Failed("the server failed in the middle of the answer", why=str(event["error"])[:300])
-    for choice in event.get("choices", ()):
-        delta = choice.get("delta", {})
+        error = event["error"]
+        why = error.get("message") if isinstance(error, dict) else None
+        raise Failed("the server failed in the middle of the answer", why=str(why or error)[:300], fix=_LOGS)
+    for choice in event.get("choices") or ():
+        delta = choice.get("delta") or {}
         # Upstream renamed `reasoning_content` to `reasoning`; both are in use.
         thought = delta.get("reasoning") or delta.get("reasoning_content")
         if thought:

@@ -51,10 +51,10 @@ def start(
     a diagnosis, where the engine cannot start it or did not grant what the plan needs.
     """
     name = name_of(plan)
-    given = _arguments(plan, name, limits or Limits(), client.images.get(plan.image).id)
     there = _there(client, name)
     if there is not None and _keep(there, plan, replace):
         return there, False
+    given = _arguments(plan, name, limits or Limits(), client.images.get(plan.image).id)
     _refuse_taken(plan, _ports_of(there))
     if there is not None:  # nothing is ended before what can be checked is checked
         stop(there)
@@ -120,6 +120,12 @@ def _there(client: Any, name: str) -> Any:
         return client.containers.get(name)
     except NotFound:
         return None
+
+
+def runs(client: Any, plan: Plan) -> bool:
+    """Whether this very plan runs already: then it needs no image and no weights any more."""
+    there = _there(client, name_of(plan))
+    return there is not None and there.status == "running" and there.labels.get(LABEL) == plan.digest
 
 
 def _keep(there: Any, plan: Plan, replace: bool) -> bool:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
+from math import isfinite
 from urllib.parse import urlsplit
 
 RUNNING, TOKENS = "vllm:num_requests_running", "vllm:generation_tokens_total"
@@ -21,13 +22,21 @@ class Load:
 
 
 def read(text: str) -> Load:
-    """The sums over all engines of a Prometheus page."""
+    """The sums over all engines of a Prometheus page; a line that holds no number counts for nothing."""
     sums = {RUNNING: 0.0, TOKENS: 0.0}
     for line in text.splitlines():
         name = line.split("{", 1)[0].split(" ", 1)[0]
         if name in sums:
-            sums[name] += float(line.rsplit(" ", 1)[1])
+            sums[name] += _number(line.rsplit(" ", 1)[-1])
     return Load(int(sums[RUNNING]), int(sums[TOKENS]))
+
+
+def _number(word: str) -> float:
+    try:
+        number = float(word)
+    except ValueError:
+        return 0
+    return number if isfinite(number) else 0
 
 
 def watch(urls: Mapping[str, str], seconds: float = 0.2) -> dict[str, Load]:

@@ -248,3 +248,13 @@ def test_a_server_that_is_taken_away_while_it_starts_is_said_and_is_the_last_eve
     assert process.returncode == 1
     assert f"{NAME} was taken away while it started" in err
     assert json.loads(out.splitlines()[-1])["event"] == "failed"
+
+
+def test_the_same_plan_that_runs_already_needs_no_image_any_more(run, engine, stand_in):
+    image = engine.images.get(stand_in)
+    image.tag("slipway-test/short-lived", "1")
+    try:
+        run("serves", image="slipway-test/short-lived:1").ok()
+    finally:
+        engine.images.remove("slipway-test/short-lived:1")
+    assert "already running" in run("serves", image="slipway-test/short-lived:1").ok().err

@@ -31,3 +31,17 @@ def test_an_error_in_the_middle_of_a_stream_is_a_failure():
 def test_the_servers_own_message_is_shown():
     assert _message(b'{"error": {"message": "too long"}}') == "too long"
     assert _message(b"<html>") == "<html>"
+
+
+@pytest.mark.parametrize("line", [b"data: {no json\n", b"data: \xff\xfe\n", b"data: [1, 2]\n", b"data: 5\n"])
+def test_what_is_no_event_of_vllm_is_a_failure_and_no_crash(line):
+    with pytest.raises(Failed, match="not what vLLM speaks"):
+        list(_events([line]))
+
+
+def test_an_event_without_a_word_is_passed_over():
+    assert list(_deltas({"choices": None})) == list(_deltas({"choices": [{"delta": None}]})) == []
+
+
+def test_a_stream_may_leave_out_the_blank_after_the_colon():
+    assert list(_events([b'data:{"choices": []}\n', b"data:[DONE]\n"])) == [{"choices": []}]

@@ -23,3 +23,8 @@ def test_a_server_that_went_away_in_between_has_no_rate():
 
 def test_a_page_without_our_figures_is_an_idle_server():
     assert read("up 1\n") == Load(0, 0)
+
+
+def test_a_line_without_a_number_counts_for_nothing():
+    page = "vllm:num_requests_running x\nvllm:generation_tokens_total\nvllm:generation_tokens_total NaN\n"
+    assert read(page) == Load(0, 0)
