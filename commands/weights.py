@@ -72,6 +72,7 @@ def fetch(
 ) -> None:
     """Fetch a model's weights into the Hugging Face cache: resumable, and every byte proven."""
     from launch.weights import check
+    from launch.weights.bundle import require_target
     from launch.weights.fetching import carry_out, is_offline
     from launch.weights.order import plan
     from launch.weights.patience import Patience
@@ -83,9 +84,14 @@ def fetch(
     count = int(setting(c, "streams", streams)) or STREAMS
     if not 1 <= count <= 32:
         raise Refused(f"--streams {count} is out of range", fix="1 to 32; 8 is right for most networks")
+    if bundle:
+        require_target(Path(bundle))
     if is_offline() and not from_:
         say("HF_HUB_OFFLINE is set: looking at what is here")
-        _show_snapshot(check(model, revision, folder), format)
+        found = check(model, revision, folder)
+        if bundle:
+            _bundle(found, folder, Path(bundle))
+        _show_snapshot(found, format)
         return
     source = _source(from_, model)
     order = plan(

@@ -22,6 +22,10 @@ KINDS = (
     "redirect",  # answer 302 to `location`
     "mute",  # take the request and say nothing for `seconds`
     "drip",  # send a head that never ends, a byte at a time, for `seconds`
+    "before",  # send `body` as it is, then the answer
+    "raw",  # send `body` as it is instead of the answer, then close
+    "heads",  # answer with `headers` in place of those of the same name
+    "cap",  # answer a range with its first `rate` bytes, and say so
 )
 
 

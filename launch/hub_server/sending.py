@@ -23,8 +23,10 @@ def changed(answer: Answer, fault: Fault) -> Answer:
     """The answer with the faults that show in its head."""
     if fault.kind == "status":
         return Answer(fault.status, answer.where, answer.name, dict(fault.headers), fault.body)
-    if fault.kind == "trickle":
+    if fault.kind in ("trickle", "heads"):
         return replace(answer, headers={**answer.headers, **dict(fault.headers)})
+    if fault.kind == "cap" and isinstance(answer.body, Slice):
+        return _capped(answer, answer.body, fault.rate)
     if fault.kind == "redirect":
         return Answer(302, answer.where, answer.name, {"Location": fault.location})
     if fault.kind == "whole" and isinstance(answer.body, Slice):
@@ -32,6 +34,12 @@ def changed(answer: Answer, fault: Fault) -> Answer:
         whole = Slice(answer.body.at, 0, answer.body.at.stat().st_size)
         return Answer(200, answer.where, answer.name, headers, whole)
     return answer
+
+
+def _capped(answer: Answer, part: Slice, most: int) -> Answer:
+    last = min(part.last, part.first + most)
+    said = {"Content-Range": f"bytes {part.first}-{last - 1}/{part.at.stat().st_size}"}
+    return replace(answer, status=206, headers={**answer.headers, **said}, body=replace(part, last=last))
 
 
 def send_faulty(connection: socket.socket, part: Slice, fault: Fault) -> bool:
@@ -56,6 +64,16 @@ def send_faulty(connection: socket.socket, part: Slice, fault: Fault) -> bool:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.shutdown(socket.SHUT_WR) if fault.kind == "close" else connection.close()
     return True
+
+
+def say_first(connection: socket.socket, fault: Fault | None) -> bool:
+    """What a fault puts before an answer, or in its place; True when the connection must end."""
+    if fault is None or fault.kind not in ("mute", "drip", "before", "raw"):
+        return False
+    if fault.kind in ("mute", "drip"):
+        return withhold(connection, fault)
+    connection.sendall(fault.body)
+    return fault.kind == "raw"
 
 
 def withhold(connection: socket.socket, fault: Fault) -> bool:

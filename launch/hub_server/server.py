@@ -14,7 +14,7 @@ from typing import Any
 from launch.hub_server.faults import Fault, Script
 from launch.hub_server.folder import Repository, read_repository
 from launch.hub_server.protocol import Answer, Hub, Request, Slice
-from launch.hub_server.sending import changed, send_faulty, send_slice, withhold
+from launch.hub_server.sending import changed, say_first, send_faulty, send_slice
 
 
 @dataclass
@@ -131,8 +131,8 @@ class _Handler(BaseHTTPRequestHandler):
         answer = self.hub.answer(request)
         first, last = (answer.body.first, answer.body.last) if isinstance(answer.body, Slice) else (0, 0)
         fault = self.script.next(answer.where, answer.name, first, last)
-        if fault is not None and fault.kind in ("mute", "drip"):
-            self.close_connection = withhold(self.connection, fault)
+        if say_first(self.connection, fault):
+            self.close_connection = True
             return
         if fault is not None:
             answer = changed(answer, fault)
@@ -149,7 +149,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(length))
+        if "Content-Length" not in answer.headers:
+            self.send_header("Content-Length", str(length))
         self.end_headers()
         if self.command == "HEAD":
             return

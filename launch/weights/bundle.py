@@ -10,21 +10,32 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
-from errors import Failed
+from errors import Failed, Refused
 from launch.weights import manifest as manifests
 from launch.weights.cache import Place, cache_folder
-from launch.weights.manifest import Manifest
+from launch.weights.manifest import Entry, Manifest
 from launch.weights.meter import Meter
-from launch.weights.proof import PIECE
+from launch.weights.proof import PIECE, Digest
 from launch.weights.snapshot import Snapshot
 
 BLOCK = tarfile.BLOCKSIZE
 NAME = "manifest.json"
+LARGEST_MANIFEST = 64 << 20
+MAKE = "make one with invoke fetch --bundle FILE"
+AGAIN = "make the bundle, or copy it, again"
+
+
+def require_target(file: Path) -> None:
+    """Refuse, before hours of fetching, a name that no bundle can be written to. Raises Refused."""
+    if file.is_dir() or not file.absolute().parent.is_dir():
+        raise Refused(f"cannot write the bundle {file}", fix="name a file in a folder that is there")
 
 
 def write_bundle(snapshot: Snapshot, cache: Path | None, file: Path, show: Callable[[Meter], None]) -> None:
@@ -38,10 +49,13 @@ def write_bundle(snapshot: Snapshot, cache: Path | None, file: Path, show: Calla
     try:
         with beside.open("wb") as stream:
             _write(kept, snapshot.path, stream, meter, show)
+            stream.flush()
+            os.fsync(stream.fileno())
         beside.replace(file)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise Failed(f"cannot write {file}", why=str(error), fix="name a file on a disk with room") from error
+    finally:
+        beside.unlink(missing_ok=True)  # after Ctrl-C too: nothing continues half a bundle
 
 
 def _write(
@@ -52,11 +66,16 @@ def _write(
     for entry in manifest.entries:
         stream.write(_header(entry.path, entry.size))
         meter.begin(entry.path, entry.size)
+        digest = Digest(entry)
         with (root / entry.path).open("rb") as source:
             while piece := source.read(PIECE):
+                digest.update(piece)
                 stream.write(piece)
                 meter.add(entry.path, len(piece))
                 show(meter)
+        if not digest.proves():
+            fix = f"invoke verify --model {manifest.model} --deep --repair, then make the bundle again"
+            raise Failed(f"{entry.path} has the wrong content: no bundle was made", fix=fix)
         stream.write(_padding(entry.size))
         meter.end(entry.path)
     stream.write(bytes(2 * BLOCK))
@@ -81,3 +100,36 @@ def offsets(manifest: Manifest, start: int) -> dict[str, int]:
         found[entry.path] = start
         start += entry.size + -entry.size % BLOCK
     return found
+
+
+def first_member(header: bytes, where: object) -> int:
+    """The manifest's length. Raises Refused where this is no bundle."""
+    try:
+        member = tarfile.TarInfo.frombuf(header, "utf-8", "strict")
+    except (tarfile.HeaderError, ValueError) as error:
+        raise Refused(f"{where} is no bundle", fix=MAKE) from error
+    if member.name != NAME or not member.isreg() or not 0 < member.size <= LARGEST_MANIFEST:
+        raise Refused(f"{where} is no bundle", why=f"it does not begin with {NAME}", fix=MAKE)
+    return member.size
+
+
+def require_members(manifest: Manifest, starts: dict[str, int], stream: BinaryIO, where: object) -> None:
+    """Raises Failed where the files are not where the manifest says, as in a tar that was packed anew."""
+    for entry in manifest.entries:
+        stream.seek(starts[entry.path] - BLOCK)
+        header = stream.read(BLOCK)
+        if len(header) < BLOCK:
+            raise Failed(f"{where} is too short", why=f"it ends before {entry.path}", fix=AGAIN)
+        if not _announces(header, entry):
+            why = f"{entry.path} is not where its manifest says: another tool may have packed it"
+            raise Failed(f"{where} is no whole bundle", why=why, fix=AGAIN)
+
+
+def _announces(header: bytes, entry: Entry) -> bool:
+    """Whether a tar's header is that of a file; of a long name it has the beginning."""
+    try:
+        member = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    name = header[:100].rstrip(b"\0")
+    return member.isreg() and member.size == entry.size and name == entry.path.encode()[:100]

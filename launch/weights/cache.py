@@ -85,6 +85,6 @@ class Place:
             return revision
         try:
             known = self.ref(revision).read_text().strip()
-        except OSError:
+        except (OSError, UnicodeDecodeError):
             return None
         return known if COMMIT.fullmatch(known) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,17 +9,16 @@ from urllib.parse import urlsplit
 
 from errors import Failed, Refused
 from launch.weights import manifest as manifests
-from launch.weights.bundle import BLOCK, NAME, offsets
+from launch.weights.bundle import AGAIN, BLOCK, NAME, first_member, offsets, require_members
 from launch.weights.cache import Place
 from launch.weights.hub import Hub
 from launch.weights.manifest import Entry, Manifest
-from launch.weights.network import Connections, origin
+from launch.weights.network import Connections, address, origin, public
 from launch.weights.patience import Patience, Transient
 from launch.weights.ranges import Answered, Body, follow, span_of
 from launch.weights.snapshot import check
-from launch.weights.sources import Reader, Source, read_part, refusal
-
-LARGEST_MANIFEST = 64 << 20
+from launch.weights.sources import Reader, Source, read_part, unreadable
+from launch.weights.talk import patiently
 
 
 def source_of(given: str, model: str, say: Callable[[str], None] = lambda line: None) -> Source:
@@ -28,9 +26,11 @@ def source_of(given: str, model: str, say: Callable[[str], None] = lambda line: 
 
     Raises Refused where it is none of them.
     """
-    if urlsplit(given).scheme in ("http", "https"):
+    if given.lower().startswith(("http://", "https://")):
+        if not address(given):
+            raise Refused("--from is no address that can be asked", fix="write it as http://host/path")
         bundle = urlsplit(given).path.endswith(".tar")
-        return BundleAt(given, model) if bundle else Hub(model, given.rstrip("/"), say=say)
+        return BundleAt(given, model, say=say) if bundle else Hub(model, given.rstrip("/"), say=say)
     path = Path(given).expanduser()
     if path.is_file():
         return BundleFile(path, model)
@@ -44,7 +44,7 @@ def _for_model(manifest: Manifest, model: str, revision: str, where: object) -> 
         raise Refused(f"{where} holds {manifest.model}, not {model}", fix=f"fetch --model {manifest.model}")
     if revision not in (manifest.revision, manifest.commit, "main"):
         why = f"it holds {manifest.revision} at {manifest.commit}"
-        raise Refused(f"{where} does not hold revision {revision}", why=why)
+        raise Refused(f"{where} does not hold revision {revision}", why=why, fix="leave out --revision")
     return replace(manifest, revision=revision, source=str(where), entries=_unproven(manifest))
 
 
@@ -63,10 +63,14 @@ class BundleFile:
 
     def manifest(self, revision: str) -> Manifest:
         """The bundle's first member."""
-        with self.path.open("rb") as stream:
-            length = _first_member(stream.read(BLOCK), self.path)
-            manifest = _parsed(stream.read(length), self.path)
-        self._offsets = offsets(manifest, BLOCK + length + -length % BLOCK)
+        try:
+            with self.path.open("rb") as stream:
+                length = first_member(stream.read(BLOCK), self.path)
+                manifest = _parsed(stream.read(length), self.path)
+                self._offsets = offsets(manifest, BLOCK + length + -length % BLOCK)
+                require_members(manifest, self._offsets, stream, self.path)
+        except OSError as error:
+            raise unreadable(self.path, error) from error
         return _for_model(manifest, self.model, revision, self.path)
 
     def open(self, entry: Entry, first: int, end: int, connections: Connections) -> Reader:
@@ -74,24 +78,11 @@ class BundleFile:
         return read_part(self.path, self._offsets[entry.path], first, end)
 
 
-def _first_member(header: bytes, where: object) -> int:
-    """The manifest's length. Raises Refused where this is no bundle."""
-    try:
-        member = tarfile.TarInfo.frombuf(header, "utf-8", "strict")
-    except (tarfile.HeaderError, ValueError) as error:
-        raise Refused(f"{where} is no bundle", fix="make one with invoke fetch --bundle FILE") from error
-    if member.name != NAME or not 0 < member.size <= LARGEST_MANIFEST:
-        raise Refused(f"{where} is no bundle: it does not begin with {NAME}")
-    return member.size
-
-
 def _parsed(data: bytes, where: object) -> Manifest:
     try:
         return manifests.parse(data)
     except (ValueError, TypeError, KeyError) as error:
-        raise Failed(
-            f"{where}: its manifest cannot be read", why=str(error), fix="make the bundle again"
-        ) from error
+        raise Failed(f"{where}: its manifest cannot be read", why=str(error), fix=AGAIN) from error
 
 
 @dataclass
@@ -106,9 +97,11 @@ class Folder:
         """What the folder holds. Raises Refused where nothing in it can be proven."""
         if (self.path / NAME).is_file():
             self._root = self.path
-            return _for_model(
-                _parsed((self.path / NAME).read_bytes(), self.path), self.model, revision, self.path
-            )
+            try:
+                data = (self.path / NAME).read_bytes()
+            except OSError as error:
+                raise unreadable(self.path / NAME, error) from error
+            return _for_model(_parsed(data, self.path), self.model, revision, self.path)
         if Place(self.path, self.model).folder.is_dir():
             snapshot = check(self.model, revision, self.path)
             self._root = snapshot.path
@@ -120,10 +113,7 @@ class Folder:
 
     def open(self, entry: Entry, first: int, end: int, connections: Connections) -> Reader:
         """Part of a file. Raises Failed where it is missing."""
-        try:
-            return read_part(self._root / entry.path, 0, first, end)
-        except OSError as error:
-            raise Failed(f"{self._root / entry.path} cannot be read", why=str(error)) from error
+        return read_part(self._root / entry.path, 0, first, end)
 
 
 @dataclass
@@ -132,21 +122,29 @@ class BundleAt:
 
     url: str
     model: str
-    patience: Patience = field(default_factory=Patience)
+    patience: Patience = field(default_factory=lambda: Patience(attempts=6))
+    say: Callable[[str], None] = field(default=lambda line: None, repr=False)
     _offsets: dict[str, int] = field(default_factory=dict)
 
     def manifest(self, revision: str) -> Manifest:
         """The bundle's first member, and how long the bundle is."""
+        try:
+            found = patiently(self.patience, self._begin, _transient, self.say)
+        except Transient as trouble:
+            fix = "check the address and the network, and try again"
+            raise Failed(f"{public(self.url)} does not answer", why=trouble.reason, fix=fix) from trouble
+        return _for_model(found, self.model, revision, public(self.url))
+
+    def _begin(self) -> Manifest:
+        """The manifest; where the files are follows from it."""
         connections = Connections(self.patience)
         try:
-            length = _first_member(self._read(connections, 0, BLOCK), self.url)
-            manifest = _parsed(self._read(connections, BLOCK, BLOCK + length), self.url)
-        except Transient as trouble:
-            raise Failed(f"{self.url} does not answer", why=trouble.reason, fix="try again") from trouble
+            length = first_member(self._read(connections, 0, BLOCK), public(self.url))
+            manifest = _parsed(self._read(connections, BLOCK, BLOCK + length), public(self.url))
         finally:
             connections.close()
         self._offsets = offsets(manifest, BLOCK + length + -length % BLOCK)
-        return _for_model(manifest, self.model, revision, self.url)
+        return manifest
 
     def open(self, entry: Entry, first: int, end: int, connections: Connections) -> Reader:
         """Part of a member, through a range of the bundle."""
@@ -157,6 +155,8 @@ class BundleAt:
 
     def _read(self, connections: Connections, first: int, end: int) -> bytes:
         body = self._get(connections, first, end)
+        if body.position != first:
+            raise Transient(f"it answers from byte {body.position} where {first} was asked for")
         data = bytearray(end - first)
         got = 0
         while got < len(data):
@@ -169,11 +169,22 @@ class BundleAt:
         try:
             connection, response, _ = follow(connections, self.url, asked, "", origin(self.url))
         except Answered as answer:
-            raise refusal(self.url, answer.status, "") from answer
+            why = f"the server answered {answer.status}"
+            fix = "check the address; one that carries a signature may have expired"
+            raise Failed(f"{public(self.url)} cannot be had", why=why, fix=fix) from answer
         if response.status == 200:
             connection.close()
             why = "the server ignores ranges, and without them every file would cost the whole bundle"
             raise Failed(
-                f"{self.url} cannot be read in parts", why=why, fix="download it, then fetch --from FILE"
+                f"{public(self.url)} cannot be read in parts",
+                why=why,
+                fix="download it, then fetch --from FILE",
             )
         return Body(connection, response, *span_of(response))
+
+
+def _transient(error: Exception) -> Transient:
+    """What may be gone the next time; all else is raised."""
+    if isinstance(error, Transient):
+        return error
+    raise error

@@ -72,6 +72,12 @@ def carry_out(
         point(place, manifest.revision, manifest.commit)
     except OSError as error:
         raise explained(error, place.cache) from error
+    if broken := [line for one in manifest.wanted if (line := fault(place, manifest.commit, one))]:
+        raise Failed(
+            f"{place.model}: the names in the snapshot do not lead to what was fetched",
+            why="; ".join(broken[:5]),
+            fix=f"something else changes {place.folder}: stop it, or move the folder away, then fetch again",
+        )
     return described(place, manifest, manifest.revision, fetched)
 
 

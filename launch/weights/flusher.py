@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 
 LEAST = 4 << 20  # bytes: forcing less at a time costs more than it saves
 
 
 class Flusher:
-    """Follows one file that only grows. `note` and `behind` are for its writers, `close` for its owner."""
+    """Follows one file that only grows. `note`, `wait`, `check` are for its writers, the rest for its owner."""
 
     def __init__(self, file: int, size: int) -> None:
         self._file, self._written, self._forced = file, size, size
@@ -30,17 +31,32 @@ class Flusher:
                 self._thread.start()
             self._change.notify_all()
 
-    def behind(self, most: int) -> bool:
-        """Whether at least `most` bytes are not on disk yet. Raises OSError where forcing them failed."""
-        with self._change:
-            if self._error is not None:
-                raise self._error
-            return self._written - self._forced >= most
+    @property
+    def forced(self) -> int:
+        """Bytes that the disk has."""
+        return self._forced
+
+    @property
+    def failed(self) -> bool:
+        """Whether the disk did not take what it was given."""
+        return self._error is not None
+
+    def check(self) -> None:
+        """Raises OSError where the disk failed: it says so once, to the thread that asked first."""
+        if self._error is not None:
+            raise self._error
 
     def wait(self) -> None:
         """Wait a moment for the disk."""
         with self._change:
             self._change.wait(0.2)
+
+    def finish(self) -> None:
+        """Force what is left, and stop. Raises OSError where any of it failed."""
+        self.close()
+        if self._error is None:
+            self._force(self._written, os.fsync)
+        self.check()
 
     def close(self) -> None:
         """Stop; the file may be closed after that."""
@@ -56,13 +72,17 @@ class Flusher:
 
     def _run(self) -> None:
         while (written := self._next()) is not None:
-            try:
-                os.fdatasync(self._file)
-            except OSError as error:  # the disk says it once; whoever writes next must hear of it
-                self._error = error
+            self._force(written, os.fdatasync)
             with self._change:
-                self._forced = written
                 self._change.notify_all()
+
+    def _force(self, written: int, force: Callable[[int], None]) -> None:
+        try:
+            force(self._file)
+        except OSError as error:
+            self._error = error
+        else:
+            self._forced = written
 
     def _next(self) -> int | None:
         with self._change:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from urllib.parse import urljoin
 
-from errors import Failed, Refused, SlipwayError
-from launch.weights.hub_session import Made, session, within
+from errors import Failed, Refused
+from launch.weights.hub_errors import read_error
+from launch.weights.hub_session import session
 from launch.weights.manifest import MOST_FILES, Entry, Manifest, checked
-from launch.weights.network import Connections, origin
-from launch.weights.patience import Patience, Transient, asked_wait
+from launch.weights.network import Connections, address, origin, public, tame
+from launch.weights.patience import Patience, Transient
+from launch.weights.proxies import way_to
 from launch.weights.ranges import Body
-from launch.weights.sources import HubFiles, refusal
+from launch.weights.sources import HubFiles
+from launch.weights.talk import Made, patiently
 
 MOST_PAGES = 2000
+MOST_TALK = (
+    2  # times the patience for one question, until an endpoint that never ends its answers is given up
+)
 
 
 @dataclass
@@ -54,69 +59,87 @@ class Hub:
         commit = str(info.sha or "")
         checked(Manifest(self.model, revision, commit, ()))  # before it becomes part of an address
         entries = self._list(commit, token)
-        return checked(Manifest(self.model, revision, commit, entries, _licence(info), self.endpoint))
+        return checked(Manifest(self.model, revision, commit, entries, _licence(info), public(self.endpoint)))
 
     def _list(self, commit: str, token: str) -> tuple[Entry, ...]:
         """Every file of a commit, page by page, up to a limit that `checked` explains."""
         url = f"{self.endpoint}/api/models/{self.model}/tree/{commit}?recursive=true&expand=false"
         entries: list[Entry] = []
-        for _ in range(MOST_PAGES):
-            secret = token if origin(url) == origin(self.endpoint) else ""
-            found, url = self._patiently(partial(_read_page, url, secret))
+        seen: set[str] = set()
+        while url and len(seen) < MOST_PAGES and url not in seen:
+            seen.add(url)
+            found, url = self._patiently(partial(_read_page, url, token, self.endpoint))
             entries += found
             if not url or len(entries) > MOST_FILES:
                 return tuple(entries)
-        raise Failed(f"{self.model}: the listing does not end", why=f"it has more than {MOST_PAGES} pages")
+        why = f"its pages go round in a circle, or there are more than {MOST_PAGES}"
+        raise Failed(
+            f"{self.model}: the listing does not end", why=why, fix="try again later, or another mirror"
+        )
 
     def _patiently(self, ask: Callable[[], Made]) -> Made:
         """The answer, after as many tries as it is worth."""
-        for failures in range(1, self.patience.attempts + 1):
-            try:
-                return within(self.patience.talk, ask)
-            except Exception as error:
-                trouble = _read_error(error, self.model)
-            seconds = self.patience.wait(failures, trouble)
-            if seconds is None:
-                break
-            self.say(f"{self.endpoint}: {trouble.reason}; trying again in {seconds:.0f} s")
-            threading.Event().wait(seconds)
-        raise Failed(
-            f"{self.endpoint} does not answer for {self.model}",
-            why=trouble.reason,
-            fix="check HF_ENDPOINT, proxy and network; what is in the cache can be served without them",
-        )
+        where = public(self.endpoint) + way_to(self.endpoint)  # a proxy of another kind is refused here
+        try:
+            return patiently(
+                self.patience,
+                ask,
+                lambda error: read_error(error, self.model),
+                lambda line: self.say(f"{where}: {line}"),
+            )
+        except Transient as trouble:
+            raise Failed(
+                f"{where} does not answer for {self.model}",
+                why=trouble.reason,
+                fix="check HF_ENDPOINT, proxy and network; what is in the cache can be served without them",
+            ) from trouble
 
 
 def endpoint_of(given: str | None = None) -> str:
     """The Hub to talk to: the one given, HF_ENDPOINT, or huggingface_hub's own default. Raises Refused."""
     from huggingface_hub import constants
 
-    found = (given or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
-    if not found.startswith(("http://", "https://")):
-        raise Refused(f"HF_ENDPOINT is no address: {found[:100]}", fix="write it with http:// or https://")
+    found = (given or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).strip().rstrip("/")
+    if not address(found):
+        raise Refused(
+            f"HF_ENDPOINT is no address: {tame(found)[:100]}", fix="write it as http://host or https://host"
+        )
     return found
 
 
 def stored_token() -> str:
-    """HF_TOKEN, or what `hf auth login` stored; empty for nobody."""
+    """HF_TOKEN, or what `hf auth login` stored; empty for nobody. Raises Refused for what cannot be a token."""
     from huggingface_hub import get_token
 
-    return get_token() or ""
+    token = get_token() or ""
+    if not token.isascii() or not token.isprintable():
+        raise Refused(
+            "the token has characters that no token has",
+            fix="invoke login, or set HF_TOKEN to a token, or unset it",
+        )
+    return token
 
 
 def _entries(page: Any) -> list[Entry]:
     """The files of one page of a tree. Raises ValueError, KeyError or TypeError where it is none."""
-    files = [one for one in page if one["type"] == "file"]
-    return [_entry(str(one["path"]), int(one["size"]), str(one["oid"]), one.get("lfs")) for one in files]
+    if not isinstance(page, list):
+        raise TypeError("a page of a listing is a list")
+    return [_entry(one) for one in page if one["type"] == "file"]
 
 
-def _entry(path: str, size: int, oid: str, lfs: dict[str, Any] | None) -> Entry:
+def _entry(one: dict[str, Any]) -> Entry:
+    path, lfs = one["path"], one.get("lfs")
+    if not isinstance(path, str):
+        raise TypeError("a name is a text")
     sha256 = str(lfs["oid"]).removeprefix("sha256:") if lfs else ""
-    return Entry(path, size, sha256 or oid, sha256)
+    return Entry(path, int(one["size"]), sha256 or str(one["oid"]), sha256)
 
 
-def _read_page(url: str, token: str) -> tuple[list[Entry], str]:
-    page, following = _page(url, token)
+def _read_page(url: str, token: str, endpoint: str) -> tuple[list[Entry], str]:
+    """One page; the token goes to the endpoint alone."""
+    page, following = _page(url, token if origin(url) == origin(endpoint) else "")
+    if following and not address(following):
+        raise ValueError("the next page has no address")
     return _entries(page), following
 
 
@@ -135,46 +158,7 @@ def _page(url: str, token: str) -> tuple[Any, str]:
 
 
 def _licence(info: Any) -> str:
-    card = info.card_data.get("license") if info.card_data else None
-    tags = [tag.removeprefix("license:") for tag in info.tags or () if tag.startswith("license:")]
-    return str(card or (tags[0] if tags else ""))
-
-
-def _read_error(error: Exception, model: str) -> Transient:
-    """What huggingface_hub raised, as something to try again. Raises Failed or Refused where it is none."""
-    from huggingface_hub import errors
-
-    if isinstance(error, SlipwayError | Transient):
-        raise error
-    if isinstance(error, errors.HFValidationError):
-        raise Refused(
-            f"'{model}' is not a model", why=str(error), fix="write it as organisation/name"
-        ) from error
-    if isinstance(error, errors.HfHubHTTPError) and error.response is not None:
-        status, headers = error.response.status_code, error.response.headers
-        if status in (408, 425, 429) or status >= 500:
-            return Transient(f"it answered {status}", asked_wait(headers))
-        raise refusal(model, status, _code(error), "") from error
-    if isinstance(error, errors.LocalTokenNotFoundError | errors.OfflineModeIsEnabled):
-        raise Failed(f"{model}: {error}", fix="invoke login; unset HF_HUB_OFFLINE") from error
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        raise Failed(
-            "the Hub's certificate is not trusted", why=str(error), fix="set SSL_CERT_FILE to your CA bundle"
-        ) from error
-    return Transient(_plain(error))
-
-
-def _code(error: Any) -> str:
-    from huggingface_hub import errors
-
-    if isinstance(error, errors.GatedRepoError):  # a RepositoryNotFoundError too, so it comes first
-        return "GatedRepo"
-    return error.response.headers.get("X-Error-Code") or (
-        "RepoNotFound" if isinstance(error, errors.RepositoryNotFoundError) else ""
-    )
-
-
-def _plain(error: Exception) -> str:
-    if isinstance(error, ValueError | KeyError | TypeError | AttributeError):
-        return "it answered with something that is not the Hub's JSON (a login page, or a proxy's?)"
-    return f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else 'no answer'}"
+    card = getattr(info.card_data, "license", None)
+    tags = info.tags if isinstance(info.tags, list) else []
+    named = [str(tag).removeprefix("license:") for tag in tags if str(tag).startswith("license:")]
+    return tame(str(card or (named[0] if named else "")))

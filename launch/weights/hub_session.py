@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
 from errors import Failed
 from launch.weights.network import tls
-from launch.weights.patience import Patience
+from launch.weights.patience import Patience, Transient
 
 LARGEST_ANSWER = 16 << 20  # bytes of JSON; a page of a listing has 1000 entries of about 300
-Made = TypeVar("Made")
 
 
 @contextlib.contextmanager
@@ -23,13 +21,19 @@ def session(patience: Patience) -> Iterator[None]:
     from huggingface_hub import set_client_factory
     from huggingface_hub.utils._http import default_client_factory
 
+    limit = httpx2.Timeout(patience.silence, connect=patience.connect)
+
     def client() -> httpx2.Client:
         return httpx2.Client(
             verify=tls(),
             follow_redirects=True,
-            timeout=httpx2.Timeout(patience.silence, connect=patience.connect),
-            event_hooks={"response": [_bounded]},
+            timeout=limit,
+            headers={"Accept-Encoding": "identity"},
+            event_hooks={"request": [timed], "response": [_bounded]},
         )
+
+    def timed(request: Any) -> None:
+        request.extensions["timeout"] = limit.as_dict()  # model_info asks for none at all
 
     log = logging.getLogger("huggingface_hub")
     before = log.level
@@ -44,6 +48,10 @@ def session(patience: Patience) -> Iterator[None]:
 
 def _bounded(response: Any) -> None:
     """Stop reading an answer that no Hub gives; called before its body is read."""
+    if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+        raise Transient(
+            "it sent its answer compressed, which nobody asked for"
+        )  # a few KiB can hold many GiB
     stream = response.stream
 
     class Bounded(type(stream)):  # type: ignore[misc]
@@ -66,24 +74,3 @@ def _bounded(response: Any) -> None:
             stream.close()
 
     response.stream = Bounded()
-
-
-def within(seconds: float, make: Callable[[], Made]) -> Made:
-    """What `make` returns or raises, in a thread of its own, so that Ctrl-C and the limit always hold."""
-    made: list[Made] = []
-    raised: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            made.append(make())
-        except BaseException as error:
-            raised.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if raised:
-        raise raised[0]
-    if not made:
-        raise Failed(f"the Hub did not finish its answer in {seconds:.0f} s", fix="try again later")
-    return made[0]

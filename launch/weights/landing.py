@@ -2,19 +2,20 @@
 
 One stream hashes while the next one writes, since hashing alone takes about as long as all else. The partial
 file is always a prefix of the whole one, so its length is the journal: what a killed fetch or a host without
-power leaves behind is hashed again and continued. At most SPAN bytes a stream are not yet forced to disk, and
-as many does a stream hold in memory.
+power leaves behind is hashed again and continued. At most SPAN bytes a stream have come and are not forced to
+disk, be they in memory or in the kernel's.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from launch.weights import partial
 from launch.weights.cache import Place
 from launch.weights.flusher import Flusher
 from launch.weights.manifest import Entry
@@ -39,11 +40,14 @@ class Span:
 class Landing:
     """One file under its lock, from `open` to `publish` or `leave`."""
 
-    def __init__(self, entry: Entry, place: Place, note: Callable[[int], None]) -> None:
+    def __init__(
+        self, entry: Entry, place: Place, note: Callable[[int], None], known: list[Path] | None = None
+    ) -> None:
         self.entry = entry
         self.streams = 0  # how many hold a span
         self.solo = False  # one stream only, because the server ignores ranges
         self._place, self._note = place, note
+        self._known = known or []  # partial files that this host or others left
         self._generation = 0
         self._claimed = False
         self._taken = self._written = self._landed = 0
@@ -51,11 +55,6 @@ class Landing:
         self._digest = Digest(entry)
         self._file = -1
         self._flusher: Flusher | None = None
-
-    @property
-    def partial(self) -> Path:
-        """This host's partial file. Another host has its own, so that broken locks cost time, not bytes."""
-        return self._place.blobs / f"{self.entry.blob}.slipway-{socket.gethostname()[:60]}.incomplete"
 
     @property
     def sha256(self) -> str:
@@ -88,34 +87,20 @@ class Landing:
             first, self._claimed = self.whole and not self._claimed, self._claimed or self.whole
             return first
 
-    def open(self) -> None:
-        """Continue what an earlier fetch left, hashing it on the way."""
-        self._adopt()
-        self._file = os.open(self.partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    def open(self, stop: threading.Event) -> None:
+        """Continue what an earlier fetch left, hashing it on the way, until `stop`."""
+        self._file = partial.open_own(self._place, self.entry.blob, self._known)
         if os.fstat(self._file).st_size > self.entry.size:
             os.ftruncate(self._file, 0)
         buffer = memoryview(bytearray(PIECE))
-        while count := os.preadv(self._file, [buffer], self._landed):
+        while not stop.is_set() and (count := os.preadv(self._file, [buffer], self._landed)):
             self._digest.update(buffer[:count])
             self._landed += count
             self._note(count)
+        if self._landed:
+            os.fdatasync(self._file)  # whoever left it may have been killed before the disk had it
         self._taken = self._written = self._landed
         self._flusher = Flusher(self._file, self._landed)
-
-    def _adopt(self) -> None:
-        """Take over another host's partial file; a copy, because that host may still be writing it."""
-        if self.partial.exists():
-            return
-        for other in self._partials():
-            temporary = self.partial.with_suffix(".copy")
-            with other.open("rb") as source, temporary.open("wb") as copy:
-                while data := source.read(PIECE):
-                    copy.write(data)
-            temporary.rename(self.partial)
-            return
-
-    def _partials(self) -> list[Path]:
-        return sorted(self._place.blobs.glob(f"{self.entry.blob}.slipway-*.incomplete"))
 
     def take(self) -> Span | None:
         """The next bytes to bring, None where there are none for a further stream."""
@@ -156,19 +141,30 @@ class Landing:
             if span.generation == self._generation and at not in (self._written, self._landed):
                 self._turn.wait(0.2)
 
+    def has_room(self, at: int) -> bool:
+        """Whether the disk is near enough behind to receive from the byte at `at` on."""
+        return at + PIECE - self._behind.forced <= SPAN * max(1, self.streams)
+
+    def wait_room(self) -> None:
+        """Wait a moment for the disk. Raises OSError where it fails."""
+        self._behind.wait()
+        self._behind.check()
+
+    @property
+    def _behind(self) -> Flusher:
+        assert self._flusher is not None, "it is open"
+        return self._flusher
+
     def write(self, span: Span, data: memoryview) -> None:
-        """Write the next bytes once the disk keeps up; only the stream that may write calls this."""
-        flusher = self._flusher
-        assert flusher is not None
-        while flusher.behind(SPAN * max(1, self.streams)):
-            flusher.wait()
+        """Write the next bytes; only the stream that may write calls this. Raises OSError."""
+        self._behind.check()
         done = 0
         while done < len(data):
             done += os.pwrite(self._file, data[done:], self._written + done)
         with self._turn:
             self._written += done
             self._pass_on(self._written == span.last)
-        flusher.note(self._written)
+        self._behind.note(self._written)
 
     def hash(self, span: Span, data: memoryview) -> None:
         """Hash the next bytes, which are written; only the stream that may hash calls this."""
@@ -206,22 +202,26 @@ class Landing:
             self._claimed = False
 
     def publish(self) -> None:
-        """Make it the blob: on disk first, then under its name, in one step."""
-        os.fsync(self._file)
+        """Make it the blob: on disk first, then under its name, in one step. Raises OSError."""
+        self._behind.finish()
         self.leave()
+        blob = self._place.blobs / self.entry.blob
         try:
-            self.partial.rename(self._place.blobs / self.entry.blob)
+            partial.own(self._place, self.entry.blob).rename(blob)
         except FileNotFoundError:
             # Locks that do not lock: another host published the same bytes and cleared this away.
-            if (self._place.blobs / self.entry.blob).stat().st_size != self.entry.size:
+            if blob.stat().st_size != self.entry.size:
                 raise
-        for other in self._partials():
+        for other in self._known:
             other.unlink(missing_ok=True)
 
     def leave(self) -> None:
-        """Close the partial file; it stays for the next time."""
+        """Close the partial file; it stays for the next time, without what a failing disk may not have."""
         self._stop_flushing()
         if self._file >= 0:
+            if self._flusher is not None and self._flusher.failed:
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._file, self._flusher.forced)
             os.close(self._file)
             self._file = -1
 
@@ -232,4 +232,4 @@ class Landing:
     def discard(self) -> None:
         """Close it and throw it away."""
         self.leave()
-        self.partial.unlink(missing_ok=True)
+        partial.own(self._place, self.entry.blob).unlink(missing_ok=True)

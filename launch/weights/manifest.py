@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,7 +21,10 @@ from launch.weights.cache import COMMIT
 
 FORMAT = 1
 MOST_FILES = 100_000  # a model has a few hundred; a listing without end is not one
+LARGEST = 1 << 60  # bytes of a file; no disk has room for more
+DISTRUST = "do not trust this repository or this mirror"
 BLOB = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+KINDS: dict[str, type] = {"str": str, "int": int, "bool": bool}
 WEIGHTS = re.compile(r"[^/]+\.safetensors")  # in the root, where vLLM loads them from
 
 
@@ -79,18 +83,22 @@ def checked(manifest: Manifest) -> Manifest:
     twice, hashes that are none, and listings of more than MOST_FILES.
     """
     if not COMMIT.fullmatch(manifest.commit):
-        raise Failed(f"{manifest.model}: the server names no commit", why=f"it says '{manifest.commit[:60]}'")
+        why = f"it says {manifest.commit[:60]!a}"
+        raise Failed(f"{manifest.model}: the server names no commit", why=why, fix=DISTRUST)
     if len(manifest.entries) > MOST_FILES:
-        raise Failed(f"{manifest.model}: the listing has more than {MOST_FILES} files", why="no model has")
+        why = "no model has; nothing was written"
+        raise Failed(f"{manifest.model}: the listing has more than {MOST_FILES} files", why=why, fix=DISTRUST)
     paths = {entry.path for entry in manifest.entries}
     if len(paths) < len(manifest.entries):
-        raise Failed(f"{manifest.model}: the listing names a file twice")
+        twice = next(path for path, times in Counter(e.path for e in manifest.entries).items() if times > 1)
+        why = f"{twice[:120]!r}; nothing was written"
+        raise Failed(f"{manifest.model}: the listing names a file twice", why=why, fix=DISTRUST)
     for entry in manifest.entries:
         if fault := _fault(entry, paths):
             raise Failed(
                 f"{manifest.model}: refused the file name {entry.path[:120]!r}",
                 why=f"{fault}; nothing was written",
-                fix="do not trust this repository or this mirror",
+                fix=DISTRUST,
             )
     return manifest
 
@@ -105,7 +113,7 @@ def _fault(entry: Entry, paths: set[str]) -> str:
         return "it is too long"
     if any("/".join(parts[:depth]) in paths for depth in range(1, len(parts))):
         return "a file of that name is also a folder"
-    if not BLOB.fullmatch(entry.blob) or entry.size < 0:
+    if not BLOB.fullmatch(entry.blob) or not 0 <= entry.size < LARGEST:
         return f"its hash or size is none: {entry.blob[:70]!r}, {entry.size}"
     return ""
 
@@ -113,8 +121,11 @@ def _fault(entry: Entry, paths: set[str]) -> str:
 def load(path: Path) -> Manifest | None:
     """The manifest in a file, None where there is none. Raises Failed where it cannot be understood."""
     try:
-        return parse(path.read_bytes())
-    except FileNotFoundError:
+        found = parse(path.read_bytes())
+        if found.commit != path.stem:
+            raise ValueError(f"it is of another commit, {found.commit}")
+        return found
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise Failed(
@@ -124,18 +135,32 @@ def load(path: Path) -> Manifest | None:
 
 def parse(data: bytes) -> Manifest:
     """The manifest in JSON. Raises ValueError, TypeError, KeyError or Failed where it is none."""
-    values = json.loads(data)
+    try:
+        values = json.loads(data)
+    except RecursionError as error:
+        raise ValueError("it is nested without end") from error
     if not isinstance(values, dict) or values.pop("format") != FORMAT:
         raise ValueError("it was written by something else, or by another version of Slipway")
-    entries = tuple(Entry(**entry) for entry in values.pop("entries"))
-    if not all(isinstance(text, str) for one in entries for text in (one.path, one.blob, one.sha256)):
-        raise TypeError("a name or a hash in it is no text")
-    return checked(Manifest(**values, entries=entries))
+    manifest = Manifest(**{**values, "entries": tuple(Entry(**entry) for entry in values["entries"])})
+    every: tuple[Manifest | Entry, ...] = (manifest, *manifest.entries)
+    for one in every:
+        _require_kinds(one)
+    return checked(manifest)
+
+
+def _require_kinds(one: Manifest | Entry) -> None:
+    """Raises TypeError where a value in it is of another kind than it should be."""
+    for name, kind in one.__annotations__.items():
+        if kind in KINDS and type(getattr(one, name)) is not KINDS[kind]:
+            raise TypeError(f"its {name} is {getattr(one, name)!a:.60}")
 
 
 def save(manifest: Manifest, path: Path) -> None:
     """Write it so that a reader, or a crash, sees the old one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    beside.write_text(json.dumps(manifest.as_dict(), indent=1) + "\n")
+    with beside.open("w") as stream:
+        stream.write(json.dumps(manifest.as_dict(), indent=1) + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())  # without it, a host without power may keep the name and lose the content
     beside.replace(path)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import http.client
 import os
 import socket
 import ssl
 from collections.abc import Mapping
-from urllib.parse import SplitResult, unquote, urlsplit
-from urllib.request import getproxies_environment, proxy_bypass
+from urllib.parse import SplitResult, urlsplit
+from urllib.request import getproxies_environment
 
 from errors import Failed
 from launch.weights.patience import Patience, Transient
+from launch.weights.proxies import login_of, proxy_for, way_to
+from launch.weights.wire import Plain, Secure
 
 AGENT = "slipway/0.1"
 Origin = tuple[str, str, int]
@@ -38,7 +39,7 @@ def tls(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
 
 
 def origin(url: str) -> Origin:
-    """Scheme, host and port: what an Authorization header belongs to."""
+    """Scheme, host and port: what an Authorization header belongs to. Raises ValueError for no address."""
     parts = urlsplit(url)
     return (
         parts.scheme,
@@ -56,36 +57,33 @@ class Connections:
         self._open: dict[Origin, http.client.HTTPConnection] = {}
         # http.client forgets the socket of an answer that ends with the connection; `abort` must not.
         self._sockets: dict[http.client.HTTPConnection, socket.socket] = {}
+        self._ended = False
         self._proxies = getproxies_environment()
 
     def get(
         self, url: str, headers: Mapping[str, str]
     ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-        """Send one GET, follow nothing. Raises Transient where no answer comes."""
+        """Send one GET to an address that passed `address`, follow nothing. Raises Transient for no answer."""
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise Failed(
-                f"not an address to fetch from: {_public(url)}", fix="set HF_ENDPOINT to an http(s) address"
-            )
-        proxy = self._proxy(parts)
+        proxy = proxy_for(parts, self._proxies)
         connection = self._open.get(origin(url)) or self._connect(parts, proxy)
         self._open[origin(url)] = connection
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         extra = {"Accept-Encoding": "identity", "User-Agent": AGENT, "Connection": "keep-alive"}
         if proxy and parts.scheme == "http":
-            target, extra = url, {**extra, **_proxy_login(proxy)}
+            target, extra = url.partition("#")[0], {**extra, **login_of(proxy)}
         try:
             return connection, self._ask(connection, target, {**extra, **headers})
         except ssl.SSLCertVerificationError as error:
             raise Failed(
                 f"{parts.hostname}: its certificate is not trusted",
                 why=error.verify_message,
-                fix="set SSL_CERT_FILE to the CA bundle of your network",
+                fix="check the address; if your network has a CA of its own, set SSL_CERT_FILE to its bundle",
             ) from error
         except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
             connection.close()
             raise Transient(
-                f"{parts.hostname}:{origin(url)[2]} does not answer: {words_of(error)}"
+                f"{parts.hostname}:{origin(url)[2]} does not answer{way_to(url)}: {words_of(error)}"
             ) from error
 
     def _ask(
@@ -96,8 +94,10 @@ class Connections:
             try:
                 connection.request("GET", target, headers=dict(headers))
                 return connection.getresponse()
-            except (ConnectionError, http.client.HTTPException):
+            except (ConnectionError, ssl.SSLError, http.client.HTTPException):
                 connection.close()
+        if self._ended:
+            raise ConnectionAbortedError("nobody waits for it any more")
         connection.timeout = self._patience.connect
         connection.connect()
         connection.sock.settimeout(self._patience.silence)
@@ -105,9 +105,11 @@ class Connections:
         connection.request("GET", target, headers=dict(headers))
         return connection.getresponse()
 
-    def abort(self) -> None:
+    def abort(self, for_good: bool = False) -> None:
         """Cut every connection, so that a thread that waits for one goes on at once."""
-        for sock in list(self._sockets.values()):
+        self._ended = self._ended or for_good
+        connecting = [one.sock for one in list(self._open.values()) if one.sock is not None]
+        for sock in (*list(self._sockets.values()), *connecting):
             with contextlib.suppress(OSError):
                 # Not the method of SSLSocket, which would drop the TLS layer under the reader.
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
@@ -119,41 +121,39 @@ class Connections:
         self._open.clear()
         self._sockets.clear()
 
-    def _proxy(self, parts: SplitResult) -> SplitResult | None:
-        address = self._proxies.get(parts.scheme) or self._proxies.get("all")
-        if not address or proxy_bypass(parts.netloc.rpartition("@")[2]):
-            return None
-        proxy = urlsplit(address if "://" in address else f"http://{address}")
-        if proxy.scheme != "http":
-            raise Failed(
-                f"the proxy {proxy.scheme}://{proxy.hostname} is of a kind not known",
-                fix="use an http:// proxy",
-            )
-        return proxy
-
     def _connect(self, parts: SplitResult, proxy: SplitResult | None) -> http.client.HTTPConnection:
         host, port = (proxy.hostname, proxy.port or 3128) if proxy else (parts.hostname, parts.port)
         if parts.scheme == "http":
-            return http.client.HTTPConnection(str(host), port)
+            return Plain(str(host), port)
         self._context = self._context or tls()
-        secure = http.client.HTTPSConnection(str(host), port, context=self._context)
+        secure = Secure(str(host), port, context=self._context)
         if proxy:
-            secure.set_tunnel(str(parts.hostname), parts.port or 443, _proxy_login(proxy))
+            secure.set_tunnel(str(parts.hostname), parts.port or 443, login_of(proxy))
         return secure
 
 
-def _proxy_login(proxy: SplitResult) -> dict[str, str]:
-    if not proxy.username:
-        return {}
-    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
-    return {"Proxy-Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+def address(text: str) -> bool:
+    """Whether it is an http(s) address that can be asked."""
+    try:
+        scheme, host, _ = origin(text)
+    except ValueError:
+        return False
+    return scheme in ("http", "https") and bool(host) and text.isprintable() and " " not in text
 
 
-def _public(url: str) -> str:
-    """An address without what may be secret in it."""
-    return url.split("?", maxsplit=1)[0].rpartition("@")[2][:200]
+def public(url: str) -> str:
+    """An address without what may be secret in it: a password, or a signature."""
+    parts = urlsplit(url)
+    return tame(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
+
+
+def tame(text: str) -> str:
+    """What a server said, fit to be shown: one short line in which a terminal finds no commands."""
+    return "".join(one if one.isprintable() else " " for one in text.strip())[:200]
 
 
 def words_of(error: BaseException) -> str:
     """What an error says, or at least what it is."""
-    return str(error) or type(error).__name__
+    if isinstance(error, http.client.BadStatusLine) and not isinstance(error, ConnectionError):
+        return "what it sends is not HTTP"
+    return tame(str(error)) or type(error).__name__

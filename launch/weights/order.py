@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from typing import Any
 
 from errors import Failed, Refused
 from launch.weights import manifest as manifests
+from launch.weights import partial
 from launch.weights.cache import Place, cache_folder
 from launch.weights.manifest import Entry, Manifest
 from launch.weights.meter import amount
@@ -57,12 +59,14 @@ def plan(
     """What a fetch would do, found out without writing anything."""
     place = Place((cache or cache_folder()).absolute(), model)
     place.commit(revision)  # refuses a revision that is none
-    if place.cache.exists() and not place.cache.is_dir():
-        raise Refused(f"{place.cache} is not a folder", fix="use --cache DIR")
+    if os.path.lexists(place.cache) and not place.cache.is_dir():
+        link = f"it is a link to {place.cache.readlink()}" if place.cache.is_symlink() else ""
+        raise Refused(f"{place.cache} is not a folder", why=link, fix="use --cache DIR")
     listed = choose(source.manifest(revision), include, exclude)
     known = remember(listed, manifests.load(place.manifest(listed.commit)))
     blobs = {entry.blob: entry for entry in known.wanted if not is_proven(place, entry)}
-    here = sum(_left_over(place, entry) for entry in blobs.values())
+    left = partial.found(place)
+    here = sum(_left_over(place, entry, left.get(entry.blob, [])) for entry in blobs.values())
     return Order(place, known, tuple(blobs.values()), here)
 
 
@@ -73,6 +77,11 @@ def choose(manifest: Manifest, include: tuple[str, ...], exclude: tuple[str, ...
         return (not include or _any(path, include)) and not _any(path, exclude)
 
     entries = tuple(replace(entry, wanted=wanted(entry.path)) for entry in manifest.entries)
+    if not entries:
+        fix = "check the name and --revision"
+        raise Failed(
+            f"{manifest.model} has no files at {manifest.commit[:12]}", why="its listing is empty", fix=fix
+        )
     if not any(entry.wanted for entry in entries):
         names = ", ".join(entry.path for entry in manifest.entries[:5])
         raise Refused(
@@ -112,8 +121,8 @@ def is_proven(place: Place, entry: Entry) -> bool:
     return bool(entry.verified) and (blob.st_size, blob.st_mtime_ns) == (entry.size, entry.mtime_ns)
 
 
-def _left_over(place: Place, entry: Entry) -> int:
-    found = [place.blobs / entry.blob, *place.blobs.glob(f"{entry.blob}.slipway-*.incomplete")]
+def _left_over(place: Place, entry: Entry, partials: list[Path]) -> int:
+    found = [place.blobs / entry.blob, *partials]
     return max((min(at.stat().st_size, entry.size) for at in found if at.is_file()), default=0)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
@@ -13,8 +13,12 @@ class Transient(Exception):
     """Something that may be gone the next time. `after` is the seconds that the server asked for."""
 
     def __init__(self, reason: str, after: float | None = None) -> None:
-        super().__init__(reason)
-        self.reason, self.after = reason, after
+        asked = f", and asks to wait {after:.0f} s" if after else ""
+        super().__init__(reason + asked)
+        self.reason, self.after = reason + asked, after
+
+
+FOREVER = 1e9  # seconds
 
 
 @dataclass(frozen=True)
@@ -32,16 +36,20 @@ class Patience:
     connect: float = 15.0
     silence: float = 30.0
     floor: int = 16 << 10
-    talk: float = 300.0  # for one question about a model, its whole listing for instance
+    talk: float = 60.0  # for one question about a model, a page of its listing for instance
     progress: int = 1 << 20
 
     def wait(self, failures: int, trouble: Transient) -> float | None:
         """Seconds to wait after so many failures in a row, None to give up."""
         if failures >= self.attempts:
             return None
-        if trouble.after is not None:
-            return trouble.after if trouble.after <= self.most_asked else None
-        return float(min(self.longest, self.first * 2 ** (failures - 1)))
+        own = float(min(self.longest, self.first * 2 ** (failures - 1)))
+        if trouble.after is None:
+            return own
+        if trouble.after > self.most_asked:
+            return None
+        # What the server asks for, once; a server that goes on asking for no time at all is not believed.
+        return trouble.after if failures == 1 else max(trouble.after, own)
 
 
 class Headers(Protocol):
@@ -55,7 +63,7 @@ def asked_wait(headers: Headers) -> float | None:
     """Seconds that an answer asks to wait: Retry-After, or the Hub's own `RateLimit: "api";r=0;t=55`."""
     if (after := retry_after(headers.get("Retry-After"), headers.get("Date"))) is not None:
         return after
-    found = re.search(r";\s*r=0\s*;\s*t=(\d+)", headers.get("RateLimit") or "")
+    found = re.search(r";\s*r=0\s*;\s*t=(\d{1,12})\b", headers.get("RateLimit") or "", re.ASCII)
     return float(found[1]) if found else None
 
 
@@ -66,14 +74,15 @@ def retry_after(value: str | None, date: str | None) -> float | None:
     """
     if not value:
         return None
-    if value.strip().isdigit():
-        return float(value)
+    if re.fullmatch(r"\d+", value.strip(), re.ASCII):
+        return min(float(value), FOREVER)
     until, now = _time(value), _time(date or "")
     return max(0.0, (until - now).total_seconds()) if until and now else None
 
 
 def _time(text: str) -> datetime | None:
     try:
-        return parsedate_to_datetime(text)
-    except (ValueError, TypeError):
+        found = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
         return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)  # a time without a zone is meant as GMT

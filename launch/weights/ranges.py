@@ -11,13 +11,13 @@ import http.client
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
-from launch.weights.network import Connections, Origin, origin, words_of
+from launch.weights.network import Connections, Origin, address, origin, tame, words_of
 from launch.weights.patience import Headers, Transient, asked_wait
 
 MOST_REDIRECTS = 5
-BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
+BUSY = frozenset({408, 425, 429, *range(500, 600)})
 
 
 class Answered(Exception):
@@ -36,6 +36,7 @@ class Body:
     response: http.client.HTTPResponse
     position: int
     end: int
+    _taken: int = 0
 
     def readinto(self, view: memoryview) -> int:
         """Read what has come, at most up to `end`. Raises Transient where the connection breaks."""
@@ -45,18 +46,23 @@ class Body:
             # ValueError and AttributeError: another thread cut the connection, to end a silent stream.
             raise Transient(f"the connection broke at byte {self.position}: {words_of(error)}") from error
         if count == 0:
-            raise Transient(f"the server closed the connection at byte {self.position} of {self.end}")
+            raise Transient(f"the server's answer ends at byte {self.position} of {self.end}")
         self.position += count
+        self._taken += count
         return count
 
     def _read(self, view: memoryview) -> int:
+        announced = self.response.length  # Content-Length; it may be less than the range that was promised
+        if announced is not None:
+            view = view[: announced - self._taken]
         if self.response.chunked:
             return self.response.readinto(view[: 1 << 16])  # it waits for all of it
         return self.response.fp.readinto1(view)  # one recv, so that slow and silent can be told apart
 
     def close(self) -> None:
         """Give the connection back if all of it was read; otherwise it is of no more use."""
-        if self.response.chunked or self.position < self.end:
+        whole = self.position >= self.end and self.response.length in (None, self._taken)
+        if self.response.chunked or not whole:
             self.connection.close()
         self.response.close()
 
@@ -76,14 +82,26 @@ def follow(
         if response.status in BUSY:
             after = asked_wait(response.headers)
             _discard(connection, response)
-            raise Transient(f"{urlsplit(url).hostname} answered {response.status} {response.reason}", after)
+            said = tame(f"{response.status} {response.reason[:60]}")
+            raise Transient(f"{urlsplit(url).hostname} answered {said}", after)
         where = response.headers.get("Location")
         if response.status not in (301, 302, 303, 307, 308) or not where:
             _discard(connection, response)
             raise Answered(response.status, response.headers, url)
         _discard(connection, response)
-        url = urljoin(url, where)
+        url = led(url, where)
     raise Transient(f"{urlsplit(url).hostname}: redirected more than {MOST_REDIRECTS} times")
+
+
+def led(url: str, where: str) -> str:
+    """Where a redirect leads. Raises Transient where that is no address: the next answer may be a better one."""
+    try:
+        found = urljoin(url, quote(where.encode("latin-1"), safe="%/:?#[]@!$&'()*+,;=~"))
+    except ValueError:
+        found = ""
+    if not address(found):
+        raise Transient(f"{urlsplit(url).hostname} redirects to what is no address: {tame(where)[:80]}")
+    return found
 
 
 def _discard(connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> None:
@@ -98,14 +116,20 @@ def _discard(connection: http.client.HTTPConnection, response: http.client.HTTPR
 
 def span_of(response: http.client.HTTPResponse, size: int | None = None) -> tuple[int, int]:
     """First byte and end (exclusive) of what a response carries. Raises Transient for another file."""
-    if response.headers.get("Content-Encoding", "identity") != "identity":
+    if response.headers.get("Content-Encoding", "").strip().lower() not in ("", "identity"):
         raise Transient("the server sent the file compressed, which nobody asked for")
     if response.status == 200 and size is not None:
         length = response.headers.get("Content-Length")
         if length is not None and length != str(size):
-            raise Transient(f"the server answers with {length} bytes where the listing says {size}")
+            raise Transient(f"the server answers with {tame(length)} bytes where the listing says {size}")
         return 0, size
-    found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", response.headers.get("Content-Range", ""))
-    if not found or (size is not None and found[3] not in ("*", str(size))):
-        raise Transient(f"the server answers with another range: {response.headers.get('Content-Range')}")
-    return int(found[1]), int(found[2]) + 1
+    said = response.headers.get("Content-Range", "")
+    found = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", said)
+    if not found:
+        raise Transient(f"the server answers with another range: {tame(said) or 'none'}")
+    if size is not None and found[3] not in ("*", str(size)):
+        raise Transient(f"the server has {found[3]} bytes where the listing says {size}")
+    first, end = int(found[1]), int(found[2]) + 1
+    if not first < end:
+        raise Transient(f"the server answers with no range: {tame(said)}")
+    return first, end

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from errors import Failed
@@ -79,20 +81,34 @@ def fault(place: Place, commit: str, entry: Entry) -> str:
     """What is wrong with one file by name and size, empty where nothing is."""
     at = place.snapshot(commit) / entry.path
     try:
-        size = at.stat().st_size
+        found = at.stat()
     except OSError:
         return f"{entry.path} is missing"
+    if not S_ISREG(found.st_mode):
+        return f"{entry.path} is no file"
+    if at.is_symlink() and not _same(at, place.blobs / entry.blob):
+        return f"{entry.path} points at something else than its blob"
+    size = found.st_size
     return "" if size == entry.size else f"{entry.path} has {size} bytes instead of {entry.size}"
 
 
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
 def link(place: Place, commit: str, entry: Entry) -> None:
-    """Let the snapshot's name point at the blob, in one step."""
+    """Let the snapshot's name point at the blob, in one step. Raises OSError."""
     at = place.snapshot(commit) / entry.path
     target = os.path.relpath(place.blobs / entry.blob, at.parent)
     if at.is_symlink() and os.readlink(at) == target:  # noqa: PTH115 -- readlink as text, to compare
         return
+    if at.parent.resolve() != (place.snapshot(commit).resolve() / entry.path).parent:
+        raise FileExistsError(errno.EEXIST, "a link leads out of the snapshot", str(at.parent))
     at.parent.mkdir(parents=True, exist_ok=True)
-    beside = at.with_name(f".{at.name[:200]}.{os.getpid()}.tmp")
+    beside = at.with_name(f".{entry.blob}.{os.getpid()}.tmp")
     beside.unlink(missing_ok=True)
     beside.symlink_to(target)
     beside.replace(at)
@@ -101,7 +117,7 @@ def link(place: Place, commit: str, entry: Entry) -> None:
 def point(place: Place, revision: str, commit: str) -> None:
     """Remember which commit a branch or tag is, in one step; a commit needs no remembering."""
     ref = place.ref(revision)
-    if revision == commit or (ref.is_file() and ref.read_text() == commit):
+    if revision == commit or (ref.is_file() and ref.read_bytes() == commit.encode()):
         return
     ref.parent.mkdir(parents=True, exist_ok=True)
     beside = ref.with_name(f"{ref.name}.{os.getpid()}.tmp")

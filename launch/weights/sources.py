@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from errors import Failed
 from launch.weights.manifest import Entry, Manifest
-from launch.weights.network import Connections, origin
+from launch.weights.network import Connections, origin, tame
 from launch.weights.patience import Transient
 from launch.weights.ranges import Answered, Body, follow, span_of
 
@@ -64,20 +64,33 @@ class HubFiles:
         return Body(connection, response, position, stop)
 
     def _verdict(self, entry: Entry, answer: Answered) -> Exception:
-        """What an answer without bytes means: Transient where the address has expired, else Failed."""
-        if origin(answer.url) != origin(self.endpoint):
-            return Transient(
-                f"the storage refuses {entry.path} with {answer.status}: the address has expired"
-            )
+        """What an answer without bytes means: Transient where the address may have expired, else Failed."""
         if answer.status == 416:
             return Transient(f"the server has fewer bytes of {entry.path} than it listed")
-        return refusal(self.model, answer.status, answer.headers.get("X-Error-Code") or "", entry.path)
+        if origin(answer.url) != origin(self.endpoint):
+            why = "the address has expired" if answer.status in (400, 401, 403, 404, 410) else "no bytes"
+            return Transient(f"the storage answers {answer.status} for {entry.path}: {why}")
+        code = answer.headers.get("X-Error-Code") or ""
+        if "is disabled" in (answer.headers.get("X-Error-Message") or ""):
+            code = code or "DisabledRepo"
+        if answer.status == 401 and self.token and not code:
+            return rejected(f"{self.model}: {entry.path}")
+        return refusal(self.model, answer.status, code, entry.path)
+
+
+def rejected(what: str) -> Failed:
+    """A token that the Hub does not take, or takes no longer."""
+    return Failed(
+        f"{what}: the Hub does not take the token",
+        why="it answered 401: the token is wrong, or has expired, or was withdrawn",
+        fix="invoke login, or set HF_TOKEN, then run the same command again: what has come is kept",
+    )
 
 
 def refusal(model: str, status: int, code: str, path: str = "") -> Failed:
     """A Hub's no, in words that say what to do."""
-    what = f"{model}{': ' + path if path else ''}"
-    if code == "GatedRepo" or (status == 403 and not code):
+    what, code = f"{model}{': ' + path if path else ''}", tame(code)[:40]
+    if code == "GatedRepo":
         return Failed(
             f"{what} is gated: this account has no access",
             why=f"the Hub answered {status}",
@@ -90,8 +103,16 @@ def refusal(model: str, status: int, code: str, path: str = "") -> Failed:
             fix="check the name; for a private model invoke login",
         )
     if code in ("RevisionNotFound", "EntryNotFound") or status == 404:
-        return Failed(f"{what} is not there", why=f"the Hub answered {status} {code}", fix="check --revision")
-    return Failed(f"{what}: the Hub refuses it", why=f"it answered {status} {code}".strip())
+        why = f"the Hub answered {status} {code}".strip()
+        return Failed(f"{what} is not there", why=why, fix="check --revision")
+    if code == "DisabledRepo":
+        why = f"the Hub answered {status} {code}"
+        return Failed(f"{what} is disabled: nobody can have it", why=why, fix="choose another model")
+    return Failed(
+        f"{what}: the Hub refuses it",
+        why=f"it answered {status} {code}".strip(),
+        fix="if the model is gated, accept its licence; check the token (invoke login), HF_ENDPOINT and the proxy",
+    )
 
 
 @dataclass
@@ -104,7 +125,10 @@ class FileReader:
 
     def readinto(self, view: memoryview) -> int:
         """Read some bytes."""
-        count: int = self.stream.readinto(view[: self.end - self.position])  # type: ignore[attr-defined]
+        try:
+            count: int = self.stream.readinto(view[: self.end - self.position])  # type: ignore[attr-defined]
+        except OSError as error:
+            raise unreadable(Path(self.stream.name), error) from error
         if count == 0:
             raise Failed(f"{self.stream.name} is too short", fix="make the bundle, or copy it, again")
         self.position += count
@@ -116,7 +140,17 @@ class FileReader:
 
 
 def read_part(path: Path, offset: int, first: int, end: int) -> FileReader:
-    """Bytes `first` to `end` of what begins at `offset` in a file."""
-    stream = path.open("rb", buffering=0)
+    """Bytes `first` to `end` of what begins at `offset` in a file. Raises Failed where there is no such file."""
+    if not path.is_file():  # a pipe would never end, or never begin
+        raise Failed(f"{path} is missing, or no file", fix="make the bundle, or copy it, again")
+    try:
+        stream = path.open("rb", buffering=0)
+    except OSError as error:
+        raise unreadable(path, error) from error
     stream.seek(offset + first)
     return FileReader(stream, first, end)
+
+
+def unreadable(path: Path, error: OSError) -> Failed:
+    """A source's file that cannot be read."""
+    return Failed(f"{path} cannot be read", why=str(error), fix="check its disk and its permissions")

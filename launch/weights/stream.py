@@ -41,14 +41,15 @@ class Stream:
                 self._listening = False
                 landing.write(span, self._buffer[: got - landed])
                 written = got
-            elif got < span.last:
+            elif got < span.last and landing.has_room(got):
                 # The buffer begins at the byte that is to land next: a stream in its turn uses little of it,
                 # and what it uses is still in the processor's cache when it is written and hashed.
                 view = self._buffer[got - landed : min(span.last, got + PIECE) - landed]
                 got += self._receive(landing, span, got, view)
             else:
                 self._listening = False
-                landing.wait_turn(span, written)
+                landing.wait_room() if got < span.last else landing.wait_turn(span, written)
+        self._failures = self._gained = 0  # what is whole counts as progress, be it ever so small
 
     def _hash(self, landing: Landing, span: Span, landed: int, written: int) -> int:
         """Hash what was written, in its turn; up to which byte the file has landed."""
@@ -66,8 +67,8 @@ class Stream:
             self._connections.abort()
 
     def abort(self) -> None:
-        """Let the thread return at once."""
-        self._connections.abort()
+        """Let the thread return at once, for good."""
+        self._connections.abort(for_good=True)
 
     def close(self) -> None:
         """Close the connections."""
@@ -89,7 +90,7 @@ class Stream:
     def _at(self, landing: Landing, span: Span, at: int) -> Reader:
         """The open body if it goes on at this byte, else a new one."""
         body = self._body
-        if body is None or self._of is not landing.entry or body.position != at or body.end < span.last:
+        if body is None or self._of is not landing.entry or body.position != at or body.position >= body.end:
             self._hang_up()
             # Alone with a file, one request brings all of it; with others, each asks for its own part.
             end = landing.entry.size if landing.streams == 1 else span.last
@@ -130,7 +131,7 @@ class Stream:
         seconds = self._patience.wait(self._failures, trouble)
         if seconds is None:
             raise Failed(
-                f"{entry.path}: gave up after {self._failures} failures in a row",
+                f"{entry.path}: gave up after {counted(self._failures)}",
                 why=trouble.reason,
                 fix="run the same command again later: what has come is kept",
             )
@@ -141,3 +142,8 @@ class Stream:
         if self._body is not None:
             self._body.close()
             self._body = None
+
+
+def counted(failures: int) -> str:
+    """`1 failure`, `9 failures in a row`."""
+    return f"{failures} failures in a row" if failures > 1 else "1 failure"

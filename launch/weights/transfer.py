@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from errors import Failed, SlipwayError
+from launch.weights import partial
 from launch.weights.cache import Place
 from launch.weights.landing import Landing, Superseded
 from launch.weights.lock import try_lock
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 STREAMS = 8
+IN_THE_WAY = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY, errno.ELOOP)
 LOOK_AGAIN = 0.3  # seconds until a file that another process has is looked at again
 
 
@@ -52,6 +54,7 @@ class Transfer:
         self._stop = threading.Event()
         self._streams = [Stream(source, patience, meter, self._stop) for _ in range(streams)]
         self._change = threading.Condition()
+        self._partials = partial.found(place)
         self._queue: deque[Entry] = deque()
         self._elsewhere: deque[tuple[float, Entry]] = deque()
         self._landings: list[Landing] = []
@@ -152,16 +155,18 @@ class Transfer:
         ):
             self._close(entry, found)
             return None
-        landing = Landing(entry, self._place, lambda count: self._meter.add(entry.path, count))
-        landing.open()
+        if blob.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "there is a folder in the place of a file", str(blob))
+        known = self._partials.get(entry.blob)
+        landing = Landing(entry, self._place, lambda count: self._meter.add(entry.path, count), known)
+        landing.open(self._stop)
         with self._change:
             self.outcome.fetched -= landing.landed
+            self._landings.append(landing)
+            self._change.notify_all()
         if landing.claim():
             self._finish(landing)
             return None
-        with self._change:
-            self._landings.append(landing)
-            self._change.notify_all()
         return landing
 
     def _carry(self, stream: Stream, landing: Landing) -> None:
@@ -184,12 +189,9 @@ class Transfer:
         if landing.proves():
             landing.publish()
             self._close(entry, proven(entry, landing.sha256, self._place.blobs / entry.blob), landing)
-        elif entry.blob not in self._again and not self._stop.is_set():
+        elif entry.size and entry.blob not in self._again and not self._stop.is_set():
             self._again.add(entry.blob)
             landing.restart()
-            with self._change:
-                if landing not in self._landings:
-                    self._landings.append(landing)
         else:
             landing.discard()
             self.outcome.bad.append(entry.path)
@@ -221,4 +223,6 @@ def explained(error: BaseException, cache: Path) -> BaseException:
         return Failed(
             f"cannot write to {cache}", why=str(error), fix="use --cache DIR with a folder of your own"
         )
+    if error.errno in IN_THE_WAY:
+        return Failed(f"something in {cache} is in the way", why=str(error), fix=f"move it away, {again}")
     return Failed(f"the disk of {cache} fails", why=str(error), fix=f"check it, {again}")

@@ -20,6 +20,7 @@ from launch.weights.manifest import BLOB, Entry, Manifest, checked
 from launch.weights.meter import Meter
 from launch.weights.proof import prove
 from launch.weights.snapshot import Snapshot, described, fault, fetch_command
+from launch.weights.transfer import explained
 
 INDEX = "model.safetensors.index.json"
 
@@ -114,8 +115,11 @@ def _forget(place: Place, manifest: Manifest, paths: list[str]) -> None:
     current = manifests.load(place.manifest(manifest.commit)) or manifest
     doubted = [replace(e, verified="", mtime_ns=0) for e in current.entries if e.path in paths]
     manifests.save(current.with_entries(doubted), place.manifest(manifest.commit))
-    for entry in doubted:
-        (place.snapshot(manifest.commit) / entry.path).unlink(missing_ok=True)
+    try:
+        for entry in doubted:
+            (place.snapshot(manifest.commit) / entry.path).unlink(missing_ok=True)
+    except OSError as error:
+        raise explained(error, place.cache) from error
 
 
 def _from_links(place: Place, commit: str) -> Manifest:

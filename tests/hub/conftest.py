@@ -23,7 +23,7 @@ SIZES = {
     "empty.txt": 0,
 }
 # As in the field, in less time: a second of silence is long on loopback.
-QUICK = Patience(attempts=5, first=0.02, longest=0.1, most_asked=5, connect=2, silence=1.0, talk=5.0)
+QUICK = Patience(attempts=5, first=0.02, longest=0.1, most_asked=5, connect=2, silence=1.0, talk=2.0)
 
 
 @pytest.fixture(scope="session")

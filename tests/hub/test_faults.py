@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,8 @@ from errors import SlipwayError
 from launch import weights
 from launch.hub_server import Fault, serve_folder
 
-from .conftest import BIG, MODEL, SIZES
+from .conftest import BIG, MODEL, QUICK, SIZES
+from .rows import Row, assert_row, content
 
 MIB = 1 << 20
 PAGE = b"<!doctype html><title>Sign in</title><p>Welcome to the hotel's network</p>"
@@ -26,17 +26,6 @@ DEAD = "http://127.0.0.1:9/nobody-listens-here"
 LATE = (("Retry-After", "Wed, 01 Jan 2020 00:00:01 GMT"), ("Date", "Wed, 01 Jan 2020 00:00:00 GMT"))
 YEAR = (("Retry-After", "31536000"),)
 AT = random.Random(2026).sample(range(SIZES[BIG]), 6)  # bytes where things break
-
-
-@dataclass(frozen=True)
-class Row:
-    what: str
-    faults: tuple[Fault, ...]
-    error: str = ""
-
-
-def content(kind: str, **details: object) -> Fault:
-    return Fault(kind, "content", match=BIG, **details)  # type: ignore[arg-type]
 
 
 TABLE = [
@@ -91,7 +80,7 @@ TABLE = [
     Row(
         "a redirect to a file",
         (Fault("redirect", "resolve", match=BIG, location="file:///etc/passwd"),),
-        "not an",
+        "what is no address",
     ),
     # The metadata
     Row(
@@ -123,32 +112,7 @@ def test_right_bytes_or_one_clear_error(
     fetch: Callable[..., weights.Snapshot],
     assert_whole: Callable[[Path], None],
 ) -> None:
-    with serve_folder(folder, faults=row.faults) as hub:
-        if row.error:
-            with pytest.raises(SlipwayError) as raised:
-                fetch(hub.url)
-            assert_says(str(raised.value), row.error)
-            assert_nothing_wrong_in(cache, folder)
-        else:
-            assert_whole(fetch(hub.url).path)
-    with serve_folder(folder) as hub:
-        assert_whole(fetch(hub.url).path)
-    assert weights.check(MODEL, cache=cache).files == len(SIZES)
-
-
-def assert_says(message: str, expected: str) -> None:
-    assert any(words in message for words in expected.split("|")), message
-    assert "Traceback" not in message
-
-
-def assert_nothing_wrong_in(cache: Path, folder: Path) -> None:
-    """What a failed fetch leaves under its final name is right."""
-    for at in cache.glob("models--*/snapshots/*/**/*"):
-        if at.is_file():
-            name = at.relative_to(next(cache.glob("models--*/snapshots/*"))).as_posix()
-            assert at.read_bytes() == (folder / MODEL / name).read_bytes()
-    for blob in cache.glob("models--*/blobs/*"):
-        assert ".incomplete" in blob.name or blob.stat().st_size in SIZES.values()
+    assert_row(row, folder, cache, fetch, assert_whole)
 
 
 def test_a_revision_that_is_not_there(folder: Path, fetch: Callable[..., weights.Snapshot]) -> None:
@@ -171,3 +135,15 @@ def test_a_bad_file_does_not_keep_the_others(
             request.target.rpartition("/")[2] for request in hub.requests if "storage" in request.target
         } == {BIG}
     assert asked > 0
+
+
+def test_a_hiccup_for_every_small_file(tmp_path: Path, cache: Path) -> None:
+    names = [f"part-{number}.txt" for number in range(3 * QUICK.attempts)]
+    for name in names:
+        at = tmp_path / "many" / MODEL / name
+        at.parent.mkdir(parents=True, exist_ok=True)
+        at.write_text(name)
+    hiccups = tuple(Fault("reset", "resolve", match=name, times=1) for name in names)
+    with serve_folder(tmp_path / "many", faults=hiccups) as hub:
+        found = weights.fetch(MODEL, cache=cache, endpoint=hub.url, patience=QUICK, streams=1)
+    assert found.files == len(names)

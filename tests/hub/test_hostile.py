@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import scan_cache_dir
 
 from errors import SlipwayError
 from launch import weights
-from launch.hub_server import serve
+from launch.hub_server import serve, serve_folder
 from launch.hub_server.folder import Repository, ServedFile, read_repository
 from launch.weights.patience import Patience
 
@@ -125,3 +126,53 @@ def test_what_is_no_model(model: str, cache: Path) -> None:
     with pytest.raises(SlipwayError, match="is not a model") as raised:
         weights.fetch(model, cache=cache, endpoint="http://127.0.0.1:9")
     assert raised.value.code == 2
+
+
+@pytest.mark.parametrize("address", ["http://h:99999", "http://h:x", "http://[::1", "http://a b", "http://"])
+def test_what_cannot_be_asked(address: str, fetch: Callable[..., weights.Snapshot]) -> None:
+    with pytest.raises(SlipwayError, match="is no address") as raised:
+        fetch(address)
+    assert raised.value.code == 2
+
+
+def test_an_empty_file_with_the_wrong_hash(folder: Path, fetch: Callable[..., weights.Snapshot]) -> None:
+    honest = read_repository(folder, MODEL)
+    others = [file for file in honest.files if file.path != "empty.txt"]
+    bad = replace(honest.by_path["empty.txt"], blob_id="a" * 40)
+    with (
+        serve(lambda model: Hostile(MODEL, (*others, bad))) as hub,
+        pytest.raises(SlipwayError, match=r"wrong content: empty\.txt"),
+    ):
+        fetch(hub.url)
+
+
+def test_odd_names_are_names(tmp_path: Path, cache: Path) -> None:
+    names = [
+        "\u044e" * 125,
+        "a" * 250,
+        "sp ace+%20?#&=;.txt",
+        "README.md",
+        "readme.md",
+        "-rf",
+        "$(id)`'\"",
+        "[x]*",
+    ]
+    for name in names:
+        at = tmp_path / "odd" / MODEL / name
+        at.parent.mkdir(parents=True, exist_ok=True)
+        at.write_text(name)
+    with serve_folder(tmp_path / "odd") as hub:
+        found = weights.fetch(MODEL, cache=cache, endpoint=hub.url)
+    assert {at.name: at.read_text() for at in found.path.iterdir()} == {name: name for name in names}
+    assert not scan_cache_dir(cache).warnings
+
+
+def test_a_password_in_the_address_is_not_kept(
+    folder: Path, cache: Path, fetch: Callable[..., weights.Snapshot]
+) -> None:
+    with serve_folder(folder) as hub:
+        fetch(hub.url.replace("://", "://me:secret@"))
+    assert "secret" not in next(cache.glob("models--*/manifests/*.json")).read_text()
+    with pytest.raises(SlipwayError) as raised:
+        fetch("http://me:secret@127.0.0.1:9")
+    assert "secret" not in str(raised.value)

@@ -86,3 +86,29 @@ def test_a_ca_bundle_that_is_none(
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
     with pytest.raises(SlipwayError, match="is no CA bundle"):
         fetch("https://127.0.0.1:9")
+
+
+def test_a_network_that_needs_no_proxy(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, fetch: Callable[..., weights.Snapshot]
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "10.0.0.0/8, 127.0.0.0/8")
+    with serve_folder(folder) as hub:
+        assert fetch(hub.url).files > 0
+
+
+@pytest.mark.parametrize(
+    ("proxy", "words"),
+    [
+        ("http://127.0.0.1:9", "through the proxy 127.0.0.1:9"),
+        ("socks5://127.0.0.1:9", "of a kind not known"),
+        ("http://[bad", "the proxy's address is none"),
+        ("http://h:99999", "the proxy's address is none"),
+    ],
+)
+def test_a_proxy_that_is_the_trouble_is_named(
+    proxy: str, words: str, monkeypatch: pytest.MonkeyPatch, fetch: Callable[..., weights.Snapshot]
+) -> None:
+    monkeypatch.setenv("http_proxy", proxy)
+    with pytest.raises(SlipwayError, match=words):
+        fetch("http://hub.invalid")

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from errors import SlipwayError
 from launch import weights
-from launch.hub_server import serve_folder
+from launch.hub_server import Fault, serve_folder
 from tests.invocation import ROOT, invoke
 
 from .conftest import MODEL
@@ -90,3 +91,25 @@ def test_what_is_no_token(text: str, home: Path, tmp_path: Path) -> None:
     file.write_text(text)
     said = invoke("login", "--token-file", str(file), HF_HOME=str(home))
     assert (said.code, "that is no token" in said.err) == (2, True)
+
+
+def test_a_token_that_expires_on_the_way(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, fetch: Callable[..., weights.Snapshot]
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    gone = Fault("status", "resolve", match="model-*", status=401)
+    with (
+        serve_folder(folder, token=TOKEN, faults=(gone,)) as hub,
+        pytest.raises(SlipwayError, match="does not take the token") as raised,
+    ):
+        fetch(hub.url)
+    assert "invoke login" in raised.value.fix
+    assert TOKEN not in str(raised.value)
+
+
+def test_a_stored_token_that_cannot_be_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, fetch: Callable[..., weights.Snapshot]
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_\u00e4")
+    with serve_folder(folder) as hub, pytest.raises(SlipwayError, match="no token has"):
+        fetch(hub.url)

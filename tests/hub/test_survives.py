@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -132,70 +132,6 @@ def test_a_clock_that_jumps(
     monkeypatch.setattr(time, "time", lambda: real() + (next(jumps) % 3 - 1) * 86_400 * 365)
     with serve_folder(folder, faults=(Fault("reset", match=BIG, at=5 << 20, times=1),)) as hub:
         assert fetch(hub.url).files == len(SIZES)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 16 MiB, smaller than the model."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=16m", "slipway", str(disk)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("a small disk needs the right to mount one: run as root")
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True)
-
-
-def test_too_small_a_disk_is_found_before_the_first_byte(
-    folder: Path, small_disk: Path, fetch: Callable[..., weights.Snapshot]
-) -> None:
-    with serve_folder(folder) as hub:
-        with pytest.raises(SlipwayError, match=r"needs .* more, and .* has .* free"):
-            fetch(hub.url, cache=small_disk / "cache")
-        assert not [request for request in hub.requests if "resolve" in request.target]
-    assert list(small_disk.iterdir()) == []
-
-
-def test_a_disk_that_fills_up_on_the_way(
-    folder: Path,
-    small_disk: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    fetch: Callable[..., weights.Snapshot],
-    assert_whole: Callable[[Path], None],
-) -> None:
-    cache = small_disk / "cache"
-    with serve_folder(folder) as hub:
-        with monkeypatch.context() as patched:
-            patched.setattr("launch.weights.fetching.require_room", lambda place, needed: None)
-            with pytest.raises(SlipwayError, match="is full"):
-                fetch(hub.url, cache=cache)
-        kept = on_disk(cache)
-        assert kept > 1 << 20
-        subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)
-        found = fetch(hub.url, cache=cache)
-    assert_whole(found.path)
-    assert found.fetched <= sum(SIZES.values()) - kept + (16 << 10), "what had come was not fetched again"
-
-
-def test_a_read_only_cache(
-    folder: Path,
-    small_disk: Path,
-    fetch: Callable[..., weights.Snapshot],
-    assert_whole: Callable[[Path], None],
-) -> None:
-    cache = small_disk / "cache"
-    subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)
-    with serve_folder(folder) as hub:
-        subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-        with pytest.raises(SlipwayError, match="cannot write to"):
-            fetch(hub.url, cache=cache)
-        subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
-        fetch(hub.url, cache=cache)
-        subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-        assert_whole(fetch(hub.url, cache=cache).path)  # all is there: nothing to write
-        assert weights.verify(MODEL, cache=cache, deep=True).bad == ()
 
 
 def test_another_hosts_partial_file_is_continued(

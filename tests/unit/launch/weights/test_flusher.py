@@ -15,9 +15,20 @@ def file(tmp_path):
     os.close(descriptor)
 
 
-def until_caught_up(flusher, most):
+@pytest.fixture
+def broken(monkeypatch):
+    """A disk that does not take what it is given, and says so once, as Linux does."""
+
+    def fail_once(descriptor):
+        monkeypatch.setattr(os, "fdatasync", lambda descriptor: None)
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fdatasync", fail_once)
+
+
+def until(holds, flusher):
     for _ in range(50):  # ten seconds
-        if not flusher.behind(most):
+        if holds():
             return
         flusher.wait()
     pytest.fail("the disk never caught up")
@@ -27,7 +38,7 @@ def test_a_writer_that_is_ahead_is_caught_up_with(file):
     flusher = Flusher(file, 0)
     os.ftruncate(file, LEAST)
     flusher.note(LEAST)
-    until_caught_up(flusher, 1)
+    until(lambda: flusher.forced == LEAST, flusher)
     flusher.close()
 
 
@@ -36,22 +47,34 @@ def test_little_is_left_to_the_end(file, monkeypatch):
     flusher = Flusher(file, 0)
     flusher.note(LEAST - 1)
     flusher.close()
-    assert flusher.behind(LEAST - 1)
+    assert flusher.forced == 0
 
 
 def test_what_an_earlier_fetch_left_counts_as_forced(file):
-    flusher = Flusher(file, LEAST)
-    assert not flusher.behind(1)
+    assert Flusher(file, LEAST).forced == LEAST
 
 
-def test_a_disk_that_fails_is_told_to_the_writer(file, monkeypatch):
-    def broken(descriptor):
-        raise OSError(errno.EIO, "Input/output error")
-
-    monkeypatch.setattr(os, "fdatasync", broken)
+def test_a_disk_that_fails_is_told_to_the_writer(file, broken):
     flusher = Flusher(file, 0)
     flusher.note(LEAST)
+    until(lambda: flusher.failed, flusher)
     with pytest.raises(OSError, match="Input/output"):
-        until_caught_up(flusher, 1)
+        flusher.check()
+    assert flusher.forced == 0
     flusher.close()
     flusher.close()  # twice does no harm
+
+
+def test_a_disk_that_failed_behind_the_last_byte_is_told_at_the_end(file, broken):
+    flusher = Flusher(file, 0)
+    flusher.note(LEAST)  # the last byte: nobody writes after it, and `fsync` will find nothing wrong
+    until(lambda: flusher.failed, flusher)
+    with pytest.raises(OSError, match="Input/output"):
+        flusher.finish()
+
+
+def test_the_end_forces_the_rest(file):
+    flusher = Flusher(file, 0)
+    flusher.note(7)
+    flusher.finish()
+    assert flusher.forced == 7

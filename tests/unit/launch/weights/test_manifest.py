@@ -25,9 +25,10 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
     written = manifest(
         Entry("config.json", 7, GIT), Entry("x/model.safetensors", 9, SHA256, SHA256, wanted=False)
     )
-    save(written, tmp_path / "m" / "c.json")
-    assert load(tmp_path / "m" / "c.json") == written
-    assert [at.name for at in (tmp_path / "m").iterdir()] == ["c.json"]
+    at = tmp_path / "m" / f"{written.commit}.json"
+    save(written, at)
+    assert load(at) == written
+    assert list(at.parent.iterdir()) == [at]
 
 
 def test_where_there_is_none(tmp_path: Path) -> None:

@@ -1,0 +1,203 @@
+"""Bundles that mean harm, that another tool packed, or that a tired disk or network brought."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from errors import Refused, SlipwayError
+from launch import weights
+from launch.hub_server import Fault, serve, serve_folder
+from launch.hub_server.folder import Repository, ServedFile
+from launch.weights.bundle import require_target, write_bundle
+from launch.weights.carried import source_of
+from tests.invocation import invoke
+
+from .conftest import BIG, MODEL, QUICK, SIZES
+
+NAMES = ("manifest.json", *sorted(SIZES))
+
+
+@pytest.fixture
+def made(folder: Path, tmp_path: Path) -> weights.Snapshot:
+    """MODEL in a cache of its own."""
+    with serve_folder(folder) as hub:
+        return weights.fetch(MODEL, cache=tmp_path / "elsewhere", endpoint=hub.url)
+
+
+@pytest.fixture
+def unpacked(made: weights.Snapshot, tmp_path: Path) -> Path:
+    """A bundle of it, taken apart."""
+    write_bundle(made, tmp_path / "elsewhere", tmp_path / "dinghy.tar", lambda meter: None)
+    with tarfile.open(tmp_path / "dinghy.tar") as tar:
+        tar.extractall(tmp_path / "unpacked", filter="data")
+    return tmp_path / "unpacked"
+
+
+def carried(given: Path | str, cache: Path) -> weights.Snapshot:
+    return weights.fetch(MODEL, cache=cache, source=source_of(str(given), MODEL), patience=QUICK)
+
+
+def untouched(member: tarfile.TarInfo) -> None:
+    """Pack it as it is."""
+
+
+def absolute(member: tarfile.TarInfo) -> None:
+    member.name = "/" + member.name if member.name == "config.json" else member.name
+
+
+def link(member: tarfile.TarInfo) -> None:
+    if member.name == "config.json":
+        member.type, member.linkname, member.size = tarfile.SYMTYPE, "/etc/passwd", 0
+
+
+def device(member: tarfile.TarInfo) -> None:
+    if member.name == "config.json":
+        member.type, member.devmajor, member.devminor = tarfile.CHRTYPE, 1, 5
+
+
+def linked_manifest(member: tarfile.TarInfo) -> None:
+    if member.name == "manifest.json":
+        member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
+
+
+@pytest.mark.parametrize(
+    ("edit", "names", "form", "words"),
+    [
+        (untouched, NAMES, tarfile.GNU_FORMAT, ""),
+        (untouched, NAMES, tarfile.PAX_FORMAT, ""),
+        (untouched, (NAMES[0], *reversed(NAMES[1:])), tarfile.GNU_FORMAT, "no whole bundle"),
+        (untouched, NAMES[1:] + NAMES[:1], tarfile.GNU_FORMAT, "is no bundle"),
+        (absolute, NAMES, tarfile.GNU_FORMAT, "no whole bundle"),
+        (link, NAMES, tarfile.GNU_FORMAT, "no whole bundle"),
+        (device, NAMES, tarfile.GNU_FORMAT, "no whole bundle"),
+        (linked_manifest, NAMES, tarfile.GNU_FORMAT, "is no bundle"),
+    ],
+)
+def test_a_tar_that_was_packed_anew(
+    edit: Callable[[tarfile.TarInfo], None],
+    names: tuple[str, ...],
+    form: int,
+    words: str,
+    unpacked: Path,
+    cache: Path,
+    tmp_path: Path,
+    assert_whole: Callable[[Path], None],
+) -> None:
+    with tarfile.open(tmp_path / "anew.tar", "w", format=form) as tar:
+        for name in names:
+            member = tar.gettarinfo(unpacked / name, name)
+            member.mtime = 0
+            edit(member)
+            with (unpacked / name).open("rb") as stream:
+                tar.addfile(member, stream if member.isreg() else None)
+    if not words:
+        assert_whole(carried(tmp_path / "anew.tar", cache).path)
+        return
+    with pytest.raises(SlipwayError, match=words):
+        carried(tmp_path / "anew.tar", cache)
+    assert not cache.exists(), "nothing was fetched"
+
+
+@pytest.mark.parametrize("kept", [0, 100, 512, 700, 1 << 20])
+def test_a_tar_that_was_cut(kept: int, unpacked: Path, cache: Path, tmp_path: Path) -> None:
+    os.truncate(tmp_path / "dinghy.tar", kept)
+    with pytest.raises(SlipwayError, match=r"no bundle|cannot be read|too short"):
+        carried(tmp_path / "dinghy.tar", cache)
+    assert not cache.exists(), "nothing was fetched"
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda at: at.symlink_to("/dev/zero")])
+def test_a_folder_with_what_is_no_file(make: Callable[[Path], None], unpacked: Path, cache: Path) -> None:
+    (unpacked / BIG).unlink()
+    make(unpacked / BIG)
+    with pytest.raises(SlipwayError, match="is missing, or no file"):
+        carried(unpacked, cache)
+
+
+def test_a_manifest_nested_without_end(unpacked: Path, cache: Path) -> None:
+    (unpacked / "manifest.json").write_bytes(b"[" * 200_000)
+    with pytest.raises(SlipwayError, match="its manifest cannot be read"):
+        carried(unpacked, cache)
+
+
+@pytest.fixture
+def address(unpacked: Path, tmp_path: Path) -> Callable[..., Iterator[str]]:
+    """The bundle on a web server."""
+    bundle = tmp_path / "dinghy.tar"
+    served = ServedFile("dinghy.tar", bundle, bundle.stat().st_size, "a" * 40, "b" * 64)
+    return lambda *faults: serve(lambda model: Repository("any/web", (served,)), faults=faults)
+
+
+HEAD = "/any/web/resolve/main/dinghy.tar"
+
+
+def test_from_an_address_that_hiccups_at_the_start(
+    address: Callable[..., Iterator[str]], cache: Path, assert_whole: Callable[[Path], None]
+) -> None:
+    with address(Fault("reset", "any", at=0, times=2)) as hub:
+        source = source_of(hub.url + HEAD, MODEL)
+        source.patience = QUICK
+        assert_whole(weights.fetch(MODEL, cache=cache, source=source, patience=QUICK).path)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Fault("status", "any", status=403), "may have expired"),
+        (Fault("heads", "any", headers=(("Content-Range", "bytes 512-1023/9999"),)), "from byte 512"),
+        (Fault("trickle", "any", rate=20), "did not finish"),
+    ],
+)
+def test_from_an_address_that_fails(
+    fault: Fault, words: str, address: Callable[..., Iterator[str]], cache: Path
+) -> None:
+    with address(fault) as hub:
+        source = source_of(f"{hub.url.replace('://', '://me:secret@')}{HEAD}?signature=secret", MODEL)
+        source.patience = replace(QUICK, talk=0.5)
+        with pytest.raises(SlipwayError) as raised:
+            weights.fetch(MODEL, cache=cache, source=source, patience=QUICK)
+    assert words in str(raised.value)
+    assert "secret" not in str(raised.value)
+
+
+def test_a_rotten_file_is_not_carried_on(made: weights.Snapshot, tmp_path: Path) -> None:
+    with (made.path / BIG).open("r+b") as stream:
+        stream.write(b"rot")
+    with pytest.raises(SlipwayError, match="no bundle was made"):
+        write_bundle(made, tmp_path / "elsewhere", tmp_path / "b.tar", lambda meter: None)
+    assert not list(tmp_path.glob("b.tar*"))
+
+
+def test_ctrl_c_leaves_no_half_bundle(made: weights.Snapshot, tmp_path: Path) -> None:
+    def interrupt(meter: weights.Meter) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_bundle(made, tmp_path / "elsewhere", tmp_path / "b.tar", interrupt)
+    assert not list(tmp_path.glob("b.tar*"))
+
+
+def test_where_no_bundle_can_be_is_refused_before_a_byte_is_fetched(tmp_path: Path) -> None:
+    for name in (".", "no/such/folder.tar"):
+        with pytest.raises(Refused, match="cannot write the bundle"):
+            require_target(tmp_path / name)
+
+
+def test_a_bundle_without_a_network(made: weights.Snapshot, tmp_path: Path, cache: Path) -> None:
+    words = (
+        "fetch",
+        "--model",
+        MODEL,
+        "--cache",
+        str(tmp_path / "elsewhere"),
+        "--bundle",
+        str(tmp_path / "b.tar"),
+    )
+    invoke(*words, HF_HUB_OFFLINE="1").ok()
+    assert carried(tmp_path / "b.tar", cache).files == len(SIZES)
