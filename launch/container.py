@@ -9,6 +9,8 @@ import errno
 import re
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +61,11 @@ def start(
     if there is not None:  # nothing is ended before what can be checked is checked
         stop(there)
     _make_folders(plan)
-    container = client.containers.create(**given)
+    with _told(name):
+        container = client.containers.create(**given)
     try:
-        _begin(container, name)
+        with _told(name):
+            container.start()
         check_access(client, container, plan)
     except Failed:
         container.remove(force=True)
@@ -69,11 +73,13 @@ def start(
     return container, True
 
 
-def _begin(container: Any, name: str) -> None:
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """What the engine says against a container, as a failure with its cause where that is known."""
     from docker.errors import APIError
 
     try:
-        container.start()
+        yield
     except APIError as error:
         said = str(error.explanation or error)
         found = diagnose(Evidence(engine_error=said))

@@ -24,6 +24,7 @@ _KV = re.compile(r"KV cache size: ([\d,]+) tokens")
 _END = object()
 _REMEMBERED = 5000  # different lines; a start says some hundred
 _FOLLOWED = 100  # streams of one log: an engine may end them early
+_AGAIN = "ended, and its restart policy starts it again (invoke stop ends that),"
 _LAST_BREATH = 20  # tenths of a second in which a dying server still counts as running
 
 
@@ -271,9 +272,11 @@ def died(container: Any, progress: Progress) -> Died:
     container.reload()
     state = container.attrs["State"]
     lines = split_lines(container.logs(stream=True, follow=False))
-    memory, code = bool(state.get("OOMKilled")), state.get("ExitCode")
+    memory = bool(state.get("OOMKilled"))
+    again = state.get("Running") and container.attrs.get("RestartCount")  # its exit status is gone by now
+    code = None if again else state.get("ExitCode")
     found = diagnose(Evidence(lines, code, memory, state.get("Error", "")))
-    how = "was killed for memory" if memory else f"exited with {code}"
+    how = "was killed for memory" if memory else f"exited with {code}" if code is not None else _AGAIN
     cause = (
         found.cause if found.known else f"the cause is not known; first exception: {found.first_exception}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,13 @@ def keep(plan: Plan, diagnosis: Diagnosis, path: Path = KEPT) -> None:
     change = {kind: value for kind, value in (diagnosis.change or {}).items() if kind not in _PASSING}
     if not change:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
     row = {**_key(plan), "cause_id": diagnosis.cause_id, "cause": diagnosis.cause, "change": change}
-    with path.open("a") as file:
-        file.write(json.dumps(row) + "\n")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+    except OSError as error:  # a server that serves is no failure for want of a note
+        print(f"warning: the cure is not kept: {error}", file=sys.stderr)
 
 
 def with_kept(plan: Plan, path: Path = KEPT) -> Plan:

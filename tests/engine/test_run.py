@@ -258,3 +258,10 @@ def test_the_same_plan_that_runs_already_needs_no_image_any_more(run, engine, st
     finally:
         engine.images.remove("slipway-test/short-lived:1")
     assert "already running" in run("serves", image="slipway-test/short-lived:1").ok().err
+
+
+def test_a_limit_that_the_engine_refuses_is_told_in_its_words(run):
+    said = run("serves", "--memory", "1k")
+    assert said.code == 1
+    assert "the engine could not start" in said.err
+    assert "Minimum memory limit" in said.err

@@ -93,3 +93,11 @@ def test_a_recipe_may_give_a_phase_more_time_and_the_user_less():
 def test_a_server_that_serves_errors_is_not_ready():
     with pytest.raises(Failed, match="HTTP 500"):
         watched(Player(SERVES), answer=Failed("the server refused the question (HTTP 500)"))
+
+
+def test_a_server_that_its_restart_policy_has_started_again_has_no_exit_status_to_show():
+    player = Player([b"Resolved architecture: X\n"], ends=0)
+    player.attrs["State"]["Running"] = True
+    player.attrs["RestartCount"] = 2
+    with pytest.raises(Failed, match="its restart policy starts it again"):
+        watched(player)

@@ -34,3 +34,9 @@ def test_lines_that_are_not_ours_are_passed_over(tmp_path):
     path = tmp_path / "cures.jsonl"
     path.write_text("not json\n[]\n{}\n")
     assert remedies.with_kept(PLAN, path) == PLAN
+
+
+def test_a_folder_that_takes_no_note_is_a_warning_and_no_failure(tmp_path, capsys):
+    (tmp_path / "results").write_text("a file, no folder")
+    remedies.keep(PLAN, SHORTER, tmp_path / "results" / "cures.jsonl")
+    assert "warning: the cure is not kept" in capsys.readouterr().err
