@@ -123,12 +123,13 @@ def stop(c: Any, name: str = "", timeout: str = "30", dry_run: bool = False) -> 
 def restart(c: Any, name: str = "", dry_run: bool = False) -> None:
     """Start a server's container again as it was; its plan and its access stay."""
     from launch import engine
-    from launch.starting import phase_note, watched
+    from launch.starting import key_of, phase_note, watched
 
     container = engine.find(engine.connect(), setting(c, "name", name))
     if dry_run or c.config.run.dry:
         print(f"docker restart {container.name}")
         return
+    key_of(container)  # who may not ask it may not prove it either
     container.restart(timeout=30)
     with bar(f"restart {container.name}") as progress:
         watched(container, lambda seen: progress.update(seen.index, None, phase_note(seen)))
