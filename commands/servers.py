@@ -41,7 +41,8 @@ def _row(server: Server, load: Load | None) -> str:
     does = f"{load.tokens_per_s or 0:.0f} tok/s, {load.running} running" if load else "does not answer"
     state = server.status if server.status != "running" else f"{server.health or 'running'}, {does}"
     gpus = f"  GPUs {server.gpus}" if server.gpus else ""
-    return f"{server.name}  {state}  {server.url}  {server.model}  since {server.started[:19]}{gpus}"
+    since = "" if server.started.startswith("0001") else f"  since {server.started[:19]}"  # never started
+    return f"{server.name}  {state}  {server.url}  {server.model}{since}{gpus}"
 
 
 @verb(
