@@ -41,7 +41,8 @@ def _row(server: Server, load: Load | None) -> str:
     does = f"{load.tokens_per_s or 0:.0f} tok/s, {load.running} running" if load else "does not answer"
     state = server.status if server.status != "running" else f"{server.health or 'running'}, {does}"
     gpus = f"  GPUs {server.gpus}" if server.gpus else ""
-    return f"{server.name}  {state}  {server.url}  {server.model}  since {server.started[:19]}{gpus}"
+    since = "" if server.started.startswith("0001") else f"  since {server.started[:19]}"  # never started
+    return f"{server.name}  {state}  {server.url}  {server.model}{since}{gpus}"
 
 
 @verb(
@@ -123,12 +124,13 @@ def stop(c: Any, name: str = "", timeout: str = "30", dry_run: bool = False) -> 
 def restart(c: Any, name: str = "", dry_run: bool = False) -> None:
     """Start a server's container again as it was; its plan and its access stay."""
     from launch import engine
-    from launch.starting import phase_note, watched
+    from launch.starting import key_of, phase_note, watched
 
     container = engine.find(engine.connect(), setting(c, "name", name))
     if dry_run or c.config.run.dry:
         print(f"docker restart {container.name}")
         return
+    key_of(container)  # who may not ask it may not prove it either
     container.restart(timeout=30)
     with bar(f"restart {container.name}") as progress:
         watched(container, lambda seen: progress.update(seen.index, None, phase_note(seen)))

@@ -60,13 +60,21 @@ def variables(path: Path) -> dict[str, str]:
     try:
         lines = path.read_text().splitlines()
     except OSError as error:
-        raise Failed(
-            f"{path} cannot be read", why=str(error.strerror), fix="invoke run makes it anew"
-        ) from None
+        raise _unreadable(path, error) from None
     words = (line.partition("=") for line in lines if "=" in line and not line.startswith("#"))
     return {name.strip(): value.strip() for name, _, value in words}
 
 
 def read(path: Path) -> str:
-    """The key; "" where there is none."""
-    return variables(path).get(NAMES[0], "") if path.exists() else ""
+    """The key; "" where there is none. Raises Failed where it cannot be read."""
+    try:
+        there = path.exists()
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    return variables(path).get(NAMES[0], "") if there else ""
+
+
+def _unreadable(path: Path, error: OSError) -> Failed:
+    theirs = isinstance(error, PermissionError)
+    fix = "ask as the user who started the server" if theirs else "invoke run makes it anew"
+    return Failed(f"{path} cannot be read", why=str(error.strerror), fix=fix)

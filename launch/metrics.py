@@ -41,9 +41,14 @@ def _number(word: str) -> float:
 
 def watch(urls: Mapping[str, str], seconds: float = 0.2) -> dict[str, Load]:
     """The load of each server that answers, read twice `seconds` apart; all of them in the same time."""
-    first = {name: page for name, url in urls.items() if (page := _page(url)) is not None}
+    first = {name: (page, time.monotonic()) for name, url in urls.items() if (page := _page(url)) is not None}
     time.sleep(seconds if first else 0)
-    return {name: between(read(before), _page(urls[name]), seconds) for name, before in first.items()}
+    return {name: _again(urls[name], read(page), since) for name, (page, since) in first.items()}
+
+
+def _again(url: str, before: Load, since: float) -> Load:
+    page = _page(url)
+    return between(before, page, time.monotonic() - since)
 
 
 def between(before: Load, page: str | None, seconds: float) -> Load:

@@ -13,7 +13,10 @@ from launch.doctor.sizes import gb
 def token(facts: Facts) -> Iterator[Finding]:
     """A token, where there is one, is valid and nobody else can read it."""
     hub = facts.hub
-    if hub.refused:
+    if hub.token_broken:
+        why = "no request can carry it: every download fails, of public models too"
+        yield error("hub token", f"what {hub.token_from} holds is no token", why, "invoke login")
+    elif hub.refused:
         yield error(
             "hub token",
             f"{hub.endpoint} refuses the token of {hub.token_from}",
@@ -77,7 +80,10 @@ def reached(facts: Facts) -> Iterator[Finding]:
 def cache(facts: Facts) -> Iterator[Finding]:
     """The cache is this user's and can be written."""
     hub = facts.hub
-    if not hub.cache_writable:
+    if hub.cache_file:
+        why = f"{hub.cache} has to be a folder"
+        yield error("hub cache", f"{hub.cache_file} is a file", why, "export HF_HUB_CACHE=DIR")
+    elif not hub.cache_writable:
         yield error(
             "hub cache",
             f"{hub.cache} belongs to {hub.cache_owner or 'another user'}",

@@ -72,6 +72,7 @@ class Hub:
     endpoint: str = ""
     token_from: str = ""  # HF_TOKEN, or the file; "" is no token
     token_mode: int | None = None
+    token_broken: bool = False  # it holds what no token has: a blank, a line end, an accent
     reached: bool = False
     error: str = ""
     user: str = ""
@@ -82,6 +83,7 @@ class Hub:
     cache_here: bool = False
     cache_writable: bool = False
     cache_owner: str = ""
+    cache_file: str = ""  # a file that stands where the cache's folder is wanted
     cache_free: int | None = None
     strangers: int = 0  # entries of the cache that are another user's
     needed: int | None = None  # bytes of weights still to come

@@ -50,16 +50,18 @@ def token(environ: Mapping[str, str] = os.environ) -> tuple[str, str]:
 def on_disk(model: str = "", environ: Mapping[str, str] = os.environ) -> Hub:
     """What can be said without a network."""
     cache = cache_folder(environ).absolute()
-    here = sysfs.is_here(cache)
-    _, source = token(environ)
+    here, nearest = sysfs.is_here(cache), _nearest(cache)
+    secret, source = token(environ)
     return Hub(
         endpoint=endpoint(environ),
         token_from=source,
         token_mode=_mode(Path(source)) if source.startswith("/") else None,
+        token_broken=not (secret.isascii() and secret.isprintable() and " " not in secret),
         cache=str(cache),
         cache_here=here,
-        cache_writable=os.access(cache if here else _nearest(cache), os.W_OK),
-        cache_owner=_owner(cache if here else _nearest(cache)),
+        cache_writable=os.access(nearest, os.W_OK),
+        cache_owner=_owner(nearest),
+        cache_file=str(nearest) if nearest.is_file() else "",
         cache_free=free(str(cache)),
         strangers=_strangers(cache) if here else 0,
         needed=needed(model, cache) if model else None,
@@ -80,8 +82,7 @@ def _nearest(folder: Path) -> Path:
 
 def _owner(folder: Path) -> str:
     try:
-        uid = folder.stat().st_uid
-        return pwd.getpwuid(uid).pw_name
+        return pwd.getpwuid(uid := folder.stat().st_uid).pw_name
     except KeyError:
         return str(uid)
     except OSError:
@@ -131,7 +132,9 @@ class Answer:
 
 def online(hub: Hub, timeout: float, environ: Mapping[str, str] = os.environ) -> Hub:
     """The same facts with what the Hub says of the token, the model and the time."""
-    secret, _ = token(environ)
+    secret = (
+        "" if hub.token_broken else token(environ)[0]
+    )  # no header can carry it: the rest is asked without
     who = _get(
         f"{hub.endpoint}/api/whoami-v2" if secret else f"{hub.endpoint}/api/models?limit=1", secret, timeout
     )

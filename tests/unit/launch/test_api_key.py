@@ -50,3 +50,13 @@ def test_where_it_cannot_be_kept(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(Failed, match="cannot be kept"):
         api_key.ensure(tmp_path / "file" / "key")
+
+
+def test_another_users_key_is_a_failure_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.exists", refuse)
+    with pytest.raises(Failed, match="cannot be read") as end:
+        api_key.read(tmp_path / "api-key.env")
+    assert end.value.fix == "ask as the user who started the server"

@@ -219,10 +219,12 @@ def test_too_little_memory_for_shm() -> None:
 
 HUBS: list[tuple[dict[str, Any], str, str, str]] = [
     ({"refused": True, "token_from": "HF_TOKEN"}, "error", "hub token", "invoke login"),
+    ({"token_broken": True, "token_from": "HF_TOKEN"}, "error", "hub token", "invoke login"),
     ({"token_from": "/home/anna/token", "token_mode": 0o644}, "warning", "hub token", "chmod 600"),
     ({"licence": "missing", "model": "a/b"}, "error", "licence", "accept it on https://huggingface.co/a/b"),
     ({"licence": "unknown model", "model": "a/b"}, "error", "licence", "check the name"),
     ({"cache_writable": False, "cache_owner": "root"}, "error", "hub cache", "chown -R anna /data/hub"),
+    ({"cache_file": "/data/hub"}, "error", "hub cache", "export HF_HUB_CACHE=DIR"),
     ({"strangers": 3}, "warning", "hub cache", "chown -R anna /data/hub"),
     ({"needed": 1000 * 10**9}, "error", "weights", "another disk"),
     ({"skew": -3600.0}, "error", "clock", "timedatectl"),

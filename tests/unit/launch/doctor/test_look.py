@@ -136,3 +136,18 @@ def test_what_cannot_be_fixed_is_said(tmp_path: Path) -> None:
     assert fix.fix(facts, [warning("a", "", "", "", fix="token-mode")]) == [
         "not fixed a: No such file or directory"
     ]
+
+
+@pytest.mark.parametrize(
+    ("secret", "broken"), [("hf_a", False), ("", False), ("hf_a\nb", True), ("hf ä", True)]
+)
+def test_a_token_that_no_request_can_carry_is_seen(secret: str, broken: bool, tmp_path: Path) -> None:
+    environ = {"HF_HOME": str(tmp_path), "HF_TOKEN": secret}
+    assert look_hub.on_disk(environ=environ).token_broken == broken
+
+
+def test_a_file_where_the_cache_should_be_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "hub").write_text("no folder")
+    for place in ("hub", "hub/below"):
+        seen = look_hub.on_disk(environ={"HF_HUB_CACHE": str(tmp_path / place)})
+        assert seen.cache_file == str(tmp_path / "hub")
