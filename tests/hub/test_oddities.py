@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,10 @@ TABLE = [
     Row("bytes and no head", (content("raw", body=bytes(range(256)) * 99, times=2),)),
     # Which bytes
     Row("ranges cut to 64 KiB", (content("cap", rate=1 << 16),)),
-    Row("a range that begins elsewhere", (head(Content_Range=f"bytes 7-{SIZE - 1}/{SIZE}"),)),
+    # For ever, it would depend on which stream asks first whether the whole file is had without a range.
+    Row(
+        "a range that begins elsewhere", (replace(head(Content_Range=f"bytes 7-{SIZE - 1}/{SIZE}"), times=2),)
+    ),
     Row("a range that ends before it begins", (head(Content_Range=f"bytes 9-8/{SIZE}"),), "no range|byte 9"),
     Row("a range of another file", (head(Content_Range="bytes 0-4/5"),), "the server has 5 bytes"),
     Row("a range that is a command", (head(Content_Range=f"bytes {BEEP}"),), "another range"),
