@@ -1,5 +1,5 @@
 """invoke's own refusals (an unknown option, a value too many, a broken invoke.yaml) end as ours do: in one clear
-line and with status 2, where invoke would end with 1 or with a traceback.
+line and with status 2, where invoke would end with 1 or with a traceback. `--help` behind a verb is always help.
 """
 
 from __future__ import annotations
@@ -26,6 +26,12 @@ def teach(program: Program) -> None:
             raise _exit(in_our_words(error, tuple(program.parser.contexts))) from None
         except ValueError as error:  # an option that is a number for invoke
             raise _exit(Refused(f"a number is wanted: {error}")) from None
+        for context in program.tasks:
+            if any(arg.positional and arg.value == "--help" for arg in context.args.values()):
+                program.print_task_help(
+                    context.name
+                )  # invoke takes it for the word that the verb still lacks
+                raise Exit
 
     program.parse_tasks = parse_tasks  # type: ignore[method-assign]
 

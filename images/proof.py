@@ -29,10 +29,10 @@ def prove(
     try:
         found = contract.known(client, key) or _read(client, built.id, show)
         _agree(contract.differences(name, platform, found))
+        return _stamp(client, built.id, tag, found, key, base), True
     except BaseException:
         _discard(client, built.id)
         raise
-    return _stamp(client, built.id, tag, found, key, base), True
 
 
 def _read(client: Any, image: str, show: Show) -> contract.Contract:

@@ -35,6 +35,15 @@ def test_words_that_nobody_knows_are_refused_with_status_2(words, said, capsys):
     assert f"error: {said}" in capsys.readouterr().err
 
 
+def test_help_behind_a_verb_is_help_and_never_the_word_it_lacks(capsys):
+    program = Program(namespace=Collection(sail))
+    teach(program)
+    with pytest.raises(SystemExit) as end:
+        program.run("invoke sail --help")
+    assert end.value.code == 0
+    assert "Go somewhere." in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("text", ["slipway: [", "slipway: 5", "slipway:", "- a", "run: 5", "a: b: c"])
 def test_settings_that_invoke_would_trip_over_are_refused(text, tmp_path):
     (tmp_path / "invoke.yaml").write_text(text)
