@@ -27,10 +27,9 @@ def teach(program: Program) -> None:
         except ValueError as error:  # an option that is a number for invoke
             raise _exit(Refused(f"a number is wanted: {error}")) from None
         for context in program.tasks:
+            # For invoke it is the word that the verb still lacks.
             if any(arg.positional and arg.value == "--help" for arg in context.args.values()):
-                program.print_task_help(
-                    context.name
-                )  # invoke takes it for the word that the verb still lacks
+                program.print_task_help(str(context.name))
                 raise Exit
 
     program.parse_tasks = parse_tasks  # type: ignore[method-assign]
