@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import which
 from statistics import median
 
 from benchmarks.throttled import Wire, engine, run, until, wire
@@ -73,6 +74,10 @@ def main() -> None:
     options.add_argument("--mib", type=int, default=384, help="of weights that nobody reads")
     options.add_argument("--rounds", type=int, default=1)
     given = options.parse_args()
+    if missing := [tool for tool in ("docker-registry", "dockerd", "tc", "ip", "curl") if not which(tool)]:
+        raise SystemExit(
+            f"not installed: {', '.join(missing)} (apt-get install docker-registry docker.io iproute2 curl)"
+        )
     seconds: dict[str, list[float]] = {}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
