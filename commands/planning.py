@@ -53,7 +53,8 @@ def plan_of(
 def _ranks(gpus: str, machine: Hardware) -> int:
     """How many GPUs of a named machine: the user's number, else all of a node."""
     if gpus and not (gpus.isascii() and gpus.isdigit() and int(gpus) > 0):
-        raise Refused(f"--gpus {gpus}: a number is wanted for a machine that is not this one", fix="--gpus 4")
+        why = "GPUs are told apart by name on this machine's own GPUs alone"
+        raise Refused(f"--gpus {gpus}: a number is wanted for {machine.id}", why=why, fix="--gpus 4")
     return int(gpus or machine.per_node or 1)
 
 

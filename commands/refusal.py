@@ -12,6 +12,7 @@ from typing import Any
 from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 
+from commands.verb import no_reader
 from errors import Refused, choice
 
 
@@ -32,7 +33,17 @@ def teach(program: Program) -> None:
                 program.print_task_help(str(context.name))
                 raise Exit
 
+    help_or_list = program.parse_cleanup
+
+    def parse_cleanup() -> None:
+        try:
+            help_or_list()
+        except BrokenPipeError:  # no further: what was asked for is help, and not the verb
+            no_reader()
+            raise Exit from None
+
     program.parse_tasks = parse_tasks  # type: ignore[method-assign]
+    program.parse_cleanup = parse_cleanup  # type: ignore[method-assign]
 
 
 def in_our_words(error: ParseError, verbs: tuple[str, ...]) -> Refused:

@@ -28,8 +28,8 @@ def verb(**options: Any) -> Callable[[Callable[..., None]], Any]:
                 raise Exit(str(error), code=error.code) from error
             except Exit:
                 raise
-            except BrokenPipeError:  # the reader has what it wanted: `invoke plan | head`
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            except BrokenPipeError:
+                no_reader()
             except Exception as error:
                 if os.environ.get("SLIPWAY_DEBUG"):
                     raise
@@ -40,6 +40,11 @@ def verb(**options: Any) -> Callable[[Callable[..., None]], Any]:
         return task(auto_shortflags=False, **options)(run)
 
     return wrap
+
+
+def no_reader() -> None:
+    """Whoever read stdout has what it wanted (`invoke plan | head`): say no more there, nor that nobody reads it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _unexpected(error: Exception) -> str:

@@ -28,12 +28,12 @@ def statement(image: str, digest: str, name: str, platform: Platform, inputs: st
             "predicateType": PROVENANCE,
             "predicate": {
                 "buildDefinition": {
-                    "buildType": "slipway/lock@1",
+                    "buildType": "urn:slipway:lock:1",
                     "externalParameters": {"platform": name, "lock": inputs},
                     "internalParameters": {"base": built_on},
                     "resolvedDependencies": _dependencies(platform),
                 },
-                "runDetails": {"builder": {"id": "slipway"}, "metadata": {"invocationId": inputs}},
+                "runDetails": {"builder": {"id": "urn:slipway:build"}, "metadata": {"invocationId": inputs}},
             },
         }
     )

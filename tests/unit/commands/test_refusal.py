@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 from invoke import Collection, Program, task
 from invoke.exceptions import Exit
@@ -42,6 +46,16 @@ def test_help_behind_a_verb_is_help_and_never_the_word_it_lacks(capsys):
         program.run("invoke sail --help")
     assert end.value.code == 0
     assert "Go somewhere." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", ["--help run", "run --help", "--list"])
+def test_a_reader_of_help_may_leave_early_and_no_verb_begins(words):
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "invoke", *words.split()]
+    process = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (process.returncode, process.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("text", ["slipway: [", "slipway: 5", "slipway:", "- a", "run: 5", "a: b: c"])
