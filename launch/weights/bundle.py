@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from errors import Failed, Refused
+from launch.weights import durable
 from launch.weights import manifest as manifests
 from launch.weights.cache import Place, cache_folder
 from launch.weights.manifest import Entry, Manifest
@@ -52,6 +53,7 @@ def write_bundle(snapshot: Snapshot, cache: Path | None, file: Path, show: Calla
             stream.flush()
             os.fsync(stream.fileno())
         beside.replace(file)
+        durable.folder(file.parent)
     except OSError as error:
         raise Failed(f"cannot write {file}", why=str(error), fix="name a file on a disk with room") from error
     finally:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from errors import Failed
+from launch.weights import durable
 from launch.weights import manifest as manifests
 from launch.weights.hub import Hub, endpoint_of
 from launch.weights.manifest import Entry
@@ -70,6 +71,7 @@ def carry_out(
             xet.bring(place, manifest, order.bring)
         fetched = _bring(order, source, streams, patience or Patience(), show)
         point(place, manifest.revision, manifest.commit)
+        durable.names(place.folder)
     except OSError as error:
         raise explained(error, place.cache) from error
     if broken := [line for one in manifest.wanted if (line := fault(place, manifest.commit, one))]:

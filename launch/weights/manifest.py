@@ -8,7 +8,6 @@ read as hostile: names become paths here and hashes become file names.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from errors import Failed
+from launch.weights import durable
 from launch.weights.cache import COMMIT
 
 FORMAT = 1
@@ -157,10 +157,4 @@ def _require_kinds(one: Manifest | Entry) -> None:
 
 def save(manifest: Manifest, path: Path) -> None:
     """Write it so that a reader, or a crash, sees the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with beside.open("w") as stream:
-        stream.write(json.dumps(manifest.as_dict(), indent=1) + "\n")
-        stream.flush()
-        os.fsync(stream.fileno())  # without it, a host without power may keep the name and lose the content
-    beside.replace(path)
+    durable.write(path, json.dumps(manifest.as_dict(), indent=1) + "\n")

@@ -10,6 +10,7 @@ from stat import S_ISREG
 from typing import Any
 
 from errors import Failed
+from launch.weights import durable
 from launch.weights import manifest as manifests
 from launch.weights.cache import Place, cache_folder
 from launch.weights.manifest import WEIGHTS, Entry, Manifest
@@ -119,7 +120,4 @@ def point(place: Place, revision: str, commit: str) -> None:
     ref = place.ref(revision)
     if revision == commit or (ref.is_file() and ref.read_bytes() == commit.encode()):
         return
-    ref.parent.mkdir(parents=True, exist_ok=True)
-    beside = ref.with_name(f"{ref.name}.{os.getpid()}.tmp")
-    beside.write_text(commit)
-    beside.replace(ref)
+    durable.write(ref, commit)
