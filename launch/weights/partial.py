@@ -17,9 +17,14 @@ from launch.weights.cache import Place
 from launch.weights.proof import PIECE
 
 
+def host() -> str:
+    """The name by which hosts that share a cache know each other."""
+    return socket.gethostname()[:60]
+
+
 def own(place: Place, blob: str) -> Path:
     """This host's partial file."""
-    return place.blobs / f"{blob}.slipway-{socket.gethostname()[:60]}.incomplete"
+    return place.blobs / f"{blob}.slipway-{host()}.incomplete"
 
 
 def found(place: Place) -> dict[str, list[Path]]:

@@ -13,22 +13,18 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from errors import Failed, SlipwayError
 from launch.weights import partial
 from launch.weights.cache import Place
 from launch.weights.landing import Landing, Superseded
-from launch.weights.lock import try_lock
+from launch.weights.lock import Locks
 from launch.weights.manifest import Entry
 from launch.weights.meter import Meter
 from launch.weights.patience import Patience
 from launch.weights.proof import prove, proven
 from launch.weights.sources import Source
 from launch.weights.stream import Stream
-
-if TYPE_CHECKING:
-    from filelock import BaseFileLock
 
 STREAMS = 8
 IN_THE_WAY = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY, errno.ELOOP)
@@ -58,7 +54,7 @@ class Transfer:
         self._queue: deque[Entry] = deque()
         self._elsewhere: deque[tuple[float, Entry]] = deque()
         self._landings: list[Landing] = []
-        self._locks: dict[str, BaseFileLock] = {}
+        self._locks = Locks(place)
         self._again: set[str] = set()
         self._open = 0  # entries that are neither done nor given up
         self.outcome = Outcome()
@@ -85,6 +81,7 @@ class Transfer:
     def _watch(self, threads: list[threading.Thread], show: Callable[[Meter], None]) -> None:
         while any(thread.is_alive() for thread in threads) and self._error is None:
             show(self._meter)
+            self._locks.beat()
             for stream in self._streams:
                 stream.check()
             with self._change:
@@ -106,8 +103,7 @@ class Transfer:
         if not any(thread.is_alive() for thread in threads):
             for landing in self._landings:
                 landing.leave()
-            for lock in self._locks.values():
-                lock.release()
+            self._locks.release_all()
 
     def _work(self, stream: Stream) -> None:
         """One stream's thread."""
@@ -140,14 +136,12 @@ class Transfer:
         return None
 
     def _begin(self, entry: Entry) -> Landing | None:
-        """Lock a file and open it; None where another process has it or it needs no bytes."""
-        lock = try_lock(self._place, entry.blob)
-        if lock is None:
+        """Lock a file and open it; None where somebody else has it or it needs no bytes."""
+        if other := self._locks.take(entry.blob):
             with self._change:
                 self._elsewhere.append((time.monotonic() + LOOK_AGAIN, entry))
-            self._meter.trouble = f"another process is fetching {entry.path}"
+            self._meter.trouble = f"{other} is fetching {entry.path}"
             return None
-        self._locks[entry.blob] = lock
         self._meter.begin(entry.path, entry.size)
         blob = self._place.blobs / entry.blob
         if blob.is_file() and (
@@ -200,7 +194,7 @@ class Transfer:
     def _close(self, entry: Entry, found: Entry | None, landing: Landing | None = None) -> None:
         """A file is done with, one way or the other."""
         self._meter.end(entry.path)
-        self._locks.pop(entry.blob).release()
+        self._locks.release(entry.blob)
         with self._change:
             if found is not None:
                 self.outcome.proven.append(found)
