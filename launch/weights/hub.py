@@ -10,9 +10,10 @@ from typing import Any
 from urllib.parse import urljoin
 
 from errors import Failed, Refused
+from launch.weights.cache import COMMIT
 from launch.weights.hub_errors import read_error
 from launch.weights.hub_session import session
-from launch.weights.manifest import MOST_FILES, Entry, Manifest, checked
+from launch.weights.manifest import DISTRUST, MOST_FILES, Entry, Manifest, checked
 from launch.weights.network import Connections, address, origin, public, tame
 from launch.weights.patience import Patience, Transient
 from launch.weights.proxies import way_to
@@ -58,6 +59,9 @@ class Hub:
             self._patiently(lambda: api.auth_check(self.model))
         commit = str(info.sha or "")
         checked(Manifest(self.model, revision, commit, ()))  # before it becomes part of an address
+        if COMMIT.fullmatch(revision) and commit != revision:
+            why = f"{public(self.endpoint)} answers with commit {commit}"
+            raise Failed(f"{self.model} at {revision} is not what the server has", why=why, fix=DISTRUST)
         entries = self._list(commit, token)
         return checked(Manifest(self.model, revision, commit, entries, _licence(info), public(self.endpoint)))
 

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from errors import Failed
-from launch.weights import durable
+from launch.weights import durable, plain
 from launch.weights.cache import COMMIT
 
 FORMAT = 1
 MOST_FILES = 100_000  # a model has a few hundred; a listing without end is not one
+MOST_BYTES = 256 << 20  # of a manifest: a hundred thousand long names have less
 LARGEST = 1 << 60  # bytes of a file; no disk has room for more
 DISTRUST = "do not trust this repository or this mirror"
 BLOB = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -121,15 +122,19 @@ def _fault(entry: Entry, paths: set[str]) -> str:
 def load(path: Path) -> Manifest | None:
     """The manifest in a file, None where there is none. Raises Failed where it cannot be understood."""
     try:
-        found = parse(path.read_bytes())
+        found = parse(plain.read(path, MOST_BYTES))
         if found.commit != path.stem:
             raise ValueError(f"it is of another commit, {found.commit}")
         return found
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except PermissionError as error:
+        fix = "use --cache DIR with a folder of your own"
+        raise Failed(f"may not read {path}", why=str(error), fix=fix) from error
+    except (OSError, ValueError, TypeError, KeyError, Failed) as error:
+        why = error.what if isinstance(error, Failed) else str(error)
         raise Failed(
-            f"cannot read the manifest {path}", why=str(error), fix=f"rm {path}, then fetch again"
+            f"cannot read the manifest {path}", why=why, fix=f"rm {path}, then fetch again"
         ) from error
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -73,10 +73,12 @@ def plan(
 def choose(manifest: Manifest, include: tuple[str, ...], exclude: tuple[str, ...]) -> Manifest:
     """Mark the files that the patterns leave out. Raises Refused where nothing is left."""
 
-    def wanted(path: str) -> bool:
-        return (not include or _any(path, include)) and not _any(path, exclude)
-
-    entries = tuple(replace(entry, wanted=wanted(entry.path)) for entry in manifest.entries)
+    included, excluded = _matcher(include or ("*",)), _matcher(exclude)
+    # What is not wanted in the listing itself, a bundle does not hold.
+    entries = tuple(
+        replace(entry, wanted=entry.wanted and included(entry.path) and not excluded(entry.path))
+        for entry in manifest.entries
+    )
     if not entries:
         fix = "check the name and --revision"
         raise Failed(
@@ -92,9 +94,13 @@ def choose(manifest: Manifest, include: tuple[str, ...], exclude: tuple[str, ...
     return replace(manifest, entries=entries)
 
 
-def _any(path: str, patterns: Iterable[str]) -> bool:
+def _matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
+    """Whether a path is one of these, or fits one; names by the thousand cost no more than one."""
     # A folder's name stands for all in it, as with `hf download`.
-    return any(fnmatch(path, one + "*" if one.endswith("/") else one) for one in patterns)
+    globs = [one + "*" if one.endswith("/") else one for one in patterns]
+    names = {one for one in globs if not any(sign in one for sign in "*?[")}
+    globs = [one for one in globs if one not in names]
+    return lambda path: path in names or any(fnmatch(path, one) for one in globs)
 
 
 def remember(listed: Manifest, before: Manifest | None) -> Manifest:

@@ -72,6 +72,8 @@ def fetch_command(model: str, revision: str, cache: Path | None) -> str:
 
 def missing(place: Place, manifest: Manifest) -> list[str]:
     """What is not there or has another size, a line for each; weights that were left out count."""
+    if not manifest.wanted:
+        return ["its manifest names no file"]
     left_out = [one for one in manifest.entries if not one.wanted and WEIGHTS.fullmatch(one.path)]
     lines = [f"{one.path} was left out" for one in left_out]
     lines += [line for one in manifest.wanted if (line := fault(place, manifest.commit, one))]

@@ -12,7 +12,7 @@ from huggingface_hub import scan_cache_dir
 
 from errors import SlipwayError
 from launch import weights
-from launch.hub_server import serve, serve_folder
+from launch.hub_server import Fault, serve, serve_folder
 from launch.hub_server.folder import Repository, ServedFile, read_repository
 from launch.weights.patience import Patience
 
@@ -176,3 +176,16 @@ def test_a_password_in_the_address_is_not_kept(
     with pytest.raises(SlipwayError) as raised:
         fetch("http://me:secret@127.0.0.1:9")
     assert "secret" not in str(raised.value)
+
+
+def test_a_pinned_commit_is_that_commit_or_nothing(
+    folder: Path, cache: Path, fetch: Callable[..., weights.Snapshot]
+) -> None:
+    other = b'{"id": "a/b", "sha": "' + b"d" * 40 + b'"}'
+    faults = (Fault("status", "info", status=200, body=other),)
+    with (
+        serve_folder(folder, faults=faults) as hub,
+        pytest.raises(SlipwayError, match="not what the server has"),
+    ):
+        fetch(hub.url, revision="e" * 40)
+    assert not list(cache.rglob("*"))

@@ -147,3 +147,18 @@ def test_another_kind_of_thing_under_a_name_is_mended(
         report = weights.verify(MODEL, cache=spot.place.cache, deep=True, repair=True, endpoint=hub.url)
     assert report.mended == ("config.json is no file",)
     assert_whole(path)
+
+
+@pytest.mark.parametrize("trap", [os.mkfifo, lambda at: at.symlink_to("/dev/zero")], ids=["pipe", "no end"])
+def test_a_branch_or_a_manifest_that_never_ends_is_not_read(
+    trap: Callable[[Path], None], spot: Spot, folder: Path, fetch: Callable[..., weights.Snapshot]
+) -> None:
+    trap(spot.place.ref("main"))
+    with serve_folder(folder) as hub:
+        fetch(hub.url)
+    assert spot.place.commit("main") == spot.commit
+    manifest = spot.place.manifest(spot.commit)
+    manifest.unlink()
+    trap(manifest)
+    with pytest.raises(SlipwayError, match="cannot read the manifest"):
+        weights.check(MODEL, cache=spot.place.cache)

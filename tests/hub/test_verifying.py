@@ -132,3 +132,61 @@ def test_a_manifest_that_is_none(snapshot: weights.Snapshot, cache: Path) -> Non
         manifest.write_text(text)
         with pytest.raises(Failed, match="cannot read the manifest"):
             weights.check(MODEL, cache=cache)
+
+
+def test_nobody_knows_what_a_plain_file_without_a_manifest_should_be(
+    snapshot: weights.Snapshot, cache: Path
+) -> None:
+    shutil.rmtree(cache / "models--harbour--dinghy" / "manifests")
+    (snapshot.path / BIG).unlink()
+    (snapshot.path / BIG).write_bytes(bytes(SIZES[BIG]))
+    (line,) = weights.verify(MODEL, cache=cache, deep=True).bad
+    assert line == f"{BIG} cannot be proven: it is no link to a blob, so nobody knows its hash"
+    with pytest.raises(Failed, match="incomplete"):
+        weights.check(MODEL, cache=cache)
+
+
+def test_a_snapshot_without_a_file_is_not_whole(snapshot: weights.Snapshot, cache: Path) -> None:
+    shutil.rmtree(cache / "models--harbour--dinghy" / "manifests")
+    shutil.rmtree(snapshot.path)
+    snapshot.path.mkdir()
+    with pytest.raises(Failed, match="is empty"):
+        weights.verify(MODEL, cache=cache, deep=True)
+
+
+def test_a_repair_that_gets_no_answer_takes_nothing_away(snapshot: weights.Snapshot, cache: Path) -> None:
+    mine = snapshot.path / "config.json"
+    mine.unlink()
+    mine.write_text("my own settings")
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(Failed):
+        patched.setenv("HF_HUB_OFFLINE", "1")
+        weights.verify(MODEL, cache=cache, repair=True)
+    assert mine.read_text() == "my own settings"
+
+
+def test_a_repair_brings_nothing_that_was_left_out(
+    folder: Path, cache: Path, fetch: Callable[..., weights.Snapshot]
+) -> None:
+    with serve_folder(folder) as hub:
+        found = fetch(hub.url, include=("config.json",))
+        (found.path / "config.json").resolve().unlink()
+        weights.verify(MODEL, cache=cache, repair=True, endpoint=hub.url)
+    assert [at.name for at in found.path.rglob("*")] == ["config.json"]
+
+
+def test_a_local_manifest_that_means_harm_is_named_and_not_the_mirror(
+    snapshot: weights.Snapshot, cache: Path
+) -> None:
+    manifest = next(cache.glob("models--*/manifests/*.json"))
+    manifest.write_text(manifest.read_text().replace("config.json", "../x.json"))
+    with pytest.raises(Failed, match="cannot read the manifest") as raised:
+        weights.check(MODEL, cache=cache)
+    assert raised.value.fix == f"rm {manifest}, then fetch again"
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "5", '{"weight_map": []}', "[" * 100_000])
+def test_an_index_that_is_none(text: str, snapshot: weights.Snapshot, cache: Path) -> None:
+    shutil.rmtree(cache / "models--harbour--dinghy" / "manifests")
+    (snapshot.path / "model.safetensors.index.json").write_text(text)
+    (line,) = weights.verify(MODEL, cache=cache, deep=True).bad
+    assert line.startswith("model.safetensors.index.json cannot be proven")
