@@ -1,6 +1,6 @@
 """A snapshot in one file, for hosts that no network reaches.
 
-A bundle is an uncompressed tar: `manifest.json` first, then each file at a multiple of 512 bytes, in the
+A bundle is an uncompressed tar: the manifest first, then each wanted file at a multiple of 512 bytes, in the
 manifest's order. So `tar` can read it, and so can whoever has only ranges of it: where each file begins
 follows from the manifest. Nothing in it is unpacked by name; the names come from the checked manifest
 alone.
@@ -8,9 +8,7 @@ alone.
 
 from __future__ import annotations
 
-import io
 import json
-import os
 import tarfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,7 +25,7 @@ from launch.weights.proof import PIECE, Digest
 from launch.weights.snapshot import Snapshot
 
 BLOCK = tarfile.BLOCKSIZE
-NAME = "manifest.json"
+NAME = "slipway.manifest.json"  # a model may have a manifest.json of its own
 LARGEST_MANIFEST = 64 << 20
 MAKE = "make one with invoke fetch --bundle FILE"
 AGAIN = "make the bundle, or copy it, again"
@@ -35,37 +33,38 @@ AGAIN = "make the bundle, or copy it, again"
 
 def require_target(file: Path) -> None:
     """Refuse, before hours of fetching, a name that no bundle can be written to. Raises Refused."""
-    if file.is_dir() or not file.absolute().parent.is_dir():
-        raise Refused(f"cannot write the bundle {file}", fix="name a file in a folder that is there")
+    try:
+        if file.exists() and not file.is_file():
+            raise FileExistsError("it is there, and it is no plain file")
+        durable.require_writable(file.absolute().parent)
+    except OSError as error:
+        fix = "name a file in a folder that is there and may be written to"
+        raise Refused(f"cannot write the bundle {file}", why=str(error), fix=fix) from error
 
 
 def write_bundle(snapshot: Snapshot, cache: Path | None, file: Path, show: Callable[[Meter], None]) -> None:
-    """Write a complete snapshot into `file`; under another name until it is whole. Raises Failed."""
+    """Write a complete snapshot into `file`, which is there once it is whole. Raises Failed.
+
+    What was left out of the snapshot is in the manifest all the same: a server that needs it is refused there as here.
+    """
     place = Place((cache or cache_folder()).absolute(), snapshot.model)
     manifest = manifests.load(place.manifest(snapshot.commit))
     assert manifest is not None, "a snapshot that passed `check` has a manifest"
-    kept = replace(manifest, entries=manifest.wanted, revision=snapshot.revision)
+    kept = replace(manifest, revision=snapshot.revision)
     meter = Meter(total=kept.size)
-    beside = file.with_name(file.name + ".incomplete")
     try:
-        with beside.open("wb") as stream:
+        with durable.new(file) as stream:
             _write(kept, snapshot.path, stream, meter, show)
-            stream.flush()
-            os.fsync(stream.fileno())
-        beside.replace(file)
-        durable.folder(file.parent)
     except OSError as error:
         raise Failed(f"cannot write {file}", why=str(error), fix="name a file on a disk with room") from error
-    finally:
-        beside.unlink(missing_ok=True)  # after Ctrl-C too: nothing continues half a bundle
 
 
 def _write(
-    manifest: Manifest, root: Path, stream: io.BufferedWriter, meter: Meter, show: Callable[[Meter], None]
+    manifest: Manifest, root: Path, stream: BinaryIO, meter: Meter, show: Callable[[Meter], None]
 ) -> None:
     data = json.dumps(manifest.as_dict(), indent=1).encode()
     stream.write(_header(NAME, len(data)) + data + _padding(len(data)))
-    for entry in manifest.entries:
+    for entry in manifest.wanted:
         stream.write(_header(entry.path, entry.size))
         meter.begin(entry.path, entry.size)
         digest = Digest(entry)
@@ -97,11 +96,21 @@ def _padding(size: int) -> bytes:
 def offsets(manifest: Manifest, start: int) -> dict[str, int]:
     """Where each file's bytes begin, if the first member after the manifest begins at `start`."""
     found = {}
-    for entry in manifest.entries:
+    for entry in manifest.wanted:
         start += len(_header(entry.path, entry.size))
         found[entry.path] = start
         start += entry.size + -entry.size % BLOCK
     return found
+
+
+def offset_of(entry: Entry, starts: dict[str, int], where: object) -> int:
+    """Where a file's bytes begin. Raises Failed for one that was left out of the bundle."""
+    if entry.path not in starts:
+        fix = "fetch it from the Hub, or from another bundle"
+        raise Failed(
+            f"{where} does not hold {entry.path}", why="it was left out when the bundle was made", fix=fix
+        )
+    return starts[entry.path]
 
 
 def first_member(header: bytes, where: object) -> int:
@@ -117,7 +126,7 @@ def first_member(header: bytes, where: object) -> int:
 
 def require_members(manifest: Manifest, starts: dict[str, int], stream: BinaryIO, where: object) -> None:
     """Raises Failed where the files are not where the manifest says, as in a tar that was packed anew."""
-    for entry in manifest.entries:
+    for entry in manifest.wanted:
         stream.seek(starts[entry.path] - BLOCK)
         header = stream.read(BLOCK)
         if len(header) < BLOCK:

@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 from errors import Failed, Refused
 from launch.weights import manifest as manifests
-from launch.weights.bundle import AGAIN, BLOCK, NAME, first_member, offsets, require_members
+from launch.weights.bundle import AGAIN, BLOCK, NAME, first_member, offset_of, offsets, require_members
 from launch.weights.cache import Place
 from launch.weights.hub import Hub
 from launch.weights.manifest import Entry, Manifest
-from launch.weights.network import Connections, address, origin, public
+from launch.weights.network import Connections, address, origin, public, tame
 from launch.weights.patience import Patience, Transient
 from launch.weights.ranges import Answered, Body, follow, span_of
 from launch.weights.snapshot import check
@@ -24,7 +24,7 @@ from launch.weights.talk import patiently
 def source_of(given: str, model: str, say: Callable[[str], None] = lambda line: None) -> Source:
     """The source that `--from` names: a bundle, a folder, the address of a bundle, or a Hub's address.
 
-    Raises Refused where it is none of them.
+    Raises Refused where it is none of them, Failed where nobody may look.
     """
     if given.lower().startswith(("http://", "https://")):
         if not address(given):
@@ -32,18 +32,22 @@ def source_of(given: str, model: str, say: Callable[[str], None] = lambda line: 
         bundle = urlsplit(given).path.endswith(".tar")
         return BundleAt(given, model, say=say) if bundle else Hub(model, given.rstrip("/"), say=say)
     path = Path(given).expanduser()
-    if path.is_file():
-        return BundleFile(path, model)
-    if path.is_dir():
-        return Folder(path, model)
+    try:
+        if path.is_file():
+            return BundleFile(path, model)
+        if path.is_dir():
+            return Folder(path, model)
+    except OSError as error:
+        raise unreadable(path, error) from error
     raise Refused(f"no such file or folder: {given}", fix="name a bundle, a folder, or an http(s) address")
 
 
 def _for_model(manifest: Manifest, model: str, revision: str, where: object) -> Manifest:
     if manifest.model != model:
-        raise Refused(f"{where} holds {manifest.model}, not {model}", fix=f"fetch --model {manifest.model}")
+        held = tame(manifest.model)
+        raise Refused(f"{where} holds {held}, not {model}", fix=f"fetch --model {held}")
     if revision not in (manifest.revision, manifest.commit, "main"):
-        why = f"it holds {manifest.revision} at {manifest.commit}"
+        why = f"it holds {tame(manifest.revision)} at {manifest.commit}"
         raise Refused(f"{where} does not hold revision {revision}", why=why, fix="leave out --revision")
     return replace(manifest, revision=revision, source=str(where), entries=_unproven(manifest))
 
@@ -75,7 +79,7 @@ class BundleFile:
 
     def open(self, entry: Entry, first: int, end: int, connections: Connections) -> Reader:
         """Part of a member."""
-        return read_part(self.path, self._offsets[entry.path], first, end)
+        return read_part(self.path, offset_of(entry, self._offsets, self.path), first, end)
 
 
 def _parsed(data: bytes, where: object) -> Manifest:
@@ -148,7 +152,7 @@ class BundleAt:
 
     def open(self, entry: Entry, first: int, end: int, connections: Connections) -> Reader:
         """Part of a member, through a range of the bundle."""
-        offset = self._offsets[entry.path]
+        offset = offset_of(entry, self._offsets, public(self.url))
         body = self._get(connections, offset + first, offset + end)
         body.position, body.end = body.position - offset, body.end - offset
         return body
@@ -169,6 +173,10 @@ class BundleAt:
         try:
             connection, response, _ = follow(connections, self.url, asked, "", origin(self.url))
         except Answered as answer:
+            if answer.status == 416:
+                raise Failed(
+                    f"{public(self.url)} is too short", why="it ends before its files", fix=AGAIN
+                ) from answer
             why = f"the server answered {answer.status}"
             fix = "check the address; one that carries a signature may have expired"
             raise Failed(f"{public(self.url)} cannot be had", why=why, fix=fix) from answer

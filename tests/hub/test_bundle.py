@@ -42,7 +42,7 @@ def test_from_a_file(bundle: Path, cache: Path, assert_whole: Callable[[Path], N
 def test_the_same_snapshot_is_the_same_bundle(bundle: Path, cache: Path, tmp_path: Path) -> None:
     carried(str(bundle), cache)
     with tarfile.open(bundle) as tar:
-        assert tar.getnames() == ["manifest.json", *sorted(SIZES)]
+        assert tar.getnames() == ["slipway.manifest.json", *sorted(SIZES)]
         tar.extractall(tmp_path / "unpacked", filter="data")
     assert (tmp_path / "unpacked" / BIG).stat().st_size == SIZES[BIG]
 

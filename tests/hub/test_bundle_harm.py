@@ -14,13 +14,14 @@ from errors import Refused, SlipwayError
 from launch import weights
 from launch.hub_server import Fault, serve, serve_folder
 from launch.hub_server.folder import Repository, ServedFile
+from launch.weights import durable
 from launch.weights.bundle import require_target, write_bundle
 from launch.weights.carried import source_of
 from tests.invocation import invoke
 
 from .conftest import BIG, MODEL, QUICK, SIZES
 
-NAMES = ("manifest.json", *sorted(SIZES))
+NAMES = ("slipway.manifest.json", *sorted(SIZES))
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def device(member: tarfile.TarInfo) -> None:
 
 
 def linked_manifest(member: tarfile.TarInfo) -> None:
-    if member.name == "manifest.json":
+    if member.name == "slipway.manifest.json":
         member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
 
 
@@ -121,7 +122,7 @@ def test_a_folder_with_what_is_no_file(make: Callable[[Path], None], unpacked: P
 
 
 def test_a_manifest_nested_without_end(unpacked: Path, cache: Path) -> None:
-    (unpacked / "manifest.json").write_bytes(b"[" * 200_000)
+    (unpacked / "slipway.manifest.json").write_bytes(b"[" * 200_000)
     with pytest.raises(SlipwayError, match="its manifest cannot be read"):
         carried(unpacked, cache)
 
@@ -171,20 +172,29 @@ def test_a_rotten_file_is_not_carried_on(made: weights.Snapshot, tmp_path: Path)
         stream.write(b"rot")
     with pytest.raises(SlipwayError, match="no bundle was made"):
         write_bundle(made, tmp_path / "elsewhere", tmp_path / "b.tar", lambda meter: None)
-    assert not list(tmp_path.glob("b.tar*"))
+    assert not [at for at in tmp_path.iterdir() if at.is_file()]
 
 
-def test_ctrl_c_leaves_no_half_bundle(made: weights.Snapshot, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "without_a_name", [True, False]
+)  # until it is whole; not every file system can do that
+def test_ctrl_c_leaves_no_half_bundle(
+    without_a_name: bool, made: weights.Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not without_a_name:
+        monkeypatch.setattr(durable, "_nameless", lambda at: None)
+
     def interrupt(meter: weights.Meter) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         write_bundle(made, tmp_path / "elsewhere", tmp_path / "b.tar", interrupt)
-    assert not list(tmp_path.glob("b.tar*"))
+    assert not [at for at in tmp_path.iterdir() if at.is_file()]
 
 
 def test_where_no_bundle_can_be_is_refused_before_a_byte_is_fetched(tmp_path: Path) -> None:
-    for name in (".", "no/such/folder.tar"):
+    os.mkfifo(tmp_path / "pipe")  # a device is no different, and nothing that a bundle may replace
+    for name in (".", "no/such/folder.tar", "pipe", "n" * 300):
         with pytest.raises(Refused, match="cannot write the bundle"):
             require_target(tmp_path / name)
 
@@ -201,3 +211,43 @@ def test_a_bundle_without_a_network(made: weights.Snapshot, tmp_path: Path, cach
     )
     invoke(*words, HF_HUB_OFFLINE="1").ok()
     assert carried(tmp_path / "b.tar", cache).files == len(SIZES)
+
+
+@pytest.mark.parametrize("without_a_name", [True, False])
+def test_a_bundle_is_written_beside_nothing_that_is_somebody_elses(
+    without_a_name: bool, made: weights.Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    if not without_a_name:
+        monkeypatch.setattr(durable, "_nameless", lambda at: None)
+    (tmp_path / "b.tar").write_text("an older one")
+    (tmp_path / "b.tar.incomplete").write_text("mine")
+    write_bundle(made, tmp_path / "elsewhere", tmp_path / "b.tar", lambda meter: None)
+    assert (tmp_path / "b.tar.incomplete").read_text() == "mine"
+    assert sorted(at.name for at in tmp_path.iterdir() if at.is_file()) == ["b.tar", "b.tar.incomplete"]
+    assert carried(tmp_path / "b.tar", cache).files == len(SIZES)
+
+
+def test_what_was_left_out_of_a_bundle_is_missed_there_as_here(
+    folder: Path, tmp_path: Path, cache: Path
+) -> None:
+    here = tmp_path / "here"
+    with serve_folder(folder) as hub:
+        few = weights.fetch(MODEL, cache=here, endpoint=hub.url, include=("config.json",))
+    write_bundle(few, here, tmp_path / "few.tar", lambda meter: None)
+    assert carried(tmp_path / "few.tar", cache).files == 1
+    with pytest.raises(SlipwayError, match="incomplete"):
+        weights.check(MODEL, cache=cache)
+    with pytest.raises(Refused, match="no file of"):
+        weights.fetch(MODEL, cache=cache, source=source_of(str(tmp_path / "few.tar"), MODEL), include=(BIG,))
+
+
+def test_a_models_own_manifest_is_one_of_its_files(tmp_path: Path, cache: Path) -> None:
+    at = tmp_path / "served" / MODEL
+    at.mkdir(parents=True)
+    (at / "manifest.json").write_text("[]")
+    with serve_folder(tmp_path / "served") as hub:
+        made = weights.fetch(MODEL, cache=tmp_path / "here", endpoint=hub.url)
+    write_bundle(made, tmp_path / "here", tmp_path / "b.tar", lambda meter: None)
+    with tarfile.open(tmp_path / "b.tar") as tar:
+        tar.extractall(tmp_path / "unpacked", filter="data")
+    assert (carried(tmp_path / "unpacked", cache).path / "manifest.json").read_text() == "[]"
