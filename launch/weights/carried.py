@@ -13,7 +13,7 @@ from launch.weights.bundle import AGAIN, BLOCK, NAME, first_member, offset_of, o
 from launch.weights.cache import Place
 from launch.weights.hub import Hub
 from launch.weights.manifest import Entry, Manifest
-from launch.weights.network import Connections, address, origin, public, tame
+from launch.weights.network import Connections, address, authorization, origin, public, tame
 from launch.weights.patience import Patience, Transient
 from launch.weights.ranges import Answered, Body, follow, span_of
 from launch.weights.snapshot import check
@@ -171,7 +171,9 @@ class BundleAt:
     def _get(self, connections: Connections, first: int, end: int) -> Body:
         asked = {"Range": f"bytes={first}-{end - 1}"}
         try:
-            connection, response, _ = follow(connections, self.url, asked, "", origin(self.url))
+            connection, response, _ = follow(
+                connections, self.url, asked, authorization(self.url, ""), origin(self.url)
+            )
         except Answered as answer:
             if answer.status == 416:
                 raise Failed(

@@ -15,7 +15,7 @@ from launch.weights.manifest import Entry
 from launch.weights.meter import Meter
 from launch.weights.order import Order, is_proven, plan, remember, require_room
 from launch.weights.patience import Patience
-from launch.weights.snapshot import Snapshot, check, described, fault, link, point
+from launch.weights.snapshot import Snapshot, check, described, fault, link, point, require_inside
 from launch.weights.sources import Source
 from launch.weights.transfer import STREAMS, Transfer, explained
 from launch.weights.xet import Xet
@@ -62,10 +62,11 @@ def carry_out(
     place, manifest = order.place, order.manifest
     if not order.bring and not _unlinked(order):
         return described(place, manifest, manifest.revision)
-    require_room(place, order.to_fetch)
+    require_room(place, order.room)
     try:
         place.blobs.mkdir(parents=True, exist_ok=True)
         place.snapshot(manifest.commit).mkdir(parents=True, exist_ok=True)
+        require_inside(place, manifest.commit)
         manifests.save(manifest, place.manifest(manifest.commit))
         if xet:
             xet.bring(place, manifest, order.bring)
@@ -116,15 +117,20 @@ def _bring(
 def _stamp(order: Order, proven: list[Entry]) -> None:
     """Link what is here, and write into the manifest what was proven now."""
     by_blob = {entry.blob: entry for entry in proven}
-    stamped = []
+    stamped, trouble = [], None
     for entry in order.manifest.wanted:
         if found := by_blob.get(entry.blob):
             stamped.append(replace(found, path=entry.path, wanted=True))
         if found or is_proven(order.place, entry):
-            link(order.place, order.manifest.commit, entry)
+            try:
+                link(order.place, order.manifest.commit, entry)
+            except OSError as error:
+                trouble = trouble or error
     path = order.place.manifest(order.manifest.commit)
     current = remember(order.manifest, manifests.load(path))  # another process may have proven its share
-    manifests.save(current.with_entries(stamped), path)
+    manifests.save(current.with_entries(stamped), path)  # whatever became of the names
+    if trouble is not None:
+        raise trouble
 
 
 def is_offline(environ: Mapping[str, str] = os.environ) -> bool:

@@ -122,7 +122,9 @@ class Connections:
         self._sockets.clear()
 
     def _connect(self, parts: SplitResult, proxy: SplitResult | None) -> http.client.HTTPConnection:
-        host, port = (proxy.hostname, proxy.port or 3128) if proxy else (parts.hostname, parts.port)
+        # A port always: without one, http.client looks for it in the last group of an IPv6 address.
+        own = parts.port or (443 if parts.scheme == "https" else 80)
+        host, port = (proxy.hostname, proxy.port or 3128) if proxy else (parts.hostname, own)
         if parts.scheme == "http":
             return Plain(str(host), port)
         self._context = self._context or tls()
@@ -130,6 +132,11 @@ class Connections:
         if proxy:
             secure.set_tunnel(str(parts.hostname), parts.port or 443, login_of(proxy))
         return secure
+
+
+def authorization(url: str, token: str) -> str:
+    """How to say who asks: by the token, else by the login that stands in the address; empty for nobody."""
+    return f"Bearer {token}" if token else login_of(urlsplit(url)).get("Proxy-Authorization", "")
 
 
 def address(text: str) -> bool:

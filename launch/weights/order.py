@@ -29,6 +29,7 @@ class Order:
     manifest: Manifest
     bring: tuple[Entry, ...]
     here: int  # bytes of `bring` that an earlier fetch left
+    room: int  # bytes that `bring` needs on the disk; what another host left is copied first
 
     @property
     def to_fetch(self) -> int:
@@ -67,7 +68,9 @@ def plan(
     blobs = {entry.blob: entry for entry in known.wanted if not is_proven(place, entry)}
     left = partial.found(place)
     here = sum(_left_over(place, entry, left.get(entry.blob, [])) for entry in blobs.values())
-    return Order(place, known, tuple(blobs.values()), here)
+    own = sum(_left_over(place, entry, [partial.own(place, entry.blob)]) for entry in blobs.values())
+    room = sum(entry.size for entry in blobs.values()) - own
+    return Order(place, known, tuple(blobs.values()), here, room)
 
 
 def choose(manifest: Manifest, include: tuple[str, ...], exclude: tuple[str, ...]) -> Manifest:
@@ -129,7 +132,7 @@ def is_proven(place: Place, entry: Entry) -> bool:
 
 def _left_over(place: Place, entry: Entry, partials: list[Path]) -> int:
     found = [place.blobs / entry.blob, *partials]
-    return max((min(at.stat().st_size, entry.size) for at in found if at.is_file()), default=0)
+    return max(min(partial.length(at), entry.size) for at in found)
 
 
 def require_room(place: Place, needed: int) -> None:

@@ -16,6 +16,8 @@ from pathlib import Path
 from launch.weights.cache import Place
 from launch.weights.proof import PIECE
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 def host() -> str:
     """The name by which hosts that share a cache know each other."""
@@ -37,13 +39,26 @@ def found(place: Place) -> dict[str, list[Path]]:
     return by_blob
 
 
-def open_own(place: Place, blob: str, known: list[Path]) -> int:
-    """This host's partial file, made if there is none, or continued from a known one. Raises OSError."""
+def length(at: Path) -> int:
+    """Bytes of a plain file, 0 for all else and for what nobody may look at."""
+    try:
+        found = at.lstat()
+    except OSError:
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
+
+
+def open_own(place: Place, blob: str, known: list[Path], size: int) -> int:
+    """This host's partial file, made if there is none, or continued from a known one that is longer.
+
+    Of one that is longer than the `size` of the whole file nothing is taken. Raises OSError.
+    """
     path = own(place, blob)
     if _is_trap(path):
         path.unlink()
-    if not path.exists():
-        _adopt(path, known)
+    longest = max((at for at in known if length(at) <= size), key=length, default=path)
+    if length(longest) > length(path):
+        _adopt(path, longest)
     # Not through a link, and not waiting for the other end of a pipe.
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     file = os.open(path, flags, 0o666)
@@ -61,13 +76,17 @@ def _is_trap(path: Path) -> bool:
     return not stat.S_ISREG(kind) and not stat.S_ISDIR(kind)
 
 
-def _adopt(path: Path, known: list[Path]) -> None:
-    """Take over another host's partial file; a copy, because that host may still be writing it."""
-    for other in known:
-        temporary = path.with_suffix(".copy")
-        temporary.unlink(missing_ok=True)
+def _adopt(path: Path, other: Path) -> None:
+    """Take over another host's partial file, where there is room for a copy: that host may still be writing it."""
+    temporary = path.with_suffix(".copy")
+    temporary.unlink(missing_ok=True)
+    try:
         with other.open("rb") as source, temporary.open("xb") as copy:
             while data := source.read(PIECE):
                 copy.write(data)
         temporary.rename(path)
-        return
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+    finally:
+        temporary.unlink(missing_ok=True)

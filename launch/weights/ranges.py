@@ -68,14 +68,14 @@ class Body:
 
 
 def follow(
-    connections: Connections, url: str, headers: Mapping[str, str], token: str, home: Origin
+    connections: Connections, url: str, headers: Mapping[str, str], who: str, home: Origin
 ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse, str]:
-    """GET, through redirects; also where they led. The token is sent to `home` alone.
+    """GET, through redirects; also where they led. `who` asks (`network.authorization`) is told to `home` alone.
 
     Raises Answered for a status that is not 200 or 206, Transient for one that asks to come again.
     """
     for _ in range(MOST_REDIRECTS + 1):
-        secret = {"Authorization": f"Bearer {token}"} if token and origin(url) == home else {}
+        secret = {"Authorization": who} if who and origin(url) == home else {}
         connection, response = connections.get(url, {**headers, **secret})
         if response.status in (200, 206):
             return connection, response, url

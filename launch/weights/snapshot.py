@@ -108,13 +108,22 @@ def link(place: Place, commit: str, entry: Entry) -> None:
     target = os.path.relpath(place.blobs / entry.blob, at.parent)
     if at.is_symlink() and os.readlink(at) == target:  # noqa: PTH115 -- readlink as text, to compare
         return
-    if at.parent.resolve() != (place.snapshot(commit).resolve() / entry.path).parent:
-        raise FileExistsError(errno.EEXIST, "a link leads out of the snapshot", str(at.parent))
+    _require_in(place, commit, at.parent, Path(entry.path).parent)
     at.parent.mkdir(parents=True, exist_ok=True)
     beside = at.with_name(f".{entry.blob}.{os.getpid()}.tmp")
     beside.unlink(missing_ok=True)
     beside.symlink_to(target)
     beside.replace(at)
+
+
+def require_inside(place: Place, commit: str) -> None:
+    """Raises OSError where the snapshot's folder leads out of the model's."""
+    _require_in(place, commit, place.snapshot(commit), Path())
+
+
+def _require_in(place: Place, commit: str, at: Path, wanted: Path) -> None:
+    if at.resolve() != place.folder.resolve() / "snapshots" / commit / wanted:
+        raise FileExistsError(errno.EEXIST, "a link leads out of the snapshot", str(at))
 
 
 def point(place: Place, revision: str, commit: str) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from errors import Failed
 from launch.weights.manifest import Entry, Manifest
-from launch.weights.network import Connections, origin, tame
+from launch.weights.network import Connections, authorization, origin, tame
 from launch.weights.patience import Transient
 from launch.weights.ranges import Answered, Body, follow, span_of
 
@@ -54,23 +54,24 @@ class HubFiles:
         ranged = {"Range": f"bytes={first}-{end - 1}"} if (first, end) != (0, entry.size) else {}
         try:
             connection, response, where = follow(
-                connections, known, ranged, self.token, origin(self.endpoint)
+                connections, known, ranged, authorization(self.endpoint, self.token), origin(self.endpoint)
             )
         except Answered as answer:
-            raise self._verdict(entry, answer) from answer
+            raise self._verdict(entry, answer, answer.url != asked) from answer
         position, stop = span_of(response, entry.size)
         if where != asked:
             self._moved[entry.blob] = where
         return Body(connection, response, position, stop)
 
-    def _verdict(self, entry: Entry, answer: Answered) -> Exception:
+    def _verdict(self, entry: Entry, answer: Answered, redirected: bool) -> Exception:
         """What an answer without bytes means: Transient where the address may have expired, else Failed."""
         if answer.status == 416:
             return Transient(f"the server has fewer bytes of {entry.path} than it listed")
-        if origin(answer.url) != origin(self.endpoint):
+        code = answer.headers.get("X-Error-Code") or ""
+        # The Hub itself says why it refuses; a storage, which may be on the same host, does not.
+        if origin(answer.url) != origin(self.endpoint) or (redirected and not code):
             why = "the address has expired" if answer.status in (400, 401, 403, 404, 410) else "no bytes"
             return Transient(f"the storage answers {answer.status} for {entry.path}: {why}")
-        code = answer.headers.get("X-Error-Code") or ""
         if "is disabled" in (answer.headers.get("X-Error-Message") or ""):
             code = code or "DisabledRepo"
         if answer.status == 401 and self.token and not code:

@@ -217,6 +217,11 @@ def explained(error: BaseException, cache: Path) -> BaseException:
         return Failed(
             f"cannot write to {cache}", why=str(error), fix="use --cache DIR with a folder of your own"
         )
+    if error.errno in (errno.EMFILE, errno.ENFILE, errno.EFBIG):
+        limit = "ulimit -f" if error.errno == errno.EFBIG else "ulimit -n, or fewer --streams"
+        return Failed(
+            "a limit of this process was reached", why=str(error), fix=f"raise it ({limit}), {again}"
+        )
     if error.errno in IN_THE_WAY:
         return Failed(f"something in {cache} is in the way", why=str(error), fix=f"move it away, {again}")
     return Failed(f"the disk of {cache} fails", why=str(error), fix=f"check it, {again}")

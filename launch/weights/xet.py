@@ -6,8 +6,10 @@ for, not guessed. What comes this way is proven afterwards like everything else,
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from launch.weights.cache import Place
@@ -26,15 +28,22 @@ class Xet:
     def bring(self, place: Place, manifest: Manifest, entries: tuple[Entry, ...]) -> None:
         """Bring what is large; what does not come is left to the transfer that follows."""
         large = [entry for entry in entries if len(entry.blob) == 64]
-        with ThreadPoolExecutor(FILES) as pool:
-            for entry, error in zip(
-                large, pool.map(lambda e: self._one(place, manifest, e), large), strict=True
-            ):
-                if error:
-                    self.say(f"{entry.path} did not come by Xet ({error}); going on over HTTP")
+        left = deque(large)
 
-    def _one(self, place: Place, manifest: Manifest, entry: Entry) -> str:
-        """Download one file; the error in a word, empty where there was none."""
+        def work() -> None:
+            while left:
+                with contextlib.suppress(IndexError):  # another thread was quicker
+                    self._one(place, manifest, left.popleft())
+
+        # Not an executor, which would have Ctrl-C wait for whole files.
+        threads = [threading.Thread(target=work, daemon=True) for _ in range(min(FILES, len(large)))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _one(self, place: Place, manifest: Manifest, entry: Entry) -> None:
+        """Download one file, or say why it did not come."""
         from huggingface_hub import hf_hub_download
 
         try:
@@ -46,5 +55,4 @@ class Xet:
                 endpoint=self.endpoint,
             )
         except Exception as error:
-            return type(error).__name__
-        return ""
+            self.say(f"{entry.path} did not come by Xet ({type(error).__name__}); going on over HTTP")

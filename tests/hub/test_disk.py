@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -13,9 +14,10 @@ import pytest
 from errors import SlipwayError
 from launch import weights
 from launch.hub_server import serve_folder
+from launch.weights import partial
 from launch.weights.landing import SPAN
 
-from .conftest import MODEL, SIZES
+from .conftest import BIG, MODEL, SIZES
 
 
 def on_disk(cache: Path) -> int:
@@ -112,3 +114,36 @@ def test_a_disk_that_fails_keeps_what_it_has_and_no_more(
         found = fetch(hub.url)
     assert_whole(found.path)
     assert found.fetched == sum(SIZES.values()) - kept
+
+
+def test_another_hosts_partial_file_is_copied_only_where_there_is_room(
+    folder: Path, small_disk: Path, fetch: Callable[..., weights.Snapshot]
+) -> None:
+    cache = small_disk / "cache"
+    other = partial_of(folder, cache, "other-host")
+    other.write_bytes(bytes(12 << 20))
+    with serve_folder(folder) as hub:
+        with pytest.raises(SlipwayError, match=r"needs .* more"):
+            fetch(hub.url, cache=cache, include=(BIG,))
+        with pytest.MonkeyPatch.context() as patched, pytest.raises(SlipwayError, match="is full"):
+            patched.setattr("launch.weights.fetching.require_room", lambda place, needed: None)
+            fetch(hub.url, cache=cache, include=(BIG,))
+    assert other.stat().st_size == 12 << 20
+    assert not list(other.parent.glob("*.copy"))
+
+
+def test_the_longest_partial_file_is_continued(
+    folder: Path, cache: Path, fetch: Callable[..., weights.Snapshot]
+) -> None:
+    data = (folder / MODEL / BIG).read_bytes()
+    for name, size in ((partial.host(), 1000), ("other-host", 12 << 20), ("third-host", SIZES[BIG] + 1)):
+        partial_of(folder, cache, name).write_bytes((data + b"x")[:size])
+    with serve_folder(folder) as hub:
+        assert fetch(hub.url, include=(BIG,)).fetched == SIZES[BIG] - (12 << 20)
+
+
+def partial_of(folder: Path, cache: Path, host: str) -> Path:
+    blobs = cache / "models--harbour--dinghy" / "blobs"
+    blobs.mkdir(parents=True, exist_ok=True)
+    blob = hashlib.sha256((folder / MODEL / BIG).read_bytes()).hexdigest()
+    return blobs / f"{blob}.slipway-{host}.incomplete"

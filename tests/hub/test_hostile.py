@@ -32,6 +32,7 @@ NAMES = (
     "x\u202egpj.exe",
     "config.json/x",
     "n" * 300,
+    "/".join(["\N{GRINNING FACE}" * 60] * 6),  # 366 characters, and too many bytes for a path below a cache
 )
 
 
