@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from errors import Failed, Refused
 from launch.weights import manifest as manifests
-from launch.weights.bundle import AGAIN, BLOCK, NAME, first_member, offset_of, offsets, require_members
+from launch.weights.bundle import AGAIN, BLOCK, NAME, NAMES, first_member, offset_of, offsets, require_members
 from launch.weights.cache import Place
 from launch.weights.hub import Hub
 from launch.weights.manifest import Entry, Manifest
@@ -99,12 +99,12 @@ class Folder:
 
     def manifest(self, revision: str) -> Manifest:
         """What the folder holds. Raises Refused where nothing in it can be proven."""
-        if (self.path / NAME).is_file():
+        if at := next((self.path / name for name in NAMES if (self.path / name).is_file()), None):
             self._root = self.path
             try:
-                data = (self.path / NAME).read_bytes()
+                data = at.read_bytes()
             except OSError as error:
-                raise unreadable(self.path / NAME, error) from error
+                raise unreadable(at, error) from error
             return _for_model(_parsed(data, self.path), self.model, revision, self.path)
         if Place(self.path, self.model).folder.is_dir():
             snapshot = check(self.model, revision, self.path)
