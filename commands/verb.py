@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -22,6 +23,7 @@ def verb(**options: Any) -> Callable[[Callable[..., None]], Any]:
         @functools.wraps(body)
         def run(*args: Any, **kwargs: Any) -> None:
             try:
+                _have_streams()
                 _refuse_open_end(options.get("iterable", ()), sys.argv)
                 body(*args, **kwargs)
             except SlipwayError as error:
@@ -47,11 +49,23 @@ def no_reader() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _have_streams() -> None:
+    """Something to print to, also for who closed stdout or stderr, and for names that their encoding lacks."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 -- for as long as the process lives
+        elif isinstance(stream := getattr(sys, name), io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _unexpected(error: Exception) -> str:
     """What nobody foresaw is one message too; the place it came from is for who asks."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         fix = "df -h; TMPDIR=FOLDER names another place for what is temporary"
         return str(SlipwayError("no space left on the disk", why=str(error.filename or error), fix=fix))
+    if isinstance(error, RuntimeError) and "home directory" in str(error):  # Path.expanduser
+        fix = "set HOME; or set HF_HOME and XDG_CACHE_HOME, and give --cache, as folders without ~"
+        return str(SlipwayError("a home directory is not known", why=str(error), fix=fix))
     what = f"unexpected: {type(error).__name__}: {error}".splitlines()[0][:300]
     return str(SlipwayError(what, fix="SLIPWAY_DEBUG=1 shows where it came from; please report it"))
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commands.fetch_progress import progress
 from commands.terminal import emit, say
-from commands.verb import one_of, setting, verb
+from commands.verb import one_of, setting, verb, whole_number
 from errors import Failed, Refused
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ def fetch(
 
     one_of("format", format, ("text", "json"))
     model, revision, folder = _named(c, model, revision, cache)
-    count = int(setting(c, "streams", streams)) or STREAMS
+    count = whole_number("--streams", setting(c, "streams", streams)) or STREAMS
     if not 1 <= count <= 32:
         raise Refused(f"--streams {count} is out of range", fix="1 to 32; 8 is right for most networks")
     if bundle:
@@ -186,13 +188,10 @@ def verify(
     for line in report.mended:
         say(f"mended: {line}")
     if report.bad:
-        words = [
-            f"invoke verify --model {model}",
-            f"--cache {cache}" * bool(cache),
-            "--deep" * deep,
-            "--repair",
-        ]
-        fix = " ".join(word for word in words if word)
+        words = ["invoke", "verify", "--model", model]
+        words += ["--revision", revision] if revision != "main" else []
+        words += ["--cache", str(folder)] if folder else []
+        fix = shlex.join([*words, *["--deep"] * deep, "--repair"])
         raise Failed(
             f"{len(report.bad)} of {report.snapshot.files} files are bad", why="; ".join(report.bad), fix=fix
         )
@@ -215,15 +214,23 @@ def serve_weights(
 ) -> None:
     """Serve a folder of models as a Hugging Face Hub, for hosts without the internet."""
     from launch.hub_server import serve_folder
+    from launch.hub_server.folder import nameless
     from launch.weights.login import read_token
 
     if not Path(folder).is_dir():
         raise Refused(f"no such folder: {folder}", fix="name one that holds organisation/name/...")
+    if not 0 <= port < 1 << 16:
+        raise Refused(f"--port {port} is no port", fix="0 to 65535; 0 takes a free one")
     token = read_token(Path(token_file)) if token_file else ""
+    for name in nameless(Path(folder)):
+        say(f"not served, since no Hub has such a name: {name!a}")
     try:
         with serve_folder(Path(folder), host=host, port=port, token=token) as hub:
             say(f"serving {folder}; Ctrl-C ends it")
-            print(f"export HF_ENDPOINT={hub.url}", flush=True)
+            print(
+                f"export HF_ENDPOINT={hub.url.replace('//0.0.0.0:', f'//{socket.gethostname()}:')}",
+                flush=True,
+            )
             hub.wait()
     except OSError as error:
         raise Failed(f"cannot listen on {host}:{port}", why=str(error), fix="try --port 0") from error

@@ -83,8 +83,17 @@ def read_repository(folder: Path, model: str) -> Repository:
         return Repository(model, tuple(pool.map(lambda at: _read_file(root, at), found)))
 
 
+def nameless(folder: Path) -> list[str]:
+    """Files that are not served: their names are no text, or have characters that no file of a model has."""
+    return sorted(str(at) for at in folder.rglob("*") if at.is_file() and not _nameable(at))
+
+
+def _nameable(at: Path) -> bool:
+    return at.name.isprintable() and "\\" not in at.name
+
+
 def _plain(at: Path) -> bool:
-    return not at.name.startswith(".") or at.name == ".gitattributes"
+    return _nameable(at) and (not at.name.startswith(".") or at.name == ".gitattributes")
 
 
 def _inside(at: Path, root: Path) -> bool:

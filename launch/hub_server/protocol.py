@@ -67,6 +67,14 @@ class Hub:
                 return respond(self, request, found.groupdict())
         return _error(404, "any", "EntryNotFound", "Sorry, we can't find the page you are looking for.")
 
+    def storage_for(self, request: Request) -> str:
+        """Where large files are for this client: of a host's many addresses, the one that it asked."""
+        at = urlsplit(self.storage)
+        if at.hostname != "0.0.0.0":
+            return self.storage
+        asked = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")
+        return f"{at.scheme}://{asked}:{at.port}{at.path}" if asked else self.storage
+
     def admits(self, request: Request) -> bool:
         """Whether the request carries the token, if one is needed."""
         return not self.token or request.headers.get("authorization") == f"Bearer {self.token}"
@@ -146,7 +154,7 @@ def _resolve(hub: Hub, request: Request, part: dict[str, str]) -> Answer:
     headers = {"X-Repo-Commit": found.commit}
     if not file.lfs:
         return _content(request, file, "resolve", headers)
-    place = f"{hub.storage}/{found.model}/{file.sha256}/{quote(file.path)}"
+    place = f"{hub.storage_for(request)}/{found.model}/{file.sha256}/{quote(file.path)}"
     linked = {"X-Linked-Size": str(file.size), "X-Linked-Etag": f'"{file.sha256}"', "Location": place}
     return Answer(302, "resolve", file.path, {**headers, **linked, "ETag": f'"{file.etag}"'})
 

@@ -112,10 +112,16 @@ def endpoint_of(given: str | None = None) -> str:
 
 
 def stored_token() -> str:
-    """HF_TOKEN, or what `hf auth login` stored; empty for nobody. Raises Refused for what cannot be a token."""
-    from huggingface_hub import get_token
+    """HF_TOKEN, or what `hf auth login` stored; empty for nobody. Raises Refused or Failed for what is none."""
+    from huggingface_hub import constants, get_token
 
-    token = get_token() or ""
+    try:
+        token = get_token() or ""
+    except (OSError, UnicodeDecodeError) as error:
+        fix = "invoke login, or set HF_TOKEN, or let HF_TOKEN_PATH name another file"
+        raise Failed(
+            f"the token in {constants.HF_TOKEN_PATH} cannot be read", why=str(error), fix=fix
+        ) from error
     if not token.isascii() or not token.isprintable():
         raise Refused(
             "the token has characters that no token has",

@@ -7,7 +7,9 @@ from pathlib import Path
 from errors import Failed, Refused
 from launch.weights.hub import endpoint_of
 from launch.weights.hub_session import session
+from launch.weights.network import public, tame
 from launch.weights.patience import Patience
+from launch.weights.talk import within
 
 
 def read_token(path: Path) -> str:
@@ -35,18 +37,33 @@ def log_in(token: str) -> tuple[str, Path]:
     """
     from huggingface_hub import constants, errors, login, whoami
 
+    def ask() -> str:
+        name = whoami(token=token)["name"]
+        login(token=token, add_to_git_credential=False)
+        return tame(str(name))
+
     try:
         with session(Patience()):
-            name = str(whoami(token=token)["name"])
-            login(token=token, add_to_git_credential=False)
+            name = within(Patience().talk, ask)
     except errors.HfHubHTTPError as error:
         status = error.response.status_code
+        if status == 429 or status >= 500:
+            raise Failed("not logged in", why=f"the Hub answered {status}", fix="try again later") from None
         why = "the Hub does not know this token" if status == 401 else f"the Hub answered {status}"
         raise Failed("not logged in", why=why, fix="make a read token on the Hub's settings page") from None
+    except OSError as error:
+        if error.filename is None:
+            raise _unanswered(error) from None
+        fix = "HF_HOME and HF_TOKEN_PATH say where a token is kept"
+        raise Failed("the token cannot be stored", why=str(error), fix=fix) from None
     except Exception as error:
-        raise Failed(
-            "not logged in",
-            why=f"{endpoint_of()} gave no answer that can be used ({type(error).__name__})",
-            fix="check HF_ENDPOINT, the proxy and the network",
-        ) from None
+        raise _unanswered(error) from None
     return name, Path(constants.HF_TOKEN_PATH)
+
+
+def _unanswered(error: Exception) -> Failed:
+    return Failed(
+        "not logged in",
+        why=f"{public(endpoint_of())} gave no answer that can be used ({type(error).__name__})",
+        fix="check HF_ENDPOINT, the proxy and the network",
+    )

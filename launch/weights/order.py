@@ -142,6 +142,6 @@ def require_room(place: Place, needed: int) -> None:
     if needed + SPARE > free:
         raise Failed(
             f"{place.model} needs {amount(needed)} more, and {folder} has {amount(free)} free",
-            why="nothing was fetched",
+            why=f"{amount(SPARE)} stay free; nothing was fetched",
             fix="make room, or use --cache DIR on another disk",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
@@ -64,10 +65,10 @@ def described(place: Place, manifest: Manifest, revision: str, fetched: int = 0)
 
 def fetch_command(model: str, revision: str, cache: Path | None) -> str:
     """The command line that completes a snapshot."""
-    words = ["invoke fetch", f"--model {model}"]
-    words += [f"--revision {revision}"] if revision != "main" else []
-    words += [f"--cache {cache}"] if cache else []
-    return " ".join(words)
+    words = ["invoke", "fetch", "--model", model]
+    words += ["--revision", revision] if revision != "main" else []
+    words += ["--cache", str(cache)] if cache else []
+    return shlex.join(words)
 
 
 def missing(place: Place, manifest: Manifest) -> list[str]:
