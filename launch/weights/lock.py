@@ -93,10 +93,11 @@ class Locks:
             return "", 0
         try:
             found = os.fstat(file)
+            sign = max(1, found.st_mtime_ns)
             if not stat.S_ISREG(found.st_mode):
-                return "", found.st_mtime_ns
+                return "", sign
             # One that is empty was made this very moment, and will say whose it is.
-            return os.read(file, 100).decode(errors="replace") or SOMEBODY, found.st_mtime_ns
+            return os.read(file, 100).decode(errors="replace") or SOMEBODY, sign
         finally:
             os.close(file)
 
