@@ -8,6 +8,7 @@ alone.
 
 from __future__ import annotations
 
+import io
 import json
 import tarfile
 from collections.abc import Callable
@@ -104,6 +105,11 @@ def offsets(manifest: Manifest, start: int) -> dict[str, int]:
     return found
 
 
+def end_of(manifest: Manifest, starts: dict[str, int]) -> int:
+    """Where the last byte of the files ends; what is shorter is no whole bundle."""
+    return max((starts[entry.path] + entry.size for entry in manifest.wanted), default=0)
+
+
 def offset_of(entry: Entry, starts: dict[str, int], where: object) -> int:
     """Where a file's bytes begin. Raises Failed for one that was left out of the bundle."""
     if entry.path not in starts:
@@ -135,6 +141,13 @@ def require_members(manifest: Manifest, starts: dict[str, int], stream: BinaryIO
         if not _announces(header, entry):
             why = f"{entry.path} is not where its manifest says: another tool may have packed it"
             raise Failed(f"{where} is no whole bundle", why=why, fix=AGAIN)
+    if stream.seek(0, io.SEEK_END) < end_of(manifest, starts):
+        raise too_short(where)
+
+
+def too_short(where: object) -> Failed:
+    """A bundle that was cut: the copy did not end, or the disk was full."""
+    return Failed(f"{where} is too short", why="it ends before its files do", fix=AGAIN)
 
 
 def _announces(header: bytes, entry: Entry) -> bool:

@@ -9,7 +9,18 @@ from urllib.parse import urlsplit
 
 from errors import Failed, Refused
 from launch.weights import manifest as manifests
-from launch.weights.bundle import AGAIN, BLOCK, NAME, NAMES, first_member, offset_of, offsets, require_members
+from launch.weights.bundle import (
+    AGAIN,
+    BLOCK,
+    NAME,
+    NAMES,
+    end_of,
+    first_member,
+    offset_of,
+    offsets,
+    require_members,
+    too_short,
+)
 from launch.weights.cache import Place
 from launch.weights.hub import Hub
 from launch.weights.manifest import Entry, Manifest
@@ -140,14 +151,16 @@ class BundleAt:
         return _for_model(found, self.model, revision, public(self.url))
 
     def _begin(self) -> Manifest:
-        """The manifest; where the files are follows from it."""
+        """The manifest; where the files are follows from it. The last byte is asked for before the first ones."""
         connections = Connections(self.patience)
         try:
             length = first_member(self._read(connections, 0, BLOCK), public(self.url))
             manifest = _parsed(self._read(connections, BLOCK, BLOCK + length), public(self.url))
+            self._offsets = offsets(manifest, BLOCK + length + -length % BLOCK)
+            if end := end_of(manifest, self._offsets):
+                self._read(connections, end - 1, end)
         finally:
             connections.close()
-        self._offsets = offsets(manifest, BLOCK + length + -length % BLOCK)
         return manifest
 
     def open(self, entry: Entry, first: int, end: int, connections: Connections) -> Reader:
@@ -161,6 +174,9 @@ class BundleAt:
         body = self._get(connections, first, end)
         if body.position != first:
             raise Transient(f"it answers from byte {body.position} where {first} was asked for")
+        if body.end < end:
+            body.close()
+            raise too_short(public(self.url))
         data = bytearray(end - first)
         got = 0
         while got < len(data):
@@ -174,9 +190,7 @@ class BundleAt:
             connection, response, _ = follow(connections, self.url, asked, "", origin(self.url))
         except Answered as answer:
             if answer.status == 416:
-                raise Failed(
-                    f"{public(self.url)} is too short", why="it ends before its files", fix=AGAIN
-                ) from answer
+                raise too_short(public(self.url)) from answer
             why = f"the server answered {answer.status}"
             fix = "check the address; one that carries a signature may have expired"
             raise Failed(f"{public(self.url)} cannot be had", why=why, fix=fix) from answer

@@ -22,6 +22,7 @@ from tests.invocation import invoke
 from .conftest import BIG, MODEL, QUICK, SIZES
 
 NAMES = ("slipway.manifest.json", *sorted(SIZES))
+ALL = 31 << 20  # bytes of the bundle, and less than 1 MiB more
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ def test_a_tar_that_was_packed_anew(
     assert not cache.exists(), "nothing was fetched"
 
 
-@pytest.mark.parametrize("kept", [0, 100, 512, 700, 1 << 20])
+@pytest.mark.parametrize("kept", [0, 100, 512, 700, 1 << 20, ALL])
 def test_a_tar_that_was_cut(kept: int, unpacked: Path, cache: Path, tmp_path: Path) -> None:
     os.truncate(tmp_path / "dinghy.tar", kept)
     with pytest.raises(SlipwayError, match=r"no bundle|cannot be read|too short"):
@@ -129,10 +130,14 @@ def test_a_manifest_nested_without_end(unpacked: Path, cache: Path) -> None:
 
 @pytest.fixture
 def address(unpacked: Path, tmp_path: Path) -> Callable[..., Iterator[str]]:
-    """The bundle on a web server."""
+    """The bundle, as it is by then, on a web server."""
     bundle = tmp_path / "dinghy.tar"
-    served = ServedFile("dinghy.tar", bundle, bundle.stat().st_size, "a" * 40, "b" * 64)
-    return lambda *faults: serve(lambda model: Repository("any/web", (served,)), faults=faults)
+
+    def begin(*faults: Fault) -> Iterator[str]:
+        served = ServedFile("dinghy.tar", bundle, bundle.stat().st_size, "a" * 40, "b" * 64)
+        return serve(lambda model: Repository("any/web", (served,)), faults=faults)
+
+    return begin
 
 
 HEAD = "/any/web/resolve/main/dinghy.tar"
@@ -145,6 +150,20 @@ def test_from_an_address_that_hiccups_at_the_start(
         source = source_of(hub.url + HEAD, MODEL)
         source.patience = QUICK
         assert_whole(weights.fetch(MODEL, cache=cache, source=source, patience=QUICK).path)
+
+
+@pytest.mark.parametrize("kept", [0, 100, 512, 700, 1 << 20, ALL])
+def test_from_an_address_of_a_tar_that_was_cut(
+    kept: int, unpacked: Path, address: Callable[..., Iterator[str]], cache: Path, tmp_path: Path
+) -> None:
+    assert (tmp_path / "dinghy.tar").stat().st_size - 1024 > ALL
+    os.truncate(tmp_path / "dinghy.tar", kept)
+    with address() as hub:
+        source = source_of(hub.url + HEAD, MODEL)
+        source.patience = QUICK
+        with pytest.raises(SlipwayError, match="is too short"):
+            weights.fetch(MODEL, cache=cache, source=source, patience=QUICK)
+    assert not cache.exists(), "nothing was fetched"
 
 
 @pytest.mark.parametrize(
