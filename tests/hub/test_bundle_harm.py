@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,7 +20,7 @@ from launch.hub_server.folder import Repository, ServedFile
 from launch.weights import durable
 from launch.weights.bundle import require_target, write_bundle
 from launch.weights.carried import source_of
-from tests.invocation import invoke
+from tests.invocation import ROOT, invoke
 
 from .conftest import BIG, MODEL, QUICK, SIZES
 
@@ -213,9 +216,22 @@ def test_ctrl_c_leaves_no_half_bundle(
 
 def test_where_no_bundle_can_be_is_refused_before_a_byte_is_fetched(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")  # a device is no different, and nothing that a bundle may replace
-    for name in (".", "no/such/folder.tar", "pipe", "n" * 300):
+    (tmp_path / "null").symlink_to("/dev/null")
+    (tmp_path / "file").write_text("mine")
+    for name in (
+        ".",
+        "no/such/folder.tar",
+        "file/b.tar",
+        "pipe",
+        "null",
+        "n" * 300,
+        "/dev/null",
+        "/proc/b.tar",
+    ):
         with pytest.raises(Refused, match="cannot write the bundle"):
             require_target(tmp_path / name)
+    require_target(tmp_path / ("n" * 250))
+    assert sorted(at.name for at in tmp_path.iterdir()) == ["file", "null", "pipe"]
 
 
 def test_a_bundle_without_a_network(made: weights.Snapshot, tmp_path: Path, cache: Path) -> None:
@@ -238,12 +254,56 @@ def test_a_bundle_is_written_beside_nothing_that_is_somebody_elses(
 ) -> None:
     if not without_a_name:
         monkeypatch.setattr(durable, "_nameless", lambda at: None)
-    (tmp_path / "b.tar").write_text("an older one")
-    (tmp_path / "b.tar.incomplete").write_text("mine")
+    (tmp_path / "older").write_text("an older one")
+    (tmp_path / "b.tar").symlink_to("older")
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "b.tar.incomplete").symlink_to("mine")
     write_bundle(made, tmp_path / "elsewhere", tmp_path / "b.tar", lambda meter: None)
     assert (tmp_path / "b.tar.incomplete").read_text() == "mine"
-    assert sorted(at.name for at in tmp_path.iterdir() if at.is_file()) == ["b.tar", "b.tar.incomplete"]
+    assert (tmp_path / "older").read_text() == "an older one"
+    here = sorted(at.name for at in tmp_path.iterdir() if at.is_file())
+    assert here == ["b.tar", "b.tar.incomplete", "mine", "older"]
     assert carried(tmp_path / "b.tar", cache).files == len(SIZES)
+
+
+def test_two_bundles_of_one_name_at_once_are_both_whole(
+    folder: Path, made: weights.Snapshot, tmp_path: Path, cache: Path
+) -> None:
+    with serve_folder(folder) as hub:
+        few = weights.fetch(MODEL, cache=tmp_path / "few", endpoint=hub.url, include=("config.json",))
+    last, made_meanwhile = tmp_path / "b.tar", tmp_path / "meanwhile.tar"
+
+    def another(meter: weights.Meter) -> None:
+        if not made_meanwhile.exists():
+            write_bundle(few, tmp_path / "few", last, lambda meter: None)
+            os.link(last, made_meanwhile)
+
+    write_bundle(made, tmp_path / "elsewhere", last, another)
+    assert carried(last, cache).files == len(SIZES)
+    assert carried(made_meanwhile, tmp_path / "third").files == 1
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from launch import weights
+from launch.weights.bundle import write_bundle
+model, cache, file, signal = sys.argv[1:]
+snapshot = weights.check(model, cache=Path(cache))
+write_bundle(snapshot, Path(cache), Path(file), lambda meter: os.kill(os.getpid(), int(signal)))
+"""
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_bundler_that_is_killed_leaves_nothing(by: int, made: weights.Snapshot, tmp_path: Path) -> None:
+    (tmp_path / "carried").mkdir()
+    if (nameless := durable._nameless(tmp_path)) is None:
+        pytest.skip("this file system knows no file without a name")
+    os.close(nameless)
+    words = (MODEL, str(tmp_path / "elsewhere"), str(tmp_path / "carried" / "b.tar"), str(int(by)))
+    done = subprocess.run([sys.executable, "-c", KILLED, *words], cwd=ROOT, check=False)
+    assert done.returncode == -by
+    assert not list((tmp_path / "carried").iterdir())
 
 
 def test_what_was_left_out_of_a_bundle_is_missed_there_as_here(
