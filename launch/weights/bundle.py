@@ -53,12 +53,20 @@ def write_bundle(snapshot: Snapshot, cache: Path | None, file: Path, show: Calla
     manifest = manifests.load(place.manifest(snapshot.commit))
     assert manifest is not None, "a snapshot that passed `check` has a manifest"
     kept = replace(manifest, revision=snapshot.revision)
+    _require_no_namesake(kept)
     meter = Meter(total=kept.size)
     try:
         with durable.new(file) as stream:
             _write(kept, snapshot.path, stream, meter, show)
     except OSError as error:
         raise Failed(f"cannot write {file}", why=str(error), fix="name a file on a disk with room") from error
+
+
+def _require_no_namesake(manifest: Manifest) -> None:
+    """Raises Failed where a file of the model would take the manifest's place when the bundle is unpacked."""
+    if any(entry.path.split("/")[0] == NAME for entry in manifest.wanted):
+        fix = f"leave it out: --exclude {NAME}, with another --cache"
+        raise Failed(f"{manifest.model} has a {NAME}, and so has every bundle", fix=fix)
 
 
 def _write(

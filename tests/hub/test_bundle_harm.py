@@ -18,13 +18,13 @@ from launch import weights
 from launch.hub_server import Fault, serve, serve_folder
 from launch.hub_server.folder import Repository, ServedFile
 from launch.weights import durable
-from launch.weights.bundle import require_target, write_bundle
+from launch.weights.bundle import NAME, require_target, write_bundle
 from launch.weights.carried import source_of
 from tests.invocation import ROOT, invoke
 
 from .conftest import BIG, MODEL, QUICK, SIZES
 
-NAMES = ("slipway.manifest.json", *sorted(SIZES))
+NAMES = (NAME, *sorted(SIZES))
 ALL = 31 << 20  # bytes of the bundle, and less than 1 MiB more
 
 
@@ -330,3 +330,15 @@ def test_a_models_own_manifest_is_one_of_its_files(tmp_path: Path, cache: Path) 
     with tarfile.open(tmp_path / "b.tar") as tar:
         tar.extractall(tmp_path / "unpacked", filter="data")
     assert (carried(tmp_path / "unpacked", cache).path / "manifest.json").read_text() == "[]"
+
+
+@pytest.mark.parametrize("name", [NAME, f"{NAME}/in/a/folder"])
+def test_a_model_cannot_take_the_place_of_a_bundles_manifest(name: str, tmp_path: Path) -> None:
+    at = tmp_path / "served" / MODEL / name
+    at.parent.mkdir(parents=True)
+    at.write_text("{}")
+    with serve_folder(tmp_path / "served") as hub:
+        made = weights.fetch(MODEL, cache=tmp_path / "here", endpoint=hub.url)
+    with pytest.raises(SlipwayError, match="and so has every bundle"):
+        write_bundle(made, tmp_path / "here", tmp_path / "b.tar", lambda meter: None)
+    assert not (tmp_path / "b.tar").exists()
