@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -24,6 +24,7 @@ from launch.weights.manifest import Entry, Manifest
 from launch.weights.meter import Meter
 from launch.weights.proof import PIECE, Digest
 from launch.weights.snapshot import Snapshot
+from launch.weights.sources import unreadable
 
 BLOCK = tarfile.BLOCKSIZE
 NAME = "slipway.manifest.json"  # a model may have a manifest.json of its own
@@ -78,18 +79,27 @@ def _write(
         stream.write(_header(entry.path, entry.size))
         meter.begin(entry.path, entry.size)
         digest = Digest(entry)
-        with (root / entry.path).open("rb") as source:
-            while piece := source.read(PIECE):
-                digest.update(piece)
-                stream.write(piece)
-                meter.add(entry.path, len(piece))
-                show(meter)
+        for piece in _pieces(root / entry.path):
+            digest.update(piece)
+            stream.write(piece)
+            meter.add(entry.path, len(piece))
+            show(meter)
         if not digest.proves():
             fix = f"invoke verify --model {manifest.model} --deep --repair, then make the bundle again"
             raise Failed(f"{entry.path} has the wrong content: no bundle was made", fix=fix)
         stream.write(_padding(entry.size))
         meter.end(entry.path)
     stream.write(bytes(2 * BLOCK))
+
+
+def _pieces(at: Path) -> Iterator[bytes]:
+    """What a file holds. Raises Failed where it cannot be read, which is no fault of the bundle's own disk."""
+    try:
+        with at.open("rb") as source:
+            while piece := source.read(PIECE):
+                yield piece
+    except OSError as error:
+        raise unreadable(at, error) from error
 
 
 def _header(name: str, size: int) -> bytes:

@@ -197,6 +197,15 @@ def test_a_rotten_file_is_not_carried_on(made: weights.Snapshot, tmp_path: Path)
     assert not [at for at in tmp_path.iterdir() if at.is_file()]
 
 
+def test_a_file_that_cannot_be_read_is_not_blamed_on_the_bundles_disk(
+    made: weights.Snapshot, tmp_path: Path
+) -> None:
+    (made.path / BIG).unlink()
+    with pytest.raises(SlipwayError, match=f"{BIG} cannot be read"):
+        write_bundle(made, tmp_path / "elsewhere", tmp_path / "b.tar", lambda meter: None)
+    assert not (tmp_path / "b.tar").exists()
+
+
 @pytest.mark.parametrize(
     "without_a_name", [True, False]
 )  # until it is whole; not every file system can do that
