@@ -50,6 +50,7 @@ def write_bundle(snapshot: Snapshot, cache: Path | None, file: Path, show: Calla
 
     What was left out of the snapshot is in the manifest all the same: a server that needs it is refused there as here.
     """
+    require_target(file)  # once more: a fetch may have lain between, and a device must not be replaced
     place = Place((cache or cache_folder()).absolute(), snapshot.model)
     manifest = manifests.load(place.manifest(snapshot.commit))
     assert manifest is not None, "a snapshot that passed `check` has a manifest"

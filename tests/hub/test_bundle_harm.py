@@ -243,6 +243,13 @@ def test_where_no_bundle_can_be_is_refused_before_a_byte_is_fetched(tmp_path: Pa
     assert sorted(at.name for at in tmp_path.iterdir()) == ["file", "null", "pipe"]
 
 
+def test_what_became_no_file_during_the_fetch_is_not_replaced(made: weights.Snapshot, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "b.tar")
+    with pytest.raises(Refused, match="no plain file"):
+        write_bundle(made, tmp_path / "elsewhere", tmp_path / "b.tar", lambda meter: None)
+    assert (tmp_path / "b.tar").is_fifo()
+
+
 def test_a_bundle_without_a_network(made: weights.Snapshot, tmp_path: Path, cache: Path) -> None:
     words = (
         "fetch",
