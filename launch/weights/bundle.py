@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -46,7 +46,7 @@ def require_target(file: Path) -> None:
 
 
 def write_bundle(snapshot: Snapshot, cache: Path | None, file: Path, show: Callable[[Meter], None]) -> None:
-    """Write a complete snapshot into `file`, which is there once it is whole. Raises Failed.
+    """Write a complete snapshot into `file`, which is there once it is whole. Raises Failed or Refused.
 
     What was left out of the snapshot is in the manifest all the same: a server that needs it is refused there as here.
     """
@@ -129,14 +129,12 @@ def end_of(manifest: Manifest, starts: dict[str, int]) -> int:
     return max((starts[entry.path] + entry.size for entry in manifest.wanted), default=0)
 
 
-def offset_of(entry: Entry, starts: dict[str, int], where: object) -> int:
-    """Where a file's bytes begin. Raises Failed for one that was left out of the bundle."""
-    if entry.path not in starts:
+def require_held(entry: Entry, held: Container[str], where: object) -> None:
+    """Raises Failed for a file that was left out of the bundle, and that this host wanted before."""
+    if entry.path not in held:
+        why = "it was left out when the bundle was made"
         fix = "fetch it from the Hub, or from another bundle"
-        raise Failed(
-            f"{where} does not hold {entry.path}", why="it was left out when the bundle was made", fix=fix
-        )
-    return starts[entry.path]
+        raise Failed(f"{where} does not hold {entry.path}", why=why, fix=fix)
 
 
 def first_member(header: bytes, where: object) -> int:

@@ -336,6 +336,23 @@ def test_what_was_left_out_of_a_bundle_is_missed_there_as_here(
         weights.fetch(MODEL, cache=cache, source=source_of(str(tmp_path / "few.tar"), MODEL), include=(BIG,))
 
 
+def test_a_file_that_this_host_misses_and_a_bundle_left_out(
+    folder: Path, address: Callable[..., Iterator[str]], tmp_path: Path, cache: Path
+) -> None:
+    few, tar = tmp_path / "few", tmp_path / "dinghy.tar"
+    with serve_folder(folder) as hub:
+        made = weights.fetch(MODEL, cache=few, endpoint=hub.url, include=("config.json",))
+        wanted = weights.fetch(MODEL, cache=cache, endpoint=hub.url, include=("empty.txt", BIG))
+    write_bundle(made, few, tar, lambda meter: None)
+    with tarfile.open(tar) as opened:
+        opened.extractall(tmp_path / "unpacked", filter="data")
+    (wanted.path / BIG).resolve().unlink()
+    with address() as hub:
+        for given in (tar, tmp_path / "unpacked", hub.url + HEAD):
+            with pytest.raises(SlipwayError, match=f"does not hold {BIG}"):
+                carried(given, cache)
+
+
 def test_a_models_own_manifest_is_one_of_its_files(tmp_path: Path, cache: Path) -> None:
     at = tmp_path / "served" / MODEL
     at.mkdir(parents=True)
