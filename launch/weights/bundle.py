@@ -8,9 +8,10 @@ alone.
 
 from __future__ import annotations
 
+import io
 import json
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -23,6 +24,7 @@ from launch.weights.manifest import Entry, Manifest
 from launch.weights.meter import Meter
 from launch.weights.proof import PIECE, Digest
 from launch.weights.snapshot import Snapshot
+from launch.weights.sources import unreadable
 
 BLOCK = tarfile.BLOCKSIZE
 NAME = "slipway.manifest.json"  # a model may have a manifest.json of its own
@@ -44,20 +46,29 @@ def require_target(file: Path) -> None:
 
 
 def write_bundle(snapshot: Snapshot, cache: Path | None, file: Path, show: Callable[[Meter], None]) -> None:
-    """Write a complete snapshot into `file`, which is there once it is whole. Raises Failed.
+    """Write a complete snapshot into `file`, which is there once it is whole. Raises Failed or Refused.
 
     What was left out of the snapshot is in the manifest all the same: a server that needs it is refused there as here.
     """
+    require_target(file)  # once more: a fetch may have lain between, and a device must not be replaced
     place = Place((cache or cache_folder()).absolute(), snapshot.model)
     manifest = manifests.load(place.manifest(snapshot.commit))
     assert manifest is not None, "a snapshot that passed `check` has a manifest"
     kept = replace(manifest, revision=snapshot.revision)
+    _require_no_namesake(kept)
     meter = Meter(total=kept.size)
     try:
         with durable.new(file) as stream:
             _write(kept, snapshot.path, stream, meter, show)
     except OSError as error:
         raise Failed(f"cannot write {file}", why=str(error), fix="name a file on a disk with room") from error
+
+
+def _require_no_namesake(manifest: Manifest) -> None:
+    """Raises Failed where a file of the model would take the manifest's place when the bundle is unpacked."""
+    if any(entry.path.split("/")[0] == NAME for entry in manifest.wanted):
+        fix = f"leave it out: --exclude {NAME}, with another --cache"
+        raise Failed(f"{manifest.model} has a {NAME}, and so has every bundle", fix=fix)
 
 
 def _write(
@@ -69,18 +80,27 @@ def _write(
         stream.write(_header(entry.path, entry.size))
         meter.begin(entry.path, entry.size)
         digest = Digest(entry)
-        with (root / entry.path).open("rb") as source:
-            while piece := source.read(PIECE):
-                digest.update(piece)
-                stream.write(piece)
-                meter.add(entry.path, len(piece))
-                show(meter)
+        for piece in _pieces(root / entry.path):
+            digest.update(piece)
+            stream.write(piece)
+            meter.add(entry.path, len(piece))
+            show(meter)
         if not digest.proves():
             fix = f"invoke verify --model {manifest.model} --deep --repair, then make the bundle again"
             raise Failed(f"{entry.path} has the wrong content: no bundle was made", fix=fix)
         stream.write(_padding(entry.size))
         meter.end(entry.path)
     stream.write(bytes(2 * BLOCK))
+
+
+def _pieces(at: Path) -> Iterator[bytes]:
+    """What a file holds. Raises Failed where it cannot be read, which is no fault of the bundle's own disk."""
+    try:
+        with at.open("rb") as source:
+            while piece := source.read(PIECE):
+                yield piece
+    except OSError as error:
+        raise unreadable(at, error) from error
 
 
 def _header(name: str, size: int) -> bytes:
@@ -104,14 +124,17 @@ def offsets(manifest: Manifest, start: int) -> dict[str, int]:
     return found
 
 
-def offset_of(entry: Entry, starts: dict[str, int], where: object) -> int:
-    """Where a file's bytes begin. Raises Failed for one that was left out of the bundle."""
-    if entry.path not in starts:
+def end_of(manifest: Manifest, starts: dict[str, int]) -> int:
+    """Where the last byte of the files ends; what is shorter is no whole bundle."""
+    return max((starts[entry.path] + entry.size for entry in manifest.wanted), default=0)
+
+
+def require_held(entry: Entry, held: Container[str], where: object) -> None:
+    """Raises Failed for a file that was left out of the bundle, and that this host wanted before."""
+    if entry.path not in held:
+        why = "it was left out when the bundle was made"
         fix = "fetch it from the Hub, or from another bundle"
-        raise Failed(
-            f"{where} does not hold {entry.path}", why="it was left out when the bundle was made", fix=fix
-        )
-    return starts[entry.path]
+        raise Failed(f"{where} does not hold {entry.path}", why=why, fix=fix)
 
 
 def first_member(header: bytes, where: object) -> int:
@@ -135,6 +158,13 @@ def require_members(manifest: Manifest, starts: dict[str, int], stream: BinaryIO
         if not _announces(header, entry):
             why = f"{entry.path} is not where its manifest says: another tool may have packed it"
             raise Failed(f"{where} is no whole bundle", why=why, fix=AGAIN)
+    if stream.seek(0, io.SEEK_END) < end_of(manifest, starts):
+        raise too_short(where)
+
+
+def too_short(where: object) -> Failed:
+    """A bundle that was cut: the copy did not end, or the disk was full."""
+    return Failed(f"{where} is too short", why="it ends before its files do", fix=AGAIN)
 
 
 def _announces(header: bytes, entry: Entry) -> bool:

@@ -9,7 +9,18 @@ from urllib.parse import urlsplit
 
 from errors import Failed, Refused
 from launch.weights import manifest as manifests
-from launch.weights.bundle import AGAIN, BLOCK, NAME, NAMES, first_member, offset_of, offsets, require_members
+from launch.weights.bundle import (
+    AGAIN,
+    BLOCK,
+    NAME,
+    NAMES,
+    end_of,
+    first_member,
+    offsets,
+    require_held,
+    require_members,
+    too_short,
+)
 from launch.weights.cache import Place
 from launch.weights.hub import Hub
 from launch.weights.manifest import Entry, Manifest
@@ -79,7 +90,8 @@ class BundleFile:
 
     def open(self, entry: Entry, first: int, end: int, connections: Connections) -> Reader:
         """Part of a member."""
-        return read_part(self.path, offset_of(entry, self._offsets, self.path), first, end)
+        require_held(entry, self._offsets, self.path)
+        return read_part(self.path, self._offsets[entry.path], first, end)
 
 
 def _parsed(data: bytes, where: object) -> Manifest:
@@ -96,27 +108,34 @@ class Folder:
     path: Path
     model: str
     _root: Path = Path()
+    _held: frozenset[str] = frozenset()
 
     def manifest(self, revision: str) -> Manifest:
         """What the folder holds. Raises Refused where nothing in it can be proven."""
+        found = self._find(revision)
+        self._held = frozenset(entry.path for entry in found.wanted)
+        return _for_model(found, self.model, revision, self.path)
+
+    def _find(self, revision: str) -> Manifest:
         if at := next((self.path / name for name in NAMES if (self.path / name).is_file()), None):
             self._root = self.path
             try:
                 data = at.read_bytes()
             except OSError as error:
                 raise unreadable(at, error) from error
-            return _for_model(_parsed(data, self.path), self.model, revision, self.path)
+            return _parsed(data, self.path)
         if Place(self.path, self.model).folder.is_dir():
             snapshot = check(self.model, revision, self.path)
             self._root = snapshot.path
             found = manifests.load(Place(self.path, self.model).manifest(snapshot.commit))
             assert found is not None, "a snapshot that passed `check` has a manifest"
-            return _for_model(replace(found, revision=revision), self.model, revision, self.path)
+            return replace(found, revision=revision)
         why = f"it has neither {NAME} nor a cache of {self.model}"
         raise Refused(f"{self.path} holds nothing that can be proven", why=why, fix="unpack a bundle there")
 
     def open(self, entry: Entry, first: int, end: int, connections: Connections) -> Reader:
         """Part of a file. Raises Failed where it is missing."""
+        require_held(entry, self._held, self.path)
         return read_part(self._root / entry.path, 0, first, end)
 
 
@@ -140,19 +159,22 @@ class BundleAt:
         return _for_model(found, self.model, revision, public(self.url))
 
     def _begin(self) -> Manifest:
-        """The manifest; where the files are follows from it."""
+        """The manifest; where the files are follows from it. The last byte is asked for before the first ones."""
         connections = Connections(self.patience)
         try:
             length = first_member(self._read(connections, 0, BLOCK), public(self.url))
             manifest = _parsed(self._read(connections, BLOCK, BLOCK + length), public(self.url))
+            self._offsets = offsets(manifest, BLOCK + length + -length % BLOCK)
+            if end := end_of(manifest, self._offsets):
+                self._read(connections, end - 1, end)
         finally:
             connections.close()
-        self._offsets = offsets(manifest, BLOCK + length + -length % BLOCK)
         return manifest
 
     def open(self, entry: Entry, first: int, end: int, connections: Connections) -> Reader:
         """Part of a member, through a range of the bundle."""
-        offset = offset_of(entry, self._offsets, public(self.url))
+        require_held(entry, self._offsets, public(self.url))
+        offset = self._offsets[entry.path]
         body = self._get(connections, offset + first, offset + end)
         body.position, body.end = body.position - offset, body.end - offset
         return body
@@ -161,6 +183,9 @@ class BundleAt:
         body = self._get(connections, first, end)
         if body.position != first:
             raise Transient(f"it answers from byte {body.position} where {first} was asked for")
+        if body.end < end:
+            body.close()
+            raise too_short(public(self.url))
         data = bytearray(end - first)
         got = 0
         while got < len(data):
@@ -176,9 +201,7 @@ class BundleAt:
             )
         except Answered as answer:
             if answer.status == 416:
-                raise Failed(
-                    f"{public(self.url)} is too short", why="it ends before its files", fix=AGAIN
-                ) from answer
+                raise too_short(public(self.url)) from answer
             why = f"the server answered {answer.status}"
             fix = "check the address; one that carries a signature may have expired"
             raise Failed(f"{public(self.url)} cannot be had", why=why, fix=fix) from answer
