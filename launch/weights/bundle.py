@@ -28,7 +28,6 @@ from launch.weights.sources import unreadable
 
 BLOCK = tarfile.BLOCKSIZE
 NAME = "slipway.manifest.json"  # a model may have a manifest.json of its own
-NAMES = (NAME, "manifest.json")  # the second is what bundles had at first; somebody carries one still
 LARGEST_MANIFEST = 64 << 20
 MAKE = "make one with invoke fetch --bundle FILE"
 AGAIN = "make the bundle, or copy it, again"
@@ -143,7 +142,7 @@ def first_member(header: bytes, where: object) -> int:
         member = tarfile.TarInfo.frombuf(header, "utf-8", "strict")
     except (tarfile.HeaderError, ValueError) as error:
         raise Refused(f"{where} is no bundle", fix=MAKE) from error
-    if member.name not in NAMES or not member.isreg() or not 0 < member.size <= LARGEST_MANIFEST:
+    if member.name != NAME or not member.isreg() or not 0 < member.size <= LARGEST_MANIFEST:
         raise Refused(f"{where} is no bundle", why=f"it does not begin with {NAME}", fix=MAKE)
     return member.size
 

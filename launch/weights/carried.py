@@ -13,7 +13,6 @@ from launch.weights.bundle import (
     AGAIN,
     BLOCK,
     NAME,
-    NAMES,
     end_of,
     first_member,
     offsets,
@@ -117,12 +116,12 @@ class Folder:
         return _for_model(found, self.model, revision, self.path)
 
     def _find(self, revision: str) -> Manifest:
-        if at := next((self.path / name for name in NAMES if (self.path / name).is_file()), None):
+        if (self.path / NAME).is_file():
             self._root = self.path
             try:
-                data = at.read_bytes()
+                data = (self.path / NAME).read_bytes()
             except OSError as error:
-                raise unreadable(at, error) from error
+                raise unreadable(self.path / NAME, error) from error
             return _parsed(data, self.path)
         if Place(self.path, self.model).folder.is_dir():
             snapshot = check(self.model, revision, self.path)

@@ -12,7 +12,7 @@ from errors import SlipwayError
 from launch import weights
 from launch.hub_server import Fault, serve, serve_folder
 from launch.hub_server.folder import Repository, ServedFile
-from launch.weights.bundle import NAME, NAMES, write_bundle
+from launch.weights.bundle import write_bundle
 from launch.weights.carried import source_of
 
 from .conftest import BIG, MODEL, QUICK, SIZES
@@ -42,7 +42,7 @@ def test_from_a_file(bundle: Path, cache: Path, assert_whole: Callable[[Path], N
 def test_the_same_snapshot_is_the_same_bundle(bundle: Path, cache: Path, tmp_path: Path) -> None:
     carried(str(bundle), cache)
     with tarfile.open(bundle) as tar:
-        assert tar.getnames() == [NAME, *sorted(SIZES)]
+        assert tar.getnames() == ["slipway.manifest.json", *sorted(SIZES)]
         tar.extractall(tmp_path / "unpacked", filter="data")
     assert (tmp_path / "unpacked" / BIG).stat().st_size == SIZES[BIG]
 
@@ -54,23 +54,6 @@ def test_from_an_unpacked_bundle_and_from_another_cache(
         tar.extractall(tmp_path / "unpacked", filter="data")
     assert_whole(carried(str(tmp_path / "unpacked"), cache).path)
     assert_whole(carried(str(cache), tmp_path / "third").path)
-
-
-def test_from_a_bundle_of_an_earlier_slipway(
-    bundle: Path, cache: Path, tmp_path: Path, assert_whole: Callable[[Path], None]
-) -> None:
-    older, unpacked = tmp_path / "older.tar", tmp_path / "unpacked"
-    with tarfile.open(bundle) as new, tarfile.open(older, "w", format=tarfile.GNU_FORMAT) as old:
-        for member in new:
-            content = new.extractfile(member)
-            member.name = NAMES[1] if member.name == NAME else member.name
-            old.addfile(member, content)
-    with tarfile.open(older) as tar:
-        tar.extractall(unpacked, filter="data")
-    assert_whole(carried(str(older), cache).path)
-    assert_whole(carried(str(unpacked), tmp_path / "another").path)
-    with web_server(older) as hub:
-        assert_whole(carried(f"{hub.url}/any/web/resolve/main/dinghy.tar", tmp_path / "third").path)
 
 
 def test_from_an_address_and_in_spite_of_a_reset(
