@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from errors import Failed
-from launch.weights import durable
+from launch.weights import durable, partial
 from launch.weights import manifest as manifests
 from launch.weights.hub import Hub, endpoint_of
 from launch.weights.manifest import Entry
@@ -62,7 +62,8 @@ def carry_out(
     place, manifest = order.place, order.manifest
     if not order.bring and not _unlinked(order):
         return described(place, manifest, manifest.revision)
-    require_room(place, order.to_fetch)
+    partial.tidy(place)
+    require_room(place, order.to_write)
     try:
         place.blobs.mkdir(parents=True, exist_ok=True)
         place.snapshot(manifest.commit).mkdir(parents=True, exist_ok=True)

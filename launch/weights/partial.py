@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import os
 import socket
 import stat
@@ -37,16 +38,44 @@ def found(place: Place) -> dict[str, list[Path]]:
     return by_blob
 
 
-def open_own(place: Place, blob: str, known: list[Path]) -> int:
-    """This host's partial file, made if there is none, or continued from a known one. Raises OSError."""
+def tidy(place: Place) -> None:
+    """Remove the copies that an earlier version of Slipway made of others' partial files and did not finish."""
+    for at in place.blobs.glob(f"*.slipway-{glob.escape(host())}.copy"):
+        with contextlib.suppress(OSError):
+            at.unlink()
+
+
+def length(path: Path, most: int) -> int:
+    """Bytes of a partial file that can be gone on from: none of one that is absent, or longer than the whole.
+
+    Raises PermissionError where its folder may not be looked into.
+    """
+    try:
+        found = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) and found.st_size <= most else 0
+
+
+def open_own(place: Place, blob: str, size: int, known: list[Path]) -> int:
+    """This host's partial file, made if there is none, and as long as the longest known one. Raises OSError."""
     path = own(place, blob)
     if _is_trap(path):
         path.unlink()
-    if not path.exists():
-        _adopt(path, known)
+    file = _open_plain(path, os.O_RDWR | os.O_CREAT)
+    if os.fstat(file).st_size > size:
+        os.ftruncate(file, 0)
+    try:
+        _lengthen(file, size, known)
+    except OSError:
+        os.close(file)
+        raise
+    return file
+
+
+def _open_plain(path: Path, flags: int) -> int:
     # Not through a link, and not waiting for the other end of a pipe.
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-    file = os.open(path, flags, 0o666)
+    file = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
     if not stat.S_ISREG(os.fstat(file).st_mode):
         os.close(file)
         raise FileExistsError(errno.EEXIST, "it is no plain file", str(path))
@@ -61,13 +90,25 @@ def _is_trap(path: Path) -> bool:
     return not stat.S_ISREG(kind) and not stat.S_ISDIR(kind)
 
 
-def _adopt(path: Path, known: list[Path]) -> None:
-    """Take over another host's partial file; a copy, because that host may still be writing it."""
-    for other in known:
-        temporary = path.with_suffix(".copy")
-        temporary.unlink(missing_ok=True)
-        with other.open("rb") as source, temporary.open("xb") as copy:
-            while data := source.read(PIECE):
-                copy.write(data)
-        temporary.rename(path)
+def _lengthen(file: int, size: int, known: list[Path]) -> None:
+    """Append what the longest of the others has beyond ours: all are prefixes of the same file.
+
+    Appended, not copied beside it, so that a full disk keeps what came and nothing is left lying.
+    """
+    longest = max(known, key=lambda other: length(other, size), default=None)
+    if longest is None or length(longest, size) <= os.fstat(file).st_size:
         return
+    try:
+        theirs = _open_plain(longest, os.O_RDONLY)
+    except OSError:
+        return  # not ours to read, or gone: then it is fetched
+    try:
+        _append(file, theirs, size)
+    finally:
+        os.close(theirs)
+
+
+def _append(file: int, theirs: int, size: int) -> None:
+    at = os.fstat(file).st_size
+    while data := os.pread(theirs, min(PIECE, size - at), at):
+        at += os.pwrite(file, data, at)
