@@ -109,7 +109,7 @@ def _fault(entry: Entry, paths: set[str]) -> str:
         return "it would leave the snapshot's folder"
     if "\\" in entry.path or not entry.path.isprintable():
         return "it has characters that no file of a model has"
-    if len(entry.path) > 1000 or any(len(part.encode()) > 250 for part in parts):
+    if len(entry.path.encode()) > 1000 or any(len(part.encode()) > 250 for part in parts):
         return "it is too long"
     if any("/".join(parts[:depth]) in paths for depth in range(1, len(parts))):
         return "a file of that name is also a folder"

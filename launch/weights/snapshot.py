@@ -100,8 +100,16 @@ def _same(one: Path, other: Path) -> bool:
         return False
 
 
+def require_inside(place: Place, commit: str) -> None:
+    """Raises FileExistsError where a link leads from the snapshot's folder out of the model's."""
+    at = place.snapshot(commit)
+    if at.resolve() != place.folder.resolve() / "snapshots" / commit:
+        raise FileExistsError(errno.EEXIST, "a link leads out of the cache", str(at))
+
+
 def link(place: Place, commit: str, entry: Entry) -> None:
     """Let the snapshot's name point at the blob, in one step. Raises OSError."""
+    require_inside(place, commit)
     at = place.snapshot(commit) / entry.path
     target = os.path.relpath(place.blobs / entry.blob, at.parent)
     if at.is_symlink() and os.readlink(at) == target:  # noqa: PTH115 -- readlink as text, to compare

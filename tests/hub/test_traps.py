@@ -60,6 +60,15 @@ def folder_leads_out(spot: Spot) -> None:
     (at / "nested").symlink_to(spot.precious.parent)
 
 
+def snapshot_leads_out(spot: Spot) -> None:
+    spot.place.snapshot(spot.commit).parent.mkdir()
+    spot.place.snapshot(spot.commit).symlink_to(spot.precious.parent)
+
+
+def snapshots_lead_out(spot: Spot) -> None:
+    (spot.place.folder / "snapshots").symlink_to(spot.precious.parent)
+
+
 TRAPS: dict[str, tuple[Callable[[Spot], object], str]] = {
     "our partial file is a link": (lambda spot: spot.own.symlink_to(spot.precious), ""),
     "our partial file is a link to nowhere": (lambda spot: spot.own.symlink_to("nowhere"), ""),
@@ -73,6 +82,8 @@ TRAPS: dict[str, tuple[Callable[[Spot], object], str]] = {
     "the branch is noise": (lambda spot: spot.place.ref("main").write_bytes(b"\xff\xfe\0"), ""),
     "the branch is a folder": (lambda spot: spot.place.ref("main").mkdir(), "is in the way"),
     "a folder of the snapshot leads out": (folder_leads_out, "is in the way"),
+    "the snapshot leads out": (snapshot_leads_out, "is in the way"),
+    "all snapshots lead out": (snapshots_lead_out, "is in the way"),
 }
 
 
