@@ -6,9 +6,12 @@ for, not guessed. What comes this way is proven afterwards like everything else,
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import SimpleQueue
 
 from launch.weights.cache import Place
 from launch.weights.manifest import Entry, Manifest
@@ -26,12 +29,23 @@ class Xet:
     def bring(self, place: Place, manifest: Manifest, entries: tuple[Entry, ...]) -> None:
         """Bring what is large; what does not come is left to the transfer that follows."""
         large = [entry for entry in entries if len(entry.blob) == 64]
-        with ThreadPoolExecutor(FILES) as pool:
-            for entry, error in zip(
-                large, pool.map(lambda e: self._one(place, manifest, e), large), strict=True
-            ):
+        todo, done = deque(large), SimpleQueue[tuple[Entry, str]]()
+
+        def work() -> None:
+            with contextlib.suppress(IndexError):
+                while entry := todo.popleft():
+                    done.put((entry, self._one(place, manifest, entry)))
+
+        # Daemons, because nothing can interrupt hf_xet: a pool would wait for it at Ctrl-C.
+        for _ in range(FILES):
+            threading.Thread(target=work, daemon=True).start()
+        try:
+            for _ in large:
+                entry, error = done.get()
                 if error:
                     self.say(f"{entry.path} did not come by Xet ({error}); going on over HTTP")
+        finally:
+            todo.clear()
 
     def _one(self, place: Place, manifest: Manifest, entry: Entry) -> str:
         """Download one file; the error in a word, empty where there was none."""
@@ -45,6 +59,6 @@ class Xet:
                 cache_dir=place.cache,
                 endpoint=self.endpoint,
             )
-        except Exception as error:
+        except BaseException as error:  # a panic of hf_xet is no Exception
             return type(error).__name__
         return ""
