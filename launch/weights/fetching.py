@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from errors import Failed
-from launch.weights import durable
+from launch.weights import durable, partial
 from launch.weights import manifest as manifests
 from launch.weights.hub import Hub, endpoint_of
 from launch.weights.manifest import Entry
@@ -19,6 +19,9 @@ from launch.weights.snapshot import Snapshot, check, described, fault, link, poi
 from launch.weights.sources import Source
 from launch.weights.transfer import STREAMS, Transfer, explained
 from launch.weights.xet import Xet
+
+PATH_MAX = 4096  # bytes of a path, its end included, that Linux takes
+BESIDE = 100  # bytes that the name of a link may have before it gets its own
 
 
 def fetch(
@@ -62,11 +65,13 @@ def carry_out(
     place, manifest = order.place, order.manifest
     if not order.bring and not _unlinked(order):
         return described(place, manifest, manifest.revision)
-    require_room(place, order.room)
+    _require_short(order)
+    partial.tidy(place)
+    require_room(place, order.to_write)
     try:
+        require_inside(place, manifest.commit)
         place.blobs.mkdir(parents=True, exist_ok=True)
         place.snapshot(manifest.commit).mkdir(parents=True, exist_ok=True)
-        require_inside(place, manifest.commit)
         manifests.save(manifest, place.manifest(manifest.commit))
         if xet:
             xet.bring(place, manifest, order.bring)
@@ -82,6 +87,17 @@ def carry_out(
             fix=f"something else changes {place.folder}: stop it, or move the folder away, then fetch again",
         )
     return described(place, manifest, manifest.revision, fetched)
+
+
+def _require_short(order: Order) -> None:
+    """Refuse names that the system has no room for below this cache. Raises Failed."""
+    folder = len(os.fsencode(order.place.snapshot(order.manifest.commit)))
+    if folder + max(len(entry.path.encode()) for entry in order.manifest.wanted) + BESIDE > PATH_MAX:
+        raise Failed(
+            f"the path of {order.place.cache} is too long for the names of {order.place.model}",
+            why=f"a path has at most {PATH_MAX} bytes; nothing was fetched",
+            fix="use --cache DIR with a shorter one",
+        )
 
 
 def _unlinked(order: Order) -> bool:
@@ -115,22 +131,20 @@ def _bring(
 
 
 def _stamp(order: Order, proven: list[Entry]) -> None:
-    """Link what is here, and write into the manifest what was proven now."""
+    """Write into the manifest what was proven now, and link what is here."""
     by_blob = {entry.blob: entry for entry in proven}
-    stamped, trouble = [], None
-    for entry in order.manifest.wanted:
-        if found := by_blob.get(entry.blob):
-            stamped.append(replace(found, path=entry.path, wanted=True))
-        if found or is_proven(order.place, entry):
-            try:
-                link(order.place, order.manifest.commit, entry)
-            except OSError as error:
-                trouble = trouble or error
+    wanted = order.manifest.wanted
+    stamped = [
+        replace(by_blob[entry.blob], path=entry.path, wanted=True)
+        for entry in wanted
+        if entry.blob in by_blob
+    ]
     path = order.place.manifest(order.manifest.commit)
     current = remember(order.manifest, manifests.load(path))  # another process may have proven its share
-    manifests.save(current.with_entries(stamped), path)  # whatever became of the names
-    if trouble is not None:
-        raise trouble
+    manifests.save(current.with_entries(stamped), path)  # before a name that cannot be made loses the proof
+    for entry in wanted:
+        if entry.blob in by_blob or is_proven(order.place, entry):
+            link(order.place, order.manifest.commit, entry)
 
 
 def is_offline(environ: Mapping[str, str] = os.environ) -> bool:

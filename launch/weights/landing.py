@@ -89,9 +89,7 @@ class Landing:
 
     def open(self, stop: threading.Event) -> None:
         """Continue what an earlier fetch left, hashing it on the way, until `stop`."""
-        self._file = partial.open_own(self._place, self.entry.blob, self._known, self.entry.size)
-        if os.fstat(self._file).st_size > self.entry.size:
-            os.ftruncate(self._file, 0)
+        self._file = partial.open_own(self._place, self.entry.blob, self.entry.size, self._known)
         buffer = memoryview(bytearray(PIECE))
         while not stop.is_set() and (count := os.preadv(self._file, [buffer], self._landed)):
             self._digest.update(buffer[:count])

@@ -29,12 +29,17 @@ class Order:
     manifest: Manifest
     bring: tuple[Entry, ...]
     here: int  # bytes of `bring` that an earlier fetch left
-    room: int  # bytes that `bring` needs on the disk; what another host left is copied first
+    ours: int  # those of them that need no further room: what another host left is copied
 
     @property
     def to_fetch(self) -> int:
         """Bytes to transfer."""
         return sum(entry.size for entry in self.bring) - self.here
+
+    @property
+    def to_write(self) -> int:
+        """Bytes that the disk needs room for."""
+        return sum(entry.size for entry in self.bring) - self.ours
 
     def as_dict(self) -> dict[str, Any]:
         """The values of `invoke fetch --dry-run --format json`."""
@@ -66,11 +71,8 @@ def plan(
     listed = choose(source.manifest(revision), include, exclude)
     known = remember(listed, manifests.load(place.manifest(listed.commit)))
     blobs = {entry.blob: entry for entry in known.wanted if not is_proven(place, entry)}
-    left = partial.found(place)
-    here = sum(_left_over(place, entry, left.get(entry.blob, [])) for entry in blobs.values())
-    own = sum(_left_over(place, entry, [partial.own(place, entry.blob)]) for entry in blobs.values())
-    room = sum(entry.size for entry in blobs.values()) - own
-    return Order(place, known, tuple(blobs.values()), here, room)
+    bring = tuple(blobs.values())
+    return Order(place, known, bring, *_left_over(place, bring))
 
 
 def choose(manifest: Manifest, include: tuple[str, ...], exclude: tuple[str, ...]) -> Manifest:
@@ -130,9 +132,26 @@ def is_proven(place: Place, entry: Entry) -> bool:
     return bool(entry.verified) and (blob.st_size, blob.st_mtime_ns) == (entry.size, entry.mtime_ns)
 
 
-def _left_over(place: Place, entry: Entry, partials: list[Path]) -> int:
-    found = [place.blobs / entry.blob, *partials]
-    return max(min(partial.length(at), entry.size) for at in found)
+def _left_over(place: Place, bring: Iterable[Entry]) -> tuple[int, int]:
+    """Bytes that earlier fetches left: of all hosts, and of this one. Raises Failed where nobody lets us look."""
+    here = ours = 0
+    try:
+        left = partial.found(place)
+        for entry in bring:
+            own = (place.blobs / entry.blob, partial.own(place, entry.blob))
+            here += _longest(entry, (*own, *left.get(entry.blob, [])))
+            ours += _longest(entry, own)
+    except OSError as error:
+        raise Failed(
+            f"cannot look into {place.blobs}",
+            why=str(error),
+            fix="let its owner allow it, or use --cache DIR with a folder of your own",
+        ) from error
+    return here, ours
+
+
+def _longest(entry: Entry, files: Iterable[Path]) -> int:
+    return max(partial.length(at, entry.size) for at in files)
 
 
 def require_room(place: Place, needed: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import os
 import socket
 import stat
@@ -15,8 +16,6 @@ from pathlib import Path
 
 from launch.weights.cache import Place
 from launch.weights.proof import PIECE
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def host() -> str:
@@ -39,29 +38,44 @@ def found(place: Place) -> dict[str, list[Path]]:
     return by_blob
 
 
-def length(at: Path) -> int:
-    """Bytes of a plain file, 0 for all else and for what nobody may look at."""
-    try:
-        found = at.lstat()
-    except OSError:
-        return 0
-    return found.st_size if stat.S_ISREG(found.st_mode) else 0
+def tidy(place: Place) -> None:
+    """Remove the copies that an earlier version of Slipway made of others' partial files and did not finish."""
+    for at in place.blobs.glob(f"*.slipway-{glob.escape(host())}.copy"):
+        with contextlib.suppress(OSError):
+            at.unlink()
 
 
-def open_own(place: Place, blob: str, known: list[Path], size: int) -> int:
-    """This host's partial file, made if there is none, or continued from a known one that is longer.
+def length(path: Path, most: int) -> int:
+    """Bytes of a partial file that can be gone on from: none of one that is absent, or longer than the whole.
 
-    Of one that is longer than the `size` of the whole file nothing is taken. Raises OSError.
+    Raises PermissionError where its folder may not be looked into.
     """
+    try:
+        found = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) and found.st_size <= most else 0
+
+
+def open_own(place: Place, blob: str, size: int, known: list[Path]) -> int:
+    """This host's partial file, made if there is none, and as long as the longest known one. Raises OSError."""
     path = own(place, blob)
     if _is_trap(path):
         path.unlink()
-    longest = max((at for at in known if length(at) <= size), key=length, default=path)
-    if length(longest) > length(path):
-        _adopt(path, longest)
+    file = _open_plain(path, os.O_RDWR | os.O_CREAT)
+    if os.fstat(file).st_size > size:
+        os.ftruncate(file, 0)
+    try:
+        _lengthen(file, size, known)
+    except OSError:
+        os.close(file)
+        raise
+    return file
+
+
+def _open_plain(path: Path, flags: int) -> int:
     # Not through a link, and not waiting for the other end of a pipe.
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-    file = os.open(path, flags, 0o666)
+    file = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
     if not stat.S_ISREG(os.fstat(file).st_mode):
         os.close(file)
         raise FileExistsError(errno.EEXIST, "it is no plain file", str(path))
@@ -76,17 +90,25 @@ def _is_trap(path: Path) -> bool:
     return not stat.S_ISREG(kind) and not stat.S_ISDIR(kind)
 
 
-def _adopt(path: Path, other: Path) -> None:
-    """Take over another host's partial file, where there is room for a copy: that host may still be writing it."""
-    temporary = path.with_suffix(".copy")
-    temporary.unlink(missing_ok=True)
+def _lengthen(file: int, size: int, known: list[Path]) -> None:
+    """Append what the longest of the others has beyond ours: all are prefixes of the same file.
+
+    Appended, not copied beside it, so that a full disk keeps what came and nothing is left lying.
+    """
+    longest = max(known, key=lambda other: length(other, size), default=None)
+    if longest is None or length(longest, size) <= os.fstat(file).st_size:
+        return
     try:
-        with other.open("rb") as source, temporary.open("xb") as copy:
-            while data := source.read(PIECE):
-                copy.write(data)
-        temporary.rename(path)
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
+        theirs = _open_plain(longest, os.O_RDONLY)
+    except OSError:
+        return  # not ours to read, or gone: then it is fetched
+    try:
+        _append(file, theirs, size)
     finally:
-        temporary.unlink(missing_ok=True)
+        os.close(theirs)
+
+
+def _append(file: int, theirs: int, size: int) -> None:
+    at = os.fstat(file).st_size
+    while data := os.pread(theirs, min(PIECE, size - at), at):
+        at += os.pwrite(file, data, at)

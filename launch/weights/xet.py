@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from queue import SimpleQueue
 
 from launch.weights.cache import Place
 from launch.weights.manifest import Entry, Manifest
@@ -28,22 +29,26 @@ class Xet:
     def bring(self, place: Place, manifest: Manifest, entries: tuple[Entry, ...]) -> None:
         """Bring what is large; what does not come is left to the transfer that follows."""
         large = [entry for entry in entries if len(entry.blob) == 64]
-        left = deque(large)
+        todo, done = deque(large), SimpleQueue[tuple[Entry, str]]()
 
         def work() -> None:
-            while left:
-                with contextlib.suppress(IndexError):  # another thread was quicker
-                    self._one(place, manifest, left.popleft())
+            with contextlib.suppress(IndexError):
+                while entry := todo.popleft():
+                    done.put((entry, self._one(place, manifest, entry)))
 
-        # Not an executor, which would have Ctrl-C wait for whole files.
-        threads = [threading.Thread(target=work, daemon=True) for _ in range(min(FILES, len(large)))]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        # Daemons, because nothing can interrupt hf_xet: a pool would wait for it at Ctrl-C.
+        for _ in range(FILES):
+            threading.Thread(target=work, daemon=True).start()
+        try:
+            for _ in large:
+                entry, error = done.get()
+                if error:
+                    self.say(f"{entry.path} did not come by Xet ({error}); going on over HTTP")
+        finally:
+            todo.clear()
 
-    def _one(self, place: Place, manifest: Manifest, entry: Entry) -> None:
-        """Download one file, or say why it did not come."""
+    def _one(self, place: Place, manifest: Manifest, entry: Entry) -> str:
+        """Download one file; the error in a word, empty where there was none."""
         from huggingface_hub import hf_hub_download
 
         try:
@@ -54,5 +59,6 @@ class Xet:
                 cache_dir=place.cache,
                 endpoint=self.endpoint,
             )
-        except Exception as error:
-            self.say(f"{entry.path} did not come by Xet ({type(error).__name__}); going on over HTTP")
+        except BaseException as error:  # a panic of hf_xet is no Exception
+            return type(error).__name__
+        return ""

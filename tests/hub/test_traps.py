@@ -61,9 +61,12 @@ def folder_leads_out(spot: Spot) -> None:
 
 
 def snapshot_leads_out(spot: Spot) -> None:
-    at = spot.place.snapshot(spot.commit)
-    at.parent.mkdir(parents=True)
-    at.symlink_to(spot.precious.parent)
+    spot.place.snapshot(spot.commit).parent.mkdir()
+    spot.place.snapshot(spot.commit).symlink_to(spot.precious.parent)
+
+
+def snapshots_lead_out(spot: Spot) -> None:
+    (spot.place.folder / "snapshots").symlink_to(spot.precious.parent)
 
 
 TRAPS: dict[str, tuple[Callable[[Spot], object], str]] = {
@@ -80,6 +83,7 @@ TRAPS: dict[str, tuple[Callable[[Spot], object], str]] = {
     "the branch is a folder": (lambda spot: spot.place.ref("main").mkdir(), "is in the way"),
     "a folder of the snapshot leads out": (folder_leads_out, "is in the way"),
     "the snapshot leads out": (snapshot_leads_out, "is in the way"),
+    "all snapshots lead out": (snapshots_lead_out, "is in the way"),
 }
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from launch import weights
 from launch.hub_server import Fault, serve_folder
+from launch.weights.cache import Place
 from launch.weights.fetching import carry_out
 from launch.weights.hub import Hub
+from launch.weights.manifest import Entry, Manifest
 from launch.weights.order import plan
 from launch.weights.xet import Xet
 
@@ -32,3 +37,26 @@ def test_what_came_wrong_is_fetched_again_and_what_came_right_is_not(
     small = sum(size for name, size in SIZES.items() if not name.endswith(".safetensors"))
     assert found.fetched == small + SIZES[BIG] + SIZES["model-00002-of-00003.safetensors"]
     assert [line.partition(" ")[0] for line in said] == ["model-00002-of-00003.safetensors"]
+
+
+def test_ctrl_c_does_not_wait_for_what_is_on_its_way(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def download(model: str, path: str, **more: object) -> None:
+        asked.append(path)
+        if path != "0":
+            time.sleep(2)
+        raise OSError
+
+    def interrupted(line: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    entries = tuple(Entry(str(number), 1, f"{number:064}") for number in range(50))
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        Xet("http://hub.invalid", interrupted).bring(
+            Place(cache, MODEL), Manifest(MODEL, "main", "c" * 40, entries), entries
+        )
+    assert time.monotonic() - began < 1
+    assert len(asked) < 10

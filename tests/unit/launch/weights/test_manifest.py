@@ -71,6 +71,12 @@ def test_a_file_that_is_also_a_folder() -> None:
         checked(manifest(Entry("a", 1, GIT), Entry("a/b", 1, GIT)))
 
 
+def test_the_length_of_a_name_is_its_bytes() -> None:
+    checked(manifest(Entry("/".join(["x" * 90] * 10), 1, GIT)))
+    with pytest.raises(Failed, match="refused"):
+        checked(manifest(Entry("/".join(["\U0001f600" * 60] * 10), 1, GIT)))
+
+
 @pytest.mark.parametrize("blob", ["", "../x", "AB" * 20, "ab" * 21, SHA256 + "\n"])
 def test_a_hash_that_is_none(blob: str) -> None:
     with pytest.raises(Failed, match="refused"):
