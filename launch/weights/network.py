@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.client
 import os
 import socket
@@ -16,6 +17,7 @@ from launch.weights.patience import Patience, Transient
 from launch.weights.proxies import login_of, proxy_for, way_to
 from launch.weights.wire import Plain, Secure
 
+NO_MORE_FILES = (errno.EMFILE, errno.ENFILE)
 AGENT = "slipway/0.1"
 Origin = tuple[str, str, int]
 
@@ -82,6 +84,8 @@ class Connections:
             ) from error
         except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
             connection.close()
+            if isinstance(error, OSError) and error.errno in NO_MORE_FILES:
+                raise  # this host's limit: no server gets better by waiting
             raise Transient(
                 f"{parts.hostname}:{origin(url)[2]} does not answer{way_to(url)}: {words_of(error)}"
             ) from error

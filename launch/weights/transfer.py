@@ -21,6 +21,7 @@ from launch.weights.landing import Landing, Superseded
 from launch.weights.lock import Locks
 from launch.weights.manifest import Entry
 from launch.weights.meter import Meter
+from launch.weights.network import NO_MORE_FILES
 from launch.weights.patience import Patience
 from launch.weights.proof import prove, proven
 from launch.weights.sources import Source
@@ -217,7 +218,7 @@ def explained(error: BaseException, cache: Path) -> BaseException:
         return Failed(
             f"cannot write to {cache}", why=str(error), fix="use --cache DIR with a folder of your own"
         )
-    if error.errno in (errno.EMFILE, errno.ENFILE, errno.EFBIG):
+    if error.errno in (errno.EFBIG, *NO_MORE_FILES):
         limit = "ulimit -f" if error.errno == errno.EFBIG else "ulimit -n, or fewer --streams"
         return Failed(
             "a limit of this process was reached", why=str(error), fix=f"raise it ({limit}), {again}"

@@ -51,3 +51,12 @@ def test_a_limit_of_the_process_is_no_fault_of_the_disk(number, fix, tmp_path):
     said = explained(OSError(number, "too much"), tmp_path)
     assert fix in said.fix
     assert "disk" not in str(said)
+
+
+def test_no_more_files_is_not_waited_out_as_if_a_server_failed(monkeypatch):
+    def full(*words, **more):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("socket.create_connection", full)
+    with pytest.raises(OSError, match="Too many open files"):
+        Connections(Patience()).get("http://hub", {})
