@@ -12,10 +12,14 @@ import glob
 import os
 import socket
 import stat
+import time
 from pathlib import Path
 
 from launch.weights.cache import Place
 from launch.weights.proof import PIECE
+
+BLOCK = 4096  # bytes that a disk has or has not
+UNFORCED = 256 << 20  # bytes that are not yet forced to disk at most: a span for each of 32 streams
 
 
 def host() -> str:
@@ -112,3 +116,26 @@ def _append(file: int, theirs: int, size: int) -> None:
     at = os.fstat(file).st_size
     while data := os.pread(theirs, min(PIECE, size - at), at):
         at += os.pwrite(file, data, at)
+
+
+def booted() -> float:
+    """When this host started, by its clock."""
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def unsure(file: int) -> int:
+    """From which byte on an open partial file may hold zeros in the place of data; its length where it cannot.
+
+    A host that lost its power may have a file's length and not its last bytes: ext4 can keep the one without the other.
+    Nothing is doubted that was written since the host started.
+    """
+    found = os.fstat(file)
+    return found.st_size if found.st_mtime >= booted() else max(0, found.st_size - UNFORCED)
+
+
+def sound(piece: memoryview) -> int:
+    """Bytes before the first block of zeros."""
+    for at in range(0, len(piece), BLOCK):
+        if not any(piece[at : at + 8]) and not any(piece[at : at + BLOCK]):
+            return at
+    return len(piece)

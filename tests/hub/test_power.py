@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,14 @@ import pytest
 
 from launch import weights
 from launch.hub_server import serve_folder
+from launch.weights import partial
 from launch.weights.landing import SPAN
 
 from .conftest import MODEL, SIZES
+
+pytestmark = (
+    pytest.mark.slow
+)  # kernels were seen to hang at an unmount after it: run it by name, on a machine to spare
 
 ROOT = Path(__file__).parents[2]
 STREAMS = 2
@@ -27,9 +33,12 @@ LARGE, SIZE = "harbour/ferry", 96 << 20
 # A fetch whose file system goes down, with neither data nor journal written, once so many bytes have landed.
 # The ioctl is FS_IOC_SHUTDOWN with NOLOGFLUSH, which file systems have for such tests.
 POWERLESS = """
-import fcntl, os, pathlib, signal, struct, sys
+import fcntl, os, pathlib, signal, struct, sys, time
+from launch.weights import partial
 from launch.weights.meter import Meter
 from launch import weights
+
+partial.booted = time.time  # a host that lost its power has just started
 
 model, disk, endpoint, limit, streams = sys.argv[1:]
 root, add = os.open(disk, os.O_RDONLY), Meter.add
@@ -64,6 +73,12 @@ class Disk:
     def kept(self) -> int:
         """Bytes of blobs, whole and partial."""
         return sum(at.stat().st_size for at in self.cache.glob("models--*/blobs/*"))
+
+    @property
+    def sound(self) -> int:
+        """Bytes of the one partial file that are data: ext4 may keep its length without its last bytes."""
+        (at,) = self.cache.glob("models--*/blobs/*")
+        return partial.sound(memoryview(at.read_bytes()))
 
     def fetch_until_power_is_lost(self, model: str, endpoint: str, limit: int) -> None:
         """And then have it again: the file system is mounted anew, and mends itself from its journal."""
@@ -103,12 +118,15 @@ def ferry(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_what_is_lost_on_the_way_is_at_most_a_span_a_stream(ferry: Path, disk: Disk) -> None:
+def test_what_is_lost_on_the_way_is_at_most_a_span_a_stream(
+    ferry: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partial, "booted", time.time)
     with serve_folder(ferry) as hub:
         for limit in sorted(random.Random(8).sample(range(SIZE // 4, SIZE), 4)):
             disk.fetch_until_power_is_lost(LARGE, hub.url, limit)
-            assert disk.kept >= limit - SPAN * STREAMS
-        kept = disk.kept
+            assert disk.sound >= limit - SPAN * STREAMS
+        kept = disk.sound
         found = weights.fetch(LARGE, cache=disk.cache, endpoint=hub.url)
     assert found.fetched == SIZE - kept, "what was kept was right"
     large = "model.safetensors"
