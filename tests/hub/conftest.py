@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from launch import weights
+from launch.hub_server import serve_folder
 from launch.hub_server.folder import read_repository
+from launch.weights.carried import source_of
 from launch.weights.patience import Patience
 
 MODEL = "harbour/dinghy"
@@ -88,3 +90,15 @@ def assert_whole(folder: Path) -> Callable[[Path], None]:
             assert (snapshot / name).read_bytes() == (folder / MODEL / name).read_bytes(), name
 
     return compare
+
+
+@pytest.fixture
+def made(folder: Path, tmp_path: Path) -> weights.Snapshot:
+    """MODEL in a cache of its own."""
+    with serve_folder(folder) as hub:
+        return weights.fetch(MODEL, cache=tmp_path / "elsewhere", endpoint=hub.url)
+
+
+def carried(given: Path | str, cache: Path) -> weights.Snapshot:
+    """MODEL, fetched from what `--from` would name."""
+    return weights.fetch(MODEL, cache=cache, source=source_of(str(given), MODEL), patience=QUICK)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,22 +14,13 @@ from errors import Refused, SlipwayError
 from launch import weights
 from launch.hub_server import Fault, serve, serve_folder
 from launch.hub_server.folder import Repository, ServedFile
-from launch.weights import durable
-from launch.weights.bundle import NAME, require_target, write_bundle
+from launch.weights.bundle import NAME, write_bundle
 from launch.weights.carried import source_of
-from tests.invocation import ROOT, invoke
 
-from .conftest import BIG, MODEL, QUICK, SIZES
+from .conftest import BIG, MODEL, QUICK, SIZES, carried
 
 NAMES = (NAME, *sorted(SIZES))
 ALL = 31 << 20  # bytes of the bundle, and less than 1 MiB more
-
-
-@pytest.fixture
-def made(folder: Path, tmp_path: Path) -> weights.Snapshot:
-    """MODEL in a cache of its own."""
-    with serve_folder(folder) as hub:
-        return weights.fetch(MODEL, cache=tmp_path / "elsewhere", endpoint=hub.url)
 
 
 @pytest.fixture
@@ -42,10 +30,6 @@ def unpacked(made: weights.Snapshot, tmp_path: Path) -> Path:
     with tarfile.open(tmp_path / "dinghy.tar") as tar:
         tar.extractall(tmp_path / "unpacked", filter="data")
     return tmp_path / "unpacked"
-
-
-def carried(given: Path | str, cache: Path) -> weights.Snapshot:
-    return weights.fetch(MODEL, cache=cache, source=source_of(str(given), MODEL), patience=QUICK)
 
 
 def untouched(member: tarfile.TarInfo) -> None:
@@ -67,7 +51,7 @@ def device(member: tarfile.TarInfo) -> None:
 
 
 def linked_manifest(member: tarfile.TarInfo) -> None:
-    if member.name == "slipway.manifest.json":
+    if member.name == NAME:
         member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
 
 
@@ -126,7 +110,7 @@ def test_a_folder_with_what_is_no_file(make: Callable[[Path], None], unpacked: P
 
 
 def test_a_manifest_nested_without_end(unpacked: Path, cache: Path) -> None:
-    (unpacked / "slipway.manifest.json").write_bytes(b"[" * 200_000)
+    (unpacked / NAME).write_bytes(b"[" * 200_000)
     with pytest.raises(SlipwayError, match="its manifest cannot be read"):
         carried(unpacked, cache)
 
@@ -189,139 +173,6 @@ def test_from_an_address_that_fails(
     assert "secret" not in str(raised.value)
 
 
-def test_a_rotten_file_is_not_carried_on(made: weights.Snapshot, tmp_path: Path) -> None:
-    with (made.path / BIG).open("r+b") as stream:
-        stream.write(b"rot")
-    with pytest.raises(SlipwayError, match="no bundle was made"):
-        write_bundle(made, tmp_path / "elsewhere", tmp_path / "b.tar", lambda meter: None)
-    assert not [at for at in tmp_path.iterdir() if at.is_file()]
-
-
-def test_a_file_that_cannot_be_read_is_not_blamed_on_the_bundles_disk(
-    made: weights.Snapshot, tmp_path: Path
-) -> None:
-    (made.path / BIG).unlink()
-    with pytest.raises(SlipwayError, match=f"{BIG} cannot be read"):
-        write_bundle(made, tmp_path / "elsewhere", tmp_path / "b.tar", lambda meter: None)
-    assert not (tmp_path / "b.tar").exists()
-
-
-@pytest.mark.parametrize(
-    "without_a_name", [True, False]
-)  # until it is whole; not every file system can do that
-def test_ctrl_c_leaves_no_half_bundle(
-    without_a_name: bool, made: weights.Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not without_a_name:
-        monkeypatch.setattr(durable, "_nameless", lambda at: None)
-
-    def interrupt(meter: weights.Meter) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_bundle(made, tmp_path / "elsewhere", tmp_path / "b.tar", interrupt)
-    assert not [at for at in tmp_path.iterdir() if at.is_file()]
-
-
-def test_where_no_bundle_can_be_is_refused_before_a_byte_is_fetched(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")  # a device is no different, and nothing that a bundle may replace
-    (tmp_path / "null").symlink_to("/dev/null")
-    (tmp_path / "file").write_text("mine")
-    for name in (
-        ".",
-        "no/such/folder.tar",
-        "file/b.tar",
-        "pipe",
-        "null",
-        "n" * 300,
-        "/dev/null",
-        "/proc/b.tar",
-    ):
-        with pytest.raises(Refused, match="cannot write the bundle"):
-            require_target(tmp_path / name)
-    require_target(tmp_path / ("n" * 250))
-    assert sorted(at.name for at in tmp_path.iterdir()) == ["file", "null", "pipe"]
-
-
-def test_what_became_no_file_during_the_fetch_is_not_replaced(made: weights.Snapshot, tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "b.tar")
-    with pytest.raises(Refused, match="no plain file"):
-        write_bundle(made, tmp_path / "elsewhere", tmp_path / "b.tar", lambda meter: None)
-    assert (tmp_path / "b.tar").is_fifo()
-
-
-def test_a_bundle_without_a_network(made: weights.Snapshot, tmp_path: Path, cache: Path) -> None:
-    words = (
-        "fetch",
-        "--model",
-        MODEL,
-        "--cache",
-        str(tmp_path / "elsewhere"),
-        "--bundle",
-        str(tmp_path / "b.tar"),
-    )
-    invoke(*words, HF_HUB_OFFLINE="1").ok()
-    assert carried(tmp_path / "b.tar", cache).files == len(SIZES)
-
-
-@pytest.mark.parametrize("without_a_name", [True, False])
-def test_a_bundle_is_written_beside_nothing_that_is_somebody_elses(
-    without_a_name: bool, made: weights.Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
-) -> None:
-    if not without_a_name:
-        monkeypatch.setattr(durable, "_nameless", lambda at: None)
-    (tmp_path / "older").write_text("an older one")
-    (tmp_path / "b.tar").symlink_to("older")
-    (tmp_path / "mine").write_text("mine")
-    (tmp_path / "b.tar.incomplete").symlink_to("mine")
-    write_bundle(made, tmp_path / "elsewhere", tmp_path / "b.tar", lambda meter: None)
-    assert (tmp_path / "b.tar.incomplete").read_text() == "mine"
-    assert (tmp_path / "older").read_text() == "an older one"
-    here = sorted(at.name for at in tmp_path.iterdir() if at.is_file())
-    assert here == ["b.tar", "b.tar.incomplete", "mine", "older"]
-    assert carried(tmp_path / "b.tar", cache).files == len(SIZES)
-
-
-def test_two_bundles_of_one_name_at_once_are_both_whole(
-    folder: Path, made: weights.Snapshot, tmp_path: Path, cache: Path
-) -> None:
-    with serve_folder(folder) as hub:
-        few = weights.fetch(MODEL, cache=tmp_path / "few", endpoint=hub.url, include=("config.json",))
-    last, made_meanwhile = tmp_path / "b.tar", tmp_path / "meanwhile.tar"
-
-    def another(meter: weights.Meter) -> None:
-        if not made_meanwhile.exists():
-            write_bundle(few, tmp_path / "few", last, lambda meter: None)
-            os.link(last, made_meanwhile)
-
-    write_bundle(made, tmp_path / "elsewhere", last, another)
-    assert carried(last, cache).files == len(SIZES)
-    assert carried(made_meanwhile, tmp_path / "third").files == 1
-
-
-KILLED = """
-import os, sys
-from pathlib import Path
-from launch import weights
-from launch.weights.bundle import write_bundle
-model, cache, file, signal = sys.argv[1:]
-snapshot = weights.check(model, cache=Path(cache))
-write_bundle(snapshot, Path(cache), Path(file), lambda meter: os.kill(os.getpid(), int(signal)))
-"""
-
-
-@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
-def test_a_bundler_that_is_killed_leaves_nothing(by: int, made: weights.Snapshot, tmp_path: Path) -> None:
-    (tmp_path / "carried").mkdir()
-    if (nameless := durable._nameless(tmp_path)) is None:
-        pytest.skip("this file system knows no file without a name")
-    os.close(nameless)
-    words = (MODEL, str(tmp_path / "elsewhere"), str(tmp_path / "carried" / "b.tar"), str(int(by)))
-    done = subprocess.run([sys.executable, "-c", KILLED, *words], cwd=ROOT, check=False)
-    assert done.returncode == -by
-    assert not list((tmp_path / "carried").iterdir())
-
-
 def test_what_was_left_out_of_a_bundle_is_missed_there_as_here(
     folder: Path, tmp_path: Path, cache: Path
 ) -> None:
@@ -351,27 +202,3 @@ def test_a_file_that_this_host_misses_and_a_bundle_left_out(
         for given in (tar, tmp_path / "unpacked", hub.url + HEAD):
             with pytest.raises(SlipwayError, match=f"does not hold {BIG}"):
                 carried(given, cache)
-
-
-def test_a_models_own_manifest_is_one_of_its_files(tmp_path: Path, cache: Path) -> None:
-    at = tmp_path / "served" / MODEL
-    at.mkdir(parents=True)
-    (at / "manifest.json").write_text("[]")
-    with serve_folder(tmp_path / "served") as hub:
-        made = weights.fetch(MODEL, cache=tmp_path / "here", endpoint=hub.url)
-    write_bundle(made, tmp_path / "here", tmp_path / "b.tar", lambda meter: None)
-    with tarfile.open(tmp_path / "b.tar") as tar:
-        tar.extractall(tmp_path / "unpacked", filter="data")
-    assert (carried(tmp_path / "unpacked", cache).path / "manifest.json").read_text() == "[]"
-
-
-@pytest.mark.parametrize("name", [NAME, f"{NAME}/in/a/folder"])
-def test_a_model_cannot_take_the_place_of_a_bundles_manifest(name: str, tmp_path: Path) -> None:
-    at = tmp_path / "served" / MODEL / name
-    at.parent.mkdir(parents=True)
-    at.write_text("{}")
-    with serve_folder(tmp_path / "served") as hub:
-        made = weights.fetch(MODEL, cache=tmp_path / "here", endpoint=hub.url)
-    with pytest.raises(SlipwayError, match="and so has every bundle"):
-        write_bundle(made, tmp_path / "here", tmp_path / "b.tar", lambda meter: None)
-    assert not (tmp_path / "b.tar").exists()
