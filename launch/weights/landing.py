@@ -90,11 +90,8 @@ class Landing:
     def open(self, stop: threading.Event) -> None:
         """Continue what an earlier fetch left, hashing it on the way, until `stop`."""
         self._file = partial.open_own(self._place, self.entry.blob, self.entry.size, self._known)
-        buffer, unsure = memoryview(bytearray(PIECE)), partial.unsure(self._file)
+        buffer = memoryview(bytearray(PIECE))
         while not stop.is_set() and (count := os.preadv(self._file, [buffer], self._landed)):
-            if self._landed + count > unsure and partial.sound(buffer[:count]) < count:
-                count = partial.sound(buffer[:count])
-                os.ftruncate(self._file, self._landed + count)
             self._digest.update(buffer[:count])
             self._landed += count
             self._note(count)

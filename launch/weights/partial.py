@@ -70,6 +70,7 @@ def open_own(place: Place, blob: str, size: int, known: list[Path]) -> int:
     if os.fstat(file).st_size > size:
         os.ftruncate(file, 0)
     try:
+        _drop_unsure(file)
         _lengthen(file, size, known)
     except OSError:
         os.close(file)
@@ -123,14 +124,21 @@ def booted() -> float:
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def unsure(file: int) -> int:
-    """From which byte on an open partial file may hold zeros in the place of data; its length where it cannot.
+def _drop_unsure(file: int) -> None:
+    """Cut an open partial file where it may hold zeros in the place of data.
 
     A host that lost its power may have a file's length and not its last bytes: ext4 can keep the one without the other.
     Nothing is doubted that was written since the host started.
     """
     found = os.fstat(file)
-    return found.st_size if found.st_mtime >= booted() else max(0, found.st_size - UNFORCED)
+    if found.st_mtime >= booted():
+        return
+    at = max(0, found.st_size - UNFORCED) // BLOCK * BLOCK
+    while piece := os.pread(file, PIECE, at):
+        if (good := sound(memoryview(piece))) < len(piece):
+            os.ftruncate(file, at + good)
+            return
+        at += len(piece)
 
 
 def sound(piece: memoryview) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from launch.weights import partial
+from launch.weights.cache import Place
 
 DATA = b"x" * partial.BLOCK
 
@@ -17,10 +18,13 @@ def test_a_block_of_zeros_is_no_data():
 
 
 def test_only_the_end_of_what_was_written_before_this_host_started_is_doubted(tmp_path, monkeypatch):
-    monkeypatch.setattr(partial, "UNFORCED", 100)
-    with (tmp_path / "part").open("w+b") as file:
-        file.write(bytes(1000))
-        file.flush()
-        assert partial.unsure(file.fileno()) == 1000
-        os.utime(file.fileno(), (1, 1))
-        assert partial.unsure(file.fileno()) == 900
+    monkeypatch.setattr(partial, "UNFORCED", 2 * partial.BLOCK)
+    place, zeros = Place(tmp_path, "harbour/dinghy"), bytes(partial.BLOCK)
+    place.blobs.mkdir(parents=True)
+    own, size = partial.own(place, "a"), 4 * partial.BLOCK
+    own.write_bytes(zeros + DATA + DATA + zeros)
+    for written, kept in ((None, 4), ((1, 1), 3)):
+        if written:
+            os.utime(own, written)
+        os.close(partial.open_own(place, "a", size, []))
+        assert own.stat().st_size == kept * partial.BLOCK
