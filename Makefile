@@ -27,10 +27,10 @@ lock: $(STAMP)
 	$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --group dev -o requirements/dev.txt
 
 engine: $(STAMP)
-	@$(VENV)/bin/python -m launch.dockerd ensure
+	@$(VENV)/bin/python -m launch.engine.install ensure
 
 engine-stop:
-	@python3 -m launch.dockerd stop
+	@python3 -m launch.engine.install stop
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,6 +1,6 @@
 """How Slipway says no: what happened, why, and what to do next, in one message without a traceback.
 
-Every room raises these; `commands/verb.py` turns them into the exit codes of a shell command.
+Every room raises these; `commands/task.py` turns them into the exit codes of a shell command.
 """
 
 from __future__ import annotations

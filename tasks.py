@@ -7,11 +7,24 @@ from pathlib import Path
 from invoke import Collection
 from invoke.main import program
 
-from commands import bench, build, demo, diagnose, host, pin, plan, publish, refusal, run, servers, weights
-from commands.verb import SETTINGS
+from commands import (
+    bench,
+    build,
+    demo,
+    diagnose,
+    host,
+    parser_errors,
+    pin,
+    plan,
+    publish,
+    run,
+    servers,
+    weights,
+)
+from commands.task import SETTINGS
 
-refusal.teach(program)
-refusal.check_settings(Path(__file__).with_name("invoke.yaml"))
+parser_errors.teach(program)
+parser_errors.check_settings(Path(__file__).with_name("invoke.yaml"))
 
 ns = Collection()
 for module in (host, build, pin, publish, weights, plan, run, servers, bench, diagnose, demo):

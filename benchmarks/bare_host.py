@@ -99,7 +99,7 @@ def main() -> None:
 
 def pushed(folder: Path) -> str:
     """Push the CPU image into a registry's folder over loopback; its digest."""
-    from images.build import reference
+    from images.build.pipeline import reference
 
     with serving(registry_words(folder, "127.0.0.1:5577")):
         until(["curl", "-sf", "http://127.0.0.1:5577/v2/"])
@@ -128,7 +128,7 @@ def hub_words(hub: Wire, folder: Path) -> list[str]:
 
 
 def weights(folder: Path, mib: int) -> None:
-    from launch.tiny_checkpoint import write_checkpoint
+    from launch.demo.tiny_checkpoint import write_checkpoint
 
     folder.mkdir(parents=True)
     write_checkpoint(folder)

@@ -22,10 +22,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from images import base as bases
-from images import build, builder, context, proof, running
-from images.lock import load
-from launch.engine import connect
+from images.build import backend, context, pipeline, verify
+from images.build import base_image as bases
+from images.build import run as build_run
+from images.lock.lockfile import load
+from launch.engine.client import connect
 
 CACHE = "slipway-bench-uv"
 TAG = "slipway/vllm-cpu:benchmark"
@@ -76,8 +77,8 @@ class Figures:
 @contextmanager
 def folder(platform: Any, name: str) -> Iterator[Path]:
     """A build context of its own, so that a changed file changes nothing in the checkout."""
-    build.WORK.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=build.WORK) as place:
+    pipeline.WORK.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=pipeline.WORK) as place:
         local = context.local_wheels(context.pip_settings(), platform.python.wheels)
         context.assemble(Path(place), name, platform, local)
         yield Path(place)
@@ -97,16 +98,16 @@ def secrets(platform: Any, place: Path, uv: bool) -> tuple[tuple[str, Path], ...
 
 
 def measure(
-    client: Any, asked: builder.Request, changed: Path, say: str, finish: Callable[[str], str] = str
+    client: Any, asked: backend.Request, changed: Path, say: str, finish: Callable[[str], str] = str
 ) -> Figures:
     """Cold, then with one changed file of ours; the images are taken away again.
 
     `finish` takes the image that the builder made and gives the one to keep.
     """
-    tool, seconds, proofs, ids = builder.choose(), [], [], []
+    tool, seconds, proofs, ids = backend.choose(), [], [], []
     for request in (replace(asked, no_cache=True), asked):
         start = time.monotonic()
-        image, _ = running.run(tool, request, lambda done, total, note: None)
+        image, _ = build_run.run(tool, request, lambda done, total, note: None)
         built = time.monotonic()
         ids.append(finish(image))
         seconds.append(time.monotonic() - start)
@@ -123,21 +124,21 @@ def empty_cache(place: Path, base: str) -> None:
     """A package cache of the benchmark's own, emptied: the one of everyday stays as it is."""
     text = f"{HEAD}RUN --mount=type=cache,id={CACHE},target=/c rm -rf /c/* /c/.[!.]* # {time.time_ns()}\n"
     (place / "empty.Dockerfile").write_text(text)
-    asked = builder.Request(place, dockerfile=place / "empty.Dockerfile", build_args=(("BASE", base),))
-    image, _ = running.run(builder.choose(), asked, lambda done, total, note: None)
+    asked = backend.Request(place, dockerfile=place / "empty.Dockerfile", build_args=(("BASE", base),))
+    image, _ = build_run.run(backend.choose(), asked, lambda done, total, note: None)
     connect().images.remove(image, force=True)
 
 
 def ours(client: Any, platform: Any, base: str, args: tuple[tuple[str, str], ...]) -> Figures:
     def proven(image: str) -> str:
-        named = proof.prove(client, "cpu", platform, image, TAG, base, lambda *told: None)
+        named = verify.prove(client, "cpu", platform, image, TAG, base, lambda *told: None)
         return str(named[0].id)
 
     with folder(platform, "cpu") as place, tempfile.TemporaryDirectory() as kept:
         file = place / "Dockerfile"
         file.write_text(file.read_text().replace("id=slipway-uv,", f"id={CACHE},"))
         empty_cache(place, base)
-        asked = builder.Request(place, build_args=args, secrets=secrets(platform, Path(kept), uv=True))
+        asked = backend.Request(place, build_args=args, secrets=secrets(platform, Path(kept), uv=True))
         figures = measure(client, asked, place / "plugin/slipway_cpu/__init__.py", "ours", proven)
         empty_cache(place, base)
     return figures
@@ -146,7 +147,7 @@ def ours(client: Any, platform: Any, base: str, args: tuple[tuple[str, str], ...
 def by_hand(client: Any, platform: Any, base: str, name: str, text: str) -> Figures:
     with folder(platform, "cpu") as place, tempfile.TemporaryDirectory() as kept:
         (place / "Dockerfile").write_text(text)
-        asked = builder.Request(
+        asked = backend.Request(
             place, build_args=(("BASE", base),), secrets=secrets(platform, Path(kept), uv=False)
         )
         return measure(client, asked, place / "plugin/slipway_cpu/__init__.py", name)
@@ -159,8 +160,8 @@ def main() -> None:
     options.add_argument("--only", nargs="*", default=["user", "careful", "locked"])
     chosen = options.parse_args()
     client, platform = connect(timeout=600), load().platform("cpu")
-    base = bases.ensure(client, "cpu", platform, lambda *told: None, build.WORK)
-    args = build.request("cpu", platform, base, build.Wish()).build_args
+    base = bases.ensure(client, "cpu", platform, lambda *told: None, pipeline.WORK)
+    args = pipeline.request("cpu", platform, base, pipeline.Wish()).build_args
     rows = {"ours": ours(client, platform, base, args)}
     texts = {n: t for n, t in dockerfiles(platform.vllm.version).items() if n in chosen.only}
     for number in range(chosen.rounds):

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from errors import Refused
-from launch.cookbook import Cookbook, open_cookbook
-from launch.planner import make_plan
-from launch.recipe import Recipe
-from launch.request import Host, Image, Wish
-from launch.versions import image_for
+from launch.planning.planner import make_plan
+from launch.planning.vllm_versions import image_for
+from launch.recipes.repository import Cookbook, open_cookbook
+from launch.recipes.schema import Recipe
+from launch.spec.inputs import Host, Image, Wish
 
 ROOT = Path(__file__).parent.parent
 BARE = "from invoke import task\n\n\n@task\ndef nothing(c):\n    pass\n"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import platform
 from typing import Any
 
+from commands.output import bar, emit, say
 from commands.servers import serving
-from commands.terminal import bar, emit, say
-from commands.verb import one_of, setting, verb
+from commands.task import one_of, setting, verb
 from errors import Refused
 
 
@@ -29,14 +29,14 @@ def bench(
     format: str = "text",
 ) -> None:
     """Run `vllm bench serve` inside a running server's container and record the result under results/."""
-    from launch import bench as benching
-    from launch import engine
-    from launch.results import FOLDER
+    from launch.bench import run as benching
+    from launch.engine import client as engine_client
+    from launch.paths import FOLDER
 
     one_of("format", format, ("text", "json"))
     factor = _factor(scale)
     benching.command(preset, "", factor)
-    client = engine.connect()
+    client = engine_client.connect()
     server = serving(client, setting(c, "name", name))
     words = benching.command(preset, server.labels["slipway.model"], factor)
     if dry_run or c.config.run.dry:

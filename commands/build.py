@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from commands.terminal import bar, emit, say
-from commands.verb import one_of, setting, verb
+from commands.output import bar, emit, say
+from commands.task import one_of, setting, verb
 
 
 @verb(
@@ -43,7 +43,7 @@ def build(
     invoke build --platform cpu
     invoke build --platform rocm --dry-run
     """
-    from images import build as images
+    from images.build import pipeline as images
 
     one_of("format", format, ("text", "json"))
     platform = setting(c, "platform", platform) or "cpu"
@@ -69,8 +69,8 @@ def build(
 
 def run_build(platform: str, wish: Any, plain: bool = False) -> Any:
     """Build with a bar; `invoke run` does it too where its image is missing."""
-    from images import build as images
-    from launch.engine import connect
+    from images.build import pipeline as images
+    from launch.engine.client import connect
 
     with bar(f"build {platform} image", plain) as progress:
         return images.build(connect(timeout=600), platform, wish, progress.update)
@@ -78,18 +78,18 @@ def run_build(platform: str, wish: Any, plain: bool = False) -> Any:
 
 def _show_command(platform: str, wish: Any, format: str) -> None:
     from errors import Failed
-    from images import build as images
-    from images import builder
-    from images.lock import load
+    from images.build import backend as build_backend
+    from images.build import pipeline as images
+    from images.lock.lockfile import load
 
     pins = load(Path(wish.lock)) if wish.lock else load()
     entry = pins.platform(platform)
     try:
-        tool = builder.choose(wish.backend)
+        tool = build_backend.choose(wish.backend)
     except Failed as error:
         say(f"note: {error.what}; showing the command for one that has BuildKit")
-        tool = builder.Builder("buildkit", ("docker", "build"), (("DOCKER_BUILDKIT", "1"),))
-    words = builder.argv(tool, images.request(platform, entry, wish.base or entry.base.reference, wish))
+        tool = build_backend.Builder("buildkit", ("docker", "build"), (("DOCKER_BUILDKIT", "1"),))
+    words = build_backend.argv(tool, images.request(platform, entry, wish.base or entry.base.reference, wish))
     if format == "json":
         emit({"argv": words, "env": dict(tool.env), "tag": images.reference(platform, pins)})
     else:

@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from commands.terminal import bar, say
-from commands.verb import verb
+from commands.output import bar, say
+from commands.task import verb
 from errors import Failed
 
 FOLDER = Path(".slipway/demo")
@@ -22,12 +22,12 @@ MODEL = "slipway/MiniMax-M2-tiny"
 @verb(help={"keep": "leave the server running at the end"})
 def demo(c: Any, keep: bool = False) -> None:
     """Build, fetch, plan, run, ask, bench, stop: real vLLM on this machine's CPU, with a tiny MiniMax-M2."""
-    from launch import dockerd
-    from launch.container import name_for
+    from launch.engine import install
+    from launch.engine.containers import name_for
     from launch.hub_server import serve_folder
 
     began = time.monotonic()
-    dockerd.ensure()
+    install.ensure()
     _invoke("build", "--platform", "cpu")
     hub = FOLDER / "hub"
     with bar("make a tiny MiniMax-M2 checkpoint (real architecture, random weights)"):
@@ -50,9 +50,9 @@ def demo(c: Any, keep: bool = False) -> None:
 
 def _is_there(name: str) -> bool:
     """Whether a server of that name is here; one that was before the demo is not the demo's to stop."""
-    from launch import engine
+    from launch.engine import client
 
-    return any(server.name == name for server in engine.servers(engine.connect()))
+    return any(server.name == name for server in client.servers(client.connect()))
 
 
 def _wanted() -> list[str]:
@@ -73,7 +73,7 @@ def _free_port() -> int:
 
 
 def _write(hub: Path) -> None:
-    from launch.tiny_checkpoint import write_checkpoint
+    from launch.demo.tiny_checkpoint import write_checkpoint
 
     folder = hub / MODEL
     if not (folder / "config.json").exists():

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commands.terminal import emit
-from commands.verb import one_of, verb
+from commands.output import emit
+from commands.task import one_of, verb
 from errors import Refused
 
 if TYPE_CHECKING:
-    from launch.diagnose import Evidence
+    from launch.diagnosis.diagnose import Evidence
 
 
 @verb(
@@ -25,8 +25,8 @@ def diagnose(c: Any, source: str, format: str = "text") -> None:
     """
     from dataclasses import asdict
 
-    from launch.diagnose import diagnose as explain
-    from launch.diagnose import text
+    from launch.diagnosis.diagnose import diagnose as explain
+    from launch.diagnosis.diagnose import text
 
     one_of("format", format, ("text", "json"))
     found = explain(evidence_of(source))
@@ -38,8 +38,8 @@ def diagnose(c: Any, source: str, format: str = "text") -> None:
 
 def evidence_of(source: str) -> Evidence:
     """What a file or a container tells. Raises Refused where there is neither."""
-    from launch.diagnose import Evidence
-    from launch.diagnosis.files import file_lines
+    from launch.diagnosis.diagnose import Evidence
+    from launch.diagnosis.log_files import file_lines
 
     if source == "-":
         return Evidence(file_lines(Path("/dev/stdin")))
@@ -59,9 +59,9 @@ def container_evidence(name: str) -> Evidence:
     """A container's log, as it streams in, and how it ended. Raises Refused for a name that is none."""
     from docker.errors import NotFound
 
-    from launch.diagnose import Evidence
-    from launch.engine import connect
-    from launch.lines import split_lines
+    from launch.diagnosis.diagnose import Evidence
+    from launch.engine.client import connect
+    from launch.engine.log_stream import split_lines
 
     try:
         container = connect().containers.get(name)

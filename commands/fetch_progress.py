@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from commands.terminal import say
+from commands.output import say
 
 if TYPE_CHECKING:
-    from launch.weights.meter import Meter
+    from launch.weights.progress import Meter
 
 EVERY = 5.0  # seconds between plain lines
 

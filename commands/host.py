@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from commands.terminal import emit, say
-from commands.verb import one_of, setting, verb
+from commands.output import emit, say
+from commands.task import one_of, setting, verb
 from errors import Failed, Refused
 
 if TYPE_CHECKING:
     from launch.doctor.facts import Facts
     from launch.doctor.finding import Finding
-    from launch.hardware.facts import Gpu
+    from launch.hardware.types import Gpu
 
 PLATFORMS = ("cpu", "cuda", "rocm")
 
@@ -90,7 +90,7 @@ def _report(facts: Facts, findings: tuple[Finding, ...], done: list[str], format
 @verb(help={"format": "text or json"})
 def gpus(c: Any, format: str = "text") -> None:
     """The GPUs of this host: model, memory, links, partitions, who uses them."""
-    from launch.hardware.host import detect
+    from launch.hardware.detect import detect
 
     one_of("format", format, ("text", "json"))
     hardware = detect()

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from commands.terminal import bar, emit, say
-from commands.verb import one_of, pairs, setting, verb
+from commands.output import bar, emit, say
+from commands.task import one_of, pairs, setting, verb
 from errors import Failed, Refused
 
 
@@ -46,22 +46,23 @@ def pin(
     invoke pin --platform cuda --nightly
     invoke pin --platform rocm --mirror registry.example/slipway
     """
-    from images import address, aim
-    from images import lock as locks
-    from images import pin as pins
+    from images.lock import aim
+    from images.lock import lockfile as locks
+    from images.lock import pin as pins
+    from images.registry import reference
 
     one_of("format", format, ("text", "json"))
     path = Path(setting(c, "lock", lock) or locks.LOCK)
     if base and not platform:
         raise Refused("--base is one platform's", fix="--platform P --base REPOSITORY")
-    wish = aim.Aim(commit, version, nightly, address.repository("--base", base) if base else "")
+    wish = aim.Aim(commit, version, nightly, reference.repository("--base", base) if base else "")
     sources = pins.Sources(
         datetime.now(UTC).date(),
-        address.web("--wheels", setting(c, "wheels", wheels) or pins.WHEELS),
-        {host: address.web(f"--registry {host}", url) for host, url in pairs("--registry", registry or [])},
+        reference.web("--wheels", setting(c, "wheels", wheels) or pins.WHEELS),
+        {host: reference.web(f"--registry {host}", url) for host, url in pairs("--registry", registry or [])},
     )
     if mirror:
-        address.place("--mirror", mirror)
+        reference.place("--mirror", mirror)
     old = locks.load(path)
     names = [platform] if platform else list(old.platforms)
     new = {name: _refresh(path, old, name, wish, pins.again(sources), mirror) for name in names}
@@ -69,16 +70,16 @@ def pin(
 
 
 def _refresh(path: Path, old: Any, name: str, aim: Any, sources: Any, mirror: str) -> Any:
-    from images import lock_rules
-    from images import mirror as mirrors
-    from images import pin as pins
+    from images.lock import mirror as mirrors
+    from images.lock import pin as pins
+    from images.lock import validation
 
     entry = old.platform(name)
     text = (path.parent / entry.python.requirements).read_text() if entry.python.requirements else ""
     with bar(f"pin {name}") as progress:
         try:
             pinned = pins.refresh(entry, aim, sources, lambda line: progress.update(0, None, line), text)
-            for key, wrong in lock_rules.faults(name, pinned.platform):
+            for key, wrong in validation.faults(name, pinned.platform):
                 raise Failed(f"{key}: {wrong}")
             if mirror:
                 kept = mirrors.keep(pinned.platform, mirror, sources, progress.update)
@@ -90,18 +91,18 @@ def _refresh(path: Path, old: Any, name: str, aim: Any, sources: Any, mirror: st
 
 
 def _write(path: Path, old: Any, new: dict[str, Any], write: bool, format: str) -> None:
-    from images import lock_text
+    from images.lock import writer
 
     platforms = {n: new[n].platform if n in new else p for n, p in old.platforms.items()}
     seen = [
         {"platform": n, "key": k, "old": a, "new": b}
         for n in new
-        for k, a, b in lock_text.changes(old.platforms[n], platforms[n])
+        for k, a, b in writer.changes(old.platforms[n], platforms[n])
     ]
     if write and seen:
         resolved = [p for p in new.values() if p.requirements]
         files = {path.parent / p.platform.python.requirements: p.requirements for p in resolved}
-        lock_text.write({**files, path: lock_text.render(old.model_copy(update={"platforms": platforms}))})
+        writer.write({**files, path: writer.render(old.model_copy(update={"platforms": platforms}))})
     if format == "json":
         emit({"lock": str(path), "changes": seen, "written": bool(write and seen)})
         return

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from commands import planning
-from commands.terminal import emit, say
-from commands.verb import one_of, setting, verb, whole_number
+from commands.output import emit, say
+from commands.task import one_of, setting, verb, whole_number
 from errors import Failed, Refused
+from launch.operations import plan_inputs
 
 if TYPE_CHECKING:
-    from launch.cookbook import Cookbook
-    from launch.plan import Plan
-    from launch.recipe import Recipe
+    from launch.recipes.repository import Cookbook
+    from launch.recipes.schema import Recipe
+    from launch.spec.plan import Plan
 
 FORMATS = ("table", "docker", "compose", "quadlet", "kubernetes", "json")
 MODEL = "MiniMaxAI/MiniMax-M2"
@@ -96,7 +96,7 @@ def planned(c: Any, **options: Any) -> Plan:
     options["port"] = whole_number("port", options["port"])
     options["nodes"] = whole_number("nodes", options.get("nodes") or 1)
     options["gpus"] = str(options["gpus"])
-    return planning.plan_of(**options)
+    return plan_inputs.plan_of(**options)
 
 
 @verb(
@@ -109,7 +109,7 @@ def planned(c: Any, **options: Any) -> Plan:
 )
 def recipes(c: Any, recipes: str = "", render: str = "", vllm: str = "", format: str = "table") -> None:
     """The recipes there are, or every command they stand for: equal to upstream's, corrected or refused."""
-    from launch.cookbook import open_cookbook
+    from launch.recipes.repository import open_cookbook
 
     one_of("format", format, ("table", "json"))
     book = open_cookbook(setting(c, "recipes", recipes))
@@ -149,8 +149,8 @@ def _render_all(book: Cookbook, target: str, vllm: str) -> None:
     import json
     from pathlib import Path
 
-    from launch.catalogue import rows
-    from launch.cookbook import known_shapes
+    from launch.planning.matrix import rows
+    from launch.recipes.repository import known_shapes
 
     readable, broken = book.read(book.own_names())
     shapes = known_shapes()

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from commands.terminal import bar, emit, say
-from commands.verb import one_of, pairs, setting, verb
+from commands.output import bar, emit, say
+from commands.task import one_of, pairs, setting, verb
 from errors import Refused
 
 
@@ -45,7 +45,8 @@ def publish(
     invoke publish --platform cpu --to registry.example/slipway/vllm --key slipway.key
     invoke publish --platform cpu --to registry.example/slipway/vllm --promote results/20261123-guide.json
     """
-    from images import address, signing
+    from images.publish import signing
+    from images.registry import reference
 
     one_of("format", format, ("text", "json"))
     if not to:
@@ -55,7 +56,9 @@ def publish(
     if key:
         signing.public(Path(key))
     name = setting(c, "platform", platform) or "cpu"
-    urls = {host: address.web(f"--registry {host}", url) for host, url in pairs("--registry", registry or [])}
+    urls = {
+        host: reference.web(f"--registry {host}", url) for host, url in pairs("--registry", registry or [])
+    }
     order = _order(name, to, image, Path(key) if key else None, not no_sbom, urls)
     if dry_run or c.config.run.dry:
         _show(order, format)
@@ -70,15 +73,15 @@ def publish(
 
 
 def _order(name: str, to: str, image: str, key: Path | None, with_sbom: bool, urls: dict[str, str]) -> Any:
-    from images import address
-    from images import build as images
-    from images import publish as publishing
-    from images.lock import load
+    from images.build import pipeline as images
+    from images.lock.lockfile import load
+    from images.publish import publish as publishing
+    from images.registry import reference
 
     lock = load()
     platform = lock.platform(name)
     host, repository = publishing.target(to)
-    address.login_of(host)  # a file of logins that cannot be read is said before anything is sent
+    reference.login_of(host)  # a file of logins that cannot be read is said before anything is sent
     return publishing.Order(
         name=name,
         platform=platform,
@@ -94,14 +97,14 @@ def _order(name: str, to: str, image: str, key: Path | None, with_sbom: bool, ur
 
 
 def _carry_out(order: Any, promote: str, show: Any) -> Any:
-    from images import publish as publishing
-    from launch.engine import connect
+    from images.publish import publish as publishing
+    from launch.engine.client import connect
 
     client = connect(timeout=3600)
     if promote:
-        from images import promotion
+        from images.publish import promote as publish_promote
 
-        return promotion.promote(client, order, Path(promote))
+        return publish_promote.promote(client, order, Path(promote))
     return publishing.publish(client, order, show)
 
 

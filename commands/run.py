@@ -10,16 +10,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from commands import plan as planning
-from commands.preparing import ensure_both
-from commands.run_report import event, failed, report
-from commands.terminal import bar, say
-from commands.verb import one_of, verb, whole_number
+from commands.output import bar, say
+from commands.run_output import event, failed, report
+from commands.task import one_of, verb, whole_number
 from errors import Refused, SlipwayError
-from launch.limits import RESTARTS, Limits
+from launch.engine.limits import RESTARTS, Limits
+from launch.operations.prepare import ensure_both
 
 if TYPE_CHECKING:
-    from launch.plan import Plan
-    from launch.ready import Died, Progress, Ready
+    from launch.serving.readiness import Died, Progress, Ready
+    from launch.spec.plan import Plan
 
 MODES = ("auto", "ask", "no")
 
@@ -104,7 +104,7 @@ def run(
 
 def _show_command(wanted: Plan, limits: Limits) -> None:
     """The `docker run` that would be run, under the same name and limits."""
-    from launch.container import name_of
+    from launch.engine.containers import name_of
     from launch.render import docker
 
     named = () if wanted.container.name else (f"--name={name_of(wanted)}",)
@@ -129,12 +129,13 @@ def _cures(words: list[str]) -> tuple[list[str], str]:
 
 def serve(c: Any, options: dict[str, Any], how: How) -> None:
     """Start what the options describe; where it dies of something curable, once more with the cure."""
-    from launch import engine, remedies
-    from launch.claim import Taken
-    from launch.container import runs
-    from launch.ready import Died
+    from launch.allocation.reservation import Taken
+    from launch.engine import client as engine_client
+    from launch.engine.containers import runs
+    from launch.operations import saved_fixes
+    from launch.serving.readiness import Died
 
-    client = engine.connect()
+    client = engine_client.connect()
     wanted = _planned(c, options, how)
     if how.anew or not runs(client, wanted):
         ensure_both(client, wanted, how.fetch)
@@ -148,15 +149,15 @@ def serve(c: Any, options: dict[str, Any], how: How) -> None:
         if better is None:
             raise
         _start(client, better, replace(how, anew=True))
-        remedies.keep(wanted, failure.diagnosis)
+        saved_fixes.keep(wanted, failure.diagnosis)
 
 
 def _planned(c: Any, options: dict[str, Any], how: How) -> Plan:
     """The plan of these options, with the cures that helped here before."""
-    from launch import remedies
+    from launch.operations import saved_fixes
 
     plain = planning.planned(c, **options)
-    wanted = plain if how.cure == "no" else remedies.with_kept(plain)
+    wanted = plain if how.cure == "no" else saved_fixes.with_kept(plain)
     for note in wanted.notes[len(plain.notes) :]:
         say(f"{note}  (--cure no leaves it out)")
     if len(wanted.processes) > 1:
@@ -167,7 +168,7 @@ def _planned(c: Any, options: dict[str, Any], how: How) -> Plan:
 
 def _cured(wanted: Plan, failure: Died, how: How) -> Plan | None:
     """The plan with the cure in it; None where there is none, it is not safe, or nobody wants it."""
-    from launch.diagnosis.cure import cured
+    from launch.diagnosis.apply_fix import cured
 
     found = failure.diagnosis
     if not (found.change and found.safe) or how.cure not in ("ask", "auto"):
@@ -189,9 +190,9 @@ def _agreed() -> bool:
 
 
 def _start(client: Any, wanted: Plan, how: How) -> None:
-    from launch import container as containers
-    from launch import host
-    from launch.claim import claimed
+    from launch.allocation.reservation import claimed
+    from launch.engine import containers
+    from launch.operations import host_facts
 
     with claimed(client, wanted.container, containers.name_of(wanted)):  # two at once share no name, no GPU
         _ensure_key(wanted)
@@ -199,7 +200,7 @@ def _start(client: Any, wanted: Plan, how: How) -> None:
     say(f"{container.name}: {'started' if fresh else 'already running'} ({wanted.digest})")
     ready = _watched(container, how, fresh, wanted.budgets) if how.wait else None
     if ready and ready.kv_tokens and fresh:
-        host.learn(wanted, ready.kv_tokens)
+        host_facts.learn(wanted, ready.kv_tokens)
     report(container, wanted, ready, how.json)
 
 
@@ -207,7 +208,7 @@ def _ensure_key(wanted: Plan) -> None:
     """An open port asks for a key: made at the first need, shown that once, kept for its owner."""
     from pathlib import Path
 
-    from launch import api_key
+    from launch.serving import api_key
 
     for path in map(Path, wanted.container.env_files):
         if api_key.ensure(path):
@@ -215,7 +216,7 @@ def _ensure_key(wanted: Plan) -> None:
 
 
 def _watched(container: Any, how: How, fresh: bool, budgets: tuple[tuple[str, int], ...]) -> Ready:
-    from launch.starting import phase_note, watched
+    from launch.serving.starting import phase_note, watched
 
     with bar(f"start {container.name}") as progress:
 

@@ -7,22 +7,23 @@ import shutil
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from commands.terminal import bar, emit, say
-from commands.verb import one_of, setting, verb, whole_number
+from commands.output import bar, emit, say
+from commands.task import one_of, setting, verb, whole_number
 from errors import Failed, Refused
 
 if TYPE_CHECKING:
-    from launch.engine import Server
-    from launch.metrics import Load
+    from launch.engine.client import Server
+    from launch.serving.metrics import Load
 
 
 @verb(help={"format": "text or json"})
 def ps(c: Any, format: str = "text") -> None:
     """What of ours runs: model, address, GPUs, since when, whether it is healthy, tokens a second."""
-    from launch import engine, metrics
+    from launch.engine import client as engine_client
+    from launch.serving import metrics
 
     one_of("format", format, ("text", "json"))
-    found = engine.servers(engine.connect())
+    found = engine_client.servers(engine_client.connect())
     loads = metrics.watch({server.name: server.url for server in found if server.status == "running"})
     if format == "json":
         emit([{**asdict(server), "load": _as_dict(loads.get(server.name))} for server in found])
@@ -60,10 +61,10 @@ def logs(
     """What a server said."""
     import time
 
-    from launch import engine
-    from launch.lines import split_lines
+    from launch.engine import client as engine_client
+    from launch.engine.log_stream import split_lines
 
-    container = engine.find(engine.connect(), setting(c, "name", name))
+    container = engine_client.find(engine_client.connect(), setting(c, "name", name))
     back = whole_number("--since", since or 0)
     after = {"since": int(time.time()) - back} if back else {}
     last = whole_number("--tail", tail or 0) or "all"
@@ -76,11 +77,11 @@ def chat(c: Any, question: str, name: str = "", max_tokens: str = "256") -> None
     """Ask a running server; the answer streams to stdout, the model's reasoning to stderr."""
     import sys
 
-    from launch import engine
-    from launch.chat import ask
-    from launch.starting import key_of
+    from launch.engine import client as engine_client
+    from launch.serving.openai_client import ask
+    from launch.serving.starting import key_of
 
-    server = serving(engine.connect(), setting(c, "name", name))
+    server = serving(engine_client.connect(), setting(c, "name", name))
     url, model = server.labels["slipway.url"], server.labels["slipway.model"]
     for delta in ask(
         url, model, question, max_tokens=whole_number("--max-tokens", max_tokens), api_key=key_of(server)
@@ -91,9 +92,9 @@ def chat(c: Any, question: str, name: str = "", max_tokens: str = "256") -> None
 
 def serving(client: Any, name: str) -> Any:
     """Our container of that name, if it runs."""
-    from launch import engine
+    from launch.engine import client as engine_client
 
-    server = engine.find(client, name)
+    server = engine_client.find(client, name)
     if server.status == "paused":
         raise Refused(f"{server.name} is paused", fix=f"docker unpause {server.name}")
     if server.status != "running":
@@ -108,11 +109,11 @@ def serving(client: Any, name: str) -> Any:
 )
 def stop(c: Any, name: str = "", timeout: str = "30", dry_run: bool = False) -> None:
     """End a server and take its container away; its last words stay in results/logs/."""
-    from launch import container as containers
-    from launch import engine
+    from launch.engine import client as engine_client
+    from launch.engine import containers
 
     seconds = whole_number("--timeout", timeout)
-    container = engine.find(engine.connect(timeout=seconds + 60), setting(c, "name", name))
+    container = engine_client.find(engine_client.connect(timeout=seconds + 60), setting(c, "name", name))
     if dry_run or c.config.run.dry:
         print(f"docker stop --time {seconds} {container.name} && docker rm {container.name}")
         return
@@ -123,10 +124,10 @@ def stop(c: Any, name: str = "", timeout: str = "30", dry_run: bool = False) -> 
 @verb(help={"name": "which server, if there are several", "dry-run": "print what would be done"})
 def restart(c: Any, name: str = "", dry_run: bool = False) -> None:
     """Start a server's container again as it was; its plan and its access stay."""
-    from launch import engine
-    from launch.starting import key_of, phase_note, watched
+    from launch.engine import client as engine_client
+    from launch.serving.starting import key_of, phase_note, watched
 
-    container = engine.find(engine.connect(), setting(c, "name", name))
+    container = engine_client.find(engine_client.connect(), setting(c, "name", name))
     if dry_run or c.config.run.dry:
         print(f"docker restart {container.name}")
         return
@@ -155,9 +156,9 @@ def _enter(c: Any, name: str, words: list[str]) -> None:
     """Hand this terminal over to the engine's own client, which knows terminals."""
     import sys
 
-    from launch import engine
+    from launch.engine import client as engine_client
 
-    server = serving(engine.connect(), setting(c, "name", name))
+    server = serving(engine_client.connect(), setting(c, "name", name))
     client = shutil.which("docker") or shutil.which("podman")
     if not client:
         raise Failed("neither docker nor podman is on PATH", fix="apt-get install docker.io")

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commands.fetch_progress import progress
-from commands.terminal import emit, say
-from commands.verb import one_of, setting, verb, whole_number
+from commands.output import emit, say
+from commands.task import one_of, setting, verb, whole_number
 from errors import Failed, Refused
 
 if TYPE_CHECKING:
-    from launch.weights.order import Order
+    from launch.weights.fetch_plan import Order
     from launch.weights.snapshot import Snapshot
-    from launch.weights.sources import Source
+    from launch.weights.sources.source import Source
 
 CACHE = "the Hugging Face cache to use (default: HF_HUB_CACHE, HF_HOME or ~/.cache/huggingface/hub)"
 
@@ -73,13 +73,13 @@ def fetch(
     format: str = "text",
 ) -> None:
     """Fetch a model's weights into the Hugging Face cache: resumable, and every byte proven."""
+    from launch.http.retry import Patience
     from launch.weights import check
     from launch.weights.bundle import require_target
-    from launch.weights.fetching import carry_out, is_offline
-    from launch.weights.order import plan
-    from launch.weights.patience import Patience
-    from launch.weights.transfer import STREAMS
-    from launch.weights.xet import Xet
+    from launch.weights.fetch import carry_out, is_offline
+    from launch.weights.fetch_plan import plan
+    from launch.weights.sources.xet import Xet
+    from launch.weights.transfer.scheduler import STREAMS
 
     one_of("format", format, ("text", "json"))
     model, revision, folder = _named(c, model, revision, cache)
@@ -121,14 +121,14 @@ def _named(c: Any, model: str, revision: str, cache: str) -> tuple[str, str, Pat
 
 
 def _source(given: str, model: str) -> Source:
-    from launch.weights.carried import source_of
-    from launch.weights.hub import Hub, endpoint_of
+    from launch.weights.sources.hub import Hub, endpoint_of
+    from launch.weights.sources.offline import source_of
 
     return source_of(given, model, say) if given else Hub(model, endpoint_of(), say=say)
 
 
 def _show_order(order: Order) -> None:
-    from launch.weights.meter import amount
+    from launch.weights.progress import amount
 
     bring = {entry.blob for entry in order.bring}
     for entry in order.manifest.wanted:
@@ -147,7 +147,7 @@ def _bundle(found: Snapshot, cache: Path | None, file: Path) -> None:
 
 
 def _show_snapshot(found: Snapshot, format: str) -> None:
-    from launch.weights.meter import amount
+    from launch.weights.progress import amount
 
     if format == "json":
         emit(found.as_dict())
@@ -214,7 +214,7 @@ def serve_weights(
 ) -> None:
     """Serve a folder of models as a Hugging Face Hub, for hosts without the internet."""
     from launch.hub_server import serve_folder
-    from launch.hub_server.folder import nameless
+    from launch.hub_server.repository import nameless
     from launch.weights.login import read_token
 
     if not Path(folder).is_dir():

@@ -39,11 +39,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Any]:
     """A client of a container engine, which is installed and started where it can be."""
-    from launch import dockerd
-    from launch.engine import connect
+    from launch.engine import install
+    from launch.engine.client import connect
 
     try:
-        dockerd.ensure()
+        install.ensure()
         client = connect(timeout=600)
     except SlipwayError as error:
         absent(str(error))
@@ -61,7 +61,7 @@ def absent(reason: str) -> Any:
 @pytest.fixture(scope="session")
 def cpu_image(engine: Any) -> str:
     """The tag of the CPU image, built from the lock if it is not here yet."""
-    from images.build import Wish, build
+    from images.build.pipeline import Wish, build
 
     return build(engine, "cpu", Wish(), lambda done, total, note: None).tag
 
@@ -69,8 +69,8 @@ def cpu_image(engine: Any) -> str:
 @pytest.fixture(scope="session")
 def hub_with_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a Hub on loopback that serves the tiny MiniMax-M2."""
+    from launch.demo.tiny_checkpoint import write_checkpoint
     from launch.hub_server import serve_folder
-    from launch.tiny_checkpoint import write_checkpoint
 
     hub = tmp_path_factory.mktemp("hub")
     (hub / MODEL).mkdir(parents=True)

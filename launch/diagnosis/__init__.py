@@ -1,1 +1,1 @@
-"""The parts of `launch/diagnose.py`: read a log, find its first failure, name it, change the plan."""
+"""The parts of `launch/diagnosis/diagnose.py`: read a log, find its first failure, name it, change the plan."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from launch.hardware.cdi import CdiSpec
-from launch.hardware.facts import Hardware
+from launch.hardware.types import Hardware
 
 
 @dataclass(frozen=True)

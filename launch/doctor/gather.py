@@ -10,11 +10,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from launch.doctor import look_engine, look_host, look_hub, look_network
 from launch.doctor.facts import Engine, Facts
-from launch.engine import nvidia_hook
-from launch.hardware import cdi, host
-from launch.hardware.facts import Hardware
+from launch.doctor.probes import engine as probes_engine
+from launch.doctor.probes import host, hub, network
+from launch.engine.client import nvidia_hook
+from launch.hardware import cdi, detect
+from launch.hardware.types import Hardware
 
 PATIENCE = 1.2  # seconds, so that the whole command stays under two
 
@@ -22,12 +23,12 @@ PATIENCE = 1.2  # seconds, so that the whole command stays under two
 def gather(platform: str = "", model: str = "", port: int = 8000, patience: float = PATIENCE) -> Facts:
     """The facts of this host. Raises Refused where both vendors' GPUs are here and no platform was named."""
     deadline = time.monotonic() + patience
-    disk = look_hub.on_disk(model)
-    first = Race(hardware=host.detect)
-    asked = Race(hub=lambda: look_hub.online(disk, patience), builder=look_engine.builder)
+    disk = hub.on_disk(model)
+    first = Race(hardware=detect.detect)
+    asked = Race(hub=lambda: hub.online(disk, patience), builder=probes_engine.builder)
     hardware = first.take("hardware", deadline, Hardware())
-    platform = host.platform_of(hardware, platform)
-    engine = Race(engine=lambda: look_engine.look(platform))
+    platform = detect.platform_of(hardware, platform)
+    engine = Race(engine=lambda: probes_engine.look(platform))
     hangs = Engine(error="the engine does not answer in time", remedy="docker info")
     return Facts(
         platform=platform,
@@ -35,11 +36,11 @@ def gather(platform: str = "", model: str = "", port: int = 8000, patience: floa
         uid=os.geteuid(),
         groups=tuple(sorted({os.getegid(), *os.getgroups()})),
         hardware=hardware,
-        devices=look_host.devices(platform, hardware),
+        devices=host.devices(platform, hardware),
         specs=cdi.specs(),
         toolkit=nvidia_hook(),
-        kernel=look_host.kernel(),
-        network=look_network.look(port),
+        kernel=host.kernel(),
+        network=network.look(port),
         clock=time.time(),
         # A podman that has just woken up takes a second and more for its first answer; an engine that hangs is rare.
         engine=replace(

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from launch.doctor import (
-    check_amd,
-    check_amdgpu,
-    check_engine,
-    check_gpu,
-    check_hub,
-    check_memory,
-    check_network,
-    check_nvidia,
-)
+from launch.doctor.checks import amd, amd_driver, engine, gpu, hub, memory, network, nvidia
 from launch.doctor.facts import Facts
 from launch.doctor.finding import SEVERITIES, Check, Finding
 
 ROOMS = (
-    check_engine,
-    check_gpu,
-    check_nvidia,
-    check_amdgpu,
-    check_amd,
-    check_memory,
-    check_hub,
-    check_network,
+    engine,
+    gpu,
+    nvidia,
+    amd_driver,
+    amd,
+    memory,
+    hub,
+    network,
 )
 CHECKS: tuple[Check, ...] = tuple(check for room in ROOMS for check in room.CHECKS)
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from launch.hardware import kfd, models, sysfs
-from launch.hardware.facts import Gpu, Part, Process, Seen
+from launch.hardware import gpu_ids, kfd, sysfs
 from launch.hardware.kfd import Node
+from launch.hardware.types import Gpu, Part, Process, Seen
 
 XGMI = 11  # HSA_IOLINKTYPE
 
@@ -52,7 +52,7 @@ def read(root: Path = Path("/")) -> Seen:
 def _gpu(root: Path, index: int, layout: Layout) -> Gpu:
     card = layout.cards[index]
     first = card[0]
-    model = models.amd(first.get("device_id"), first.get("simd_count"))
+    model = gpu_ids.amd(first.get("device_id"), first.get("simd_count"))
     drm = _drm(root, first.pci)
     memory = _memory(card, drm)
     return Gpu(
@@ -60,7 +60,7 @@ def _gpu(root: Path, index: int, layout: Layout) -> Gpu:
         vendor="amd",
         name=drm.name or (model.name if model else f"AMD GPU 1002:{first.get('device_id'):04x}"),
         hardware=model.id if model else "",
-        arch=models.gfx(first.get("gfx_target_version")),
+        arch=gpu_ids.gfx(first.get("gfx_target_version")),
         uuid=_uuid(card),
         pci=first.pci,
         numa=drm.numa if drm.numa is not None else _near(card, layout),

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from launch.hardware import sysfs
-from launch.hardware.facts import Gpu, Seen
+from launch.hardware.types import Gpu, Seen
 
 FOLDERS = ("etc/cdi", "var/run/cdi")
 KINDS = {"nvidia": "nvidia.com/gpu", "amd": "amd.com/gpu"}

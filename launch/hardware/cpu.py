@@ -6,7 +6,7 @@ import platform
 from pathlib import Path
 
 from launch.hardware import sysfs
-from launch.hardware.facts import Cpu
+from launch.hardware.types import Cpu
 
 # Ours -> the kernel's flag (arch/x86/include/asm/cpufeatures.h). vLLM on a CPU wants AVX2 at least.
 FEATURES = {"avx2": "avx2", "avx512": "avx512f", "avx512_bf16": "avx512_bf16", "amx": "amx_tile"}

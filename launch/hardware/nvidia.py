@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from launch.hardware import models, sysfs
-from launch.hardware.facts import Gpu, Process, Seen
+from launch.hardware import gpu_ids, sysfs
+from launch.hardware.types import Gpu, Process, Seen
 
 
 def read(root: Path = Path("/")) -> Seen:
@@ -74,7 +74,7 @@ def _gpu(nvml: Any, root: Path, index: int, handles: dict[int, Any]) -> Gpu:
         index=index,
         vendor="nvidia",
         name=name,
-        hardware=models.nvidia(name, arch),
+        hardware=gpu_ids.nvidia(name, arch),
         arch=arch,
         uuid=_ask(nvml, nvml.nvmlDeviceGetUUID, handle) or "",
         pci=pci,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from launch.hardware import sysfs
-from launch.hardware.facts import PciGpu
+from launch.hardware.types import PciGpu
 
 VENDORS = {0x10DE: "nvidia", 0x1002: "amd"}
 # Class codes of the PCI specification: VGA, 3D and other display controllers, processing accelerators.

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from launch.hub_server.faults import Fault, Script
-from launch.hub_server.folder import Repository, read_repository
-from launch.hub_server.protocol import Answer, Hub, Request, Slice
-from launch.hub_server.sending import changed, say_first, send_faulty, send_slice
+from launch.hub_server.repository import Repository, read_repository
+from launch.hub_server.responses import changed, say_first, send_faulty, send_slice
+from launch.hub_server.routes import Answer, Hub, Request, Slice
 
 
 @dataclass

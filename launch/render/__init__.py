@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from errors import choice
-from launch.plan import Plan
+from launch.spec.plan import Plan
 
 FORMATS = ("table", "docker", "compose", "quadlet", "kubernetes", "json")
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from launch.plan import Container, Mount, Plan, Process
 from launch.render.shell import OPEN
+from launch.spec.plan import Container, Mount, Plan, Process
 
 
 def render(plan: Plan) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from launch.plan import Container, Mount, Plan, Process
 from launch.render.shell import lines, paired, quote
+from launch.spec.plan import Container, Mount, Plan, Process
 
 DEBUGGING = ("SYS_PTRACE",)  # the guide writes what a debugger needs last
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from launch.plan import Plan
+from launch.spec.plan import Plan
 
 
 def render(plan: Plan) -> str:

@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 
 from errors import Refused
-from launch.plan import Container, Mount, Plan, Process
 from launch.render.shell import quote
+from launch.spec.plan import Container, Mount, Plan, Process
 
 RESOURCES = {"cuda": "nvidia.com/gpu", "rocm": "amd.com/gpu"}
 BY_PLUGIN = ("/dev/kfd", "/dev/dri")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from launch.plan import Container, Plan, Process
 from launch.render.shell import OPEN
+from launch.spec.plan import Container, Plan, Process
 
 CLUSTER = "%h/.config/slipway/cluster.env"  # HEAD_IP=..., IFACE_NAME=...
 PLAIN = re.compile(r"[A-Za-z0-9_./:=@+,-]+$")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from launch.layout import name
-from launch.plan import Fit, Plan
+from launch.planning.parallelism import name
 from launch.render.shell import lines, paired
+from launch.spec.plan import Fit, Plan
 
 
 def render(plan: Plan) -> str:

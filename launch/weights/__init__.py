@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from launch.weights.fetching import fetch
-from launch.weights.meter import Meter
+from launch.weights.fetch import fetch
+from launch.weights.progress import Meter
 from launch.weights.snapshot import Snapshot, check
-from launch.weights.verifying import Report, verify
+from launch.weights.verify import Report, verify
 
 __all__ = ["Meter", "Report", "Snapshot", "check", "fetch", "verify"]

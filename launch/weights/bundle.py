@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from errors import Failed, Refused
-from launch.weights import durable
+from launch.weights import atomic_write
 from launch.weights import manifest as manifests
 from launch.weights.cache import Place, cache_folder
+from launch.weights.hashing import PIECE, Digest
 from launch.weights.manifest import Entry, Manifest
-from launch.weights.meter import Meter
-from launch.weights.proof import PIECE, Digest
+from launch.weights.progress import Meter
 from launch.weights.snapshot import Snapshot
-from launch.weights.sources import unreadable
+from launch.weights.sources.source import unreadable
 
 BLOCK = tarfile.BLOCKSIZE
 NAME = "slipway.manifest.json"  # a model may have a manifest.json of its own
@@ -38,7 +38,7 @@ def require_target(file: Path) -> None:
     try:
         if file.exists() and not file.is_file():
             raise FileExistsError("it is there, and it is no plain file")
-        durable.require_writable(file.absolute().parent)
+        atomic_write.require_writable(file.absolute().parent)
     except OSError as error:
         fix = "name a file in a folder that is there and may be written to"
         raise Refused(f"cannot write the bundle {file}", why=str(error), fix=fix) from error
@@ -57,7 +57,7 @@ def write_bundle(snapshot: Snapshot, cache: Path | None, file: Path, show: Calla
     _require_no_namesake(kept)
     meter = Meter(total=kept.size)
     try:
-        with durable.new(file) as stream:
+        with atomic_write.new(file) as stream:
             _write(kept, snapshot.path, stream, meter, show)
     except OSError as error:
         raise Failed(f"cannot write {file}", why=str(error), fix="name a file on a disk with room") from error

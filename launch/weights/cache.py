@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from errors import Refused
-from launch.weights import plain
+from launch.weights import safe_read
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 MODEL = re.compile(r"[A-Za-z0-9_][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}")
@@ -85,7 +85,7 @@ class Place:
         if COMMIT.fullmatch(revision):
             return revision
         try:
-            known = plain.read(self.ref(revision), 1000).decode().strip()
+            known = safe_read.read(self.ref(revision), 1000).decode().strip()
         except (OSError, UnicodeDecodeError):
             return None
         return known if COMMIT.fullmatch(known) else None

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from errors import Failed, Refused
-from launch.weights.hub import endpoint_of
-from launch.weights.hub_session import session
-from launch.weights.network import public, tame
-from launch.weights.patience import Patience
-from launch.weights.talk import within
+from launch.http.client import public, tame
+from launch.http.retry import Patience
+from launch.http.talk import within
+from launch.weights.sources.hub import endpoint_of
+from launch.weights.sources.hub_session import session
 
 
 def read_token(path: Path) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from errors import Failed
-from launch.weights import durable, plain
+from launch.weights import atomic_write, safe_read
 from launch.weights.cache import COMMIT
 
 FORMAT = 1
@@ -122,7 +122,7 @@ def _fault(entry: Entry, paths: set[str]) -> str:
 def load(path: Path) -> Manifest | None:
     """The manifest in a file, None where there is none. Raises Failed where it cannot be understood."""
     try:
-        found = parse(plain.read(path, MOST_BYTES))
+        found = parse(safe_read.read(path, MOST_BYTES))
         if found.commit != path.stem:
             raise ValueError(f"it is of another commit, {found.commit}")
         return found
@@ -162,4 +162,4 @@ def _require_kinds(one: Manifest | Entry) -> None:
 
 def save(manifest: Manifest, path: Path) -> None:
     """Write it so that a reader, or a crash, sees the old one or the new one."""
-    durable.write(path, json.dumps(manifest.as_dict(), indent=1) + "\n")
+    atomic_write.write(path, json.dumps(manifest.as_dict(), indent=1) + "\n")

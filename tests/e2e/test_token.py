@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from launch.demo.tiny_checkpoint import write_checkpoint
 from launch.hub_server import serve_folder
-from launch.tiny_checkpoint import write_checkpoint
 from tests.conftest import MODEL, ROOT
 from tests.e2e.conftest import WANTED, free_port
 from tests.invocation import Said, invoke

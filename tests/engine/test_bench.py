@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from launch import bench
+from launch.bench import run as bench_run
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def leave(line: str) -> None:
 def test_a_bench_that_is_left_ends(engine, container):
     load = ["sh", "-c", "echo benchmarking; exec sleep 300"]
     with pytest.raises(KeyboardInterrupt):
-        bench.run(engine, container, load, 8000, leave)
+        bench_run.run(engine, container, load, 8000, leave)
     for _ in range(50):  # a signal takes a moment to arrive
         running = [row[-1] for row in container.top()["Processes"]]
         if running == ["sleep 600"]:

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+from tests.conftest import ROOT
+
 # Root reads everything by two capabilities; without them file modes hold for it as for everybody.
 WITHOUT_RIGHTS = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
 # Names that must not decide the outcome, and a Hub that answers nobody (a closed port of this machine).

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import testinfra
 
-from launch.cookbook import open_cookbook
-from launch.gpus import known
-from launch.plan import Plan
-from launch.planner import make_plan
-from launch.render import sdk
-from launch.request import Host, Wish
-from launch.versions import image_for
+from launch.engine import create_args
+from launch.planning.planner import make_plan
+from launch.planning.vllm_versions import image_for
+from launch.recipes.repository import open_cookbook
+from launch.spec.gpu_catalog import known
+from launch.spec.inputs import Host, Wish
+from launch.spec.plan import Plan
 from tests.conftest import MODEL
 
 # What every container has, privileged or not (OCI runtime specification, default devices and mounts).
@@ -38,7 +38,7 @@ def plan(cpu_image: str, tmp_path_factory: pytest.TempPathFactory) -> Plan:
 @pytest.fixture(scope="module")
 def inside(engine: Any, plan: Plan) -> Iterator[Any]:
     """Its container, asleep instead of serving, as testinfra sees it."""
-    arguments = sdk.arguments(plan, plan.processes[0]) | {"entrypoint": ["sleep"], "command": ["600"]}
+    arguments = create_args.arguments(plan, plan.processes[0]) | {"entrypoint": ["sleep"], "command": ["600"]}
     container = engine.containers.run(**arguments, detach=True, init=True)
     yield testinfra.get_host(f"docker://{container.id}")
     container.remove(force=True, v=True)

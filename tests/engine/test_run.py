@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from launch.engine import sockets
+from launch.engine.client import sockets
 from tests.engine.conftest import NAME
 from tests.engine.proxy import Proxy
 from tests.invocation import invoke

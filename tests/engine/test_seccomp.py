@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from launch import seccomp
+from launch.access import seccomp
 
 # Try every system call with arguments that are all wrong, each in a process of its own, and print the
 # numbers of those that are answered with EPERM.

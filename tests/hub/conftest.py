@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from launch import weights
+from launch.http.retry import Patience
 from launch.hub_server import serve_folder
-from launch.hub_server.folder import read_repository
-from launch.weights.carried import source_of
-from launch.weights.patience import Patience
+from launch.hub_server.repository import read_repository
+from launch.weights.sources.offline import source_of
 
 MODEL = "harbour/dinghy"
 BIG = "model-00001-of-00003.safetensors"

@@ -11,9 +11,9 @@ import pytest
 from errors import SlipwayError
 from launch import weights
 from launch.hub_server import Fault, serve, serve_folder
-from launch.hub_server.folder import Repository, ServedFile
+from launch.hub_server.repository import Repository, ServedFile
 from launch.weights.bundle import write_bundle
-from launch.weights.carried import source_of
+from launch.weights.sources.offline import source_of
 
 from .conftest import BIG, MODEL, QUICK, SIZES
 

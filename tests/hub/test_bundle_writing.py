@@ -14,7 +14,7 @@ import pytest
 from errors import Refused, SlipwayError
 from launch import weights
 from launch.hub_server import serve_folder
-from launch.weights import durable
+from launch.weights import atomic_write
 from launch.weights.bundle import NAME, require_target, write_bundle
 from tests.invocation import ROOT, invoke
 
@@ -44,7 +44,7 @@ def test_ctrl_c_leaves_no_half_bundle(
     without_a_name: bool, made: weights.Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not without_a_name:
-        monkeypatch.setattr(durable, "_nameless", lambda at: None)
+        monkeypatch.setattr(atomic_write, "_nameless", lambda at: None)
 
     def interrupt(meter: weights.Meter) -> None:
         raise KeyboardInterrupt
@@ -100,7 +100,7 @@ def test_a_bundle_is_written_beside_nothing_that_is_somebody_elses(
     without_a_name: bool, made: weights.Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
     if not without_a_name:
-        monkeypatch.setattr(durable, "_nameless", lambda at: None)
+        monkeypatch.setattr(atomic_write, "_nameless", lambda at: None)
     (tmp_path / "older").write_text("an older one")
     (tmp_path / "b.tar").symlink_to("older")
     (tmp_path / "mine").write_text("mine")
@@ -144,7 +144,7 @@ write_bundle(snapshot, Path(cache), Path(file), lambda meter: os.kill(os.getpid(
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_a_bundler_that_is_killed_leaves_nothing(by: int, made: weights.Snapshot, tmp_path: Path) -> None:
     (tmp_path / "carried").mkdir()
-    if (nameless := durable._nameless(tmp_path)) is None:
+    if (nameless := atomic_write._nameless(tmp_path)) is None:
         pytest.skip("this file system knows no file without a name")
     os.close(nameless)
     words = (MODEL, str(tmp_path / "elsewhere"), str(tmp_path / "carried" / "b.tar"), str(int(by)))

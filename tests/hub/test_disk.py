@@ -14,8 +14,8 @@ import pytest
 from errors import SlipwayError
 from launch import weights
 from launch.hub_server import serve_folder
-from launch.weights import partial
-from launch.weights.landing import SPAN
+from launch.weights.transfer import partial_file
+from launch.weights.transfer.file_download import SPAN
 
 from .conftest import BIG, MODEL, SIZES
 
@@ -58,7 +58,7 @@ def test_a_disk_that_fills_up_on_the_way(
     cache = small_disk / "cache"
     with serve_folder(folder) as hub:
         with monkeypatch.context() as patched:
-            patched.setattr("launch.weights.fetching.require_room", lambda place, needed: None)
+            patched.setattr("launch.weights.fetch.require_room", lambda place, needed: None)
             with pytest.raises(SlipwayError, match="is full"):
                 fetch(hub.url, cache=cache)
         kept = on_disk(cache)
@@ -126,7 +126,7 @@ def test_another_hosts_partial_file_is_copied_only_where_there_is_room(
         with pytest.raises(SlipwayError, match=r"needs .* more"):
             fetch(hub.url, cache=cache, include=(BIG,))
         with pytest.MonkeyPatch.context() as patched, pytest.raises(SlipwayError, match="is full"):
-            patched.setattr("launch.weights.fetching.require_room", lambda place, needed: None)
+            patched.setattr("launch.weights.fetch.require_room", lambda place, needed: None)
             fetch(hub.url, cache=cache, include=(BIG,))
     assert other.stat().st_size == 12 << 20
     assert not list(other.parent.glob("*.copy"))
@@ -136,7 +136,7 @@ def test_the_longest_partial_file_is_continued(
     folder: Path, cache: Path, fetch: Callable[..., weights.Snapshot]
 ) -> None:
     data = (folder / MODEL / BIG).read_bytes()
-    for name, size in ((partial.host(), 1000), ("other-host", 12 << 20), ("third-host", SIZES[BIG] + 1)):
+    for name, size in ((partial_file.host(), 1000), ("other-host", 12 << 20), ("third-host", SIZES[BIG] + 1)):
         partial_of(folder, cache, name).write_bytes((data + b"x")[:size])
     with serve_folder(folder) as hub:
         assert fetch(hub.url, include=(BIG,)).fetched == SIZES[BIG] - (12 << 20)

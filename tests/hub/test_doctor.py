@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from launch.doctor import look_hub
 from launch.doctor.facts import Hub
+from launch.doctor.probes import hub as probes_hub
 from launch.hub_server import serve_folder
 from tests.hub.conftest import MODEL
 
 
 def asked(endpoint: str, folder: Path, model: str = MODEL, **environ: str) -> Hub:
     given = {"HF_ENDPOINT": endpoint, "HF_HOME": str(folder), **environ}
-    return look_hub.online(look_hub.on_disk(model, given), 5, given)
+    return probes_hub.online(probes_hub.on_disk(model, given), 5, given)
 
 
 def test_a_good_token(folder: Path, tmp_path: Path) -> None:

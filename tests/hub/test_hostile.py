@@ -12,9 +12,9 @@ from huggingface_hub import scan_cache_dir
 
 from errors import SlipwayError
 from launch import weights
+from launch.http.retry import Patience
 from launch.hub_server import Fault, serve, serve_folder
-from launch.hub_server.folder import Repository, ServedFile, read_repository
-from launch.weights.patience import Patience
+from launch.hub_server.repository import Repository, ServedFile, read_repository
 
 from .conftest import MODEL
 

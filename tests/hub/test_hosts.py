@@ -15,12 +15,11 @@ import pytest
 from errors import SlipwayError
 from launch import weights
 from launch.hub_server import Fault, serve_folder
-from launch.weights import lock
 from launch.weights.cache import Place
+from launch.weights.transfer import blob_lock
+from tests.conftest import ROOT
 
 from .conftest import BIG, MODEL, SIZES
-
-ROOT = Path(__file__).parents[2]
 
 HOST = """
 import filelock, pathlib, socket, sys
@@ -64,12 +63,12 @@ def test_each_file_is_fetched_by_one_of_them(
 
 def test_a_claim_that_does_not_say_yet_whose_it_is_holds(folder: Path, cache: Path) -> None:
     blob = claim(cache, folder, "").stem
-    assert lock.Locks(Place(cache, MODEL)).take(blob) == "another host"
+    assert blob_lock.Locks(Place(cache, MODEL)).take(blob) == "another host"
 
 
 def test_a_host_that_was_taken_for_dead_leaves_the_claim_to_the_next(folder: Path, cache: Path) -> None:
     at = claim(cache, folder, socket.gethostname())
-    locks = lock.Locks(Place(cache, MODEL))
+    locks = blob_lock.Locks(Place(cache, MODEL))
     assert locks.take(at.stem) == ""
     at.write_text("other-host")
     locks.release(at.stem)
@@ -80,7 +79,7 @@ def test_a_host_that_gave_no_sign_of_life_for_a_while_is_not_waited_for(
     folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, fetch: Callable[..., weights.Snapshot]
 ) -> None:
     claim(cache, folder, "other-host")
-    monkeypatch.setattr(lock, "SILENCE", 0.5)
+    monkeypatch.setattr(blob_lock, "SILENCE", 0.5)
     with serve_folder(folder) as hub:
         assert fetch(hub.url).fetched == sum(SIZES.values())
 
@@ -89,7 +88,7 @@ def test_a_claim_of_long_ago_is_not_listened_to(
     folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, fetch: Callable[..., weights.Snapshot]
 ) -> None:
     os.utime(claim(cache, folder, "other-host"), (1, 1))
-    monkeypatch.setattr(lock, "SILENCE", 10**9)
+    monkeypatch.setattr(blob_lock, "SILENCE", 10**9)
     with serve_folder(folder) as hub:
         assert fetch(hub.url).files == len(SIZES)
 
@@ -98,7 +97,7 @@ def test_ones_own_claim_of_a_fetch_that_was_killed_does_not_count(
     folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, fetch: Callable[..., weights.Snapshot]
 ) -> None:
     claim(cache, folder, socket.gethostname())
-    monkeypatch.setattr(lock, "SILENCE", 10**9)
+    monkeypatch.setattr(blob_lock, "SILENCE", 10**9)
     with serve_folder(folder) as hub:
         assert fetch(hub.url).files == len(SIZES)
 

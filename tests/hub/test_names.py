@@ -11,7 +11,8 @@ import pytest
 from errors import SlipwayError
 from launch import weights
 from launch.hub_server import serve_folder
-from launch.weights import fetching, manifest
+from launch.weights import fetch as weights_fetch
+from launch.weights import manifest
 from launch.weights.cache import Place
 
 from .conftest import MODEL
@@ -37,7 +38,7 @@ def test_a_link_that_cannot_be_made_loses_no_proof(
     def failing(*words: object) -> None:
         raise OSError(errno.ENAMETOOLONG, "File name too long")
 
-    monkeypatch.setattr(fetching, "link", failing)
+    monkeypatch.setattr(weights_fetch, "link", failing)
     with serve_folder(folder) as hub, pytest.raises(SlipwayError):
         fetch(hub.url)
     kept = manifest.load(Place(cache, MODEL).manifest(commit))

@@ -12,10 +12,10 @@ import pytest
 from errors import SlipwayError
 from launch import weights
 from launch.hub_server import serve_folder
-from launch.hub_server.folder import read_repository
-from launch.weights import partial
+from launch.hub_server.repository import read_repository
 from launch.weights.cache import Place
-from launch.weights.order import SPARE
+from launch.weights.fetch_plan import SPARE
+from launch.weights.transfer import partial_file
 
 from .conftest import BIG, MODEL, SIZES
 
@@ -30,7 +30,7 @@ def own(folder: Path, cache: Path) -> Path:
     place.blobs.mkdir(parents=True)
     other = place.blobs / f"{blob}.slipway-another-host.incomplete"
     other.write_bytes((folder / MODEL / BIG).read_bytes()[:HAVE])
-    return partial.own(place, blob)
+    return partial_file.own(place, blob)
 
 
 @pytest.mark.parametrize("short", [0, 1000, SIZES[BIG] + 1])
@@ -77,6 +77,6 @@ def test_a_folder_that_may_not_be_looked_into_is_named(
     def forbidden(place: Place) -> None:
         raise PermissionError(13, "Permission denied", str(place.blobs))
 
-    monkeypatch.setattr(partial, "found", forbidden)
+    monkeypatch.setattr(partial_file, "found", forbidden)
     with serve_folder(folder) as hub, pytest.raises(SlipwayError, match="cannot look into"):
         fetch(hub.url, include=(BIG,))

@@ -17,8 +17,9 @@ import pytest
 
 from launch import weights
 from launch.hub_server import serve_folder
-from launch.weights import partial
-from launch.weights.landing import SPAN
+from launch.weights.transfer import partial_file
+from launch.weights.transfer.file_download import SPAN
+from tests.conftest import ROOT
 
 from .conftest import MODEL, SIZES
 
@@ -26,7 +27,6 @@ pytestmark = (
     pytest.mark.slow
 )  # kernels were seen to hang at an unmount after it: run it by name, on a machine to spare
 
-ROOT = Path(__file__).parents[2]
 STREAMS = 2
 LARGE, SIZE = "harbour/ferry", 96 << 20
 
@@ -34,11 +34,11 @@ LARGE, SIZE = "harbour/ferry", 96 << 20
 # The ioctl is FS_IOC_SHUTDOWN with NOLOGFLUSH, which file systems have for such tests.
 POWERLESS = """
 import fcntl, os, pathlib, signal, struct, sys, time
-from launch.weights import partial
-from launch.weights.meter import Meter
+from launch.weights.transfer import partial_file
+from launch.weights.progress import Meter
 from launch import weights
 
-partial.booted = time.time  # a host that lost its power has just started
+partial_file.booted = time.time  # a host that lost its power has just started
 
 model, disk, endpoint, limit, streams = sys.argv[1:]
 root, add = os.open(disk, os.O_RDONLY), Meter.add
@@ -78,7 +78,7 @@ class Disk:
     def sound(self) -> int:
         """Bytes of the one partial file that are data: ext4 may keep its length without its last bytes."""
         (at,) = self.cache.glob("models--*/blobs/*")
-        return partial.sound(memoryview(at.read_bytes()))
+        return partial_file.sound(memoryview(at.read_bytes()))
 
     def fetch_until_power_is_lost(self, model: str, endpoint: str, limit: int) -> None:
         """And then have it again: the file system is mounted anew, and mends itself from its journal."""
@@ -121,7 +121,7 @@ def ferry(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_is_lost_on_the_way_is_at_most_a_span_a_stream(
     ferry: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(partial, "booted", time.time)
+    monkeypatch.setattr(partial_file, "booted", time.time)
     with serve_folder(ferry) as hub:
         for limit in sorted(random.Random(8).sample(range(SIZE // 4, SIZE), 4)):
             disk.fetch_until_power_is_lost(LARGE, hub.url, limit)

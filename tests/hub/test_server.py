@@ -9,8 +9,8 @@ import pytest
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
+from launch.demo.tiny_checkpoint import write_checkpoint
 from launch.hub_server import Fault, serve_folder
-from launch.tiny_checkpoint import write_checkpoint
 
 from .conftest import MODEL, SIZES
 

@@ -16,17 +16,17 @@ import pytest
 from errors import SlipwayError
 from launch import weights
 from launch.hub_server import Fault, serve_folder
-from launch.weights.landing import SPAN
+from launch.weights.transfer.file_download import SPAN
+from tests.conftest import ROOT
 
 from .conftest import BIG, MODEL, SIZES
 
-ROOT = Path(__file__).parents[2]
 STREAMS = 3
 
 # A fetch that kills itself, without a word to anyone, once so many bytes have landed.
 DEADLY = """
 import os, pathlib, signal, sys
-from launch.weights.meter import Meter
+from launch.weights.progress import Meter
 from launch import weights
 
 limit, add = int(sys.argv[4]), Meter.add

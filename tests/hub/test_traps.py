@@ -12,9 +12,9 @@ import pytest
 from errors import SlipwayError
 from launch import weights
 from launch.hub_server import serve_folder
-from launch.hub_server.folder import read_repository
-from launch.weights import partial
+from launch.hub_server.repository import read_repository
 from launch.weights.cache import Place
+from launch.weights.transfer import partial_file
 
 from .conftest import BIG, MODEL, SIZES
 
@@ -30,7 +30,7 @@ class Spot:
 
     @property
     def own(self) -> Path:
-        return partial.own(self.place, self.blob)
+        return partial_file.own(self.place, self.blob)
 
     @property
     def another(self) -> Path:

@@ -11,11 +11,11 @@ import pytest
 from launch import weights
 from launch.hub_server import Fault, serve_folder
 from launch.weights.cache import Place
-from launch.weights.fetching import carry_out
-from launch.weights.hub import Hub
+from launch.weights.fetch import carry_out
+from launch.weights.fetch_plan import plan
 from launch.weights.manifest import Entry, Manifest
-from launch.weights.order import plan
-from launch.weights.xet import Xet
+from launch.weights.sources.hub import Hub
+from launch.weights.sources.xet import Xet
 
 from .conftest import BIG, MODEL, QUICK, SIZES
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from images import context, tested
+from images.build import context
+from images.publish import test_results
 
 
 @pytest.fixture(scope="class")
@@ -71,4 +72,4 @@ def recorded(request: pytest.FixtureRequest, image: str, attrs: dict[str, Any]) 
         return
     ran = {item.name for item in request.session.items if getattr(item, "cls", None) is cls}
     if ran >= {name for name in dir(cls) if name.startswith("test_")}:
-        tested.record(attrs["Id"], image, sorted(ran))
+        test_results.record(attrs["Id"], image, sorted(ran))

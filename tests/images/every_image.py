@@ -7,9 +7,9 @@ import re
 
 import pytest
 
-from images import contract
-from images.build import ENTRYPOINT, inputs
-from images.lock import family, load
+from images import capabilities
+from images.build.pipeline import ENTRYPOINT, inputs
+from images.lock.lockfile import family, load
 
 SECRET = re.compile(
     r"hf_[A-Za-z0-9]{20,}|BEGIN [A-Z ]*PRIVATE KEY|_authToken|://[^/\s:@]+:[^/\s@]+@|AKIA[0-9A-Z]{16}"
@@ -60,14 +60,14 @@ class EveryImage:
         assert labels["org.opencontainers.image.title"]
 
     def test_the_contract_is_what_it_says_of_itself_now(self, engine, image, attrs):
-        assert contract.read(engine, image).as_json() == attrs["Config"]["Labels"][contract.LABEL]
+        assert capabilities.read(engine, image).as_json() == attrs["Config"]["Labels"][capabilities.LABEL]
 
     def test_the_contract_agrees_with_the_lock(self, attrs):
-        found = contract.parse(attrs["Config"]["Labels"][contract.LABEL])
-        assert contract.differences(self.platform, load().platform(self.platform), found) == []
+        found = capabilities.parse(attrs["Config"]["Labels"][capabilities.LABEL])
+        assert capabilities.differences(self.platform, load().platform(self.platform), found) == []
 
     def test_the_contract_knows_what_a_plan_asks_for(self, attrs):
-        found = contract.parse(attrs["Config"]["Labels"][contract.LABEL])
+        found = capabilities.parse(attrs["Config"]["Labels"][capabilities.LABEL])
         assert "--tensor-parallel-size" in found.flags
         assert "VLLM_HOST_IP" in found.env
         assert "minimax_m2" in found.tool_parsers
@@ -122,7 +122,7 @@ class FromWheels(EveryImage):
             assert found.stdout == "", place
 
     def requirements(self):
-        from images.lock import LOCK
+        from images.lock.lockfile import LOCK
 
         return LOCK.parent / load().platform(self.platform).python.requirements
 

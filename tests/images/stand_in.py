@@ -10,9 +10,9 @@ import io
 import tarfile
 from typing import Any
 
-from images import base as bases
-from images.build import WORK
-from images.lock import Platform, load
+from images.build import base_image as bases
+from images.build.pipeline import WORK
+from images.lock.lockfile import Platform, load
 
 DOCKERFILE = """\
 FROM {base}

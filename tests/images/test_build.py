@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import pytest
 
 from errors import Failed
-from images import base, disk
-from images.build import WORK, Wish, build
-from images.lock import load
+from images.build import base_image, disk
+from images.build.pipeline import WORK, Wish, build
+from images.lock.lockfile import load
 from tests.images import stand_in
 from tests.invocation import ROOT, invoke
 
@@ -49,7 +49,7 @@ def wait_for(word: str, lines) -> None:
 
 def test_ctrl_c_in_the_middle_leaves_no_name_and_no_builder(engine, cpu_image):
     """The slow layer runs; Ctrl-C goes to the whole group, as a terminal sends it."""
-    plain = base.ensure(engine, "cpu", load().platform("cpu"), lambda *told: None, WORK)
+    plain = base_image.ensure(engine, "cpu", load().platform("cpu"), lambda *told: None, WORK)
     before = names(engine)
     words = [sys.executable, "-m", "invoke", "build", "--platform", "cpu", "--no-cache", "--base", plain]
     process = subprocess.Popen(
@@ -72,12 +72,12 @@ def test_ctrl_c_in_the_middle_leaves_no_name_and_no_builder(engine, cpu_image):
 
 
 def test_ctrl_c_while_the_contract_is_read_leaves_nothing(engine, stand, monkeypatch):
-    from images import contract
+    from images import capabilities
 
     def interrupted(client, image):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(contract, "read", interrupted)
+    monkeypatch.setattr(capabilities, "read", interrupted)
     before = {image.id for image in engine.images.list()}
     with pytest.raises(KeyboardInterrupt):
         build(engine, "rocm", Wish(base=stand), lambda *told: None)
@@ -157,7 +157,7 @@ def test_a_secret_of_the_build_reaches_no_layer(engine, monkeypatch):
     """What uv is told about this host is mounted for the build; the image, saved whole, does not contain it."""
     word = "hunter2.example"
     monkeypatch.setenv("NO_PROXY", word)
-    plain = base.ensure(engine, "cpu", load().platform("cpu"), lambda *told: None, WORK)
+    plain = base_image.ensure(engine, "cpu", load().platform("cpu"), lambda *told: None, WORK)
     built = build(engine, "cpu", Wish(base=plain, no_cache=True), lambda *told: None)
     try:
         assert not any(word.encode() in piece for piece in engine.images.get(built.tag).save())

@@ -38,7 +38,7 @@ class TestCpu(FromWheels):
         assert host.check_output(f'python3 -c "{line}"') == "['slipway_cpu:register']"
 
     def test_nothing_but_the_plugin_lies_above_vllm(self, engine, image, attrs):
-        """Which is why a changed plugin does not change the contract (images/contract.py)."""
+        """Which is why a changed plugin does not change the contract (images/capabilities.py)."""
         made = [row["CreatedBy"] for row in engine.images.get(image).history()]
         files = [one for one in made if one.startswith(("COPY", "ADD", "RUN", "WORKDIR"))]
         assert files[0].startswith("COPY plugin/ /opt/slipway/")

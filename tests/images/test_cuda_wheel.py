@@ -8,9 +8,9 @@ import shutil
 
 import pytest
 
-from images.build import Wish, build
-from images.contract import LABEL, parse
-from images.proof import existing
+from images.build.pipeline import Wish, build
+from images.build.verify import existing
+from images.capabilities import LABEL, parse
 from tests.images.every_image import FromWheels
 
 pytestmark = [pytest.mark.timeout(2400), *([] if os.environ.get("CI") else [pytest.mark.slow])]
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.timeout(2400), *([] if os.environ.get("CI") else [pyte
 @pytest.fixture(scope="class")
 def image(engine):
     """Built, or skipped where the engine's disk has not the room that CI's has."""
-    from images.build import reference
+    from images.build.pipeline import reference
 
     place = engine.info().get("DockerRootDir", "/")
     if existing(engine, reference("cuda-wheel")) is None and shutil.disk_usage(place).free < 30e9:

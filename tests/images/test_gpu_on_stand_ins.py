@@ -3,9 +3,9 @@
 import pytest
 
 from errors import Failed
-from images.build import Wish, build, reference
-from images.contract import LABEL, parse
-from images.proof import existing
+from images.build.pipeline import Wish, build, reference
+from images.build.verify import existing
+from images.capabilities import LABEL, parse
 from tests.images import stand_in
 from tests.images.every_image import EveryImage
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from images.build import reference
-from images.lock import load
-from images.proof import existing
+from images.build.pipeline import reference
+from images.build.verify import existing
+from images.lock.lockfile import load
 from tests.images.every_image import EveryImage
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from images import publish, tested
-from images.lock import load
+from images.lock.lockfile import load
+from images.publish import publish, test_results
 from tests.registry.published import OLD, new_key, small_image
 from tests.registry.serving import PASSWORD, USER, Running, certificate, htpasswd, running
 
@@ -91,10 +91,10 @@ def key(tmp_path):
 @pytest.fixture
 def order(engine, tag, key, tmp_path, monkeypatch):
     """An order for a tested image to some host: `order(registry.host)`."""
-    monkeypatch.setattr(tested, "FOLDER", tmp_path / "tested")
+    monkeypatch.setattr(test_results, "FOLDER", tmp_path / "tested")
 
     def made(host: str, size: int = 1000, **changed) -> publish.Order:
-        tested.record(small_image(engine, tag, size), tag, ["test_it"])
+        test_results.record(small_image(engine, tag, size), tag, ["test_it"])
         about = publish.Order(
             name="rocm",
             platform=load().platform("rocm"),

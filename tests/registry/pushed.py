@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from images.manifest import LISTS, MANIFESTS, digest_of
-from images.registry import Registry
+from images.registry.client import Registry
+from images.registry.manifest import LISTS, MANIFESTS, digest_of
 
 LAYER = b"a layer is a layer is a layer"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from images.registry import Registry
+from images.registry.client import Registry
 
 USER, PASSWORD = "slipway", "long live the slipway"
 

@@ -38,7 +38,7 @@ def unpacked(folder: Path) -> list[str]:
 
 
 def _unpack(place: Path) -> bool:
-    """mmdebstrap makes the base of our own images too (images/debian_base.py): no package scripts run."""
+    """mmdebstrap makes the base of our own images too (images/build/debian_base.py): no package scripts run."""
     tar = place / "skopeo.tar"
     words = ["mmdebstrap", "--variant=extract", "--quiet", "--include=skopeo"]
     done = subprocess.run([*words, "trixie", str(tar)], capture_output=True, check=False, timeout=300)

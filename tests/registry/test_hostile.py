@@ -5,8 +5,8 @@ import json
 import pytest
 
 from errors import Failed
-from images.manifest import LISTS, MANIFESTS, digest_of
-from images.registry import Registry
+from images.registry.client import Registry
+from images.registry.manifest import LISTS, MANIFESTS, digest_of
 from tests.invocation import invoke
 from tests.registry.hostile import HANGS_UP, Says, answering
 

@@ -6,9 +6,9 @@ import shutil
 
 import pytest
 
-from images import lock, mirror
-from images.lock import load
-from images.transport import Gone
+from images.lock import lockfile, mirror
+from images.lock.lockfile import load
+from launch.http.transport import Gone
 from tests.invocation import invoke
 from tests.registry.published import OLD
 from tests.registry.pushed import LAYER, push, push_list
@@ -186,5 +186,5 @@ def test_the_mirror_of_another_wheel_is_not_taken(registry, written, index, tmp_
     data = json.loads(pinned.model_dump_json())
     data["vllm"]["sha256"] = "f" * 64
     with pytest.raises(Exception, match="has no mine/wheels/vllm"):
-        list(mirror.wheels(lock.Platform.model_validate(data), tmp_path / "kept"))
+        list(mirror.wheels(lockfile.Platform.model_validate(data), tmp_path / "kept"))
     assert not [path for path in (tmp_path / "kept").rglob("*") if path.is_file()]

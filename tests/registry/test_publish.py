@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from errors import Failed, Refused
-from images import attaching, consumer, contract, promotion, publish, sbom, signing
-from images.attestation import beside, opened
-from images.lock import load
+from images import capabilities
+from images.lock.lockfile import load
+from images.publish import promote, publish, referrers, sbom, signing, verify
+from images.publish.attestation import beside, opened
 from tests.registry.published import CONTRACT, TAGS, left, new_key, quiet
 from tests.registry.pushed import push
 from tests.registry.serving import PASSWORD
@@ -26,7 +27,7 @@ def test_a_published_image_has_its_tags_and_can_be_pulled_by_digest(engine, regi
     engine.images.remove(asked.image, force=True)
     pulled = engine.images.pull(done.image)
     assert pulled.id == before
-    assert contract.parse(pulled.labels[contract.LABEL]) == CONTRACT
+    assert capabilities.parse(pulled.labels[capabilities.LABEL]) == CONTRACT
     engine.images.remove(pulled.id, force=True)
 
 
@@ -46,15 +47,15 @@ def test_the_engine_keeps_no_name_of_the_push(engine, registry, order):
 def test_signature_and_provenance_hold_for_the_key_and_for_no_other(engine, registry, order, key, tmp_path):
     done = publish.publish(engine, order(registry.host), quiet)
     client, public = registry.client(), signing.public(key)
-    consumer.verify(client, "slipway/vllm", done.digest, CONTRACT, public)
+    verify.verify(client, "slipway/vllm", done.digest, CONTRACT, public)
     other = signing.public(new_key(tmp_path / "other.key"))
     with pytest.raises(Failed, match="not signed by this key"):
-        consumer.verify(client, "slipway/vllm", done.digest, CONTRACT, other)
+        verify.verify(client, "slipway/vllm", done.digest, CONTRACT, other)
 
 
 def test_the_provenance_names_every_input(engine, registry, order):
     done = publish.publish(engine, order(registry.host), quiet)
-    envelope, _ = attaching.content(registry.client(), "slipway/vllm", beside(done.digest, "att"))
+    envelope, _ = referrers.content(registry.client(), "slipway/vllm", beside(done.digest, "att"))
     said = json.loads(opened(envelope)[0])
     assert said["subject"][0]["digest"]["sha256"] == done.digest.removeprefix("sha256:")
     build = said["predicate"]["buildDefinition"]
@@ -66,12 +67,12 @@ def test_the_provenance_names_every_input(engine, registry, order):
 def test_a_signature_for_another_digest_does_not_count(engine, registry, order, key):
     done = publish.publish(engine, order(registry.host), quiet)
     client = registry.client()
-    moved = push(client, "slipway/vllm", "other", **{contract.LABEL: CONTRACT.as_json()})
-    payload, notes = attaching.content(client, "slipway/vllm", beside(done.digest, "sig"))
+    moved = push(client, "slipway/vllm", "other", **{capabilities.LABEL: CONTRACT.as_json()})
+    payload, notes = referrers.content(client, "slipway/vllm", beside(done.digest, "sig"))
     signed = base64.b64decode(notes["dev.cosignproject.cosign/signature"])
-    attaching.signature(client, "slipway/vllm", moved, payload, signed)
+    referrers.signature(client, "slipway/vllm", moved, payload, signed)
     with pytest.raises(Failed, match="not signed by this key"):
-        consumer.verify(client, "slipway/vllm", moved, CONTRACT, signing.public(key))
+        verify.verify(client, "slipway/vllm", moved, CONTRACT, signing.public(key))
 
 
 def test_what_was_published_unsigned_is_signed_once_there_is_a_key(engine, registry, order, key):
@@ -79,13 +80,13 @@ def test_what_was_published_unsigned_is_signed_once_there_is_a_key(engine, regis
     first = publish.publish(engine, replace(asked, key=None), quiet)
     again = publish.publish(engine, asked, quiet)
     assert (again.digest, again.pushed, bool(again.signature)) == (first.digest, False, True)
-    consumer.verify(registry.client(), "slipway/vllm", first.digest, CONTRACT, signing.public(key))
+    verify.verify(registry.client(), "slipway/vllm", first.digest, CONTRACT, signing.public(key))
 
 
 def test_nobody_signs_an_image_that_he_does_not_have(engine, registry, order):
     """The same inputs and contract, published by somebody else without a signature."""
     client = registry.client()
-    other = push(client, "slipway/vllm", TAGS[0], **{contract.LABEL: CONTRACT.as_json()})
+    other = push(client, "slipway/vllm", TAGS[0], **{capabilities.LABEL: CONTRACT.as_json()})
     with pytest.raises(Failed, match="is unsigned and not the image that is here"):
         publish.publish(engine, order(registry.host), quiet)
     assert left(client, [beside(other, "sig")]) == []
@@ -100,7 +101,7 @@ def test_a_bill_of_materials_is_listed_beside_the_image(engine, registry, order)
     client = registry.client()
     listed = client.manifest("slipway/vllm", beside(done.digest)).json["manifests"]
     assert [entry["artifactType"] for entry in listed] == ["application/spdx+json"]
-    text, _ = attaching.content(client, "slipway/vllm", listed[0]["digest"])
+    text, _ = referrers.content(client, "slipway/vllm", listed[0]["digest"])
     assert json.loads(text)["spdxVersion"].startswith("SPDX-2")
 
 
@@ -122,9 +123,9 @@ def test_a_recorded_run_makes_it_known_good(engine, registry, order, tmp_path):
     asked = order(registry.host)
     record = run_record(tmp_path / "run.json", asked.image)
     with pytest.raises(Failed, match="is not published"):
-        promotion.promote(engine, asked, record)
+        promote.promote(engine, asked, record)
     done = publish.publish(engine, asked, quiet)
-    promotion.promote(engine, asked, record)
+    promote.promote(engine, asked, record)
     assert registry.client().manifest("slipway/vllm", "rocm-known-good").digest == done.digest
 
 
@@ -140,15 +141,13 @@ def test_a_run_that_proves_nothing_promotes_nothing(engine, registry, order, tmp
     asked = order(registry.host)
     publish.publish(engine, asked, quiet)
     with pytest.raises(Refused, match=said):
-        promotion.promote(
-            engine, asked, run_record(tmp_path / "run.json", **{"image": asked.image, **change})
-        )
+        promote.promote(engine, asked, run_record(tmp_path / "run.json", **{"image": asked.image, **change}))
     assert left(registry.client(), ["rocm-known-good"]) == []
 
 
 def test_a_file_that_is_no_record_is_refused(engine, registry, order, tmp_path):
     with pytest.raises(Refused, match="no recorded run"):
-        promotion.promote(engine, order(registry.host), tmp_path / "gone.json")
+        promote.promote(engine, order(registry.host), tmp_path / "gone.json")
 
 
 def test_where_to_is_read_as_people_write_it():

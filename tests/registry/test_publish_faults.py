@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from errors import Failed, Refused
-from images import publish, pushing
-from images.registry import Registry
+from images.publish import publish
+from images.publish import push as publish_push
+from images.registry.client import Registry
 from tests.registry.hostile import Says, answering
 from tests.registry.published import TAGS, left, quiet
 from tests.registry.pushed import LAYER, push
@@ -74,10 +75,10 @@ def test_a_registry_whose_disk_is_full(engine, binary, order, tmp_path):
 
 def test_an_error_record_in_the_stream_is_a_failure():
     with pytest.raises(Failed, match="push failed") as failed:
-        pushing.digest([{"status": "Pushing"}, {"error": "denied: 401 unauthorized"}], quiet)
+        publish_push.digest([{"status": "Pushing"}, {"error": "denied: 401 unauthorized"}], quiet)
     assert failed.value.fix == "docker login to that registry"
     with pytest.raises(Failed, match="without a digest"):
-        pushing.digest([{"status": "Pushed"}], quiet)
+        publish_push.digest([{"status": "Pushed"}], quiet)
 
 
 def test_three_at_once_on_one_engine_send_it_once(engine, registry, order):

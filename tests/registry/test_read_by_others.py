@@ -12,9 +12,10 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import SSlibKey
 
-from images import attaching, copying, publish, signing
-from images.attestation import beside
-from images.manifest import digest_of
+from images.publish import publish, referrers, signing
+from images.publish.attestation import beside
+from images.registry import copy
+from images.registry.manifest import digest_of
 from tests.conftest import absent
 from tests.registry import skopeo
 from tests.registry.published import new_key, quiet
@@ -69,7 +70,7 @@ def test_an_unsigned_image_is_refused(engine, registry, order, command, public, 
 
 def signature(client, digest):
     """The payload beside an image and the signature of it."""
-    payload, notes = attaching.content(client, "slipway/vllm", beside(digest, "sig"))
+    payload, notes = referrers.content(client, "slipway/vllm", beside(digest, "sig"))
     return payload, base64.b64decode(notes["dev.cosignproject.cosign/signature"])
 
 
@@ -77,7 +78,7 @@ def test_a_signature_of_another_digest_is_refused(engine, registry, order, comma
     client = registry.client()
     done = publish.publish(engine, order(registry.host), quiet)
     moved = push(client, "slipway/vllm", "other", LAYER)
-    attaching.signature(client, "slipway/vllm", moved, *signature(client, done.digest))
+    referrers.signature(client, "slipway/vllm", moved, *signature(client, done.digest))
     image = f"{registry.host}/slipway/vllm@{moved}"
     assert "does not match" in skopeo.refusal(command, image, public, tmp_path)
 
@@ -87,15 +88,15 @@ def test_a_signature_for_another_repository_is_refused(engine, registry, order, 
     client = registry.client()
     done = publish.publish(engine, order(registry.host), quiet)
     found = client.manifest("slipway/vllm", done.digest)
-    copying.image(client, "slipway/vllm", found, client, "else/where", quiet)
-    attaching.signature(client, "else/where", done.digest, *signature(client, done.digest))
+    copy.image(client, "slipway/vllm", found, client, "else/where", quiet)
+    referrers.signature(client, "else/where", done.digest, *signature(client, done.digest))
     image = f"{registry.host}/else/where@{done.digest}"
     assert "is not accepted" in skopeo.refusal(command, image, public, tmp_path)
 
 
 def provenance(client, digest):
     """The envelope beside an image, as securesystemslib reads it."""
-    text, _ = attaching.content(client, "slipway/vllm", beside(digest, "att"))
+    text, _ = referrers.content(client, "slipway/vllm", beside(digest, "att"))
     return Envelope.from_dict(json.loads(text))
 
 

@@ -3,9 +3,10 @@
 import pytest
 
 from errors import Failed
-from images import copying, registry
-from images.manifest import digest_of
-from images.transport import Gone
+from images.registry import client as registry_client
+from images.registry import copy
+from images.registry.manifest import digest_of
+from launch.http.transport import Gone
 from tests.registry.pushed import LAYER, push, push_list
 from tests.registry.serving import PASSWORD
 
@@ -72,9 +73,9 @@ def test_an_image_is_copied_by_digest_and_not_twice(registry):
     client, noted = registry.client(), []
     digest = push(client, "up/x", "v1")
     found = client.manifest("up/x", digest)
-    assert copying.image(client, "up/x", found, client, "my/x", quiet) == digest
+    assert copy.image(client, "up/x", found, client, "my/x", quiet) == digest
     assert client.manifest("my/x", digest).raw == found.raw
-    copying.image(client, "up/x", found, client, "my/x", lambda done, total, note: noted.append(note))
+    copy.image(client, "up/x", found, client, "my/x", lambda done, total, note: noted.append(note))
     assert not [note for note in noted if "MB" in note]
 
 
@@ -85,7 +86,7 @@ def test_a_copy_whose_source_breaks_off_leaves_no_manifest(registry):
         if blob.is_file() and blob.read_bytes() == LAYER:
             blob.unlink()
     with pytest.raises(Failed):
-        copying.image(client, "up/x", found, client, "my/x", quiet)
+        copy.image(client, "up/x", found, client, "my/x", quiet)
     with pytest.raises(Gone):
         client.manifest("my/x", found.digest)
 
@@ -113,6 +114,8 @@ def test_a_certificate_nobody_vouches_for_is_refused(locked_registry, monkeypatc
 
 def test_the_password_is_the_one_of_docker_login(locked_registry, logged_in):
     logged_in(locked_registry.host)
-    client = registry.connect(locked_registry.host, {locked_registry.host: f"https://{locked_registry.host}"})
+    client = registry_client.connect(
+        locked_registry.host, {locked_registry.host: f"https://{locked_registry.host}"}
+    )
     assert PASSWORD not in repr(client)
     push(client, "vllm/x", "v1")

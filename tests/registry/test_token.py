@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from errors import Failed
-from images.manifest import MANIFESTS, digest_of
-from images.registry import Registry
+from images.registry.client import Registry
+from images.registry.manifest import MANIFESTS, digest_of
 
 PART = {"digest": digest_of(b"{}"), "size": 2}
 MANIFEST = json.dumps({"schemaVersion": 2, "config": PART, "layers": []}).encode()

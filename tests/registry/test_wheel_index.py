@@ -7,9 +7,9 @@ import re
 import pytest
 
 from errors import Failed
-from images import pin, wheel_index
-from images.lock import Python
-from images.transport import Gone
+from images.lock import pin, wheel_index
+from images.lock.lockfile import Python
+from launch.http.transport import Gone
 from tests.registry.wheels import publish, served, wheel
 
 COMMIT = "c" * 40

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from images.context import HERE
-from images.lock import family, load
+from images.build.context import HERE
+from images.lock.lockfile import family, load
 
 FILES = sorted(HERE.glob("*/*Dockerfile"))
 PLATFORMS = sorted(load().platforms)

@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from errors import choice
-from images.lock import load
+from images.lock.lockfile import load
 from tasks import ns
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[3]
 FILE = ROOT / ".github" / "workflows" / "images.yml"
 CONFIG = ROOT / ".github" / "actionlint.yaml"
 WORKFLOW = yaml.safe_load(FILE.read_text())

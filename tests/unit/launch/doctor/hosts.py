@@ -9,7 +9,7 @@ from launch.doctor.facts import Device, Engine, Facts, Hub, Image, Kernel, Netwo
 from launch.doctor.finding import Finding
 from launch.doctor.report import examine
 from launch.hardware.cdi import CdiSpec
-from launch.hardware.facts import Cpu, Gpu, Hardware, Part, Seen
+from launch.hardware.types import Cpu, Gpu, Hardware, Part, Seen
 
 GIB = 2**30
 CPU = Cpu("AMD EPYC", "x86_64", 96, 192, 2, 1500 * GIB, 1400 * GIB, ("avx2", "avx512"))

@@ -10,7 +10,7 @@ import pytest
 from launch.doctor.facts import Certificates, Device, Engine, Image, Kernel, Network
 from launch.doctor.report import count, examine, lines
 from launch.hardware.cdi import CdiSpec
-from launch.hardware.facts import Cpu, Hardware, PciGpu, Process, Seen
+from launch.hardware.types import Cpu, Hardware, PciGpu, Process, Seen
 from tests.unit.launch.doctor.hosts import (
     CPU,
     ENGINE,

@@ -9,8 +9,8 @@ import pytest
 
 from errors import Refused
 from launch.doctor.gather import Race, gather, user_name
-from launch.hardware import host
-from launch.hardware.facts import Gpu, Hardware, Seen
+from launch.hardware import detect
+from launch.hardware.types import Gpu, Hardware, Seen
 
 
 def test_a_question_that_hangs_is_named_and_not_waited_for() -> None:
@@ -32,8 +32,8 @@ def test_an_error_comes_out_where_the_answer_is_taken() -> None:
 
 def test_a_host_with_both_vendors_must_say_which(monkeypatch: pytest.MonkeyPatch) -> None:
     both = Hardware(nvidia=Seen("nvidia", gpus=(Gpu(0, "nvidia"),)), amd=Seen("amd", gpus=(Gpu(0, "amd"),)))
-    monkeypatch.setattr(host, "detect", lambda: both)
-    monkeypatch.setattr("launch.doctor.look_hub.online", lambda hub, patience: hub)
+    monkeypatch.setattr(detect, "detect", lambda: both)
+    monkeypatch.setattr("launch.doctor.probes.hub.online", lambda hub, patience: hub)
     with pytest.raises(Refused, match="NVIDIA and AMD"):
         gather()
 

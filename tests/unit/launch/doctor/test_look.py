@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from launch.doctor import fix, look_host, look_hub, look_network
+from launch.doctor import fix
 from launch.doctor.facts import Facts
 from launch.doctor.finding import warning
-from launch.doctor.look_hub import Answer
-from launch.hardware.facts import Gpu, Hardware, Part, Seen
+from launch.doctor.probes import host, network
+from launch.doctor.probes import hub as probes_hub
+from launch.doctor.probes.hub import Answer
+from launch.hardware.types import Gpu, Hardware, Part, Seen
 
 
 def put(path: Path, text: str = "") -> Path:
@@ -24,7 +26,7 @@ def put(path: Path, text: str = "") -> Path:
 def test_devices_are_those_of_the_gpus(tmp_path: Path) -> None:
     put(tmp_path / "dev/kfd").chmod(0o600)
     card = Gpu(0, "amd", parts=(Part(2, "/dev/dri/renderD136"), Part(3, "/dev/dri/renderD137")))
-    found = look_host.devices("rocm", Hardware(amd=Seen("amd", gpus=(card,))), tmp_path)
+    found = host.devices("rocm", Hardware(amd=Seen("amd", gpus=(card,))), tmp_path)
     assert [(device.path, device.here, device.usable) for device in found] == [
         ("/dev/kfd", True, True),
         ("/dev/dri/renderD136", False, False),
@@ -41,29 +43,29 @@ def test_iommu(tmp_path: Path, cmdline: str, kind: str, expected: str) -> None:
     put(tmp_path / "proc/cmdline", cmdline)
     put(tmp_path / "sys/kernel/iommu_groups/0/type", kind)
     put(tmp_path / "proc/sys/kernel/numa_balancing", "1\n")
-    found = look_host.kernel(tmp_path)
+    found = host.kernel(tmp_path)
     assert (found.iommu, found.iommu_groups, found.numa_balancing) == (expected, 1, 1)
 
 
 def test_an_empty_host(tmp_path: Path) -> None:
-    found = look_host.kernel(tmp_path)
+    found = host.kernel(tmp_path)
     assert (found.iommu, found.numa_balancing, found.shm) == ("", None, None)
 
 
 def test_the_token_never_gets_into_the_facts(tmp_path: Path) -> None:
     put(tmp_path / "token", "hf_secret\n").chmod(0o644)
-    hub = look_hub.on_disk(environ={"HF_HOME": str(tmp_path)})
-    assert look_hub.token({"HF_HOME": str(tmp_path)}) == ("hf_secret", str(tmp_path / "token"))
+    hub = probes_hub.on_disk(environ={"HF_HOME": str(tmp_path)})
+    assert probes_hub.token({"HF_HOME": str(tmp_path)}) == ("hf_secret", str(tmp_path / "token"))
     assert (hub.token_from, hub.token_mode) == (str(tmp_path / "token"), 0o644)
     assert "secret" not in repr(hub)
-    assert look_hub.token({"HF_HOME": str(tmp_path), "HF_TOKEN": " "})[1] == str(tmp_path / "token")
-    assert look_hub.token({"HF_HOME": str(tmp_path), "HF_TOKEN": "hf_other"}) == ("hf_other", "HF_TOKEN")
+    assert probes_hub.token({"HF_HOME": str(tmp_path), "HF_TOKEN": " "})[1] == str(tmp_path / "token")
+    assert probes_hub.token({"HF_HOME": str(tmp_path), "HF_TOKEN": "hf_other"}) == ("hf_other", "HF_TOKEN")
 
 
 def test_the_cache(tmp_path: Path) -> None:
-    there = look_hub.on_disk("x/y", {"HF_HUB_CACHE": str(tmp_path)})
+    there = probes_hub.on_disk("x/y", {"HF_HUB_CACHE": str(tmp_path)})
     assert (there.cache_here, there.cache_writable, there.strangers, there.needed) == (True, True, 0, None)
-    coming = look_hub.on_disk("MiniMaxAI/MiniMax-M2", {"HF_HUB_CACHE": str(tmp_path / "a" / "b")})
+    coming = probes_hub.on_disk("MiniMaxAI/MiniMax-M2", {"HF_HUB_CACHE": str(tmp_path / "a" / "b")})
     assert (coming.cache_here, coming.cache_writable) == (False, True)
     assert coming.cache_free
     assert round((coming.needed or 0) / 2**30) == 214
@@ -86,12 +88,12 @@ def test_the_cache(tmp_path: Path) -> None:
     ],
 )
 def test_licence(model: Answer, access: Answer | None, expected: str) -> None:
-    assert look_hub.licence(model, access) == expected
+    assert probes_hub.licence(model, access) == expected
 
 
 def test_a_hub_that_cannot_be_reached_is_a_reason_and_no_error(tmp_path: Path) -> None:
-    hub = look_hub.on_disk(environ={"HF_ENDPOINT": "nonsense://", "HF_HOME": str(tmp_path)})
-    asked = look_hub.online(hub, 0.1, {"HF_HOME": str(tmp_path)})
+    hub = probes_hub.on_disk(environ={"HF_ENDPOINT": "nonsense://", "HF_HOME": str(tmp_path)})
+    asked = probes_hub.online(hub, 0.1, {"HF_HOME": str(tmp_path)})
     assert not asked.reached
     assert asked.error
 
@@ -107,13 +109,13 @@ def test_a_hub_that_cannot_be_reached_is_a_reason_and_no_error(tmp_path: Path) -
     ],
 )
 def test_proxies_lose_their_passwords(url: str, shown: str) -> None:
-    assert look_network.without_login(url) == shown
+    assert network.without_login(url) == shown
 
 
 def test_certificates(tmp_path: Path) -> None:
-    assert look_network.bundle("A", str(tmp_path / "no")).problem == "there is no such file"
-    assert "certificates" in look_network.bundle("A", str(put(tmp_path / "x.pem", "nonsense"))).problem
-    assert look_network.bundle("A", str(tmp_path)).problem == ""
+    assert network.bundle("A", str(tmp_path / "no")).problem == "there is no such file"
+    assert "certificates" in network.bundle("A", str(put(tmp_path / "x.pem", "nonsense"))).problem
+    assert network.bundle("A", str(tmp_path)).problem == ""
 
 
 def test_fixing_tightens_and_creates(tmp_path: Path) -> None:
@@ -143,11 +145,11 @@ def test_what_cannot_be_fixed_is_said(tmp_path: Path) -> None:
 )
 def test_a_token_that_no_request_can_carry_is_seen(secret: str, broken: bool, tmp_path: Path) -> None:
     environ = {"HF_HOME": str(tmp_path), "HF_TOKEN": secret}
-    assert look_hub.on_disk(environ=environ).token_broken == broken
+    assert probes_hub.on_disk(environ=environ).token_broken == broken
 
 
 def test_a_file_where_the_cache_should_be_is_seen(tmp_path: Path) -> None:
     (tmp_path / "hub").write_text("no folder")
     for place in ("hub", "hub/below"):
-        seen = look_hub.on_disk(environ={"HF_HUB_CACHE": str(tmp_path / place)})
+        seen = probes_hub.on_disk(environ={"HF_HUB_CACHE": str(tmp_path / place)})
         assert seen.cache_file == str(tmp_path / "hub")

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[4]
+from tests.conftest import ROOT
+
 RECORDED = ROOT.parent / "shared" / "hardware"
 ASK = """import json
 from dataclasses import asdict

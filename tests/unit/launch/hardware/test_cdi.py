@@ -12,8 +12,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launch.hardware import cdi, host
-from launch.hardware.facts import Gpu, Part, Seen
+from launch.hardware import cdi, detect
+from launch.hardware.types import Gpu, Part, Seen
 from tests.unit.launch.hardware.trees import mi300x, write
 
 SPEC = """{"cdiVersion": "0.5.0", "kind": "nvidia.com/gpu",
@@ -100,7 +100,7 @@ def test_an_amd_card_is_known_by_its_render_nodes_and_not_by_its_number(tmp_path
         for index in range(8)
     ]
     put(tmp_path, "etc/cdi/amd.json", "amd.com/gpu", entry("all", "/dev/dri/renderD128"), *entries)
-    gpus = host.detect(mi300x(tmp_path)).amd.gpus
+    gpus = detect.detect(mi300x(tmp_path)).amd.gpus
     assert [gpu.cdi_names for gpu in gpus] == [(f"amd.com/gpu={7 - index}",) for index in range(8)]
 
 
@@ -109,7 +109,7 @@ def test_a_partitioned_card_has_a_name_a_part_or_one_for_the_whole(tmp_path: Pat
     second = entry("8", *(f"/dev/dri/renderD{136 + part}" for part in range(8)), "/dev/kfd")
     third = [entry(str(9 + part), f"/dev/dri/renderD{144 + part}") for part in range(7)]
     put(tmp_path, "etc/cdi/amd.yaml", "amd.com/gpu", *first, second, *third)
-    gpus = host.detect(mi300x(tmp_path, partitions=8)).amd.gpus
+    gpus = detect.detect(mi300x(tmp_path, partitions=8)).amd.gpus
     assert gpus[0].cdi_names == tuple(f"amd.com/gpu={part}" for part in range(8))
     assert gpus[1].cdi_names == ("amd.com/gpu=8",)
     assert gpus[2].cdi_names == ()  # one of its parts has none

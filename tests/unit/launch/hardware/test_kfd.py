@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from launch.hardware import amd, sysfs
-from launch.hardware.facts import Gpu
+from launch.hardware.types import Gpu
 from tests.unit.launch.hardware.trees import GIB, kfd_node, link, mi300a, mi300x, write
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import yaml
 
-from launch.plan import Plan, Process
-from launch.render import compose, docker, kubernetes, quadlet, sdk
+from launch.engine import create_args
+from launch.render import compose, docker, kubernetes, quadlet
 from launch.render import json as as_json
+from launch.spec.plan import Plan, Process
 
 BYTES, COUNT = "bytes", "count"
 
@@ -82,7 +83,7 @@ def of_json(plan: Plan, process: Process) -> Facts:
 
 
 def of_sdk(plan: Plan, process: Process) -> Facts:
-    given = sdk.arguments(plan, process)
+    given = create_args.arguments(plan, process)
     mounts = [volume.rsplit(":", 2) for volume in given.get("volumes", [])]
     requests = given.get("device_requests", [])
     gpus = [gpu for r in requests if r["Driver"] != "cdi" for gpu in (r["DeviceIDs"] or ["all"])]

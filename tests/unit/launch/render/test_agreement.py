@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from errors import Refused
-from launch.plan import Plan
-from launch.render import compose, docker, quadlet, sdk, table
-from tests.unit.launch.planmaking import M2, TINY, plan
+from launch.engine import create_args
+from launch.render import compose, docker, quadlet, table
+from launch.spec.plan import Plan
+from tests.unit.launch.plan_builders import M2, TINY, plan
 from tests.unit.launch.render import reading
 
 # What a value may be: JSON, quotes, dollars, percent signs, spaces, anything but control characters.
@@ -92,11 +93,11 @@ def test_all_renderings_carry_what_the_plan_says(made):
 def test_an_image_whose_entrypoint_nobody_knows_is_told_what_to_run():
     """It may have `vllm serve` as its own already, which must not be said twice, or none at all."""
     made = plan(M2, "h200", 4, image="registry.example/vllm:1")
-    assert sdk.arguments(made, made.processes[0])["entrypoint"] == ["vllm"]
-    assert sdk.arguments(made, made.processes[0])["command"][:2] == ["serve", M2]
+    assert create_args.arguments(made, made.processes[0])["entrypoint"] == ["vllm"]
+    assert create_args.arguments(made, made.processes[0])["command"][:2] == ["serve", M2]
     known = plan(M2, "h200", 4, image="vllm/vllm-openai:v0.32.0")
-    assert "entrypoint" not in sdk.arguments(known, known.processes[0])
-    assert sdk.arguments(known, known.processes[0])["command"][0] == M2
+    assert "entrypoint" not in create_args.arguments(known, known.processes[0])
+    assert create_args.arguments(known, known.processes[0])["command"][0] == M2
 
 
 BY_NAME = [
@@ -112,7 +113,7 @@ def test_each_format_spells_a_cdi_name_as_its_tool_wants_it(hardware, gpus, way,
     assert f"--device={name} " in docker.render(made)
     assert f"\n    - {name}\n" in compose.render(made)
     assert f"\nAddDevice={name}\n" in quadlet.render(made)
-    (request,) = sdk.arguments(made, made.processes[0])["device_requests"]
+    (request,) = create_args.arguments(made, made.processes[0])["device_requests"]
     assert (request["Driver"], request["DeviceIDs"]) == ("cdi", list(names))
     assert f"{gpus} CDI name(s) of {name.partition('=')[0]}" in table.render(made)
     for render in (docker, compose, quadlet):

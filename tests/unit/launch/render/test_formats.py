@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from launch.render import compose, docker, kubernetes
-from tests.unit.launch.planmaking import M2, SHARED, TINY, plan
+from tests.conftest import SHARED
+from tests.unit.launch.plan_builders import M2, TINY, plan
 
 CASES = [
     (M2, "h200", 4, 1, "least"),

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errors import Failed
+from launch.weights.hashing import Digest
 from launch.weights.manifest import MOST_FILES, Entry, Manifest, checked, load, parse, save
-from launch.weights.proof import Digest
 
 SHA256 = "ab" * 32
 GIT = "cd" * 20

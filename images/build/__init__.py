@@ -1,0 +1,1 @@
+"""Build an image from the lock file, read its capabilities, verify and tag it."""

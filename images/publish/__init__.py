@@ -1,0 +1,1 @@
+"""Publish an image: test results, push by digest, SBOM, provenance, signature, tags."""

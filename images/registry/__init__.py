@@ -1,0 +1,1 @@
+"""Talk to a container registry: references, manifests, blobs, copies."""

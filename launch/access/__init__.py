@@ -1,0 +1,1 @@
+"""What a container may use: profiles, GPU devices, the guide's documented flags, seccomp. Pure."""

@@ -1,0 +1,1 @@
+"""One module for each subject: facts in, findings out. Pure."""

@@ -1,0 +1,1 @@
+"""One module for each subject: collect the facts that the checks judge."""

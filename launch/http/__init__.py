@@ -1,0 +1,1 @@
+"""The HTTP client: connections, proxies, ranges and retries."""

@@ -1,0 +1,62 @@
+"""One question to a server, and its answer: within a time, and asked again as often as it is worth."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from launch.http.retry import Patience, Transient
+
+MOST_TALK = 2  # times the patience for one answer, until a server that never ends its answers is given up
+Made = TypeVar("Made")
+
+
+def patiently(
+    patience: Patience,
+    ask: Callable[[], Made],
+    read: Callable[[Exception], Transient],
+    say: Callable[[str], None],
+) -> Made:
+    """What `ask` returns. Raises Transient, the last trouble, when patience is at its end.
+
+    `read` makes something to try again of what `ask` raised, or raises what there is to say instead.
+    """
+    spent, failures = 0.0, 0
+    while True:
+        start = time.monotonic()
+        try:
+            return within(patience.talk, ask)
+        except Exception as error:
+            trouble = read(error)
+        spent, failures = spent + time.monotonic() - start, failures + 1
+        seconds = patience.wait(failures, trouble)
+        if seconds is None or spent >= MOST_TALK * patience.talk:
+            raise trouble
+        say(f"{trouble.reason}; trying again in {seconds:.0f} s")
+        threading.Event().wait(seconds)
+
+
+def within(seconds: float, make: Callable[[], Made]) -> Made:
+    """What `make` returns or raises, in a thread of its own, so that Ctrl-C and the limit always hold.
+
+    Raises Transient where it takes longer.
+    """
+    made: list[Made] = []
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            made.append(make())
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if raised:
+        raise raised[0]
+    if not made:
+        raise Transient(f"it did not finish its answer in {seconds:.0f} s")
+    return made[0]

@@ -1,0 +1,94 @@
+"""The user's own words: they win over the recipe's, and the plan says what they took the place of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from errors import Refused, choice
+from launch.planning.vllm_versions import USER
+from launch.recipes.extension import Cure
+from launch.recipes.schema import Recipe
+from launch.spec.inputs import Wish
+from launch.spec.vllm_args import Arg, Draft, Setting, parse
+
+# A token in the server's environment can be read by every process in the container.
+SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_API_TOKEN")
+
+
+@cache
+def cures() -> dict[str, Cure]:
+    """Cures for every recipe."""
+    rows = yaml.safe_load((Path(__file__).parent / "workarounds.yaml").read_text())
+    return {name: Cure.model_validate(row) for name, row in rows.items()}
+
+
+def apply(draft: Draft, wish: Wish, recipe: Recipe) -> Draft:
+    """The command with the wish in it. Raises Refused for a wish that cannot be one."""
+    draft = _responses_api(draft, wish, recipe)
+    for name in wish.cures:
+        draft = _cure(draft, name, recipe)
+    if wish.max_model_len is not None:
+        draft = _set(draft, "--max-model-len", str(wish.max_model_len))
+    for flag, value in wish.settings:
+        draft = _set(draft, flag, value)
+    return _env(draft, wish.env)
+
+
+def _responses_api(draft: Draft, wish: Wish, recipe: Recipe) -> Draft:
+    if not wish.responses_api:
+        return draft
+    own = recipe.ours.responses_api
+    if own is None:
+        raise Refused(
+            f"{recipe.name} says nothing about the Responses API", fix="--set --reasoning-parser=NAME"
+        )
+    why = "the Responses API wants thinking apart from the answer"
+    return draft.add(parse(own.args or (), f"{recipe.file}: x-slipway.responses_api", why))
+
+
+def _cure(draft: Draft, name: str, recipe: Recipe) -> Draft:
+    known = {**cures(), **recipe.ours.cures}
+    if name not in known:
+        raise choice("cure", name, tuple(known))
+    cure, source = known[name], f"--cure {name}"
+    env = (Setting(key, value, source, cure.why) for key, value in cure.env.items())
+    return draft.add(parse(cure.args, source, cure.why), env)
+
+
+def _set(draft: Draft, flag: str, value: str) -> Draft:
+    """One --set: true and false switch a switch."""
+    if not flag.startswith("--") or len(flag) < 3 or value == "":
+        raise Refused(
+            f"--set {flag}: a flag of vLLM and its value are wanted", fix="--set --max-num-seqs=256"
+        )
+    switch = value.lower() if "." not in flag else ""
+    arg = Arg(flag, () if switch == "true" else (value,), USER, "your word")
+    old = draft.get(arg.key)
+    notes = (
+        _instead(flag, value, old.value or "it is on", old.source) if old and old.values != arg.values else ()
+    )
+    if switch != "false":
+        return draft.add((arg,), notes=notes)
+    if old:
+        return draft.without(arg.key).add(notes=notes)
+    return draft.add((Arg(f"--no-{flag[2:]}", (), USER, "your word"),))
+
+
+def _env(draft: Draft, env: Iterable[tuple[str, str]]) -> Draft:
+    old = {setting.name: setting for setting in draft.env}
+    for name, value in env:
+        if name in SECRETS:
+            why = "a token never goes into the server's container; the weights are fetched before it starts"
+            raise Refused(f"--env {name}", why=why, fix="invoke login, then invoke fetch")
+        was = old.get(name)
+        notes = _instead(name, value, was.value, was.source) if was and was.value != value else ()
+        draft = draft.add(env=(Setting(name, value, USER, "your word"),), notes=notes)
+    return draft
+
+
+def _instead(name: str, value: str, old: str, source: str) -> tuple[str, ...]:
+    return (f"{name} {value}: your word, instead of {old} ({source})",)

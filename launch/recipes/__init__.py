@@ -1,0 +1,1 @@
+"""Recipes in the schema of vllm-project/recipes: schema, loader, repository, strategies."""

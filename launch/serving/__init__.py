@@ -1,0 +1,1 @@
+"""A running server: readiness, OpenAI-compatible client, metrics, API key."""

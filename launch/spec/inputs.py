@@ -1,0 +1,114 @@
+"""What a plan is made from besides a recipe: wish, host and image. Frozen facts; nothing is looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from launch.spec.gpu_catalog import Hardware
+from launch.spec.model_config import Shape
+from launch.spec.plan import Layout, Pairs
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user asked for. Empty fields leave the choice to the recipe."""
+
+    model: str
+    strategy: str = ""
+    variant: str = ""
+    features: tuple[tuple[str, str], ...] = ()  # (name, mode or "")
+    without: tuple[str, ...] = ()
+    responses_api: bool = False
+    cures: tuple[str, ...] = ()
+    max_model_len: int | None = None
+    settings: Pairs = ()  # --set --flag=value
+    env: Pairs = ()
+    access: str = "least"
+    port: int = 8000
+    listen: str = "127.0.0.1"  # address of the host that the port is opened on
+    cdi: str = "auto"  # GPUs by CDI name: yes, no, or where the engine has no other way
+
+
+@dataclass(frozen=True)
+class Measured:
+    """KV tokens of one replica that vLLM printed ("GPU KV cache size") on an earlier start here."""
+
+    model: str
+    hardware: str
+    layout: Layout
+    kv_tokens: int
+    kv_dtype: str = "auto"
+
+
+@dataclass(frozen=True)
+class Host:
+    """One node of one or several equal ones, and who launches. `gpus` are those to use on each node.
+
+    `devices` and `groups` are the render nodes and numeric groups of an AMD host, in GPU order;
+    without them the plan is for a machine that is not this one.
+    """
+
+    hardware: Hardware
+    gpus: int
+    nodes: int = 1
+    uid: int = 1000
+    gid: int = 1000
+    hub_cache: str = ""
+    cache: str = ""
+    folder: str = ""
+    devices: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    gpu_ids: tuple[str, ...] = ()  # UUIDs: NVIDIA's, or those that ROCR_VISIBLE_DEVICES takes
+    cdi: tuple[str, ...] = ()  # CDI names of the same GPUs; none where no spec of this host names them all
+    by_cdi: str = ""  # why the engine hands NVIDIA's GPUs over by CDI name alone; "" where it need not
+    key_file: str = ""  # where the API key is kept that an open port asks for
+    seccomp: str = ""  # file of the seccomp profile for ROCm; "" keeps the engine's default
+    vram_gib: float | None = None  # what the driver reports; None takes the data sheet's
+    shapes: Mapping[str, Shape] = field(default_factory=dict)  # by model id: snapshots in the HF cache
+    measured: tuple[Measured, ...] = ()
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What is inside an image (images/capabilities.py): what its vLLM accepts."""
+
+    vllm_version: str = ""
+    flags: frozenset[str] = frozenset()
+    env: frozenset[str] = frozenset()
+    tool_parsers: frozenset[str] = frozenset()
+    reasoning_parsers: frozenset[str] = frozenset()
+    torch_flavour: str = ""
+    gpu_archs: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Contract:
+        """The contract from its JSON; keys that are not there are not checked."""
+        return cls(
+            vllm_version=str(data.get("vllm_version") or ""),
+            flags=frozenset(_words(data.get("flags"))),
+            env=frozenset(_words(data.get("env"))),
+            tool_parsers=frozenset(_words(data.get("tool_parsers"))),
+            reasoning_parsers=frozenset(_words(data.get("reasoning_parsers"))),
+            torch_flavour=str(data.get("torch_flavour") or ""),
+            gpu_archs=tuple(_words(data.get("gpu_archs"))),
+        )
+
+
+def _words(value: Any) -> list[str]:
+    return [str(word) for word in value] if isinstance(value, (list, tuple, dict)) else []
+
+
+@dataclass(frozen=True)
+class Image:
+    """The image to run, the vLLM in it, its ENTRYPOINT, and its contract where it is at hand.
+
+    `assumed`: neither the tag nor anybody else said which vLLM it has.
+    """
+
+    reference: str
+    vllm_version: str
+    entrypoint: tuple[str, ...] = ()
+    contract: Contract | None = None
+    assumed: bool = False

@@ -1,0 +1,1 @@
+"""Bring the bytes: scheduler, workers, partial files, blob locks."""

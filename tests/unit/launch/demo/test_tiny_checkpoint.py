@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors import safe_open
+from tokenizers import Tokenizer
+
+from launch.demo.tiny_checkpoint import BOS, EOS, MARKERS, TURN, write_checkpoint
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny")
+    write_checkpoint(folder)
+    return folder
+
+
+def read(at: Path) -> Any:
+    return json.loads(at.read_text())
+
+
+def test_it_is_small_and_the_same_every_time(checkpoint: Path, tmp_path: Path) -> None:
+    write_checkpoint(tmp_path)
+    files = {at.name: at.read_bytes() for at in checkpoint.iterdir()}
+    assert files == {at.name: at.read_bytes() for at in tmp_path.iterdir()}
+    assert sum(map(len, files.values())) < 30_000_000
+
+
+def test_the_index_names_every_tensor_where_it_is(checkpoint: Path) -> None:
+    index = read(checkpoint / "model.safetensors.index.json")
+    shards = sorted(at.name for at in checkpoint.glob("*.safetensors"))
+    assert len(shards) == 3
+    found = {}
+    for shard in shards:
+        with safe_open(checkpoint / shard, framework="np") as tensors:
+            assert {tensors.get_slice(name).get_dtype() for name in tensors.keys()} == {"BF16"}  # noqa: SIM118
+            found |= dict.fromkeys(tensors.keys(), shard)
+    assert found == index["weight_map"]
+
+
+def test_the_names_are_those_of_minimax_m2(checkpoint: Path) -> None:
+    names = set(read(checkpoint / "model.safetensors.index.json")["weight_map"])
+    layer = {name.removeprefix("model.layers.1.") for name in names if name.startswith("model.layers.1.")}
+    assert layer == {
+        "input_layernorm.weight",
+        "post_attention_layernorm.weight",
+        *(
+            f"self_attn.{part}.weight"
+            for part in ("q_proj", "k_proj", "v_proj", "o_proj", "q_norm", "k_norm")
+        ),
+        "block_sparse_moe.gate.weight",
+        "block_sparse_moe.e_score_correction_bias",
+        *(f"block_sparse_moe.experts.{n}.{part}.weight" for n in range(8) for part in ("w1", "w2", "w3")),
+    }
+    assert {"model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"} < names
+
+
+def test_its_dimensions_can_be_split_in_two(checkpoint: Path) -> None:
+    config = read(checkpoint / "config.json")
+    for name in (
+        "num_attention_heads",
+        "num_key_value_heads",
+        "intermediate_size",
+        "num_local_experts",
+        "vocab_size",
+    ):
+        assert config[name] % 2 == 0, name
+    assert config["architectures"] == ["MiniMaxM2ForCausalLM"]
+    assert (config["scoring_func"], config["use_routing_bias"], config["use_qk_norm"]) == (
+        "sigmoid",
+        True,
+        True,
+    )
+
+
+def test_every_id_that_the_model_can_say_is_a_token(checkpoint: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
+    config = read(checkpoint / "config.json")
+    assert tokenizer.get_vocab_size() == config["vocab_size"]
+    assert tokenizer.id_to_token(config["eos_token_id"]) == EOS
+    text = f"{BOS}{TURN}user\nHéllo, 世界!{EOS}" + "".join(MARKERS)
+    assert tokenizer.decode(tokenizer.encode(text).ids, skip_special_tokens=False) == text
+    for marker in MARKERS:
+        assert len(tokenizer.encode(marker).ids) == 1

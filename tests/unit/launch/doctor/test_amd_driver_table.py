@@ -1,0 +1,112 @@
+"""AMD's driver by its module number, and which ROCm goes with it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from launch.doctor import amd_driver_table
+from launch.doctor.checks.amd_driver import driver
+from launch.doctor.facts import Facts
+from launch.doctor.finding import Finding
+from launch.doctor.probes import host as probes_host
+from launch.hardware.types import Hardware, Seen
+from tests.unit.launch.doctor.hosts import CPU, MI300X, cuda, rocm, with_image
+
+
+@pytest.mark.parametrize(
+    ("number", "release"),
+    [
+        ("6.12.12", "6.4"),
+        ("6.14.14", "30.10"),
+        ("6.16.13", "30.30"),
+        ("6.19.14.31400000", "31.40"),
+        ("7.1.3.31500100", "31.50"),
+        # A number between two that we know, a kernel's own, a package's name, nonsense.
+        ("6.16.7", ""),
+        ("6.12.12.60402", ""),
+        ("6.16.13-2278356.24.04", ""),
+        ("", ""),
+        ("6.19.14.3140000", ""),
+    ],
+)
+def test_the_release_of_a_module_number(number: str, release: str) -> None:
+    assert amd_driver_table.release_of(number) == release
+
+
+@pytest.mark.parametrize(("hip", "rocm"), [("7.2.53211-e1a6bc5663", "7.2"), ("7.14.60850", "7.14"), ("", "")])
+def test_the_rocm_of_an_image(hip: str, rocm: str) -> None:
+    assert amd_driver_table.rocm_of(hip) == rocm
+
+
+def test_every_row_of_the_table_has_a_source_and_every_module_a_number() -> None:
+    table = yaml.safe_load(Path(amd_driver_table.__file__).with_suffix(".yaml").read_text())
+    assert all(row["source"] for rows in table.values() for row in rows)
+    assert all(isinstance(row["number"], str) for row in table["modules"])
+    assert all(isinstance(rocm, str) for row in table["supported"] for rocm in row["rocm"])
+
+
+def host(number: str, hip: str) -> Facts:
+    seen = Seen("amd", number, gpus=MI300X)
+    return rocm(hardware=Hardware(CPU, amd=seen), engine=with_image(hip=hip))
+
+
+def said(number: str, hip: str = "7.2.53211-e1a6bc5663") -> Finding:
+    (finding,) = driver(host(number, hip))
+    return finding
+
+
+@pytest.mark.parametrize("number", ["6.12.12", "6.16.13", "7.1.3.31500000"])
+def test_what_stands_in_one_row_is_well(number: str) -> None:
+    assert said(number).severity == "ok"
+    assert said(number).seen.endswith("AMD supports it with the image's ROCm 7.2")
+
+
+def test_a_driver_too_old_for_the_image_says_which_would_do() -> None:
+    found = said("6.8.5")
+    assert (found.severity, found.seen) == (
+        "warning",
+        "driver 6.8.5 (AMD's release 6.2); the image has ROCm 7.2",
+    )
+    assert found.remedy == "install amdgpu-dkms 31.50 and reboot, or use an image for ROCm 6.0 to 7.0"
+
+
+def test_an_image_too_old_for_the_driver() -> None:
+    found = said("6.19.14.31400000", hip="6.4.43482-0f2d60242")
+    assert (found.severity, found.why) == (
+        "warning",
+        "AMD supports this driver with ROCm 7.0, 7.1, 7.2, 7.14, 10.0 only",
+    )
+    assert found.remedy == "install amdgpu-dkms 30.30 and reboot, or use an image for ROCm 7.0 to 10.0"
+
+
+@pytest.mark.parametrize(
+    ("number", "hip", "says"),
+    [
+        ("", "7.2.5", "the amdgpu driver of the kernel itself (Linux 6.8.0-45-generic)"),
+        ("6.99.1", "7.2.5", "driver 6.99.1"),
+        ("6.19.4", "7.2.5", "driver 6.19.4 (AMD's release 31.30)"),
+        ("6.12.12", "", "driver 6.12.12 (AMD's release 6.4): AMD supports it with ROCm 6.1, 6.2,"),
+        ("6.12.12", "8.1.0", "driver 6.12.12 (AMD's release 6.4); the image has ROCm 8.1"),
+    ],
+)
+def test_what_cannot_be_compared_is_said_and_no_fault(number: str, hip: str, says: str) -> None:
+    facts = host(number, hip)
+    kernel = replace(facts.kernel, release="6.8.0-45-generic")
+    (found,) = driver(replace(facts, kernel=kernel))
+    assert found.severity == "info"
+    assert found.seen.startswith(says)
+
+
+def test_nothing_is_said_where_no_amd_gpu_is_looked_at() -> None:
+    assert list(driver(cuda())) == []
+    assert list(driver(rocm(hardware=Hardware(CPU)))) == []
+
+
+def test_the_kernels_own_name(tmp_path: Path) -> None:
+    (tmp_path / "proc/sys/kernel").mkdir(parents=True)
+    (tmp_path / "proc/sys/kernel/osrelease").write_text("6.8.0-45-generic\n")
+    assert probes_host.kernel(tmp_path).release == "6.8.0-45-generic"

@@ -1,0 +1,45 @@
+"""Plans as readable files in tests/golden/plans: a change of a rule shows as a line that differs.
+
+SLIPWAY_GOLDEN=write rewrites them; look at the diff before you commit it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from launch.render import render
+from tests.unit.launch.plan_builders import M2, M21, TINY, plan
+
+GOLDEN = Path(__file__).parents[3] / "golden" / "plans"
+AMD = {"devices": ("/dev/dri/renderD128", "/dev/dri/renderD136"), "groups": ("44", "105")}
+
+CASES = {
+    "m2.1-h200x4.table": (M21, "h200", 4, {}),
+    "m2.1-h200x4.docker": (M21, "h200", 4, {}),
+    "m2-a100x8.table": (M2, "a100", 8, {}),
+    "m2-mi300x8-guide.docker": (M2, "mi300x", 8, {"vllm": "0.11.1", "access": "guide"}),
+    "m2-mi300x2-this-host.docker": (M2, "mi300x", 2, {"facts": AMD}),
+    "m2-mi300x8.table": (M2, "mi300x", 8, {}),
+    "m2-h200x8-two-nodes.kubernetes": (M2, "h200", 8, {"nodes": 2}),
+    "m2-h100x4-cured.quadlet": (
+        M2,
+        "h100",
+        4,
+        {"strategy": "single_node_tep", "cures": ("piecewise-cudagraphs",)},
+    ),
+    "tiny-cpu.compose": (TINY, "cpu", 1, {}),
+    "tiny-cpu-x2.json": (TINY, "cpu", 2, {}),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_plan_is_as_written_down(name):
+    model, hardware, gpus, wish = CASES[name]
+    printed = render(plan(model, hardware, gpus, **wish), name.rpartition(".")[2]).rstrip() + "\n"
+    file = GOLDEN / f"{name}.txt"
+    if os.environ.get("SLIPWAY_GOLDEN") == "write":
+        file.write_text(printed)
+    assert printed == file.read_text()
