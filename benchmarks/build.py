@@ -161,7 +161,7 @@ def main() -> None:
     chosen = options.parse_args()
     client, platform = connect(timeout=600), load().platform("cpu")
     base = bases.ensure(client, "cpu", platform, lambda *told: None, pipeline.WORK)
-    args = pipeline.request("cpu", platform, base, pipeline.Wish()).build_args
+    args = pipeline.request("cpu", platform, base, pipeline.BuildOptions()).build_args
     rows = {"ours": ours(client, platform, base, args)}
     texts = {n: t for n, t in dockerfiles(platform.vllm.version).items() if n in chosen.only}
     for number in range(chosen.rounds):

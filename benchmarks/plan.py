@@ -23,18 +23,18 @@ from typing import Any
 from errors import Refused
 from launch.planning.planner import make_plan
 from launch.planning.vllm_versions import image_for
-from launch.recipes.repository import Cookbook, open_cookbook
+from launch.recipes.repository import RecipeRepository, open_repository
 from launch.recipes.schema import Recipe
-from launch.spec.inputs import Host, Image, Wish
+from launch.spec.inputs import Host, Image, PlanOptions
 
 ROOT = Path(__file__).parent.parent
 BARE = "from invoke import task\n\n\n@task\ndef nothing(c):\n    pass\n"
 PLAN = ("plan", "--model", "MiniMaxAI/MiniMax-M2", "--hardware", "h200", "--gpus", "4", "--format", "json")
 
-Case = tuple[Wish, Host, Recipe, Image]
+Case = tuple[PlanOptions, Host, Recipe, Image]
 
 
-def cases(book: Cookbook) -> list[Case]:
+def cases(book: RecipeRepository) -> list[Case]:
     """Every combination that a user could ask for, legal or not."""
     found: list[Case] = []
     for recipe, hardware in itertools.product(book.read(book.names())[0], book.hardware.values()):
@@ -43,11 +43,11 @@ def cases(book: Cookbook) -> list[Case]:
             host = Host(
                 hardware, gpus, 2 if strategy.startswith("multi") else 1, hub_cache="/hub", cache="/cache"
             )
-            found.append((Wish(recipe.model.model_id, strategy), host, recipe, image))
+            found.append((PlanOptions(recipe.model.model_id, strategy), host, recipe, image))
     return found
 
 
-def plans_a_second(book: Cookbook, seconds: float) -> dict[str, Any]:
+def plans_a_second(book: RecipeRepository, seconds: float) -> dict[str, Any]:
     """Plans made in CPU seconds, refusals apart: those end early and would flatter the figure."""
     made = refused = 0
     spent = 0.0
@@ -102,7 +102,7 @@ def main() -> None:
     words.add_argument("--runs", type=int, default=7)
     words.add_argument("--format", choices=("text", "json"), default="text")
     asked = words.parse_args()
-    found = {**plans_a_second(open_cookbook(asked.recipes), asked.seconds), **start_up(asked.runs)}
+    found = {**plans_a_second(open_repository(asked.recipes), asked.seconds), **start_up(asked.runs)}
     if asked.format == "json":
         print(json.dumps(found))
         return

@@ -47,7 +47,7 @@ def build(
 
     one_of("format", format, ("text", "json"))
     platform = setting(c, "platform", platform) or "cpu"
-    wish = images.Wish(
+    options = images.BuildOptions(
         backend=setting(c, "backend", backend),
         no_cache=no_cache,
         cache_from=setting(c, "cache_from", cache_from),
@@ -57,9 +57,9 @@ def build(
         lock=setting(c, "lock", lock),
     )
     if dry_run or c.config.run.dry:
-        _show_command(platform, wish, format)
+        _show_command(platform, options, format)
         return
-    built = run_build(platform, wish)
+    built = run_build(platform, options)
     if format == "json":
         emit(asdict(built))
     else:
@@ -67,29 +67,31 @@ def build(
         say(f"{built.id[:19]}  {built.size / 1e9:.2f} GB  vLLM {built.vllm_version}  above {built.base}")
 
 
-def run_build(platform: str, wish: Any, plain: bool = False) -> Any:
+def run_build(platform: str, options: Any, plain: bool = False) -> Any:
     """Build with a bar; `invoke run` does it too where its image is missing."""
     from images.build import pipeline as images
     from launch.engine.client import connect
 
     with bar(f"build {platform} image", plain) as progress:
-        return images.build(connect(timeout=600), platform, wish, progress.update)
+        return images.build(connect(timeout=600), platform, options, progress.update)
 
 
-def _show_command(platform: str, wish: Any, format: str) -> None:
+def _show_command(platform: str, options: Any, format: str) -> None:
     from errors import Failed
     from images.build import backend as build_backend
     from images.build import pipeline as images
     from images.lock.lockfile import load
 
-    pins = load(Path(wish.lock)) if wish.lock else load()
+    pins = load(Path(options.lock)) if options.lock else load()
     entry = pins.platform(platform)
     try:
-        tool = build_backend.choose(wish.backend)
+        tool = build_backend.choose(options.backend)
     except Failed as error:
         say(f"note: {error.what}; showing the command for one that has BuildKit")
         tool = build_backend.Builder("buildkit", ("docker", "build"), (("DOCKER_BUILDKIT", "1"),))
-    words = build_backend.argv(tool, images.request(platform, entry, wish.base or entry.base.reference, wish))
+    words = build_backend.argv(
+        tool, images.request(platform, entry, options.base or entry.base.reference, options)
+    )
     if format == "json":
         emit({"argv": words, "env": dict(tool.env), "tag": images.reference(platform, pins)})
     else:

@@ -61,11 +61,11 @@ def _wanted() -> list[str]:
 
 def _free_port() -> int:
     """8000 where it is free, else any."""
-    for wish in (8000, 0):
+    for options in (8000, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind(("127.0.0.1", wish))
+                probe.bind(("127.0.0.1", options))
                 return int(probe.getsockname()[1])
             except OSError:
                 continue

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from commands.output import say
 
 if TYPE_CHECKING:
-    from launch.weights.progress import Meter
+    from launch.weights.progress import TransferProgress
 
 EVERY = 5.0  # seconds between plain lines
 
 
 @contextmanager
-def progress(title: str) -> Iterator[Callable[[Meter], None]]:
+def progress(title: str) -> Iterator[Callable[[TransferProgress], None]]:
     """What `fetch` and `verify` are given to show how far they are."""
     start = time.monotonic()
     if sys.stderr.isatty():
@@ -34,7 +34,7 @@ class Lines:
     def __init__(self, title: str) -> None:
         self._title, self._last = title, time.monotonic()
 
-    def show(self, meter: Meter) -> None:
+    def show(self, meter: TransferProgress) -> None:
         """Say how far it is, if it is time to."""
         if time.monotonic() - self._last >= EVERY:
             self._last = time.monotonic()
@@ -49,7 +49,7 @@ class Bars:
         self._all = bars.add_task(title, total=None, note="")
         self._files: dict[str, Any] = {}
 
-    def show(self, meter: Meter) -> None:
+    def show(self, meter: TransferProgress) -> None:
         """Draw what is in flight now."""
         self._bars.update(self._all, completed=meter.done, total=meter.total, note=meter.note)
         active = meter.active

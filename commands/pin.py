@@ -55,7 +55,7 @@ def pin(
     path = Path(setting(c, "lock", lock) or locks.LOCK)
     if base and not platform:
         raise Refused("--base is one platform's", fix="--platform P --base REPOSITORY")
-    wish = aim.Aim(commit, version, nightly, reference.repository("--base", base) if base else "")
+    options = aim.Aim(commit, version, nightly, reference.repository("--base", base) if base else "")
     sources = pins.Sources(
         datetime.now(UTC).date(),
         reference.web("--wheels", setting(c, "wheels", wheels) or pins.WHEELS),
@@ -65,7 +65,7 @@ def pin(
         reference.place("--mirror", mirror)
     old = locks.load(path)
     names = [platform] if platform else list(old.platforms)
-    new = {name: _refresh(path, old, name, wish, pins.again(sources), mirror) for name in names}
+    new = {name: _refresh(path, old, name, options, pins.again(sources), mirror) for name in names}
     _write(path, old, new, write=not (dry_run or c.config.run.dry), format=format)
 
 

@@ -10,7 +10,7 @@ from errors import Failed, Refused
 from launch.operations import plan_inputs
 
 if TYPE_CHECKING:
-    from launch.recipes.repository import Cookbook
+    from launch.recipes.repository import RecipeRepository
     from launch.recipes.schema import Recipe
     from launch.spec.plan import Plan
 
@@ -36,13 +36,13 @@ HELP = {
     "feature": "switch a feature on, NAME or NAME=MODE; may be repeated",
     "no-feature": "switch a feature off; may be repeated",
     "responses-api": "the parser that the Responses API wants",
-    "cure": "options against a known symptom; may be repeated",
+    "workaround": "options against a known symptom; may be repeated",
     "max-model-len": "longest context in tokens",
     "set": "--set --flag=value: an option of vllm serve; may be repeated",
     "env": "NAME=VALUE for the server; may be repeated",
     "vllm": "vLLM version to plan for",
     "image": "image to run instead of the platform's",
-    "contract": "JSON file with what the image's vLLM accepts",
+    "capabilities": "JSON file with what the image's vLLM accepts",
     "access": "least, documented, guide, profiling or rdma",
     "port": "port on this machine (default 8000)",
     "listen": "address of this machine to answer on; any but loopback asks for an API key",
@@ -52,7 +52,7 @@ HELP = {
 }
 
 
-@verb(help=HELP, iterable=["feature", "no_feature", "cure", "set_", "env"])
+@verb(help=HELP, iterable=["feature", "no_feature", "workaround", "set_", "env"])
 def plan(
     c: Any,
     model: str = "",
@@ -65,13 +65,13 @@ def plan(
     feature: list[str] | None = None,
     no_feature: list[str] | None = None,
     responses_api: bool = False,
-    cure: list[str] | None = None,
+    workaround: list[str] | None = None,
     max_model_len: str = "",
     set_: list[str] | None = None,
     env: list[str] | None = None,
     vllm: str = "",
     image: str = "",
-    contract: str = "",
+    capabilities: str = "",
     access: str = "",
     port: str = "",
     listen: str = "",
@@ -109,10 +109,10 @@ def planned(c: Any, **options: Any) -> Plan:
 )
 def recipes(c: Any, recipes: str = "", render: str = "", vllm: str = "", format: str = "table") -> None:
     """The recipes there are, or every command they stand for: equal to upstream's, corrected or refused."""
-    from launch.recipes.repository import open_cookbook
+    from launch.recipes.repository import open_repository
 
     one_of("format", format, ("table", "json"))
-    book = open_cookbook(setting(c, "recipes", recipes))
+    book = open_repository(setting(c, "recipes", recipes))
     if render:
         _render_all(book, render, vllm)
         return
@@ -144,7 +144,7 @@ def _about(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _render_all(book: Cookbook, target: str, vllm: str) -> None:
+def _render_all(book: RecipeRepository, target: str, vllm: str) -> None:
     """Rows to a file, and how many of each kind to stderr."""
     import json
     from pathlib import Path

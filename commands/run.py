@@ -33,7 +33,7 @@ class How:
     fetch: bool
     patience: float
     json: bool
-    cure: str
+    workaround: str
     limits: Limits
 
 
@@ -52,7 +52,7 @@ def with_plan_options(body: Callable[..., None]) -> Callable[..., None]:
         **planning.HELP,
         "replace": "stop what runs under that name first",
         "wait": "yes, or no to return at once",
-        "cure": "options against a known symptom, by name; or auto, ask, no: what to do when a start fails",
+        "workaround": "options against a known symptom, by name; or auto, ask, no: what to do when a start fails",
         "fetch": "fetch the weights first where they are missing",
         "memory": "end the server when it takes more, e.g. 64g",
         "pids": "most processes and threads",
@@ -61,7 +61,7 @@ def with_plan_options(body: Callable[..., None]) -> Callable[..., None]:
         "dry-run": "print the command instead of running it",
         "format": "text, or json: one event a line, the last one says what serves or what failed",
     },
-    iterable=["feature", "no_feature", "cure", "set_", "env"],
+    iterable=["feature", "no_feature", "workaround", "set_", "env"],
 )
 @with_plan_options
 def run(
@@ -87,10 +87,10 @@ def run(
     limits = Limits(
         _size(memory), whole_number("--pids", pids), one_of("--restart policy", restart, RESTARTS)
     )
-    named, mode = _cures(options.pop("cure", None) or [])
+    named, mode = _workarounds(options.pop("workaround", None) or [])
     seconds = whole_number("--patience", patience)
     how = How(replace, wait == "yes", fetch, seconds, format == "json", mode, limits)
-    options["cure"] = named
+    options["workaround"] = named
     if dry_run or c.config.run.dry:
         _show_command(_planned(c, options, how), limits)
         return
@@ -120,7 +120,7 @@ def _size(memory: str) -> str:
     return memory
 
 
-def _cures(words: list[str]) -> tuple[list[str], str]:
+def _workarounds(words: list[str]) -> tuple[list[str], str]:
     """The cures that the user names, and what to do when a start fails: ask on a terminal, else nothing."""
     modes = [word for word in words if word in MODES]
     usual = "ask" if sys.stdin.isatty() and sys.stderr.isatty() else "report"
@@ -157,9 +157,9 @@ def _planned(c: Any, options: dict[str, Any], how: How) -> Plan:
     from launch.operations import saved_fixes
 
     plain = planning.planned(c, **options)
-    wanted = plain if how.cure == "no" else saved_fixes.with_kept(plain)
+    wanted = plain if how.workaround == "no" else saved_fixes.with_kept(plain)
     for note in wanted.notes[len(plain.notes) :]:
-        say(f"{note}  (--cure no leaves it out)")
+        say(f"{note}  (--workaround no leaves it out)")
     if len(wanted.processes) > 1:
         form = "--format kubernetes, or --format docker for each node"
         raise Refused(f"{len(wanted.processes)} nodes: this machine is one", fix=f"invoke plan {form}")
@@ -168,19 +168,19 @@ def _planned(c: Any, options: dict[str, Any], how: How) -> Plan:
 
 def _cured(wanted: Plan, failure: Died, how: How) -> Plan | None:
     """The plan with the cure in it; None where there is none, it is not safe, or nobody wants it."""
-    from launch.diagnosis.apply_fix import cured
+    from launch.diagnosis.apply_fix import fixed
 
     found = failure.diagnosis
-    if not (found.change and found.safe) or how.cure not in ("ask", "auto"):
+    if not (found.change and found.safe) or how.workaround not in ("ask", "auto"):
         return None
     try:
-        better = cured(wanted, found)
+        better = fixed(wanted, found)
     except Refused:
         return None
     if better == wanted:
         return None
     say(f"{failure}\ncure: {better.notes[-1]}")
-    return better if how.cure == "auto" or _agreed() else None
+    return better if how.workaround == "auto" or _agreed() else None
 
 
 def _agreed() -> bool:

@@ -73,7 +73,7 @@ def fetch(
     format: str = "text",
 ) -> None:
     """Fetch a model's weights into the Hugging Face cache: resumable, and every byte proven."""
-    from launch.http.retry import Patience
+    from launch.http.retry import RetryPolicy
     from launch.weights import check
     from launch.weights.bundle import require_target
     from launch.weights.fetch import carry_out, is_offline
@@ -105,7 +105,7 @@ def fetch(
     say(f"{model} at {order.manifest.commit[:12]}, licence: {order.manifest.licence or 'not stated'}")
     with progress(f"fetch {model}") as show:
         by_xet = Xet(order.manifest.source, say) if xet and not from_ else None
-        found = carry_out(order, source, streams=count, patience=Patience(), xet=by_xet, show=show)
+        found = carry_out(order, source, streams=count, patience=RetryPolicy(), xet=by_xet, show=show)
     if bundle:
         _bundle(found, folder, Path(bundle))
     _show_snapshot(found, format)

@@ -1,7 +1,7 @@
 """What is really inside an image: read after the build, compared to the lock, stamped, used by the planner.
 
 A stale wheel under a new tag has happened upstream for ten days (vLLM #44759): a build that cannot say what
-it carries is no build. The contract is the label `slipway.contract`, JSON as `capabilities_probe.py` prints it.
+it carries is no build. The contract is the label `slipway.capabilities`, JSON as `capabilities_probe.py` prints it.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from errors import Failed
 from images.lock.lockfile import Platform, family
 from images.lock.validation import older_than_minimum
 
-LABEL = "slipway.contract"
-READ_FROM = "slipway.contract.read-from"  # the key of what it was read from
+LABEL = "slipway.capabilities"
+READ_FROM = "slipway.capabilities.read-from"  # the key of what it was read from
 OWN_LAYERS = "slipway.layers.own"  # how many layers at the top hold nothing but ours
 PROBE = Path(__file__).with_name("capabilities_probe.py")
 _FLAVOURS = {"cpu": "cpu", "cuda": "cuda", "rocm": "hip"}
 
 
 @dataclass(frozen=True)
-class Contract:
+class Capabilities:
     """The facts. A tuple of names that could not be read is empty, and then decides nothing."""
 
     python: str = ""
@@ -45,16 +45,18 @@ class Contract:
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
 
 
-def parse(text: str) -> Contract:
+def parse(text: str) -> Capabilities:
     """A contract from the probe's line or from the label. Unknown keys of a later version are ignored."""
     given = json.loads(text)
     known: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in given.items() if k in Contract.__annotations__
+        k: tuple(v) if isinstance(v, list) else v
+        for k, v in given.items()
+        if k in Capabilities.__annotations__
     }
-    return Contract(**{k: v for k, v in known.items() if v is not None})
+    return Capabilities(**{k: v for k, v in known.items() if v is not None})
 
 
-def read(client: Any, image: str) -> Contract:
+def read(client: Any, image: str) -> Capabilities:
     """Ask the image itself, in a container without network, privileges or the image's entrypoint."""
     container = client.containers.create(
         image,
@@ -88,7 +90,7 @@ def key(attrs: dict[str, Any]) -> str:
     return hashlib.sha256(said.encode()).hexdigest()
 
 
-def known(client: Any, key: str) -> Contract | None:
+def known(client: Any, key: str) -> Capabilities | None:
     """What was read from the very same bytes before, as an image of this engine says."""
     for image in client.images.list(filters={"label": f"{READ_FROM}={key}"}):
         if label := image.labels.get(LABEL):
@@ -96,25 +98,25 @@ def known(client: Any, key: str) -> Contract | None:
     return None
 
 
-def differences(name: str, platform: Platform, contract: Contract) -> list[str]:
+def differences(name: str, platform: Platform, capabilities: Capabilities) -> list[str]:
     """Where the image is not what the lock says, in words; empty when they agree."""
     pin, found = platform.vllm, []
-    if pin.version and contract.vllm_version.split("+")[0] != pin.version.split("+")[0]:
-        found.append(f"vLLM is {contract.vllm_version or 'missing'}, the lock says {pin.version}")
-    short = min(len(pin.commit), len(contract.vllm_commit))
-    if short and contract.vllm_commit[:short] != pin.commit[:short]:
-        found.append(f"vLLM's commit is {contract.vllm_commit}, the lock says {pin.commit}")
+    if pin.version and capabilities.vllm_version.split("+")[0] != pin.version.split("+")[0]:
+        found.append(f"vLLM is {capabilities.vllm_version or 'missing'}, the lock says {pin.version}")
+    short = min(len(pin.commit), len(capabilities.vllm_commit))
+    if short and capabilities.vllm_commit[:short] != pin.commit[:short]:
+        found.append(f"vLLM's commit is {capabilities.vllm_commit}, the lock says {pin.commit}")
     wanted = _FLAVOURS[family(name)]
-    if contract.torch_flavour != wanted:
-        found.append(f"torch is the {contract.torch_flavour or 'missing'} build, {name} needs {wanted}")
-    if too_old := older_than_minimum(contract.vllm_version, contract.vllm_commit):
+    if capabilities.torch_flavour != wanted:
+        found.append(f"torch is the {capabilities.torch_flavour or 'missing'} build, {name} needs {wanted}")
+    if too_old := older_than_minimum(capabilities.vllm_version, capabilities.vllm_commit):
         found.append(too_old)
-    if platform.python.version and not contract.python.startswith(platform.python.version + "."):
-        found.append(f"Python is {contract.python}, the lock says {platform.python.version}")
+    if platform.python.version and not capabilities.python.startswith(platform.python.version + "."):
+        found.append(f"Python is {capabilities.python}, the lock says {platform.python.version}")
     return found
 
 
-def of(client: Any, image: str) -> Contract | None:
+def of(client: Any, image: str) -> Capabilities | None:
     """The contract stamped on a local image; None where it has none or is not here."""
     from docker.errors import ImageNotFound
 

@@ -61,9 +61,9 @@ def absent(reason: str) -> Any:
 @pytest.fixture(scope="session")
 def cpu_image(engine: Any) -> str:
     """The tag of the CPU image, built from the lock if it is not here yet."""
-    from images.build.pipeline import Wish, build
+    from images.build.pipeline import BuildOptions, build
 
-    return build(engine, "cpu", Wish(), lambda done, total, note: None).tag
+    return build(engine, "cpu", BuildOptions(), lambda done, total, note: None).tag
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ ENTRYPOINT = ("vllm", "serve")  # of all our images, as of upstream's
 
 
 @dataclass(frozen=True)
-class Wish:
+class BuildOptions:
     """What the user asked for beside the platform."""
 
     backend: str = ""
@@ -75,7 +75,7 @@ def request(
     name: str,
     platform: Platform,
     base: str,
-    wish: Wish,
+    options: BuildOptions,
     settings: Path | None = None,
     pip: dict[str, str] | None = None,
 ) -> backends.Request:
@@ -96,28 +96,28 @@ def request(
         dockerfile=file,
         build_args=tuple((key, value) for key, value in args if value),
         secrets=(*secrets, ("ca", bundle)) if bundle else secrets,
-        no_cache=wish.no_cache,
-        cache_from=wish.cache_from,
-        cache_to=wish.cache_to,
+        no_cache=options.no_cache,
+        cache_from=options.cache_from,
+        cache_to=options.cache_to,
     )
 
 
-def build(client: Any, name: str, wish: Wish, show: Show) -> Built:
+def build(client: Any, name: str, options: BuildOptions, show: Show) -> Built:
     """Build, read the contract, compare it to the lock, stamp it, tag.
 
     Raises Failed or Refused, and then tags nothing.
     """
-    lock = load(Path(wish.lock)) if wish.lock else load()
+    lock = load(Path(options.lock)) if options.lock else load()
     platform = lock.platform(name)
-    tool = _tool(client, wish.backend)
-    tag = reference(name, lock) + (f"-above-{_hash(wish.base)[:8]}" if wish.base else "")
-    if verify.existing(client, tag) is None and not wish.base:
+    tool = _tool(client, options.backend)
+    tag = reference(name, lock) + (f"-above-{_hash(options.base)[:8]}" if options.base else "")
+    if verify.existing(client, tag) is None and not options.base:
         disk.check(client, name)
-    base = wish.base or bases.ensure(client, name, platform, show, WORK)
+    base = options.base or bases.ensure(client, name, platform, show, WORK)
     pip = context.pip_settings()
-    with _settings(platform, wish, pip) as settings:
-        asked = request(name, platform, base, wish, settings, pip)
-        _fill(asked.context, name, platform, pip, Path(wish.lock or LOCK).parent)
+    with _settings(platform, options, pip) as settings:
+        asked = request(name, platform, base, options, settings, pip)
+        _fill(asked.context, name, platform, pip, Path(options.lock or LOCK).parent)
         image, steps = build_run.run(tool, asked, show)
     known, fresh = verify.prove(client, name, platform, image, tag, base, show)
     size, version = known.attrs["Size"], known.labels["slipway.vllm"]
@@ -138,13 +138,13 @@ def _tool(client: Any, wanted: str) -> backends.Builder:
 
 
 @contextmanager
-def _settings(platform: Platform, wish: Wish, pip: dict[str, str]) -> Iterator[Path]:
+def _settings(platform: Platform, options: BuildOptions, pip: dict[str, str]) -> Iterator[Path]:
     """This host's pip and apt settings as files only we can read, for as long as the build runs."""
     own = list(context.local_wheels(pip, platform.python.wheels))
-    uv = context.uv_environment(pip, "" if own else platform.python.index, wish.proxy)
+    uv = context.uv_environment(pip, "" if own else platform.python.index, options.proxy)
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "pip.env").write_text(context.shell_words(uv))
-        Path(folder, "apt.conf").write_text(context.apt_settings(wish.proxy))
+        Path(folder, "apt.conf").write_text(context.apt_settings(options.proxy))
         yield Path(folder)
 
 

@@ -35,7 +35,7 @@ def prove(
         raise
 
 
-def _read(client: Any, image: str, show: Show) -> capabilities.Contract:
+def _read(client: Any, image: str, show: Show) -> capabilities.Capabilities:
     show(0, None, "reading the contract")
     return capabilities.read(client, image)
 
@@ -73,7 +73,9 @@ def digest(image: Any) -> str:
     return str(next(iter(image.attrs.get("RepoDigests") or []), ""))
 
 
-def _stamp(client: Any, image_id: str, tag: str, found: capabilities.Contract, key: str, base: str) -> Any:
+def _stamp(
+    client: Any, image_id: str, tag: str, found: capabilities.Capabilities, key: str, base: str
+) -> Any:
     labels = {
         capabilities.LABEL: found.as_json(),
         capabilities.READ_FROM: key,

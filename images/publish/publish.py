@@ -68,7 +68,7 @@ def target(to: str) -> tuple[str, str]:
     return host, repository or "slipway/vllm"
 
 
-def tags(order: Order, found: capabilities.Contract) -> tuple[str, ...]:
+def tags(order: Order, found: capabilities.Capabilities) -> tuple[str, ...]:
     """The image's names, the one that never moves first."""
     measured = f"{order.name}-vllm{found.vllm_version}"
     commit = f"-g{found.vllm_commit[:9]}" if found.vllm_commit else ""

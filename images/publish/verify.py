@@ -7,13 +7,15 @@ import json
 
 from errors import Failed
 from images import capabilities
-from images.capabilities import Contract
+from images.capabilities import Capabilities
 from images.publish import attestation, referrers, signing
 from images.publish.attestation import beside
 from images.registry.client import Registry
 
 
-def verify(there: Registry, repository: str, digest: str, expected: Contract, public: bytes | None) -> None:
+def verify(
+    there: Registry, repository: str, digest: str, expected: Capabilities, public: bytes | None
+) -> None:
     """Manifest by digest, every blob there, contract equal, signature and provenance by the key's owner.
 
     Raises Failed with the first thing that is not so.

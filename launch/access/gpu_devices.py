@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from errors import Refused, choice
 from launch.access.builder import RULE, Access
-from launch.spec.inputs import Host, Wish
+from launch.spec.inputs import Host, PlanOptions
 from launch.spec.plan import Reason
 
 WAYS = ("auto", "yes", "no")
@@ -23,31 +23,31 @@ AWAY = (
 )
 
 
-def with_gpus(access: Access, wish: Wish, host: Host, ranks: int) -> Access:
+def with_gpus(access: Access, options: PlanOptions, host: Host, ranks: int) -> Access:
     """The access with as many GPUs as there are ranks on a node.
 
     Raises Refused for a CDI wish that is none, or that no spec of this host can grant.
     """
-    if wish.cdi not in WAYS:
-        raise choice("--cdi value", wish.cdi, WAYS)
+    if options.cdi not in WAYS:
+        raise choice("--cdi value", options.cdi, WAYS)
     platform = host.hardware.platform
     if platform not in MAKERS:
         return access
-    why = _why_cdi(wish, host)
+    why = _why_cdi(options, host)
     names = _names(host, ranks) if why else ()
-    if wish.cdi == "yes" and not names:
+    if options.cdi == "yes" and not names:
         raise _unnamed(host)
     if names:
-        access = access.wider((_reason(names, why, wish),), cdi=names)
+        access = access.wider((_reason(names, why, options),), cdi=names)
         return _beside(access, host) if platform == "rocm" else access
     return _requested(access, host, ranks, why) if platform == "cuda" else _opened(access, host, ranks)
 
 
-def _why_cdi(wish: Wish, host: Host) -> str:
+def _why_cdi(options: PlanOptions, host: Host) -> str:
     """Why CDI names are wanted; "" where they are not."""
-    if wish.cdi == "yes":
+    if options.cdi == "yes":
         return "your word"
-    return host.by_cdi if wish.cdi == "auto" and host.hardware.platform == "cuda" else ""
+    return host.by_cdi if options.cdi == "auto" and host.hardware.platform == "cuda" else ""
 
 
 def _names(host: Host, ranks: int) -> tuple[str, ...]:
@@ -64,8 +64,8 @@ def _unnamed(host: Host) -> Refused:
     return Refused("--cdi yes: no CDI spec names these GPUs", why=why, fix=fix)
 
 
-def _reason(names: tuple[str, ...], why: str, wish: Wish) -> Reason:
-    source = "--cdi yes" if wish.cdi == "yes" else RULE
+def _reason(names: tuple[str, ...], why: str, options: PlanOptions) -> Reason:
+    source = "--cdi yes" if options.cdi == "yes" else RULE
     return Reason("gpus", f"{len(names)} CDI name(s) of {names[0].partition('=')[0]}: {why}", source)
 
 

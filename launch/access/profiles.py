@@ -17,7 +17,7 @@ from launch.access.gpu_devices import with_gpus
 from launch.recipes.extension import GuideContainer
 from launch.recipes.schema import Recipe
 from launch.serving.api_key import OPEN
-from launch.spec.inputs import Host, Wish
+from launch.spec.inputs import Host, PlanOptions
 from launch.spec.plan import Container, Mount, Port, Reason
 from launch.spec.vllm_args import Setting
 
@@ -62,22 +62,22 @@ def guide_for(recipe: Recipe, host: Host) -> GuideContainer:
     return found
 
 
-def grant(wish: Wish, host: Host, recipe: Recipe, ranks: int) -> Access:
+def grant(options: PlanOptions, host: Host, recipe: Recipe, ranks: int) -> Access:
     """The access of one node's container. `ranks` are the processes on that node."""
-    if wish.access not in PROFILES:
-        raise Refused(f"unknown access profile '{wish.access}'", fix=f"one of: {', '.join(PROFILES)}")
-    if wish.access == "guide":
-        return _guide(guide_for(recipe, host), host, wish)
-    access = _listening(_least(wish, host, ranks), wish, host)
-    if wish.access == "documented":
+    if options.access not in PROFILES:
+        raise Refused(f"unknown access profile '{options.access}'", fix=f"one of: {', '.join(PROFILES)}")
+    if options.access == "guide":
+        return _guide(guide_for(recipe, host), host, options)
+    access = _listening(_least(options, host, ranks), options, host)
+    if options.access == "documented":
         return widened(access, host, ranks)
-    if wish.access == "profiling":
+    if options.access == "profiling":
         return _profiling(access)
-    return _rdma(access) if wish.access == "rdma" else access
+    return _rdma(access) if options.access == "rdma" else access
 
 
-def _guide(guide: GuideContainer, host: Host, wish: Wish) -> Access:
-    if wish.cdi == "yes":
+def _guide(guide: GuideContainer, host: Host, options: PlanOptions) -> Access:
+    if options.cdi == "yes":
         raise Refused(
             "--cdi yes with --access guide", why="the guide names its devices", fix="--access least"
         )
@@ -100,7 +100,7 @@ def _guide(guide: GuideContainer, host: Host, wish: Wish) -> Access:
     return Access(container, reasons=(Reason("container", why, "x-slipway.guide"),))
 
 
-def _least(wish: Wish, host: Host, ranks: int) -> Access:
+def _least(options: PlanOptions, host: Host, ranks: int) -> Access:
     alone = host.nodes == 1
     container = Container(
         profile="least",
@@ -109,33 +109,33 @@ def _least(wish: Wish, host: Host, ranks: int) -> Access:
         shm_bytes=shm_bytes(host, ranks),
         user=f"{host.uid}:{host.gid}",
         network="" if alone else "host",
-        ports=(Port("127.0.0.1", wish.port, SERVES_ON),) if alone else (),
+        ports=(Port("127.0.0.1", options.port, SERVES_ON),) if alone else (),
         mounts=_mounts(host),
     )
     access = Access(container, ENVIRONMENT, (*LEAST, ONE_NODE if alone else SEVERAL_NODES))
-    return with_gpus(access, wish, host, ranks)
+    return with_gpus(access, options, host, ranks)
 
 
-def _listening(access: Access, wish: Wish, host: Host) -> Access:
+def _listening(access: Access, options: PlanOptions, host: Host) -> Access:
     """The port on the address that the user names; where others can reach it, with an API key.
 
     Raises Refused for an address that is none.
     """
     try:
-        address = ipaddress.ip_address(wish.listen)
+        address = ipaddress.ip_address(options.listen)
     except ValueError:
         fix = "--listen 0.0.0.0 for every address of this machine"
-        raise Refused(f"--listen {wish.listen}: an address is wanted", fix=fix) from None
+        raise Refused(f"--listen {options.listen}: an address is wanted", fix=fix) from None
     ports = tuple(replace(port, host_ip=str(address)) for port in access.container.ports)
     if address.is_loopback:
         return replace(access, container=replace(access.container, ports=ports))
     kept = tuple(reason for reason in access.reasons if reason.item != "publish")
     reasons = (
-        Reason("publish", "your word: other machines reach it", f"--listen {wish.listen}"),
+        Reason("publish", "your word: other machines reach it", f"--listen {options.listen}"),
         Reason(
             "env-file",
             "an open port asks for an API key; the file is its owner's alone",
-            f"--listen {wish.listen}",
+            f"--listen {options.listen}",
         ),
     )
     files = (host.key_file,) if host.key_file else ()

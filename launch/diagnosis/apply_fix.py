@@ -27,7 +27,7 @@ LAYOUT = (
 Args = tuple[Arg, ...]
 
 
-def cured(plan: Plan, diagnosis: Diagnosis, port: int = 0) -> Plan:
+def fixed(plan: Plan, diagnosis: Diagnosis, port: int = 0) -> Plan:
     """The plan with the diagnosis' change in it; the very same plan where it already has it.
 
     `port` is a free port of this host for a change that asks for another one; 0 takes the next number.
@@ -35,9 +35,9 @@ def cured(plan: Plan, diagnosis: Diagnosis, port: int = 0) -> Plan:
     """
     change = diagnosis.change
     if not change:
-        raise Refused("no change of the plan cures this", why=diagnosis.cause, fix=diagnosis.cure)
+        raise Refused("no change of the plan cures this", why=diagnosis.cause, fix=diagnosis.fix)
     if any(flag in LAYOUT for flag in change.get("set", {})):
-        raise Refused("this cure is another layout, which is planned anew", fix=diagnosis.cure)
+        raise Refused("this cure is another layout, which is planned anew", fix=diagnosis.fix)
     made = plan
     for kind, value in change.items():
         made = _KINDS[kind](made, value, port)

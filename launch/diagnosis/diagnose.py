@@ -26,6 +26,6 @@ def text(diagnosis: Diagnosis) -> str:
         parts.append("why:  " + "\n      ".join(diagnosis.proof))
     if not diagnosis.known and diagnosis.first_exception:
         parts.append(f"first exception: {diagnosis.first_exception}")
-    if diagnosis.cure:
-        parts.append(f"next: {diagnosis.cure}")
+    if diagnosis.fix:
+        parts.append(f"next: {diagnosis.fix}")
     return "\n".join(parts)

@@ -10,7 +10,7 @@ HEAD = """\
 # Symptoms
 
 What `invoke diagnose` and `invoke run` know of failed starts. Made from `launch/diagnosis/rules.yaml`; a number as
-source is an issue of vllm-project/vllm. A cure marked `auto` is safe: `--cure auto` applies it unasked.
+source is an issue of vllm-project/vllm. A cure marked `auto` is safe: `--workaround auto` applies it unasked.
 """
 TITLE = "| Symptom | Cause | Cure | Source |\n|---|---|---|---|\n"
 
@@ -31,9 +31,9 @@ def _end(number: int) -> str:
 
 
 def _row(name: str, row: Symptom) -> str:
-    cure = f"{row.cure} (`auto`)" if row.safe else row.cure
+    fix = f"{row.fix} (`auto`)" if row.safe else row.fix
     cause = row.cause.replace("[", "").replace("]", "")
-    return f"| {name} | {_cell(cause)} | {_cell(cure)} | {_source(row.source)} |\n"
+    return f"| {name} | {_cell(cause)} | {_cell(fix)} | {_source(row.source)} |\n"
 
 
 def _cell(text: str) -> str:

@@ -159,6 +159,6 @@ def _at_silence(case: Case, table: Table) -> Found | None:
 def _diagnosis(found: Found, first: str) -> Diagnosis:
     symptom, words = found.symptom, captured(found.match)
     change = change_of(symptom, words)
-    cause, cure = told(symptom.cause, words), filled(symptom.cure, words)
+    cause, fix = told(symptom.cause, words), filled(symptom.fix, words)
     safe = symptom.safe and change is not None
-    return Diagnosis(symptom.id, cause, found.proof, cure, change, safe, True, first, symptom.source)
+    return Diagnosis(symptom.id, cause, found.proof, fix, change, safe, True, first, symptom.source)

@@ -25,7 +25,7 @@ class Symptom:
 
     id: str
     cause: str
-    cure: str
+    fix: str
     source: str
     patterns: tuple[re.Pattern[str], ...] = ()
     change: Mapping[str, Any] | None = None
@@ -90,7 +90,7 @@ def _symptom(row: dict[str, Any]) -> Symptom:
     patterns = tuple(re.compile(pattern, re.IGNORECASE | re.MULTILINE) for pattern in row.get("patterns", ()))
     options: dict[str, Any] = {key: re.compile(row[key]) for key in ("frames", "unless") if key in row}
     options |= {key: row[key] for key in ("change", "safe", "broad", "warnings") if key in row}
-    return Symptom(row["id"], row["cause"], row["cure"], str(row["source"]), patterns, **options)
+    return Symptom(row["id"], row["cause"], row["fix"], str(row["source"]), patterns, **options)
 
 
 def captured(match: re.Match[str] | None) -> dict[str, str]:

@@ -35,7 +35,7 @@ class Diagnosis:
     cause_id: str
     cause: str
     proof: tuple[str, ...] = ()
-    cure: str = ""
+    fix: str = ""
     change: dict[str, Any] | None = None
     safe: bool = False
     known: bool = False

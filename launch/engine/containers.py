@@ -84,7 +84,7 @@ def _told(name: str) -> Iterator[None]:
         said = str(error.explanation or error)
         found = diagnose(Evidence(engine_error=said))
         cause = f": {found.cause}" if found.known else ""
-        fix = found.cure if found.known else "invoke doctor shows what this host lacks"
+        fix = found.fix if found.known else "invoke doctor shows what this host lacks"
         raise Failed(f"the engine could not start {name}{cause}", why=said[:500], fix=fix) from None
 
 

@@ -15,7 +15,7 @@ from urllib.request import getproxies_environment
 from errors import Failed
 from launch.http.connection import Plain, Secure
 from launch.http.proxies import login_of, proxy_for, way_to
-from launch.http.retry import Patience, Transient
+from launch.http.retry import RetryPolicy, Transient
 
 NO_MORE_FILES = (errno.EMFILE, errno.ENFILE)
 AGENT = "slipway/0.1"
@@ -53,7 +53,7 @@ def origin(url: str) -> Origin:
 class Connections:
     """One stream's connections, kept open between requests. Only `abort` is for other threads."""
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, patience: RetryPolicy) -> None:
         self._patience = patience
         self._context: ssl.SSLContext | None = None
         self._open: dict[Origin, http.client.HTTPConnection] = {}
@@ -155,10 +155,10 @@ def address(text: str) -> bool:
 def public(url: str) -> str:
     """An address without what may be secret in it: a password, or a signature."""
     parts = urlsplit(url)
-    return tame(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
+    return printable(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
 
 
-def tame(text: str) -> str:
+def printable(text: str) -> str:
     """What a server said, fit to be shown: one short line in which a terminal finds no commands."""
     return "".join(one if one.isprintable() else " " for one in text.strip())[:200]
 
@@ -167,4 +167,4 @@ def words_of(error: BaseException) -> str:
     """What an error says, or at least what it is."""
     if isinstance(error, http.client.BadStatusLine) and not isinstance(error, ConnectionError):
         return "what it sends is not HTTP"
-    return tame(str(error)) or type(error).__name__
+    return printable(str(error)) or type(error).__name__

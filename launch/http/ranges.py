@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, urljoin, urlsplit
 
-from launch.http.client import Connections, Origin, address, origin, tame, words_of
+from launch.http.client import Connections, Origin, address, origin, printable, words_of
 from launch.http.retry import Headers, Transient, asked_wait
 
 MOST_REDIRECTS = 5
@@ -82,7 +82,7 @@ def follow(
         if response.status in BUSY:
             after = asked_wait(response.headers)
             _discard(connection, response)
-            said = tame(f"{response.status} {response.reason[:60]}")
+            said = printable(f"{response.status} {response.reason[:60]}")
             raise Transient(f"{urlsplit(url).hostname} answered {said}", after)
         where = response.headers.get("Location")
         if response.status not in (301, 302, 303, 307, 308) or not where:
@@ -100,7 +100,7 @@ def led(url: str, where: str) -> str:
     except ValueError:
         found = ""
     if not address(found):
-        raise Transient(f"{urlsplit(url).hostname} redirects to what is no address: {tame(where)[:80]}")
+        raise Transient(f"{urlsplit(url).hostname} redirects to what is no address: {printable(where)[:80]}")
     return found
 
 
@@ -121,15 +121,17 @@ def span_of(response: http.client.HTTPResponse, size: int | None = None) -> tupl
     if response.status == 200 and size is not None:
         length = response.headers.get("Content-Length")
         if length is not None and length != str(size):
-            raise Transient(f"the server answers with {tame(length)} bytes where the listing says {size}")
+            raise Transient(
+                f"the server answers with {printable(length)} bytes where the listing says {size}"
+            )
         return 0, size
     said = response.headers.get("Content-Range", "")
     found = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", said)
     if not found:
-        raise Transient(f"the server answers with another range: {tame(said) or 'none'}")
+        raise Transient(f"the server answers with another range: {printable(said) or 'none'}")
     if size is not None and found[3] not in ("*", str(size)):
         raise Transient(f"the server has {found[3]} bytes where the listing says {size}")
     first, end = int(found[1]), int(found[2]) + 1
     if not first < end:
-        raise Transient(f"the server answers with no range: {tame(said)}")
+        raise Transient(f"the server answers with no range: {printable(said)}")
     return first, end

@@ -22,7 +22,7 @@ FOREVER = 1e9  # seconds
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """When to try again and when to stop; times in seconds.
 
     A stream that brings less than `floor` bytes in `silence` seconds counts as broken. Failures are counted

@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from launch.http.retry import Patience, Transient
+from launch.http.retry import RetryPolicy, Transient
 
 MOST_TALK = 2  # times the patience for one answer, until a server that never ends its answers is given up
 Made = TypeVar("Made")
 
 
-def patiently(
-    patience: Patience,
+def with_retries(
+    patience: RetryPolicy,
     ask: Callable[[], Made],
     read: Callable[[Exception], Transient],
     say: Callable[[str], None],
@@ -27,7 +27,7 @@ def patiently(
     while True:
         start = time.monotonic()
         try:
-            return within(patience.talk, ask)
+            return with_deadline(patience.talk, ask)
         except Exception as error:
             trouble = read(error)
         spent, failures = spent + time.monotonic() - start, failures + 1
@@ -38,7 +38,7 @@ def patiently(
         threading.Event().wait(seconds)
 
 
-def within(seconds: float, make: Callable[[], Made]) -> Made:
+def with_deadline(seconds: float, make: Callable[[], Made]) -> Made:
     """What `make` returns or raises, in a thread of its own, so that Ctrl-C and the limit always hold.
 
     Raises Transient where it takes longer.

@@ -10,10 +10,10 @@ from errors import Refused, choice
 
 if TYPE_CHECKING:
     from launch.allocation.selected_gpus import Chosen
-    from launch.recipes.repository import Cookbook
+    from launch.recipes.repository import RecipeRepository
     from launch.recipes.schema import Recipe
     from launch.spec.gpu_catalog import Hardware
-    from launch.spec.inputs import Contract, Image, Wish
+    from launch.spec.inputs import Capabilities, Image, PlanOptions
     from launch.spec.plan import Plan
 
 PLATFORMS = ("cuda", "rocm", "cpu")
@@ -27,27 +27,27 @@ def plan_of(
     nodes: int = 1,
     vllm: str = "",
     image: str = "",
-    contract: str = "",
+    capabilities: str = "",
     recipes: str = "",
     **words: Any,
 ) -> Plan:
     """The plan that the options of `invoke plan` describe, on this machine or on the named hardware."""
     from launch.operations.host_facts import gather
     from launch.planning.planner import make_plan
-    from launch.recipes.repository import checkpoints, known_shapes, open_cookbook
+    from launch.recipes.repository import checkpoints, known_shapes, open_repository
 
-    wish = wish_of(**words)
-    book = open_cookbook(recipes)
-    recipe = book.recipe(wish.model)
+    options = options_of(**words)
+    book = open_repository(recipes)
+    recipe = book.recipe(options.model)
     rest = (nodes, checkpoints(recipe), known_shapes())
     if hardware or platform == "cpu":
         machine = machine_of(book, hardware, platform)
         host = gather(machine, _ranks(gpus, machine), *rest)
     else:
-        found = here(gpus, platform, wish.model)
+        found = here(gpus, platform, options.model)
         machine, host = found.hardware, found.on(gather(found.hardware, found.ranks, *rest))
-    chosen = image_of(wish, recipe, machine, vllm, image, contract_in(contract))
-    return make_plan(wish, host, recipe, chosen, book.strategies)
+    chosen = image_of(options, recipe, machine, vllm, image, capabilities_from(capabilities))
+    return make_plan(options, host, recipe, chosen, book.strategies)
 
 
 def _ranks(gpus: str, machine: Hardware) -> int:
@@ -79,7 +79,7 @@ def here(gpus: str, platform: str, model: str) -> Chosen:
     return replace(take(detect(), gpus, platform, running, own=name_for(model)), by_cdi=by_cdi)
 
 
-def wish_of(
+def options_of(
     *,
     model: str,
     strategy: str = "",
@@ -87,7 +87,7 @@ def wish_of(
     feature: Sequence[str] | None = None,
     no_feature: Sequence[str] | None = None,
     responses_api: bool = False,
-    cure: Sequence[str] | None = None,
+    workaround: Sequence[str] | None = None,
     max_model_len: str = "",
     set_: Sequence[str] | None = None,
     env: Sequence[str] | None = None,
@@ -95,20 +95,20 @@ def wish_of(
     port: int = 8000,
     listen: str = "127.0.0.1",
     cdi: str = "auto",
-) -> Wish:
+) -> PlanOptions:
     """The words of a command line as a wish. Raises Refused for a word that is none."""
-    from launch.spec.inputs import Wish
+    from launch.spec.inputs import PlanOptions
 
     if not 0 < port < 65536:
         raise Refused(f"--port {port}: a port is between 1 and 65535")
-    return Wish(
+    return PlanOptions(
         model=model,
         strategy=strategy,
         variant=variant,
         features=tuple((word.partition("=")[0], word.partition("=")[2]) for word in feature or ()),
         without=tuple(no_feature or ()),
         responses_api=responses_api,
-        cures=tuple(cure or ()),
+        workarounds=tuple(workaround or ()),
         max_model_len=_tokens(max_model_len),
         settings=pairs("--set", list(set_ or ())),
         env=pairs("--env", list(env or ())),
@@ -137,18 +137,23 @@ def built(platform: str) -> Image:
     from images.lock.lockfile import load
     from launch.engine.client import connect
     from launch.planning.vllm_versions import image_for
-    from launch.spec.inputs import Contract
+    from launch.spec.inputs import Capabilities
 
     tag, version = reference(platform), load().platform(platform).vllm.version
     try:
         found = capabilities.of(connect(), tag)
     except SlipwayError:
         found = None
-    return image_for(platform, version, tag, Contract.of(asdict(found)) if found else None)
+    return image_for(platform, version, tag, Capabilities.of(asdict(found)) if found else None)
 
 
 def image_of(
-    wish: Wish, recipe: Recipe, machine: Hardware, vllm: str, image: str, capabilities: Contract | None
+    options: PlanOptions,
+    recipe: Recipe,
+    machine: Hardware,
+    vllm: str,
+    image: str,
+    capabilities: Capabilities | None,
 ) -> Image:
     """The named image, what the recipe pins, what we build for a CPU, or upstream's of that version."""
     from launch.planning.choice import NO_VARIANT
@@ -159,11 +164,11 @@ def image_of(
     if not (image or vllm or capabilities) and machine.platform == "cpu":
         return built("cpu")
     if not (image or vllm):
-        image = asked_for(recipe, recipe.variants.get(variant_of(wish, recipe), NO_VARIANT), machine)
+        image = asked_for(recipe, recipe.variants.get(variant_of(options, recipe), NO_VARIANT), machine)
     return image_for(machine.platform, vllm or version_of(image), image, capabilities)
 
 
-def machine_of(book: Cookbook, hardware: str, platform: str) -> Hardware:
+def machine_of(book: RecipeRepository, hardware: str, platform: str) -> Hardware:
     """The named hardware, or the CPU. Raises Refused for an unknown one."""
     if platform:
         one_of("platform", platform, PLATFORMS)
@@ -176,19 +181,19 @@ def machine_of(book: Cookbook, hardware: str, platform: str) -> Hardware:
     return found
 
 
-def contract_in(path: str) -> Contract | None:
+def capabilities_from(path: str) -> Capabilities | None:
     """The contract in a JSON file. Raises Refused for a file that is none."""
     import json
     from pathlib import Path
 
-    from launch.spec.inputs import Contract
+    from launch.spec.inputs import Capabilities
 
     if not path:
         return None
     try:
         data = json.loads(Path(path).read_text())
     except (OSError, ValueError) as error:
-        raise Refused(f"--contract {path}: cannot be read", why=str(error)) from error
+        raise Refused(f"--capabilities {path}: cannot be read", why=str(error)) from error
     if not isinstance(data, dict):
-        raise Refused(f"--contract {path}: not a JSON object")
-    return Contract.of(data)
+        raise Refused(f"--capabilities {path}: not a JSON object")
+    return Capabilities.of(data)

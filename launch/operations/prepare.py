@@ -63,7 +63,7 @@ def _ensure_image(client: Any, wanted: Plan, plain: bool) -> None:
     if wanted.image == pipeline.reference(wanted.platform):
         from commands.build import run_build
 
-        run_build(wanted.platform, pipeline.Wish(), plain)
+        run_build(wanted.platform, pipeline.BuildOptions(), plain)
         return
     with bar(f"pull {wanted.image}", plain) as progress:
         images.pull(client, wanted.image, progress.update)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from errors import Refused
-from launch.diagnosis.apply_fix import cured
+from launch.diagnosis.apply_fix import fixed
 from launch.diagnosis.types import Diagnosis
 from launch.paths import FOLDER
 from launch.planning.vllm_versions import USER
@@ -38,7 +38,7 @@ def with_kept(plan: Plan, path: Path = KEPT) -> Plan:
     """The plan with every cure that it needed before, but for options that the user set."""
     for diagnosis in _rows(plan, path):
         try:
-            plan = plan if _named_by_user(plan, diagnosis) else cured(plan, diagnosis)
+            plan = plan if _named_by_user(plan, diagnosis) else fixed(plan, diagnosis)
         except Refused:
             continue
     return plan

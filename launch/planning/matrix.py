@@ -20,7 +20,7 @@ from launch.planning.features import features_on
 from launch.planning.selection import lacks
 from launch.planning.validation import faults, layout_of
 from launch.recipes.image import image_of, version_of
-from launch.recipes.repository import Cookbook
+from launch.recipes.repository import RecipeRepository
 from launch.recipes.schema import Recipe, Variant
 from launch.recipes.strategy import Strategy, min_gpus, offered, runs_on, vram_minimum
 from launch.spec.gpu_catalog import Hardware
@@ -41,7 +41,7 @@ class Span:
 
 
 def rows(
-    book: Cookbook, recipe: Recipe, shapes: dict[str, Shape], vllm: str = ""
+    book: RecipeRepository, recipe: Recipe, shapes: dict[str, Shape], vllm: str = ""
 ) -> Iterator[dict[str, Any]]:
     """The rows of one recipe, in a stable order; `vllm` is one version to judge them by.
 
@@ -57,7 +57,7 @@ def rows(
             yield row(recipe, variant, strategy, hardware, shapes, vllm)
 
 
-def _hardware(book: Cookbook, recipe: Recipe) -> Iterator[Hardware]:
+def _hardware(book: RecipeRepository, recipe: Recipe) -> Iterator[Hardware]:
     """Where the default variant can run; special machines only where the recipe names them."""
     default = recipe.variants.get("default", Variant())
     for name in book.machines:
@@ -91,7 +91,7 @@ def _fits(variant: Variant, hardware: Hardware) -> bool:
     return not node or vram_minimum(variant, hardware) <= node
 
 
-def _strategies(book: Cookbook, recipe: Recipe, hardware: Hardware) -> Iterator[Strategy]:
+def _strategies(book: RecipeRepository, recipe: Recipe, hardware: Hardware) -> Iterator[Strategy]:
     for name in dict.fromkeys(offered(recipe)):
         strategy = book.strategies.get(name)
         if strategy is None or strategy.deploy_type not in ("single_node", "multi_node"):

@@ -48,7 +48,7 @@ def shorter_context(fit: Fit, demand: memory.Demand, draft: Draft, choice: Choic
     largest = fit.max_model_len // STEP * STEP
     if draft.get(CONTEXT) is not None or not largest:
         why = f"{fit.detail}: {fit.kv_tokens_per_replica:,} tokens a replica"
-        fix = f"--max-model-len {largest or fit.max_model_len}, or --cure fp8-kv-cache"
+        fix = f"--max-model-len {largest or fit.max_model_len}, or --workaround fp8-kv-cache"
         raise Refused(f"a context of {demand.context:,} tokens cannot fit with {where}", why=why, fix=fix)
     return largest
 

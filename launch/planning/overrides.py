@@ -10,9 +10,9 @@ import yaml
 
 from errors import Refused, choice
 from launch.planning.vllm_versions import USER
-from launch.recipes.extension import Cure
+from launch.recipes.extension import Workaround
 from launch.recipes.schema import Recipe
-from launch.spec.inputs import Wish
+from launch.spec.inputs import PlanOptions
 from launch.spec.vllm_args import Arg, Draft, Setting, parse
 
 # A token in the server's environment can be read by every process in the container.
@@ -20,26 +20,26 @@ SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_API_TOKEN")
 
 
 @cache
-def cures() -> dict[str, Cure]:
+def workarounds() -> dict[str, Workaround]:
     """Cures for every recipe."""
     rows = yaml.safe_load((Path(__file__).parent / "workarounds.yaml").read_text())
-    return {name: Cure.model_validate(row) for name, row in rows.items()}
+    return {name: Workaround.model_validate(row) for name, row in rows.items()}
 
 
-def apply(draft: Draft, wish: Wish, recipe: Recipe) -> Draft:
+def apply(draft: Draft, options: PlanOptions, recipe: Recipe) -> Draft:
     """The command with the wish in it. Raises Refused for a wish that cannot be one."""
-    draft = _responses_api(draft, wish, recipe)
-    for name in wish.cures:
+    draft = _responses_api(draft, options, recipe)
+    for name in options.workarounds:
         draft = _cure(draft, name, recipe)
-    if wish.max_model_len is not None:
-        draft = _set(draft, "--max-model-len", str(wish.max_model_len))
-    for flag, value in wish.settings:
+    if options.max_model_len is not None:
+        draft = _set(draft, "--max-model-len", str(options.max_model_len))
+    for flag, value in options.settings:
         draft = _set(draft, flag, value)
-    return _env(draft, wish.env)
+    return _env(draft, options.env)
 
 
-def _responses_api(draft: Draft, wish: Wish, recipe: Recipe) -> Draft:
-    if not wish.responses_api:
+def _responses_api(draft: Draft, options: PlanOptions, recipe: Recipe) -> Draft:
+    if not options.responses_api:
         return draft
     own = recipe.ours.responses_api
     if own is None:
@@ -51,12 +51,12 @@ def _responses_api(draft: Draft, wish: Wish, recipe: Recipe) -> Draft:
 
 
 def _cure(draft: Draft, name: str, recipe: Recipe) -> Draft:
-    known = {**cures(), **recipe.ours.cures}
+    known = {**workarounds(), **recipe.ours.workarounds}
     if name not in known:
-        raise choice("cure", name, tuple(known))
-    cure, source = known[name], f"--cure {name}"
-    env = (Setting(key, value, source, cure.why) for key, value in cure.env.items())
-    return draft.add(parse(cure.args, source, cure.why), env)
+        raise choice("workaround", name, tuple(known))
+    workaround, source = known[name], f"--workaround {name}"
+    env = (Setting(key, value, source, workaround.why) for key, value in workaround.env.items())
+    return draft.add(parse(workaround.args, source, workaround.why), env)
 
 
 def _set(draft: Draft, flag: str, value: str) -> Draft:

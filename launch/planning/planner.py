@@ -20,7 +20,7 @@ from launch.planning.validation import check_image, check_layout, layout_of, rel
 from launch.recipes import strategy
 from launch.recipes.schema import Recipe
 from launch.recipes.strategy import Strategy
-from launch.spec.inputs import Host, Image, Wish
+from launch.spec.inputs import Host, Image, PlanOptions
 from launch.spec.model_config import Shape
 from launch.spec.plan import Fit, Layout, Plan, Process, Reason, Rejected
 from launch.spec.vllm_args import Arg, Draft, in_order, words
@@ -40,24 +40,28 @@ class Decision:
 
 
 def make_plan(
-    wish: Wish, host: Host, recipe: Recipe, image: Image, strategies: Mapping[str, Strategy] | None = None
+    options: PlanOptions,
+    host: Host,
+    recipe: Recipe,
+    image: Image,
+    strategies: Mapping[str, Strategy] | None = None,
 ) -> Plan:
     """The plan of a wish.
 
     Raises Refused with the arithmetic where the layout is illegal, with the largest context where it cannot
     fit, and with the known names where the recipe does not have what was asked for.
     """
-    choice = select(wish, host, recipe, strategies or strategy.known())
+    choice = select(options, host, recipe, strategies or strategy.known())
     check_image(choice, image, host)
     shape = shape_of(choice, host)
-    choice, idle = widest_legal(wish, choice, shape, image)
-    drafts = [command(choice, wish, image, rank) for rank in range(host.nodes)]
+    choice, idle = widest_legal(options, choice, shape, image)
+    drafts = [command(choice, options, image, rank) for rank in range(host.nodes)]
     layout = layout_of(drafts[0], choice, shape)
     check_layout(layout, drafts[0], choice, shape, image)
     fit, shorter = fit_of(drafts[0], layout, shape, host, choice)
-    access = grant(wish, host, recipe, max(1, layout.gpus // host.nodes))
+    access = grant(options, host, recipe, max(1, layout.gpus // host.nodes))
     finished = tuple(finish(draft.add(shorter), recipe, access) for draft in drafts)
-    return write(wish, host, image, Decision(choice, shape, layout, finished, fit, access, idle))
+    return write(options, host, image, Decision(choice, shape, layout, finished, fit, access, idle))
 
 
 def shape_of(choice: Choice, host: Host) -> Shape | None:
@@ -66,12 +70,12 @@ def shape_of(choice: Choice, host: Host) -> Shape | None:
     return host.shapes.get(choice.model_id) or own
 
 
-def command(choice: Choice, wish: Wish, image: Image, rank: int) -> Draft:
+def command(choice: Choice, options: PlanOptions, image: Image, rank: int) -> Draft:
     """The options of one node: the recipe's, the user's, in the words of the image's vLLM."""
-    draft = within_node(choice, overrides.apply(synthesise(choice, rank), wish, choice.recipe), rank)
-    on_the_hosts_network = choice.nodes > 1 or wish.access == "guide"
-    if on_the_hosts_network and wish.port != SERVES_ON:  # there the server's port is the host's
-        draft = draft.add((Arg("--port", (str(wish.port),), vllm_versions.USER, "your word"),))
+    draft = within_node(choice, overrides.apply(synthesise(choice, rank), options, choice.recipe), rank)
+    on_the_hosts_network = choice.nodes > 1 or options.access == "guide"
+    if on_the_hosts_network and options.port != SERVES_ON:  # there the server's port is the host's
+        draft = draft.add((Arg("--port", (str(options.port),), vllm_versions.USER, "your word"),))
     return vllm_versions.adapt(draft, image)
 
 
@@ -82,11 +86,11 @@ def finish(draft: Draft, recipe: Recipe, access: Access) -> Draft:
     return replace(draft, args=in_order(draft.args, recipe.ours.order)).add(env=env)
 
 
-def write(wish: Wish, host: Host, image: Image, made: Decision) -> Plan:
+def write(options: PlanOptions, host: Host, image: Image, made: Decision) -> Plan:
     """The decision as a plan."""
     choice = made.choice
     judged = layouts.verdicts(made.shape, host.gpus, host.nodes, release(image))
-    by_guide = wish.access == "guide"
+    by_guide = options.access == "guide"
     return Plan(
         model=choice.model_id,
         platform=host.hardware.platform,
@@ -100,7 +104,7 @@ def write(wish: Wish, host: Host, image: Image, made: Decision) -> Plan:
         rejected=tuple(
             Rejected(layouts.name(v.layout), "; ".join(v.reasons)) for v in judged if v.legal is False
         ),
-        reasons=(*_reasons(wish, choice, made.drafts), *made.access.reasons),
+        reasons=(*_reasons(options, choice, made.drafts), *made.access.reasons),
         hardware=host.hardware.id,
         budgets=tuple(choice.recipe.ours.budgets.items()),
         notes=(*_notes(made), *_version_note(image), *made.access.notes),
@@ -113,17 +117,17 @@ def _process(choice: Choice, draft: Draft, rank: int) -> Process:
     return Process(role, rank, argv, tuple((setting.name, setting.value) for setting in draft.env))
 
 
-def _reasons(wish: Wish, choice: Choice, drafts: Sequence[Draft]) -> tuple[Reason, ...]:
-    found = [_why_strategy(wish, choice)]
+def _reasons(options: PlanOptions, choice: Choice, drafts: Sequence[Draft]) -> tuple[Reason, ...]:
+    found = [_why_strategy(options, choice)]
     for draft in drafts:
         found += (Reason(" ".join(arg.tokens), arg.why, arg.source) for arg in draft.args)
         found += (Reason(f"{s.name}={s.value}", s.why, s.source) for s in draft.env)
     return tuple(dict.fromkeys(found))
 
 
-def _why_strategy(wish: Wish, choice: Choice) -> Reason:
+def _why_strategy(options: PlanOptions, choice: Choice) -> Reason:
     name, file, total = choice.strategy.name, choice.recipe.file, choice.gpus * choice.nodes
-    if wish.strategy:
+    if options.strategy:
         return Reason(name, "your word", vllm_versions.USER)
     for rule in choice.recipe.ours.strategies:
         if rule.gpus is None or total <= rule.gpus:

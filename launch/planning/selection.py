@@ -15,7 +15,7 @@ from launch.recipes.repository import checkpoints
 from launch.recipes.schema import Recipe, Variant
 from launch.recipes.strategy import Strategy, min_gpus, offered, runs_on
 from launch.spec.gpu_catalog import Hardware
-from launch.spec.inputs import Host, Wish
+from launch.spec.inputs import Host, PlanOptions
 
 # 4-bit floating point needs the matrix units of Blackwell, unless the variant says otherwise
 # (precision_hardware).
@@ -31,18 +31,18 @@ PARALLEL = {
 }
 
 
-def select(wish: Wish, host: Host, recipe: Recipe, strategies: Mapping[str, Strategy]) -> Choice:
+def select(options: PlanOptions, host: Host, recipe: Recipe, strategies: Mapping[str, Strategy]) -> Choice:
     """The choice of a wish in a recipe. Raises Refused for what recipe or host does not have."""
     if "omni" in recipe.meta.tasks:
         raise Refused(
             f"{recipe.name} generates with vLLM-Omni, which is not planned here", why="meta.tasks: omni"
         )
     check_host(host)
-    variant = variant_of(wish, recipe)
+    variant = variant_of(options, recipe)
     check_hardware(recipe, variant, recipe.variants.get(variant, Variant()), host.hardware)
-    strategy = _strategy(wish, host, recipe, strategies)
+    strategy = _strategy(options, host, recipe, strategies)
     found = Choice(recipe, variant, strategy, host.hardware, host.gpus, host.nodes)
-    return replace(found, features=_features(wish, found))
+    return replace(found, features=_features(options, found))
 
 
 def check_host(host: Host) -> None:
@@ -65,11 +65,11 @@ def check_host(host: Host) -> None:
         )
 
 
-def variant_of(wish: Wish, recipe: Recipe) -> str:
+def variant_of(options: PlanOptions, recipe: Recipe) -> str:
     """The wished variant, else the one that serves the wished checkpoint. Raises Refused if unknown."""
-    if wish.variant and wish.variant not in recipe.variants:
-        raise choice("variant", wish.variant, tuple(recipe.variants) or ("default",))
-    return wish.variant or checkpoints(recipe).get(wish.model, "default")
+    if options.variant and options.variant not in recipe.variants:
+        raise choice("variant", options.variant, tuple(recipe.variants) or ("default",))
+    return options.variant or checkpoints(recipe).get(options.model, "default")
 
 
 def check_hardware(recipe: Recipe, name: str, variant: Variant, hardware: Hardware) -> None:
@@ -107,9 +107,11 @@ def lacks(variant: Variant, hardware: Hardware) -> str:
     )
 
 
-def _strategy(wish: Wish, host: Host, recipe: Recipe, strategies: Mapping[str, Strategy]) -> Strategy:
+def _strategy(
+    options: PlanOptions, host: Host, recipe: Recipe, strategies: Mapping[str, Strategy]
+) -> Strategy:
     names = offered(recipe)
-    name = wish.strategy or default_strategy(wish, host, recipe)
+    name = options.strategy or default_strategy(options, host, recipe)
     if name not in names:
         raise Refused(
             f"{recipe.name} does not list the strategy '{name}'", fix=f"one of: {', '.join(names) or 'none'}"
@@ -145,12 +147,12 @@ def _check_strategy(strategy: Strategy, host: Host, recipe: Recipe) -> None:
         )
 
 
-def default_strategy(wish: Wish, host: Host, recipe: Recipe) -> str:
+def default_strategy(options: PlanOptions, host: Host, recipe: Recipe) -> str:
     """By the user's own parallel options, our recipe's rule by GPUs, the recipe's default, in this order."""
     names = offered(recipe)
     prefix = "multi_node_" if host.nodes > 1 else "single_node_"
     wanted = [
-        prefix + kind for flag, kind in PARALLEL.items() if any(flag == name for name, _ in wish.settings)
+        prefix + kind for flag, kind in PARALLEL.items() if any(flag == name for name, _ in options.settings)
     ]
     total = host.gpus * host.nodes
     wanted += [rule.strategy for rule in recipe.ours.strategies if rule.gpus is None or total <= rule.gpus]
@@ -165,15 +167,15 @@ def _nearest(fitting: list[str], names: tuple[str, ...], prefix: str) -> str:
     return next((name for name in names if name.startswith(prefix)), fitting[0])
 
 
-def _features(wish: Wish, found: Choice) -> tuple[tuple[str, str], ...]:
+def _features(options: PlanOptions, found: Choice) -> tuple[tuple[str, str], ...]:
     recipe = found.recipe
-    asked = dict(wish.features)
-    for name in (*asked, *wish.without):
+    asked = dict(options.features)
+    for name in (*asked, *options.without):
         if name not in recipe.features:
             raise choice("feature", name, tuple(recipe.features) or ("none",))
     for name, mode in asked.items():
         _check_mode(found, name, mode)
-    return features_on(found, asked, wish.without)
+    return features_on(found, asked, options.without)
 
 
 def _check_mode(found: Choice, name: str, mode: str) -> None:

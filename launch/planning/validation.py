@@ -11,7 +11,7 @@ from launch.planning import parallelism as layouts
 from launch.planning import vllm_versions
 from launch.planning.choice import Choice
 from launch.recipes import strategy
-from launch.spec.inputs import Host, Image, Wish
+from launch.spec.inputs import Host, Image, PlanOptions
 from launch.spec.model_config import Shape
 from launch.spec.plan import Layout
 from launch.spec.vllm_args import Draft
@@ -33,7 +33,7 @@ def check_image(choice: Choice, image: Image, host: Host) -> None:
     if need and not image.assumed and _older(image, need):
         what = f"vLLM {image.vllm_version} is too old for {choice.model_id}"
         raise Refused(what, why=f"{choice.recipe.file}: min_vllm_version", fix=f"--vllm {need} or newer")
-    built = image.contract.gpu_archs if image.contract else ()
+    built = image.capabilities.gpu_archs if image.capabilities else ()
     arch = host.hardware.arch
     if built and arch and not any(_runs(one, arch) for one in built):
         what = f"{image.reference} has no kernels for {host.hardware.id} ({arch})"
@@ -52,9 +52,11 @@ def _runs(built: str, arch: str) -> bool:
     return built == arch or (built.startswith("sm_") and built[:-1] == arch[:-1] and built <= arch)
 
 
-def widest_legal(wish: Wish, choice: Choice, shape: Shape | None, image: Image) -> tuple[Choice, str]:
+def widest_legal(
+    options: PlanOptions, choice: Choice, shape: Shape | None, image: Image
+) -> tuple[Choice, str]:
     """Where the user left the layout to us: the largest legal TP, with a note where that leaves GPUs idle."""
-    asked = wish.strategy or any(flag in (TP, DP, PP, EP) for flag, _ in wish.settings)
+    asked = options.strategy or any(flag in (TP, DP, PP, EP) for flag, _ in options.settings)
     if asked or choice.strategy.name != "single_node_tp" or shape is None:
         return choice, ""
     size, _ = strategy.tp_of_one_node(choice.recipe, choice.variant, choice.hardware, choice.gpus)

@@ -17,7 +17,7 @@ import yaml
 from packaging.version import InvalidVersion, Version
 
 from errors import Refused, choice
-from launch.spec.inputs import Contract, Image
+from launch.spec.inputs import Capabilities, Image
 from launch.spec.vllm_args import Arg, Draft, Setting
 
 USER = "user"
@@ -88,9 +88,11 @@ def parse(version: str) -> Version:
         raise Refused(f"'{version}' is not a vLLM version", fix="--vllm 0.32.0, for example") from error
 
 
-def image_for(platform: str, version: str, reference: str = "", contract: Contract | None = None) -> Image:
+def image_for(
+    platform: str, version: str, reference: str = "", capabilities: Capabilities | None = None
+) -> Image:
     """The image of a platform and version, or the given one; who serves by itself is known by name."""
-    version = (contract.vllm_version if contract else "") or version
+    version = (capabilities.vllm_version if capabilities else "") or version
     assumed = bool(reference) and not version
     version = version or table().planned
     parse(version)
@@ -99,7 +101,7 @@ def image_for(platform: str, version: str, reference: str = "", contract: Contra
     repository = reference.partition("@")[0]
     repository = repository.rpartition(":")[0] if ":" in repository.rpartition("/")[2] else repository
     own = repository in table().serves_by_itself
-    return Image(reference, version, ("vllm", "serve") if own else (), contract, assumed)
+    return Image(reference, version, ("vllm", "serve") if own else (), capabilities, assumed)
 
 
 @dataclass(frozen=True)
@@ -114,8 +116,8 @@ class Change:
 def adapt(draft: Draft, image: Image) -> Draft:
     """The same command in the words of the image's vLLM. Raises Refused for a word of the user's it lacks."""
     version = parse(image.vllm_version)
-    changes = [_setting(setting, version, image.contract) for setting in draft.env]
-    changes += [_option(arg, version, image.contract) for arg in draft.args]
+    changes = [_setting(setting, version, image.capabilities) for setting in draft.env]
+    changes += [_option(arg, version, image.capabilities) for arg in draft.args]
     args = [arg for change in changes for arg in change.args]
     env = [setting for change in changes for setting in change.env]
     unread = [f"{s.name}: {table().unread[s.name]}" for s in env if s.name in table().unread]
@@ -131,9 +133,9 @@ def _sorted(args: Iterable[Arg], before: tuple[Arg, ...]) -> tuple[Arg, ...]:
     return (*old, *(arg for arg in found if arg not in before and arg.key not in keys))
 
 
-def _setting(setting: Setting, version: Version, contract: Contract | None) -> Change:
+def _setting(setting: Setting, version: Version, capabilities: Capabilities | None) -> Change:
     row = table().env.get(setting.name)
-    if _env_known(setting.name, row, version, contract):
+    if _env_known(setting.name, row, version, capabilities):
         return Change(env=(setting,))
     why = _unknown(setting.name, row, version)
     if setting.source == USER:
@@ -147,11 +149,11 @@ def _setting(setting: Setting, version: Version, contract: Contract | None) -> C
     return Change(why=_left_out(why, row))
 
 
-def _option(arg: Arg, version: Version, contract: Contract | None) -> Change:
-    if contract:
-        _check_parser(arg, contract)
+def _option(arg: Arg, version: Version, capabilities: Capabilities | None) -> Change:
+    if capabilities:
+        _check_parser(arg, capabilities)
     row = table().flags.get(arg.key)
-    if _flag_known(arg, row, version, contract):
+    if _flag_known(arg, row, version, capabilities):
         return Change(args=(arg,))
     why = _unknown(arg.flag, row, version)
     if arg.source == USER:
@@ -171,22 +173,25 @@ def _unknown(name: str, row: Row | None, version: Version) -> str:
     return f"vLLM {version} does not know {name}" + (f" ({row.source})" if row else "")
 
 
-def _env_known(name: str, row: Row | None, version: Version, contract: Contract | None) -> bool:
-    if contract and contract.env and name.startswith("VLLM_"):
-        return name in contract.env
+def _env_known(name: str, row: Row | None, version: Version, capabilities: Capabilities | None) -> bool:
+    if capabilities and capabilities.env and name.startswith("VLLM_"):
+        return name in capabilities.env
     return row is None or row.known_to(version)
 
 
-def _flag_known(arg: Arg, row: Row | None, version: Version, contract: Contract | None) -> bool:
-    if contract and contract.flags:
+def _flag_known(arg: Arg, row: Row | None, version: Version, capabilities: Capabilities | None) -> bool:
+    if capabilities and capabilities.flags:
         head = arg.key.partition(".")[0]
-        return not contract.flags.isdisjoint((arg.flag, head, head.replace("--no-", "--", 1)))
+        return not capabilities.flags.isdisjoint((arg.flag, head, head.replace("--no-", "--", 1)))
     return row is None or row.known_to(version)
 
 
-def _check_parser(arg: Arg, contract: Contract) -> None:
+def _check_parser(arg: Arg, capabilities: Capabilities) -> None:
     """Raises Refused for a parser that the image's vLLM does not have."""
-    parsers = {"--tool-call-parser": contract.tool_parsers, "--reasoning-parser": contract.reasoning_parsers}
+    parsers = {
+        "--tool-call-parser": capabilities.tool_parsers,
+        "--reasoning-parser": capabilities.reasoning_parsers,
+    }
     known = parsers.get(arg.key)
     if known and arg.value not in known:
         raise choice(arg.key.removeprefix("--").replace("-", " "), arg.value, sorted(known))

@@ -7,7 +7,7 @@ from launch.recipes.checking import Env, FeatureArgs, Mapping, Part, Words
 from launch.spec.model_config import Shape
 
 
-class Cure(Part):
+class Workaround(Part):
     """Options that a known symptom calls for."""
 
     why: str
@@ -60,7 +60,7 @@ class Extension(Part):
     order: Words = ()
     strategies: tuple[DefaultStrategy, ...] = ()
     responses_api: FeatureArgs | None = None
-    cures: dict[str, Cure] = {}
+    workarounds: dict[str, Workaround] = {}
     advice: tuple[Advice, ...] = ()
     guide: dict[str, GuideContainer] = {}
     budgets: dict[str, int] = {}  # seconds of silence a phase of launch/serving/phases.yaml may have

@@ -20,7 +20,7 @@ OURS = Path(__file__).parent / "builtin"
 
 
 @dataclass(frozen=True)
-class Cookbook:
+class RecipeRepository:
     """Where recipes are, with the strategies and the hardware that they speak of."""
 
     folders: tuple[Path, ...]
@@ -73,10 +73,10 @@ def checkpoints(recipe: Recipe) -> dict[str, str]:
     return {recipe.model.model_id: "default", **named}
 
 
-def open_cookbook(folder: str = "") -> Cookbook:
+def open_repository(folder: str = "") -> RecipeRepository:
     """Our own recipes, after those of a folder where one is given."""
     if not folder:
-        return Cookbook((OURS,), strategy.known(), gpu_catalog.known(), tuple(gpu_catalog.known()))
+        return RecipeRepository((OURS,), strategy.known(), gpu_catalog.known(), tuple(gpu_catalog.known()))
     root = Path(folder).expanduser()
     models = root / "models"
     if not models.is_dir():
@@ -87,7 +87,7 @@ def open_cookbook(folder: str = "") -> Cookbook:
         )
     profiles = _profiles(root)
     known = {**strategy.known(), **_strategies(root)}
-    return Cookbook((models, OURS), known, {**gpu_catalog.known(), **profiles}, tuple(profiles))
+    return RecipeRepository((models, OURS), known, {**gpu_catalog.known(), **profiles}, tuple(profiles))
 
 
 def _strategies(root: Path) -> dict[str, Strategy]:
@@ -126,7 +126,7 @@ def _name(folder: Path, path: Path) -> str:
 
 def known_shapes() -> dict[str, Shape]:
     """Shapes of the models of our own recipes, by model id; good for others' recipes of them too."""
-    ours = Cookbook((OURS,), {}, {})
+    ours = RecipeRepository((OURS,), {}, {})
     pairs = ((recipe, recipe.ours.shape) for recipe in ours.read(ours.names())[0])
     return {
         model: shape

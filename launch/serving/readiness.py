@@ -263,7 +263,7 @@ class Died(Failed):
     """A server that ended before it served; `diagnosis` says why, as far as its log tells."""
 
     def __init__(self, what: str, diagnosis: Diagnosis) -> None:
-        super().__init__(what, why="\n    ".join(diagnosis.proof), fix=diagnosis.cure)
+        super().__init__(what, why="\n    ".join(diagnosis.proof), fix=diagnosis.fix)
         self.diagnosis = diagnosis
 
 

@@ -12,7 +12,7 @@ from launch.spec.plan import Layout, Pairs
 
 
 @dataclass(frozen=True)
-class Wish:
+class PlanOptions:
     """What the user asked for. Empty fields leave the choice to the recipe."""
 
     model: str
@@ -21,7 +21,7 @@ class Wish:
     features: tuple[tuple[str, str], ...] = ()  # (name, mode or "")
     without: tuple[str, ...] = ()
     responses_api: bool = False
-    cures: tuple[str, ...] = ()
+    workarounds: tuple[str, ...] = ()
     max_model_len: int | None = None
     settings: Pairs = ()  # --set --flag=value
     env: Pairs = ()
@@ -71,7 +71,7 @@ class Host:
 
 
 @dataclass(frozen=True)
-class Contract:
+class Capabilities:
     """What is inside an image (images/capabilities.py): what its vLLM accepts."""
 
     vllm_version: str = ""
@@ -83,7 +83,7 @@ class Contract:
     gpu_archs: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, data: Mapping[str, Any]) -> Contract:
+    def of(cls, data: Mapping[str, Any]) -> Capabilities:
         """The contract from its JSON; keys that are not there are not checked."""
         return cls(
             vllm_version=str(data.get("vllm_version") or ""),
@@ -110,5 +110,5 @@ class Image:
     reference: str
     vllm_version: str
     entrypoint: tuple[str, ...] = ()
-    contract: Contract | None = None
+    capabilities: Capabilities | None = None
     assumed: bool = False

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from launch.weights.fetch import fetch
-from launch.weights.progress import Meter
+from launch.weights.progress import TransferProgress
 from launch.weights.snapshot import Snapshot, check
 from launch.weights.verify import Report, verify
 
-__all__ = ["Meter", "Report", "Snapshot", "check", "fetch", "verify"]
+__all__ = ["Report", "Snapshot", "TransferProgress", "check", "fetch", "verify"]

@@ -22,7 +22,7 @@ from launch.weights import manifest as manifests
 from launch.weights.cache import Place, cache_folder
 from launch.weights.hashing import PIECE, Digest
 from launch.weights.manifest import Entry, Manifest
-from launch.weights.progress import Meter
+from launch.weights.progress import TransferProgress
 from launch.weights.snapshot import Snapshot
 from launch.weights.sources.source import unreadable
 
@@ -44,7 +44,9 @@ def require_target(file: Path) -> None:
         raise Refused(f"cannot write the bundle {file}", why=str(error), fix=fix) from error
 
 
-def write_bundle(snapshot: Snapshot, cache: Path | None, file: Path, show: Callable[[Meter], None]) -> None:
+def write_bundle(
+    snapshot: Snapshot, cache: Path | None, file: Path, show: Callable[[TransferProgress], None]
+) -> None:
     """Write a complete snapshot into `file`, which is there once it is whole. Raises Failed or Refused.
 
     What was left out of the snapshot is in the manifest all the same: a server that needs it is refused there as here.
@@ -55,7 +57,7 @@ def write_bundle(snapshot: Snapshot, cache: Path | None, file: Path, show: Calla
     assert manifest is not None, "a snapshot that passed `check` has a manifest"
     kept = replace(manifest, revision=snapshot.revision)
     _require_no_namesake(kept)
-    meter = Meter(total=kept.size)
+    meter = TransferProgress(total=kept.size)
     try:
         with atomic_write.new(file) as stream:
             _write(kept, snapshot.path, stream, meter, show)
@@ -71,7 +73,11 @@ def _require_no_namesake(manifest: Manifest) -> None:
 
 
 def _write(
-    manifest: Manifest, root: Path, stream: BinaryIO, meter: Meter, show: Callable[[Meter], None]
+    manifest: Manifest,
+    root: Path,
+    stream: BinaryIO,
+    meter: TransferProgress,
+    show: Callable[[TransferProgress], None],
 ) -> None:
     data = json.dumps(manifest.as_dict(), indent=1).encode()
     stream.write(_header(NAME, len(data)) + data + _padding(len(data)))

@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from errors import Failed
-from launch.http.retry import Patience
+from launch.http.retry import RetryPolicy
 from launch.weights import atomic_write
 from launch.weights import manifest as manifests
 from launch.weights.fetch_plan import Order, is_proven, plan, remember, require_room
 from launch.weights.manifest import Entry
-from launch.weights.progress import Meter
+from launch.weights.progress import TransferProgress
 from launch.weights.snapshot import Snapshot, check, described, fault, link, point, require_inside
 from launch.weights.sources.hub import Hub, endpoint_of
 from launch.weights.sources.source import Source
@@ -35,15 +35,15 @@ def fetch(
     endpoint: str | None = None,
     source: Source | None = None,
     streams: int = STREAMS,
-    patience: Patience | None = None,
-    show: Callable[[Meter], None] = lambda meter: None,
+    patience: RetryPolicy | None = None,
+    show: Callable[[TransferProgress], None] = lambda meter: None,
 ) -> Snapshot:
     """Fetch what is missing of a model, prove every byte of it, and return its snapshot.
 
     `show` is called a few times a second, from the calling thread. `endpoint` overrides HF_ENDPOINT;
     `source` is a bundle or a folder in the Hub's place. Raises Failed, or Refused for a name that is none.
     """
-    patience = patience or Patience()
+    patience = patience or RetryPolicy()
     if source is None and is_offline():
         return check(model, revision, cache)
     source = source or Hub(
@@ -58,9 +58,9 @@ def carry_out(
     source: Source,
     *,
     streams: int = STREAMS,
-    patience: Patience | None = None,
+    patience: RetryPolicy | None = None,
     xet: Xet | None = None,
-    show: Callable[[Meter], None] = lambda meter: None,
+    show: Callable[[TransferProgress], None] = lambda meter: None,
 ) -> Snapshot:
     """Do it. The manifest is written first, so that what is missing has a name, and last, as proof."""
     place, manifest = order.place, order.manifest
@@ -76,7 +76,7 @@ def carry_out(
         manifests.save(manifest, place.manifest(manifest.commit))
         if xet:
             xet.bring(place, manifest, order.bring)
-        fetched = _bring(order, source, streams, patience or Patience(), show)
+        fetched = _bring(order, source, streams, patience or RetryPolicy(), show)
         point(place, manifest.revision, manifest.commit)
         atomic_write.names(place.folder)
     except OSError as error:
@@ -110,11 +110,17 @@ def _unlinked(order: Order) -> bool:
 
 
 def _bring(
-    order: Order, source: Source, streams: int, patience: Patience, show: Callable[[Meter], None]
+    order: Order,
+    source: Source,
+    streams: int,
+    patience: RetryPolicy,
+    show: Callable[[TransferProgress], None],
 ) -> int:
     """Transfer, then link and stamp what is proven, also after a failure. Returns bytes transferred."""
     place, manifest = order.place, order.manifest
-    meter = Meter(total=manifest.size, start=manifest.size - sum(entry.size for entry in order.bring))
+    meter = TransferProgress(
+        total=manifest.size, start=manifest.size - sum(entry.size for entry in order.bring)
+    )
     transfer = Transfer(source, place, meter, patience, streams)
     try:
         outcome = transfer.run(order.bring, show)

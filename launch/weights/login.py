@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from errors import Failed, Refused
-from launch.http.client import public, tame
-from launch.http.retry import Patience
-from launch.http.talk import within
+from launch.http.client import printable, public
+from launch.http.retry import RetryPolicy
+from launch.http.talk import with_deadline
 from launch.weights.sources.hub import endpoint_of
 from launch.weights.sources.hub_session import session
 
@@ -40,11 +40,11 @@ def log_in(token: str) -> tuple[str, Path]:
     def ask() -> str:
         name = whoami(token=token)["name"]
         login(token=token, add_to_git_credential=False)
-        return tame(str(name))
+        return printable(str(name))
 
     try:
-        with session(Patience()):
-            name = within(Patience().talk, ask)
+        with session(RetryPolicy()):
+            name = with_deadline(RetryPolicy().talk, ask)
     except errors.HfHubHTTPError as error:
         status = error.response.status_code
         if status == 429 or status >= 500:

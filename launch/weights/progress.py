@@ -11,7 +11,7 @@ WINDOW = 5.0  # seconds over which the rate is measured
 
 
 @dataclass
-class Meter:
+class TransferProgress:
     """Bytes done and to do, in total and for each file in flight. `start` bytes were there already."""
 
     total: int = 0

@@ -20,7 +20,7 @@ from launch.weights.cache import Place, cache_folder
 from launch.weights.fetch import fetch
 from launch.weights.hashing import prove
 from launch.weights.manifest import BLOB, Entry, Manifest, checked
-from launch.weights.progress import Meter
+from launch.weights.progress import TransferProgress
 from launch.weights.snapshot import Snapshot, described, fault, fetch_command
 from launch.weights.transfer.scheduler import explained
 
@@ -53,7 +53,7 @@ def verify(
     deep: bool = False,
     repair: bool = False,
     endpoint: str | None = None,
-    show: Callable[[Meter], None] = lambda meter: None,
+    show: Callable[[TransferProgress], None] = lambda meter: None,
 ) -> Report:
     """Check a snapshot against its manifest, offline unless `repair` finds something to fetch.
 
@@ -82,10 +82,10 @@ def verify(
 
 
 def _hash(
-    place: Place, manifest: Manifest, entries: list[Entry], show: Callable[[Meter], None]
+    place: Place, manifest: Manifest, entries: list[Entry], show: Callable[[TransferProgress], None]
 ) -> dict[str, str]:
     """Hash files in parallel; stamp the good ones in the manifest, return a line for each bad one."""
-    meter = Meter(total=sum(entry.size for entry in entries))
+    meter = TransferProgress(total=sum(entry.size for entry in entries))
     stop = threading.Event()
 
     def one(entry: Entry) -> Entry | str:
@@ -114,7 +114,9 @@ def _hash(
     return {path: line for path, line in found.items() if isinstance(line, str)}
 
 
-def _watch(futures: set[Future[Entry | str]], meter: Meter, show: Callable[[Meter], None]) -> None:
+def _watch(
+    futures: set[Future[Entry | str]], meter: TransferProgress, show: Callable[[TransferProgress], None]
+) -> None:
     while futures:
         _, futures = wait(futures, timeout=0.2)
         show(meter)

@@ -30,7 +30,10 @@ def test_a_good_start_is_proven_and_reported(run, port):
         ("bad-flag", ["exited with 2", "--no-such-flag"]),
         ("killed-loading", ["exited with 137", "load weights"]),
         ("no-kv", ["exited with 1", "estimated maximum model length is 1024", "--max-model-len"]),
-        ("dies-when-asked", ["exited with 137", "illegal memory access", "--cure piecewise-cudagraphs"]),
+        (
+            "dies-when-asked",
+            ["exited with 137", "illegal memory access", "--workaround piecewise-cudagraphs"],
+        ),
         ("serves-errors", ["HTTP 500", "EngineCore encountered an issue"]),
     ],
 )
@@ -80,11 +83,11 @@ def test_nothing_waits_with_wait_no(run):
 
 
 def test_a_safe_cure_is_applied_once_when_asked_for_and_kept_for_the_next_start(run):
-    said = run("no-kv", "--cure", "auto").ok()
+    said = run("no-kv", "--workaround", "auto").ok()
     assert "cure: changed after a failed start: --max-model-len 1024" in said.err
-    again = run("no-kv", "--cure", "auto", "--replace").ok()
+    again = run("no-kv", "--workaround", "auto", "--replace").ok()
     assert "exited with 1" not in again.err
-    assert run("no-kv", "--cure", "no", "--replace").code == 1
+    assert run("no-kv", "--workaround", "no", "--replace").code == 1
 
 
 def test_silence_longer_than_ones_patience_is_a_failure_with_the_last_evidence(run):

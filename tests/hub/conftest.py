@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from launch import weights
-from launch.http.retry import Patience
+from launch.http.retry import RetryPolicy
 from launch.hub_server import serve_folder
 from launch.hub_server.repository import read_repository
 from launch.weights.sources.offline import source_of
@@ -25,7 +25,7 @@ SIZES = {
     "empty.txt": 0,
 }
 # As in the field, in less time: a second of silence is long on loopback.
-QUICK = Patience(attempts=5, first=0.02, longest=0.1, most_asked=5, connect=2, silence=1.0, talk=2.0)
+QUICK = RetryPolicy(attempts=5, first=0.02, longest=0.1, most_asked=5, connect=2, silence=1.0, talk=2.0)
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,7 @@ def test_ctrl_c_leaves_no_half_bundle(
     if not without_a_name:
         monkeypatch.setattr(atomic_write, "_nameless", lambda at: None)
 
-    def interrupt(meter: weights.Meter) -> None:
+    def interrupt(meter: weights.TransferProgress) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -120,7 +120,7 @@ def test_two_bundles_of_one_name_at_once_are_both_whole(
         few = weights.fetch(MODEL, cache=tmp_path / "few", endpoint=hub.url, include=("config.json",))
     last, made_meanwhile = tmp_path / "b.tar", tmp_path / "meanwhile.tar"
 
-    def another(meter: weights.Meter) -> None:
+    def another(meter: weights.TransferProgress) -> None:
         if not made_meanwhile.exists():
             write_bundle(few, tmp_path / "few", last, lambda meter: None)
             os.link(last, made_meanwhile)

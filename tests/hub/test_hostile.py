@@ -12,7 +12,7 @@ from huggingface_hub import scan_cache_dir
 
 from errors import SlipwayError
 from launch import weights
-from launch.http.retry import Patience
+from launch.http.retry import RetryPolicy
 from launch.hub_server import Fault, serve, serve_folder
 from launch.hub_server.repository import Repository, ServedFile, read_repository
 
@@ -97,7 +97,7 @@ class Endless(Sequence[ServedFile]):
 def test_a_listing_of_a_million_files(tmp_path: Path, fetch: Callable[..., weights.Snapshot]) -> None:
     with serve(lambda model: Hostile(MODEL, Endless())) as hub:
         with pytest.raises(SlipwayError, match="more than 100000 files"):
-            fetch(hub.url, patience=Patience())
+            fetch(hub.url, patience=RetryPolicy())
         assert len(hub.requests) < 110, "it stopped reading at the limit"
     assert everything_in(tmp_path) == []
 

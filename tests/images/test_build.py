@@ -12,7 +12,7 @@ import pytest
 
 from errors import Failed
 from images.build import base_image, disk
-from images.build.pipeline import WORK, Wish, build
+from images.build.pipeline import WORK, BuildOptions, build
 from images.lock.lockfile import load
 from tests.images import stand_in
 from tests.invocation import ROOT, invoke
@@ -80,16 +80,16 @@ def test_ctrl_c_while_the_contract_is_read_leaves_nothing(engine, stand, monkeyp
     monkeypatch.setattr(capabilities, "read", interrupted)
     before = {image.id for image in engine.images.list()}
     with pytest.raises(KeyboardInterrupt):
-        build(engine, "rocm", Wish(base=stand), lambda *told: None)
+        build(engine, "rocm", BuildOptions(base=stand), lambda *told: None)
     assert {image.id for image in engine.images.list()} == before
 
 
 def test_nothing_changed_is_done_at_once(engine, stand):
     """Two seconds are the promise for our own time; the builder's is its own."""
-    wish = Wish(base=stand)
-    first = build(engine, "rocm", wish, lambda *told: None)
+    options = BuildOptions(base=stand)
+    first = build(engine, "rocm", options, lambda *told: None)
     begun = time.process_time()
-    again = build(engine, "rocm", wish, lambda *told: None)
+    again = build(engine, "rocm", options, lambda *told: None)
     assert (first.fresh, again.fresh, again.id) == (True, False, first.id)
     assert time.process_time() - begun < 2
 
@@ -158,7 +158,7 @@ def test_a_secret_of_the_build_reaches_no_layer(engine, monkeypatch):
     word = "hunter2.example"
     monkeypatch.setenv("NO_PROXY", word)
     plain = base_image.ensure(engine, "cpu", load().platform("cpu"), lambda *told: None, WORK)
-    built = build(engine, "cpu", Wish(base=plain, no_cache=True), lambda *told: None)
+    built = build(engine, "cpu", BuildOptions(base=plain, no_cache=True), lambda *told: None)
     try:
         assert not any(word.encode() in piece for piece in engine.images.get(built.tag).save())
     finally:

@@ -23,7 +23,7 @@ class TestCpu(FromWheels):
         no_compiler(host)
 
     def test_torch_is_the_cpu_build_and_no_gpu_library_came_along(self, host, attrs):
-        assert '"torch_flavour":"cpu"' in attrs["Config"]["Labels"]["slipway.contract"]
+        assert '"torch_flavour":"cpu"' in attrs["Config"]["Labels"]["slipway.capabilities"]
         assert host.run("ls -d /opt/vllm/lib/python3*/site-packages/nvidia* 2>/dev/null").stdout == ""
 
     def test_it_stays_portable(self, host):

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from images.build.pipeline import Wish, build
+from images.build.pipeline import BuildOptions, build
 from images.build.verify import existing
 from images.capabilities import LABEL, parse
 from tests.images.every_image import FromWheels
@@ -24,7 +24,7 @@ def image(engine):
     place = engine.info().get("DockerRootDir", "/")
     if existing(engine, reference("cuda-wheel")) is None and shutil.disk_usage(place).free < 30e9:
         pytest.skip(f"30 GB of free disk are needed at {place}")
-    return build(engine, "cuda-wheel", Wish(), lambda done, total, note: None).tag
+    return build(engine, "cuda-wheel", BuildOptions(), lambda done, total, note: None).tag
 
 
 class TestCudaWheel(FromWheels):

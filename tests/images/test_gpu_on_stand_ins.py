@@ -3,7 +3,7 @@
 import pytest
 
 from errors import Failed
-from images.build.pipeline import Wish, build, reference
+from images.build.pipeline import BuildOptions, build, reference
 from images.build.verify import existing
 from images.capabilities import LABEL, parse
 from tests.images import stand_in
@@ -21,7 +21,7 @@ class Above:
     @classmethod
     def image(cls, engine, request):
         base = stand_in.build(engine, cls.platform)
-        built = build(engine, cls.platform, Wish(base=base), quiet)
+        built = build(engine, cls.platform, BuildOptions(base=base), quiet)
         yield built.tag
         engine.images.remove(built.tag)
         engine.images.remove(base)
@@ -74,7 +74,7 @@ class TestAStaleStandIn:
         before = {image.id for image in engine.images.list()}
         try:
             with pytest.raises(Failed, match="not what the lock says") as failed:
-                build(engine, "rocm", Wish(base=base), quiet)
+                build(engine, "rocm", BuildOptions(base=base), quiet)
             assert said in failed.value.why
             assert {image.id for image in engine.images.list()} == before
             assert not [t for i in engine.images.list("slipway/vllm-rocm") for t in i.tags if base[-8:] in t]

@@ -12,7 +12,7 @@ from images import capabilities
 from images.registry.client import Registry
 from launch.http.transport import Gone
 
-CONTRACT = capabilities.Contract(
+CAPABILITIES = capabilities.Capabilities(
     python="3.12.13", torch_flavour="hip", vllm_version="0.21.0rc1+rocm722", vllm_commit="d801ae8c2650"
 )
 OLD = "sha256:" + "0" * 64  # what a lock was pinned to before
@@ -37,7 +37,7 @@ def small_image(engine, tag: str, size: int = 1000) -> str:
             entry.size = len(data)
             tar.addfile(entry, io.BytesIO(data))
     context.seek(0)
-    labels = {capabilities.LABEL: CONTRACT.as_json(), "slipway.base": "stand-in"}
+    labels = {capabilities.LABEL: CAPABILITIES.as_json(), "slipway.base": "stand-in"}
     image, _ = engine.images.build(fileobj=context, custom_context=True, tag=tag, labels=labels, rm=True)
     return image.id
 

@@ -11,7 +11,7 @@ from images import capabilities
 from images.lock.lockfile import load
 from images.publish import promote, publish, referrers, sbom, signing, verify
 from images.publish.attestation import beside, opened
-from tests.registry.published import CONTRACT, TAGS, left, new_key, quiet
+from tests.registry.published import CAPABILITIES, TAGS, left, new_key, quiet
 from tests.registry.pushed import push
 from tests.registry.serving import PASSWORD
 
@@ -27,7 +27,7 @@ def test_a_published_image_has_its_tags_and_can_be_pulled_by_digest(engine, regi
     engine.images.remove(asked.image, force=True)
     pulled = engine.images.pull(done.image)
     assert pulled.id == before
-    assert capabilities.parse(pulled.labels[capabilities.LABEL]) == CONTRACT
+    assert capabilities.parse(pulled.labels[capabilities.LABEL]) == CAPABILITIES
     engine.images.remove(pulled.id, force=True)
 
 
@@ -47,10 +47,10 @@ def test_the_engine_keeps_no_name_of_the_push(engine, registry, order):
 def test_signature_and_provenance_hold_for_the_key_and_for_no_other(engine, registry, order, key, tmp_path):
     done = publish.publish(engine, order(registry.host), quiet)
     client, public = registry.client(), signing.public(key)
-    verify.verify(client, "slipway/vllm", done.digest, CONTRACT, public)
+    verify.verify(client, "slipway/vllm", done.digest, CAPABILITIES, public)
     other = signing.public(new_key(tmp_path / "other.key"))
     with pytest.raises(Failed, match="not signed by this key"):
-        verify.verify(client, "slipway/vllm", done.digest, CONTRACT, other)
+        verify.verify(client, "slipway/vllm", done.digest, CAPABILITIES, other)
 
 
 def test_the_provenance_names_every_input(engine, registry, order):
@@ -67,12 +67,12 @@ def test_the_provenance_names_every_input(engine, registry, order):
 def test_a_signature_for_another_digest_does_not_count(engine, registry, order, key):
     done = publish.publish(engine, order(registry.host), quiet)
     client = registry.client()
-    moved = push(client, "slipway/vllm", "other", **{capabilities.LABEL: CONTRACT.as_json()})
+    moved = push(client, "slipway/vllm", "other", **{capabilities.LABEL: CAPABILITIES.as_json()})
     payload, notes = referrers.content(client, "slipway/vllm", beside(done.digest, "sig"))
     signed = base64.b64decode(notes["dev.cosignproject.cosign/signature"])
     referrers.signature(client, "slipway/vllm", moved, payload, signed)
     with pytest.raises(Failed, match="not signed by this key"):
-        verify.verify(client, "slipway/vllm", moved, CONTRACT, signing.public(key))
+        verify.verify(client, "slipway/vllm", moved, CAPABILITIES, signing.public(key))
 
 
 def test_what_was_published_unsigned_is_signed_once_there_is_a_key(engine, registry, order, key):
@@ -80,13 +80,13 @@ def test_what_was_published_unsigned_is_signed_once_there_is_a_key(engine, regis
     first = publish.publish(engine, replace(asked, key=None), quiet)
     again = publish.publish(engine, asked, quiet)
     assert (again.digest, again.pushed, bool(again.signature)) == (first.digest, False, True)
-    verify.verify(registry.client(), "slipway/vllm", first.digest, CONTRACT, signing.public(key))
+    verify.verify(registry.client(), "slipway/vllm", first.digest, CAPABILITIES, signing.public(key))
 
 
 def test_nobody_signs_an_image_that_he_does_not_have(engine, registry, order):
     """The same inputs and contract, published by somebody else without a signature."""
     client = registry.client()
-    other = push(client, "slipway/vllm", TAGS[0], **{capabilities.LABEL: CONTRACT.as_json()})
+    other = push(client, "slipway/vllm", TAGS[0], **{capabilities.LABEL: CAPABILITIES.as_json()})
     with pytest.raises(Failed, match="is unsigned and not the image that is here"):
         publish.publish(engine, order(registry.host), quiet)
     assert left(client, [beside(other, "sig")]) == []

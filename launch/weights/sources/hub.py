@@ -10,11 +10,11 @@ from typing import Any
 from urllib.parse import urljoin
 
 from errors import Failed, Refused
-from launch.http.client import Connections, address, origin, public, tame
+from launch.http.client import Connections, address, origin, printable, public
 from launch.http.proxies import way_to
 from launch.http.ranges import Body
-from launch.http.retry import Patience, Transient
-from launch.http.talk import Made, patiently
+from launch.http.retry import RetryPolicy, Transient
+from launch.http.talk import Made, with_retries
 from launch.weights.cache import COMMIT
 from launch.weights.manifest import DISTRUST, MOST_FILES, Entry, Manifest, checked
 from launch.weights.sources.hub_errors import read_error
@@ -33,7 +33,7 @@ class Hub:
 
     model: str
     endpoint: str
-    patience: Patience = field(default_factory=lambda: Patience(attempts=6))
+    patience: RetryPolicy = field(default_factory=lambda: RetryPolicy(attempts=6))
     say: Callable[[str], None] = field(default=lambda line: None, repr=False)
     _files: HubFiles | None = field(default=None, repr=False)
 
@@ -85,7 +85,7 @@ class Hub:
         """The answer, after as many tries as it is worth."""
         where = public(self.endpoint) + way_to(self.endpoint)  # a proxy of another kind is refused here
         try:
-            return patiently(
+            return with_retries(
                 self.patience,
                 ask,
                 lambda error: read_error(error, self.model),
@@ -106,7 +106,8 @@ def endpoint_of(given: str | None = None) -> str:
     found = (given or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).strip().rstrip("/")
     if not address(found):
         raise Refused(
-            f"HF_ENDPOINT is no address: {tame(found)[:100]}", fix="write it as http://host or https://host"
+            f"HF_ENDPOINT is no address: {printable(found)[:100]}",
+            fix="write it as http://host or https://host",
         )
     return found
 
@@ -171,4 +172,4 @@ def _licence(info: Any) -> str:
     card = getattr(info.card_data, "license", None)
     tags = info.tags if isinstance(info.tags, list) else []
     named = [str(tag).removeprefix("license:") for tag in tags if str(tag).startswith("license:")]
-    return tame(str(card or (named[0] if named else "")))
+    return printable(str(card or (named[0] if named else "")))

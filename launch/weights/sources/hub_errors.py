@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from errors import Failed, Refused, SlipwayError
-from launch.http.client import tame
+from launch.http.client import printable
 from launch.http.retry import Transient, asked_wait
 from launch.weights.sources.source import refusal, rejected
 
@@ -34,7 +34,7 @@ def read_error(error: Exception, model: str) -> Transient:
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         raise Failed(
             "the Hub's certificate is not trusted",
-            why=tame(str(error)),
+            why=printable(str(error)),
             fix="check HF_ENDPOINT; if your network has a CA of its own, set SSL_CERT_FILE to its bundle",
         ) from error
     return Transient(_plain(error))
@@ -57,4 +57,4 @@ def _plain(error: Exception) -> str:
         return "it answered with something that is not the Hub's JSON (a login page, or a proxy's?)"
     if isinstance(error, RecursionError | OverflowError):
         return "it answered with JSON that no Hub sends"
-    return f"{type(error).__name__}: {tame(str(error).partition(chr(10))[0]) or 'no answer'}"
+    return f"{type(error).__name__}: {printable(str(error).partition(chr(10))[0]) or 'no answer'}"

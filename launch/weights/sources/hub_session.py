@@ -9,13 +9,13 @@ from typing import Any
 
 from errors import Failed
 from launch.http.client import tls
-from launch.http.retry import Patience, Transient
+from launch.http.retry import RetryPolicy, Transient
 
 LARGEST_ANSWER = 16 << 20  # bytes of JSON; a page of a listing has 1000 entries of about 300
 
 
 @contextlib.contextmanager
-def session(patience: Patience) -> Iterator[None]:
+def session(patience: RetryPolicy) -> Iterator[None]:
     """huggingface_hub with our certificates and time-outs, quiet, and with a limit to what it will read."""
     import httpx2
     from huggingface_hub import set_client_factory

@@ -8,10 +8,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from errors import Failed, Refused
-from launch.http.client import Connections, address, authorization, origin, public, tame
+from launch.http.client import Connections, address, authorization, origin, printable, public
 from launch.http.ranges import Answered, Body, follow, span_of
-from launch.http.retry import Patience, Transient
-from launch.http.talk import patiently
+from launch.http.retry import RetryPolicy, Transient
+from launch.http.talk import with_retries
 from launch.weights import manifest as manifests
 from launch.weights.bundle import (
     AGAIN,
@@ -54,10 +54,10 @@ def source_of(given: str, model: str, say: Callable[[str], None] = lambda line: 
 
 def _for_model(manifest: Manifest, model: str, revision: str, where: object) -> Manifest:
     if manifest.model != model:
-        held = tame(manifest.model)
+        held = printable(manifest.model)
         raise Refused(f"{where} holds {held}, not {model}", fix=f"fetch --model {held}")
     if revision not in (manifest.revision, manifest.commit, "main"):
-        why = f"it holds {tame(manifest.revision)} at {manifest.commit}"
+        why = f"it holds {printable(manifest.revision)} at {manifest.commit}"
         raise Refused(f"{where} does not hold revision {revision}", why=why, fix="leave out --revision")
     return replace(manifest, revision=revision, source=str(where), entries=_unproven(manifest))
 
@@ -144,14 +144,14 @@ class BundleAt:
 
     url: str
     model: str
-    patience: Patience = field(default_factory=lambda: Patience(attempts=6))
+    patience: RetryPolicy = field(default_factory=lambda: RetryPolicy(attempts=6))
     say: Callable[[str], None] = field(default=lambda line: None, repr=False)
     _offsets: dict[str, int] = field(default_factory=dict)
 
     def manifest(self, revision: str) -> Manifest:
         """The bundle's first member, and how long the bundle is."""
         try:
-            found = patiently(self.patience, self._begin, _transient, self.say)
+            found = with_retries(self.patience, self._begin, _transient, self.say)
         except Transient as trouble:
             fix = "check the address and the network, and try again"
             raise Failed(f"{public(self.url)} does not answer", why=trouble.reason, fix=fix) from trouble

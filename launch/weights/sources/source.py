@@ -8,7 +8,7 @@ from typing import BinaryIO, Protocol
 from urllib.parse import quote
 
 from errors import Failed
-from launch.http.client import Connections, authorization, origin, tame
+from launch.http.client import Connections, authorization, origin, printable
 from launch.http.ranges import Answered, Body, follow, span_of
 from launch.http.retry import Transient
 from launch.weights.manifest import Entry, Manifest
@@ -90,7 +90,7 @@ def rejected(what: str) -> Failed:
 
 def refusal(model: str, status: int, code: str, path: str = "") -> Failed:
     """A Hub's no, in words that say what to do."""
-    what, code = f"{model}{': ' + path if path else ''}", tame(code)[:40]
+    what, code = f"{model}{': ' + path if path else ''}", printable(code)[:40]
     if code == "GatedRepo":
         return Failed(
             f"{what} is gated: this account has no access",

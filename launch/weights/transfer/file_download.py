@@ -37,7 +37,7 @@ class Span:
     generation: int
 
 
-class Landing:
+class FileDownload:
     """One file under its lock, from `open` to `publish` or `leave`."""
 
     def __init__(

@@ -16,15 +16,15 @@ from pathlib import Path
 
 from errors import Failed, SlipwayError
 from launch.http.client import NO_MORE_FILES
-from launch.http.retry import Patience
+from launch.http.retry import RetryPolicy
 from launch.weights.cache import Place
 from launch.weights.hashing import prove, proven
 from launch.weights.manifest import Entry
-from launch.weights.progress import Meter
+from launch.weights.progress import TransferProgress
 from launch.weights.sources.source import Source
 from launch.weights.transfer import partial_file
 from launch.weights.transfer.blob_lock import Locks
-from launch.weights.transfer.file_download import Landing, Superseded
+from launch.weights.transfer.file_download import FileDownload, Superseded
 from launch.weights.transfer.worker import Stream
 
 STREAMS = 8
@@ -45,7 +45,12 @@ class Transfer:
     """Brings blobs into a cache. One use: make it, call `run`."""
 
     def __init__(
-        self, source: Source, place: Place, meter: Meter, patience: Patience, streams: int = STREAMS
+        self,
+        source: Source,
+        place: Place,
+        meter: TransferProgress,
+        patience: RetryPolicy,
+        streams: int = STREAMS,
     ) -> None:
         self._place, self._meter = place, meter
         self._stop = threading.Event()
@@ -54,14 +59,14 @@ class Transfer:
         self._partials = partial_file.found(place)
         self._queue: deque[Entry] = deque()
         self._elsewhere: deque[tuple[float, Entry]] = deque()
-        self._landings: list[Landing] = []
+        self._landings: list[FileDownload] = []
         self._locks = Locks(place)
         self._again: set[str] = set()
         self._open = 0  # entries that are neither done nor given up
         self.outcome = Outcome()
         self._error: BaseException | None = None
 
-    def run(self, entries: Iterable[Entry], show: Callable[[Meter], None]) -> Outcome:
+    def run(self, entries: Iterable[Entry], show: Callable[[TransferProgress], None]) -> Outcome:
         """Bring these, one entry a blob. `show` is called from this thread a few times a second.
 
         Raises Failed as soon as nothing more can be had; what has come stays for the next time.
@@ -79,7 +84,7 @@ class Transfer:
             raise self._error
         return self.outcome
 
-    def _watch(self, threads: list[threading.Thread], show: Callable[[Meter], None]) -> None:
+    def _watch(self, threads: list[threading.Thread], show: Callable[[TransferProgress], None]) -> None:
         while any(thread.is_alive() for thread in threads) and self._error is None:
             show(self._meter)
             self._locks.beat()
@@ -102,17 +107,17 @@ class Transfer:
             if thread.ident is not None:
                 thread.join(max(0.0, until - time.monotonic()))
         if not any(thread.is_alive() for thread in threads):
-            for landing in self._landings:
-                landing.leave()
+            for download in self._landings:
+                download.leave()
             self._locks.release_all()
 
     def _work(self, stream: Stream) -> None:
         """One stream's thread."""
         try:
             while (work := self._next()) is not None:
-                landing = self._begin(work) if isinstance(work, Entry) else work
-                if landing is not None:
-                    self._carry(stream, landing)
+                download = self._begin(work) if isinstance(work, Entry) else work
+                if download is not None:
+                    self._carry(stream, download)
         except BaseException as error:
             with self._change:
                 self._error = self._error or explained(error, self._place.cache)
@@ -121,7 +126,7 @@ class Transfer:
         finally:
             stream.close()
 
-    def _next(self) -> Entry | Landing | None:
+    def _next(self) -> Entry | FileDownload | None:
         """A file that nobody has, else one to help with; None at the end."""
         while not self._stop.is_set():
             with self._change:
@@ -136,7 +141,7 @@ class Transfer:
                 self._change.wait(0.1)
         return None
 
-    def _begin(self, entry: Entry) -> Landing | None:
+    def _begin(self, entry: Entry) -> FileDownload | None:
         """Lock a file and open it; None where somebody else has it or it needs no bytes."""
         if other := self._locks.take(entry.blob):
             with self._change:
@@ -153,54 +158,54 @@ class Transfer:
         if blob.is_dir():
             raise IsADirectoryError(errno.EISDIR, "there is a folder in the place of a file", str(blob))
         known = self._partials.get(entry.blob)
-        landing = Landing(entry, self._place, lambda count: self._meter.add(entry.path, count), known)
-        landing.open(self._stop)
+        download = FileDownload(entry, self._place, lambda count: self._meter.add(entry.path, count), known)
+        download.open(self._stop)
         with self._change:
-            self.outcome.fetched -= landing.landed
-            self._landings.append(landing)
+            self.outcome.fetched -= download.landed
+            self._landings.append(download)
             self._change.notify_all()
-        if landing.claim():
-            self._finish(landing)
+        if download.claim():
+            self._finish(download)
             return None
-        return landing
+        return download
 
-    def _carry(self, stream: Stream, landing: Landing) -> None:
+    def _carry(self, stream: Stream, download: FileDownload) -> None:
         """Bring spans of one file until there are none for this stream."""
-        while not self._stop.is_set() and (span := landing.take()) is not None:
+        while not self._stop.is_set() and (span := download.take()) is not None:
             try:
-                stream.bring(landing, span)
+                stream.bring(download, span)
             except Superseded:
                 continue
             finally:
-                landing.release()
-            if landing.claim():
-                self._finish(landing)
+                download.release()
+            if download.claim():
+                self._finish(download)
 
-    def _finish(self, landing: Landing) -> None:
+    def _finish(self, download: FileDownload) -> None:
         """The last byte is here: publish, or fetch again once, or give the file up and name it."""
-        entry = landing.entry
+        entry = download.entry
         with self._change:
             self.outcome.fetched += entry.size
-        if landing.proves():
-            landing.publish()
-            self._close(entry, proven(entry, landing.sha256, self._place.blobs / entry.blob), landing)
+        if download.proves():
+            download.publish()
+            self._close(entry, proven(entry, download.sha256, self._place.blobs / entry.blob), download)
         elif entry.size and entry.blob not in self._again and not self._stop.is_set():
             self._again.add(entry.blob)
-            landing.restart()
+            download.restart()
         else:
-            landing.discard()
+            download.discard()
             self.outcome.bad.append(entry.path)
-            self._close(entry, None, landing)
+            self._close(entry, None, download)
 
-    def _close(self, entry: Entry, found: Entry | None, landing: Landing | None = None) -> None:
+    def _close(self, entry: Entry, found: Entry | None, download: FileDownload | None = None) -> None:
         """A file is done with, one way or the other."""
         self._meter.end(entry.path)
         self._locks.release(entry.blob)
         with self._change:
             if found is not None:
                 self.outcome.proven.append(found)
-            if landing in self._landings:
-                self._landings.remove(landing)
+            if download in self._landings:
+                self._landings.remove(download)
             self._open -= 1
             self._change.notify_all()
 

@@ -8,18 +8,20 @@ import time
 
 from errors import Failed
 from launch.http.client import Connections
-from launch.http.retry import Patience, Transient
+from launch.http.retry import RetryPolicy, Transient
 from launch.weights.hashing import PIECE
 from launch.weights.manifest import Entry
-from launch.weights.progress import Meter
+from launch.weights.progress import TransferProgress
 from launch.weights.sources.source import Reader, Source
-from launch.weights.transfer.file_download import SPAN, Landing, Span, Superseded
+from launch.weights.transfer.file_download import SPAN, FileDownload, Span, Superseded
 
 
 class Stream:
     """Brings one span after another. Only `check` and `abort` may be called from another thread."""
 
-    def __init__(self, source: Source, patience: Patience, meter: Meter, stop: threading.Event) -> None:
+    def __init__(
+        self, source: Source, patience: RetryPolicy, meter: TransferProgress, stop: threading.Event
+    ) -> None:
         self._source, self._patience, self._meter, self._stop = source, patience, meter, stop
         self._connections = Connections(patience)
         self._buffer = memoryview(mmap.mmap(-1, SPAN))  # memory only where it is used
@@ -29,34 +31,34 @@ class Stream:
         self._listening = False
         self._heard, self._heard_at = 0, time.monotonic()
 
-    def bring(self, landing: Landing, span: Span) -> None:
+    def bring(self, download: FileDownload, span: Span) -> None:
         """Bring one span and land it. Raises Superseded, or Failed when patience is at its end."""
         got = written = landed = span.first
         while landed < span.last:
             if self._stop.is_set():
                 raise Superseded
             if written > landed:
-                landed = self._hash(landing, span, landed, written)
-            elif landing.may_write(span, written) and (got - written >= PIECE or got == span.last):
+                landed = self._hash(download, span, landed, written)
+            elif download.may_write(span, written) and (got - written >= PIECE or got == span.last):
                 self._listening = False
-                landing.write(span, self._buffer[: got - landed])
+                download.write(span, self._buffer[: got - landed])
                 written = got
-            elif got < span.last and landing.has_room(got):
+            elif got < span.last and download.has_room(got):
                 # The buffer begins at the byte that is to land next: a stream in its turn uses little of it,
                 # and what it uses is still in the processor's cache when it is written and hashed.
                 view = self._buffer[got - landed : min(span.last, got + PIECE) - landed]
-                got += self._receive(landing, span, got, view)
+                got += self._receive(download, span, got, view)
             else:
                 self._listening = False
-                landing.wait_room() if got < span.last else landing.wait_turn(span, written)
+                download.wait_room() if got < span.last else download.wait_turn(span, written)
         self._failures = self._gained = 0  # what is whole counts as progress, be it ever so small
 
-    def _hash(self, landing: Landing, span: Span, landed: int, written: int) -> int:
+    def _hash(self, download: FileDownload, span: Span, landed: int, written: int) -> int:
         """Hash what was written, in its turn; up to which byte the file has landed."""
-        if not landing.may_hash(span, landed):
-            landing.wait_turn(span, landed)
+        if not download.may_hash(span, landed):
+            download.wait_turn(span, landed)
             return landed
-        landing.hash(span, self._buffer[: written - landed])
+        download.hash(span, self._buffer[: written - landed])
         return written
 
     def check(self) -> None:
@@ -75,37 +77,37 @@ class Stream:
         self._hang_up()
         self._connections.close()
 
-    def _receive(self, landing: Landing, span: Span, at: int, view: memoryview) -> int:
+    def _receive(self, download: FileDownload, span: Span, at: int, view: memoryview) -> int:
         """Some bytes of the span into `view`; 0 after a failure that was waited out."""
         self._listen()
         try:
-            count = self._at(landing, span, at).readinto(view)
+            count = self._at(download, span, at).readinto(view)
         except Transient as trouble:
             self._hang_up()
-            self._pause(landing.entry, trouble)
+            self._pause(download.entry, trouble)
             return 0
         self._gain(count)
         return count
 
-    def _at(self, landing: Landing, span: Span, at: int) -> Reader:
+    def _at(self, download: FileDownload, span: Span, at: int) -> Reader:
         """The open body if it goes on at this byte, else a new one."""
         body = self._body
-        if body is None or self._of is not landing.entry or body.position != at or body.position >= body.end:
+        if body is None or self._of is not download.entry or body.position != at or body.position >= body.end:
             self._hang_up()
             # Alone with a file, one request brings all of it; with others, each asks for its own part.
-            end = landing.entry.size if landing.streams == 1 else span.last
-            body = self._source.open(landing.entry, at, end, self._connections)
-            self._body, self._of = body, landing.entry
+            end = download.entry.size if download.streams == 1 else span.last
+            body = self._source.open(download.entry, at, end, self._connections)
+            self._body, self._of = body, download.entry
         if body.position > at:
             raise Transient(f"the server answers from byte {body.position} where {at} was asked for")
         if body.position < at:
-            self._skip(landing, body, at)
+            self._skip(download, body, at)
         return body
 
-    def _skip(self, landing: Landing, body: Reader, at: int) -> None:
+    def _skip(self, download: FileDownload, body: Reader, at: int) -> None:
         """Read past what is here already, where a server ignores ranges; one stream alone does that."""
-        if not landing.solo:
-            landing.go_solo()
+        if not download.solo:
+            download.go_solo()
             raise Superseded
         waste = memoryview(bytearray(PIECE))
         while body.position < at and not self._stop.is_set():

@@ -75,7 +75,7 @@ REFUSALS = [
     (["--hardware", "h200", "--platform", "rocm"], "h200 is cuda"),
     (["--platform", "tpu"], "unknown platform"),
     (["--hardware", "h200", "--recipes", "/nowhere"], "holds no recipes"),
-    (["--hardware", "h200", "--contract", "/nowhere"], "cannot be read"),
+    (["--hardware", "h200", "--capabilities", "/nowhere"], "cannot be read"),
 ]
 
 

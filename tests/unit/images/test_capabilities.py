@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from images.capabilities import LABEL, OWN_LAYERS, READ_FROM, Contract, differences, key, known, parse
+from images.capabilities import LABEL, OWN_LAYERS, READ_FROM, Capabilities, differences, key, known, parse
 from images.lock.lockfile import load
 
-ROCM = Contract(
+ROCM = Capabilities(
     python="3.12.13",
     torch="2.11.0+git96bfee1",
     torch_flavour="hip",
@@ -48,14 +48,14 @@ def test_another_way_to_a_platform_needs_the_same_torch():
 
 
 def test_a_later_contract_with_more_keys_can_be_read():
-    assert parse('{"python": "3.13.1", "flags": ["--a"], "env": null, "colour": "red"}') == Contract(
+    assert parse('{"python": "3.13.1", "flags": ["--a"], "env": null, "colour": "red"}') == Capabilities(
         python="3.13.1", flags=("--a",)
     )
 
 
-@given(st.builds(Contract, python=st.text(), flags=st.lists(st.text()).map(tuple)))
-def test_what_is_stamped_is_what_is_read(contract):
-    assert parse(contract.as_json()) == contract
+@given(st.builds(Capabilities, python=st.text(), flags=st.lists(st.text()).map(tuple)))
+def test_what_is_stamped_is_what_is_read(capabilities):
+    assert parse(capabilities.as_json()) == capabilities
 
 
 def image(*layers, own="1", env=("A=1",)):

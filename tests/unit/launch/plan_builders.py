@@ -7,10 +7,10 @@ from typing import Any
 
 from launch.planning.planner import make_plan
 from launch.planning.vllm_versions import image_for
-from launch.recipes.repository import Cookbook, open_cookbook
+from launch.recipes.repository import RecipeRepository, open_repository
 from launch.recipes.schema import Recipe
 from launch.spec.gpu_catalog import known
-from launch.spec.inputs import Contract, Host, Wish
+from launch.spec.inputs import Capabilities, Host, PlanOptions
 from launch.spec.model_config import Shape
 from launch.spec.plan import Plan
 
@@ -18,8 +18,8 @@ M2, M21, TINY = "MiniMaxAI/MiniMax-M2", "MiniMaxAI/MiniMax-M2.1", "slipway/MiniM
 
 
 @cache
-def ours() -> Cookbook:
-    return open_cookbook()
+def ours() -> RecipeRepository:
+    return open_repository()
 
 
 @cache
@@ -51,14 +51,14 @@ def plan(
     gpus: int = 0,
     nodes: int = 1,
     vllm: str = "0.32.0",
-    contract: Contract | None = None,
+    capabilities: Capabilities | None = None,
     image: str = "",
     facts: dict[str, Any] | None = None,
-    **wish: Any,
+    **options: Any,
 ) -> Plan:
     machine = host(hardware, gpus, nodes, **(facts or {}))
-    chosen = image_for(machine.hardware.platform, vllm, image, contract)
-    return make_plan(Wish(model, **wish), machine, recipe(model), chosen)
+    chosen = image_for(machine.hardware.platform, vllm, image, capabilities)
+    return make_plan(PlanOptions(model, **options), machine, recipe(model), chosen)
 
 
 def command(made: Plan, rank: int = 0) -> str:

@@ -6,13 +6,13 @@ import pytest
 
 from launch.access.builder import Access
 from launch.access.profiles import grant
-from launch.spec.inputs import Wish
+from launch.spec.inputs import PlanOptions
 from launch.spec.plan import Mount
 from tests.unit.launch.plan_builders import M2, TINY, host, recipe
 
 
 def documented(hardware: str, ranks: int = 2, model: str = M2, **facts: object) -> Access:
-    return grant(Wish(model, access="documented"), host(hardware, **facts), recipe(model), ranks)
+    return grant(PlanOptions(model, access="documented"), host(hardware, **facts), recipe(model), ranks)
 
 
 def test_rocm() -> None:

@@ -9,7 +9,7 @@ import pytest
 from errors import Refused
 from launch.access.builder import Access
 from launch.access.profiles import grant
-from launch.spec.inputs import Wish
+from launch.spec.inputs import PlanOptions
 from tests.unit.launch.plan_builders import M2, TINY, host, recipe
 
 NVIDIA = tuple(f"nvidia.com/gpu=GPU-{index}" for index in range(4))
@@ -21,13 +21,13 @@ PODMAN = "podman takes GPUs by CDI name only"
 
 def cuda(way: str = "auto", ranks: int = 4, profile: str = "least", **facts: Any) -> Access:
     machine = host("h200", 4, **{"gpu_ids": UUIDS, "cdi": NVIDIA, **facts})
-    return grant(Wish(M2, access=profile, cdi=way), machine, recipe(M2), ranks)
+    return grant(PlanOptions(M2, access=profile, cdi=way), machine, recipe(M2), ranks)
 
 
 def rocm(way: str = "auto", ranks: int = 2, profile: str = "least", **facts: Any) -> Access:
     given = {"devices": NODES, "groups": ("105",), "seccomp": "/x.json", "cdi": AMD, **facts}
     machine = host("mi300x", len(given["devices"]) or 2, **given)
-    return grant(Wish(M2, access=profile, cdi=way), machine, recipe(M2), ranks)
+    return grant(PlanOptions(M2, access=profile, cdi=way), machine, recipe(M2), ranks)
 
 
 def why(access: Access) -> str:
@@ -90,7 +90,7 @@ def test_what_no_spec_names_is_refused() -> None:
 
 
 def test_a_cpu_has_nothing_to_name() -> None:
-    assert grant(Wish(TINY, cdi="yes"), host("cpu"), recipe(TINY), 1).container.cdi == ()
+    assert grant(PlanOptions(TINY, cdi="yes"), host("cpu"), recipe(TINY), 1).container.cdi == ()
 
 
 def test_words_that_are_none_are_refused() -> None:

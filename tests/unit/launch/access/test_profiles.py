@@ -6,7 +6,7 @@ import pytest
 
 from errors import Refused
 from launch.access.profiles import grant, shm_bytes
-from launch.spec.inputs import Wish
+from launch.spec.inputs import PlanOptions
 from launch.spec.plan import Mount, Port
 from tests.unit.launch.plan_builders import M2, host, plan, recipe
 
@@ -14,7 +14,7 @@ GIB = 2**30
 
 
 def access(hardware: str = "h200", ranks: int = 4, profile: str = "least", **facts):
-    return grant(Wish(M2, access=profile), host(hardware, **facts), recipe(M2), ranks)
+    return grant(PlanOptions(M2, access=profile), host(hardware, **facts), recipe(M2), ranks)
 
 
 def test_the_least_has_no_capability_no_root_and_no_door_but_loopback():
@@ -91,8 +91,8 @@ def test_capabilities_come_with_a_user_who_can_have_them():
 
 
 def listening(address, profile="least"):
-    wish = Wish(M2, access=profile, listen=address)
-    return grant(wish, host("h200", key_file="/home/me/.config/slipway/api-key.env"), recipe(M2), 4)
+    options = PlanOptions(M2, access=profile, listen=address)
+    return grant(options, host("h200", key_file="/home/me/.config/slipway/api-key.env"), recipe(M2), 4)
 
 
 @pytest.mark.parametrize("profile", ["least", "documented", "profiling"])

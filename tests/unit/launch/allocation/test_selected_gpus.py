@@ -18,7 +18,7 @@ from launch.planning.planner import make_plan
 from launch.planning.vllm_versions import image_for
 from launch.spec.gpu_catalog import Hardware as Gpus
 from launch.spec.gpu_catalog import known
-from launch.spec.inputs import Wish
+from launch.spec.inputs import PlanOptions
 from launch.spec.plan import Container
 from tests.conftest import SHARED
 from tests.unit.launch.hardware.trees import mi300x, write
@@ -28,10 +28,10 @@ GIB = 2**30
 RECORDED = SHARED / "hardware"
 
 
-def container(chosen: Chosen, **wish: str) -> Container:
+def container(chosen: Chosen, **options: str) -> Container:
     machine = chosen.on(host(chosen.hardware.id))
     image = image_for(machine.hardware.platform, "0.32.0", "", None)
-    return make_plan(Wish(M2, **wish), machine, recipe(M2), image).container
+    return make_plan(PlanOptions(M2, **options), machine, recipe(M2), image).container
 
 
 def h200(count: int = 8) -> Hardware:

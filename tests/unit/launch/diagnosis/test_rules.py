@@ -99,7 +99,7 @@ def test_a_misspelt_parser_gets_the_nearest_one() -> None:
     found = found_for(
         "KeyError: 'invalid tool call parser: minimax2 (chose from { hermes,minimax_m2,xlam })'"
     )
-    assert found.cure == "invoke run --set --tool-call-parser=NAME; nearest: minimax_m2"
+    assert found.fix == "invoke run --set --tool-call-parser=NAME; nearest: minimax_m2"
 
 
 def test_the_page_is_made_from_the_table() -> None:
@@ -113,5 +113,5 @@ def test_rows_are_unique_and_fill_only_what_a_pattern_can_give() -> None:
     derived = {"nearest", "parser", "utilization", "legal"}
     for row in rows:
         given = {name for pattern in row.patterns for name in pattern.groupindex} | derived
-        wanted = set(re.findall(r"<(\w+)>", f"{row.cause} {row.cure} {row.change}"))
+        wanted = set(re.findall(r"<(\w+)>", f"{row.cause} {row.fix} {row.change}"))
         assert wanted <= given, row.id

@@ -2,26 +2,26 @@ from __future__ import annotations
 
 import pytest
 
-from launch.http.retry import Patience, Transient, asked_wait, retry_after
+from launch.http.retry import RetryPolicy, Transient, asked_wait, retry_after
 
 NOW = "Wed, 01 Jan 2020 00:00:00 GMT"
 
 
 def test_waits_double_up_to_the_longest_and_then_end() -> None:
-    patience = Patience(attempts=6, first=0.5, longest=3)
+    patience = RetryPolicy(attempts=6, first=0.5, longest=3)
     waits = [patience.wait(failures, Transient("reset")) for failures in range(1, 7)]
     assert waits == [0.5, 1, 2, 3, 3, None]
 
 
 def test_what_the_server_asks_for_is_given_within_reason() -> None:
-    patience = Patience(most_asked=600)
+    patience = RetryPolicy(most_asked=600)
     assert patience.wait(1, Transient("429", after=90)) == 90
     assert patience.wait(1, Transient("429", after=0)) == 0
     assert patience.wait(1, Transient("429", after=86_400)) is None
 
 
 def test_patience_ends_although_the_server_asks_for_more() -> None:
-    assert Patience(attempts=3).wait(3, Transient("429", after=1)) is None
+    assert RetryPolicy(attempts=3).wait(3, Transient("429", after=1)) is None
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from launch.planning.matrix import rows
 from launch.planning.parallelism import SMALLEST_BLOCK
 from launch.planning.vllm_versions import table
-from launch.recipes.repository import known_shapes, open_cookbook
+from launch.recipes.repository import known_shapes, open_repository
 from tests.conftest import SHARED
 
 SAMPLE = SHARED / "vllm-recipes"
@@ -35,7 +35,7 @@ def ours():
 
 
 def rendered(vllm: str = ""):
-    book, shapes = open_cookbook(str(SAMPLE)), known_shapes()
+    book, shapes = open_repository(str(SAMPLE)), known_shapes()
     recipes, broken = book.read(book.own_names())
     assert broken == []
     return {key(row): row for recipe in recipes for row in rows(book, recipe, shapes, vllm)}

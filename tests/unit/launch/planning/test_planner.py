@@ -10,7 +10,7 @@ import pytest
 from errors import Refused
 from launch.planning.planner import make_plan
 from launch.planning.vllm_versions import image_for
-from launch.spec.inputs import Contract, Measured, Wish
+from launch.spec.inputs import Capabilities, Measured, PlanOptions
 from launch.spec.plan import Layout
 from tests.unit.launch.plan_builders import M2, M21, TINY, command, host, plan, recipe, why
 
@@ -37,8 +37,8 @@ def test_the_guides_rocm_command_and_environment_come_out_word_for_word():
 
 
 def test_the_guides_cure_and_responses_api_commands():
-    cured = plan(M2, "h200", 4, cures=("piecewise-cudagraphs",))
-    assert cured.processes[0].argv[-2:] == ("--compilation-config", '{"cudagraph_mode": "PIECEWISE"}')
+    fixed = plan(M2, "h200", 4, workarounds=("piecewise-cudagraphs",))
+    assert fixed.processes[0].argv[-2:] == ("--compilation-config", '{"cudagraph_mode": "PIECEWISE"}')
     assert "--reasoning-parser minimax_m2 --" in command(plan(M2, "h200", 4, responses_api=True))
 
 
@@ -116,25 +116,25 @@ def test_json_values_survive():
 
 
 def test_an_image_contract_decides_over_the_table():
-    contract = Contract(
+    capabilities = Capabilities(
         vllm_version="0.11.1", flags=frozenset({"--tensor-parallel-size", "--tool-call-parser"})
     )
-    made = plan(M2, "h200", 4, contract=contract)
+    made = plan(M2, "h200", 4, capabilities=capabilities)
     assert "--reasoning-parser" not in command(made)
     assert any("does not know --reasoning-parser" in note for note in made.notes)
 
 
 def test_a_parser_that_the_image_lacks_is_refused_with_its_own():
-    contract = Contract(vllm_version="0.32.0", reasoning_parsers=frozenset({"minimax_m2", "qwen3"}))
+    capabilities = Capabilities(vllm_version="0.32.0", reasoning_parsers=frozenset({"minimax_m2", "qwen3"}))
     with pytest.raises(Refused, match="unknown reasoning parser 'minimax_m2_append_think'") as refused:
-        plan(M2, "h200", 4, contract=contract)
+        plan(M2, "h200", 4, capabilities=capabilities)
     assert "minimax_m2" in refused.value.fix
 
 
 def test_an_image_without_kernels_for_the_gpu_is_refused():
     with pytest.raises(Refused, match="no kernels for mi355x"):
-        plan(M2, "mi355x", 8, contract=Contract("0.32.0", gpu_archs=("gfx942",)))
-    assert plan(M2, "h200", 4, contract=Contract("0.32.0", gpu_archs=("sm_80", "sm_90")))
+        plan(M2, "mi355x", 8, capabilities=Capabilities("0.32.0", gpu_archs=("gfx942",)))
+    assert plan(M2, "h200", 4, capabilities=Capabilities("0.32.0", gpu_archs=("sm_80", "sm_90")))
 
 
 def test_an_earlier_start_corrects_the_estimate():
@@ -153,7 +153,7 @@ def test_the_shape_of_a_snapshot_beats_the_recipes():
 
 def test_a_model_of_unknown_shape_is_planned_and_not_judged():
     unknown = recipe(M2).model_copy(update={"ours": recipe(M2).ours.model_copy(update={"shape": None})})
-    made = make_plan(Wish(M2), host("h200", 4), unknown, image_for("cuda", "0.32.0"))
+    made = make_plan(PlanOptions(M2), host("h200", 4), unknown, image_for("cuda", "0.32.0"))
     assert made.fit.verdict == "unknown"
     assert any("shape is not known" in note for note in made.notes)
 
@@ -190,7 +190,7 @@ REFUSALS = [
     ({"variant": "nvfp4"}, "unknown variant 'nvfp4'", "", "default"),
     ({"features": (("resoning", ""),)}, "unknown feature", "", "reasoning"),
     ({"features": (("reasoning", "fast"),)}, "unknown mode of reasoning", "", ""),
-    ({"cures": ("piecewise",)}, "unknown cure", "", "piecewise-cudagraphs"),
+    ({"workarounds": ("piecewise",)}, "unknown workaround", "", "piecewise-cudagraphs"),
     ({"env": (("VLLM_USE_V1", "1"),)}, "does not know VLLM_USE_V1", "", ""),
     (
         {"env": (("VLLM_ALL2ALL_BACKEND", "x"),)},

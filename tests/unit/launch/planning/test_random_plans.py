@@ -15,7 +15,7 @@ from launch.recipes.schema import Recipe
 from launch.recipes.strategy import known as strategies
 from launch.render import FORMATS, render
 from launch.spec.gpu_catalog import known
-from launch.spec.inputs import Contract, Host, Wish
+from launch.spec.inputs import Capabilities, Host, PlanOptions
 from launch.spec.model_config import from_config
 
 words = st.sampled_from(
@@ -142,14 +142,14 @@ configs = st.dictionaries(
 )
 gpus_a_node = st.sampled_from([1, 2, 3, 4, 8, 8, 0, 17])
 wishes = st.builds(
-    Wish,
+    PlanOptions,
     model=st.just("a/b"),
     strategy=st.sampled_from(["", "", "", *strategies(), "nonsense"]),
     variant=st.sampled_from(["", "", "", "default", "v", "w"]),
     features=st.sampled_from([(), (), (("tool", ""),), (("think", "a"),), (("think", "z"), ("?", ""))]),
     without=st.sampled_from([(), (), ("tool",), ("?",)]),
     responses_api=st.sampled_from([False, False, False, True]),
-    cures=st.sampled_from([(), (), ("piecewise-cudagraphs",), ("?",)]),
+    workarounds=st.sampled_from([(), (), ("piecewise-cudagraphs",), ("?",)]),
     max_model_len=st.sampled_from([None, None, 1, 4096, 2**40]),
     settings=st.lists(st.tuples(words, st.text(max_size=5)), max_size=2).map(tuple),
     env=env.map(lambda pairs: tuple(pairs.items())),
@@ -167,16 +167,16 @@ wishes = st.builds(
     configs,
     st.data(),
 )
-def test_a_plan_or_a_refusal(data, wish, hardware, gpus, nodes, config, draw):
+def test_a_plan_or_a_refusal(data, options, hardware, gpus, nodes, config, draw):
     try:
         recipe = check(Recipe, data, "a/b.yaml")
         version = draw.draw(st.sampled_from(["0.11.1", "0.32.0", "0.29.0rc1", "0.20.0", "x", ""]))
-        contract = draw.draw(
-            st.none() | st.just(Contract("0.32.0", frozenset({"--x"}), frozenset({"VLLM_USE_V1"})))
+        capabilities = draw.draw(
+            st.none() | st.just(Capabilities("0.32.0", frozenset({"--x"}), frozenset({"VLLM_USE_V1"})))
         )
         shapes = {"a/b": from_config(config)} if config else {}
         host = Host(known()[hardware], gpus, nodes, hub_cache="/hub", cache="/cache", shapes=shapes)
-        plan = make_plan(wish, host, recipe, image_for(host.hardware.platform, version, "", contract))
+        plan = make_plan(options, host, recipe, image_for(host.hardware.platform, version, "", capabilities))
         for form in FORMATS:
             assert render(plan, form)
         assert json.loads(json.dumps(plan.as_dict()))["layout"]["tp"] >= 1

@@ -7,7 +7,7 @@ import pytest
 from errors import Refused
 from launch.planning.vllm_versions import USER, adapt, image_for, table
 from launch.planning.vllm_versions import parse as version_of
-from launch.spec.inputs import Contract
+from launch.spec.inputs import Capabilities
 from launch.spec.vllm_args import Draft, Setting, parse, words
 
 
@@ -15,8 +15,8 @@ def draft(*argv: str, **env: str) -> Draft:
     return Draft(parse(argv, "recipe"), tuple(Setting(name, value, "recipe") for name, value in env.items()))
 
 
-def at(version: str, given: Draft, contract: Contract | None = None) -> Draft:
-    return adapt(given, image_for("rocm", version, "", contract))
+def at(version: str, given: Draft, capabilities: Capabilities | None = None) -> Draft:
+    return adapt(given, image_for("rocm", version, "", capabilities))
 
 
 def test_the_all2all_backend_is_an_env_before_and_a_flag_after_its_removal():
@@ -62,19 +62,21 @@ def test_the_user_is_refused_a_removed_name(name):
 
 
 def test_a_contract_decides_over_the_table():
-    contract = Contract("0.32.0", flags=frozenset({"--x", "--config"}), env=frozenset({"VLLM_USE_V1"}))
+    capabilities = Capabilities(
+        "0.32.0", flags=frozenset({"--x", "--config"}), env=frozenset({"VLLM_USE_V1"})
+    )
     made = at(
         "",
         draft("--x", "--no-x", "--config.a.b", "1", "--y", VLLM_USE_V1="1", VLLM_OTHER="1", OTHER="1"),
-        contract,
+        capabilities,
     )
     assert words(made.args) == ("--x", "--no-x", "--config.a.b", "1")
     assert [setting.name for setting in made.env] == ["VLLM_USE_V1", "OTHER"]
 
 
 def test_a_contract_is_read_from_json_as_far_as_it_goes():
-    contract = Contract.of({"vllm_version": "0.32.0", "flags": ["--x"], "env": None, "new": 1})
-    assert contract == Contract("0.32.0", flags=frozenset({"--x"}))
+    capabilities = Capabilities.of({"vllm_version": "0.32.0", "flags": ["--x"], "env": None, "new": 1})
+    assert capabilities == Capabilities("0.32.0", flags=frozenset({"--x"}))
 
 
 def test_versions_without_their_build_parts():

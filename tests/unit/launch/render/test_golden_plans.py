@@ -24,11 +24,11 @@ CASES = {
     "m2-mi300x2-this-host.docker": (M2, "mi300x", 2, {"facts": AMD}),
     "m2-mi300x8.table": (M2, "mi300x", 8, {}),
     "m2-h200x8-two-nodes.kubernetes": (M2, "h200", 8, {"nodes": 2}),
-    "m2-h100x4-cured.quadlet": (
+    "m2-h100x4-workaround.quadlet": (
         M2,
         "h100",
         4,
-        {"strategy": "single_node_tep", "cures": ("piecewise-cudagraphs",)},
+        {"strategy": "single_node_tep", "workarounds": ("piecewise-cudagraphs",)},
     ),
     "tiny-cpu.compose": (TINY, "cpu", 1, {}),
     "tiny-cpu-x2.json": (TINY, "cpu", 2, {}),
@@ -37,8 +37,8 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_plan_is_as_written_down(name):
-    model, hardware, gpus, wish = CASES[name]
-    printed = render(plan(model, hardware, gpus, **wish), name.rpartition(".")[2]).rstrip() + "\n"
+    model, hardware, gpus, options = CASES[name]
+    printed = render(plan(model, hardware, gpus, **options), name.rpartition(".")[2]).rstrip() + "\n"
     file = GOLDEN / f"{name}.txt"
     if os.environ.get("SLIPWAY_GOLDEN") == "write":
         file.write_text(printed)

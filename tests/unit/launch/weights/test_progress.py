@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from launch.weights.progress import Meter, amount
+from launch.weights.progress import TransferProgress, amount
 
 
 def test_it_counts_in_total_and_for_each_file_in_flight() -> None:
-    meter = Meter(total=100, start=10)
+    meter = TransferProgress(total=100, start=10)
     meter.begin("a", 60, done=20)
     meter.begin("b", 30)
     meter.add("b", 5)
@@ -20,7 +20,7 @@ def test_it_counts_in_total_and_for_each_file_in_flight() -> None:
 def test_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([100.0, 102.0])
     monkeypatch.setattr("time.monotonic", lambda: next(clock))
-    meter = Meter(total=100 << 20)
+    meter = TransferProgress(total=100 << 20)
     meter.begin("a", 100 << 20)
     assert meter.rate() == 0
     meter.add("a", 20 << 20)
@@ -28,7 +28,7 @@ def test_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_while_nothing_comes_it_says_why() -> None:
-    meter = Meter(total=1 << 30)
+    meter = TransferProgress(total=1 << 30)
     meter.trouble = "hub answered 503; trying again in 4 s"
     assert meter.note == "0 B of 1.0 GiB, hub answered 503; trying again in 4 s"
 

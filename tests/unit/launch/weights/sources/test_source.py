@@ -10,7 +10,7 @@ import pytest
 from errors import Failed
 from launch.http.client import Connections, authorization
 from launch.http.ranges import Answered
-from launch.http.retry import Patience, Transient
+from launch.http.retry import RetryPolicy, Transient
 from launch.weights.manifest import Entry
 from launch.weights.sources.source import HubFiles
 from launch.weights.transfer.scheduler import explained
@@ -42,7 +42,7 @@ def test_a_token_says_who_asks_and_without_one_the_login_in_the_address():
 
 
 def test_an_ipv6_address_without_a_port_is_understood():
-    connection = Connections(Patience())._connect(urlsplit("http://[::abcd]/x"), None)
+    connection = Connections(RetryPolicy())._connect(urlsplit("http://[::abcd]/x"), None)
     assert (connection.host, connection.port) == ("::abcd", 80)
 
 
@@ -59,4 +59,4 @@ def test_no_more_files_is_not_waited_out_as_if_a_server_failed(monkeypatch):
 
     monkeypatch.setattr("socket.create_connection", full)
     with pytest.raises(OSError, match="Too many open files"):
-        Connections(Patience()).get("http://hub", {})
+        Connections(RetryPolicy()).get("http://hub", {})
