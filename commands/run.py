@@ -133,7 +133,7 @@ def serve(options: PlanOptions, how: How) -> None:
         if better is None:
             raise
         _start(client, better, with_values(how, anew=True))
-        saved_fixes.keep(wanted, failure.diagnosis)
+        saved_fixes.save(wanted, failure.diagnosis)
 
 
 def _planned(options: PlanOptions, how: How) -> Plan:
@@ -141,7 +141,7 @@ def _planned(options: PlanOptions, how: How) -> Plan:
     from launch.operations import saved_fixes
 
     plain = plan_of(options)
-    wanted = plain if how.workaround == "no" else saved_fixes.with_kept(plain)
+    wanted = plain if how.workaround == "no" else saved_fixes.apply_saved(plain)
     for note in wanted.notes[len(plain.notes) :]:
         say(f"{note}  (--workaround no leaves it out)")
     if len(wanted.processes) > 1:

@@ -179,7 +179,7 @@ def _refuse_open_end(repeated: Iterable[str], argv: Sequence[str]) -> None:
 # Settings of the verbs that read them by `setting()`.
 SETTINGS = (
     *("backend", "build_proxy", "cache", "cache_from", "cache_to"),
-    *("lock", "model", "name", "platform", "revision", "streams", "wheels"),
+    *("lock", "model", "name", "platform", "results", "revision", "streams", "wheels"),
 )
 
 
