@@ -9,18 +9,21 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+from invoke.context import Context
 
 from commands.output import bar, say
 from commands.task import verb
 from errors import Failed
+from launch.spec.option import Option
 
 MODEL = "slipway/MiniMax-M2-tiny"
 
 
-@verb(help={"keep": "leave the server running at the end"})
-def demo(c: Any, keep: bool = False) -> None:
-    """Build, fetch, plan, run, ask, bench, stop: real vLLM on this machine's CPU, with a tiny MiniMax-M2."""
+@verb()
+def demo(c: Context, keep: Annotated[bool, Option("leave the server running at the end")] = False) -> None:
+    """Show every step on this host's CPU: real vLLM, with a tiny MiniMax-M2."""
     from launch.engine import install
     from launch.engine.containers import name_for
     from launch.hub_server import serve_folder

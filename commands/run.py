@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from dataclasses import replace as with_values
 from typing import TYPE_CHECKING, Annotated, Any
 
+from invoke.context import Context
+
+from commands.options import FORMATS, OUTPUT, DryRun
 from commands.output import bar, say
 from commands.run_output import event, failed, report
 from commands.task import verb
@@ -16,13 +19,14 @@ from launch.engine.limits import RESTARTS, Limits
 from launch.operations.plan_inputs import plan_of
 from launch.operations.prepare import ensure_both
 from launch.spec.option import Option
-from launch.spec.plan_options import PlanOptions
+from launch.spec.plan_options import CONTAINER, PlanOptions
 
 if TYPE_CHECKING:
     from launch.serving.readiness import Died, Progress, Ready
     from launch.spec.plan import Plan
 
 MODES = ("auto", "ask", "no")
+START = "Start"
 
 
 @dataclass(frozen=True)
@@ -38,44 +42,48 @@ class How:
     limits: Limits
 
 
-Yes = Annotated[
-    str, Option("wait until the server is ready: yes, or no to return at once", choices=("yes", "no"))
-]
-
-
 @verb(help={"workaround": "apply a named workaround; or auto, ask, no: what to do if the start fails"})
 def run(
-    c: Any,
+    c: Context,
     options: PlanOptions,
-    replace: Annotated[bool, Option("stop the server of that name first")] = False,
-    wait: Yes = "yes",
-    fetch: Annotated[bool, Option("fetch missing weights first")] = False,
+    memory: Annotated[
+        str,
+        Option("memory limit of the container, e.g. 64g", metavar="SIZE", group=CONTAINER),
+    ] = "",
+    pids: Annotated[int, Option("maximum number of processes and threads", group=CONTAINER)] = 0,
+    restart: Annotated[
+        str, Option("restart policy of the container", choices=RESTARTS, group=CONTAINER)
+    ] = "no",
+    replace: Annotated[bool, Option("stop a running server of this name first", group=START)] = False,
+    fetch: Annotated[bool, Option("fetch missing weights first", group=START)] = False,
+    wait: Annotated[
+        str,
+        Option("yes: wait until the server is ready; no: return at once", choices=("yes", "no"), group=START),
+    ] = "yes",
+    detach: Annotated[bool, Option("return at once, like --wait no", short="d", group=START)] = False,
     phase_timeout: Annotated[
         int,
         Option(
-            "seconds without a new log line after which a phase has failed (default: each phase has its own)",
+            "seconds without a new log line after which a phase has failed (default: each phase has its own limit)",
             metavar="SECONDS",
+            group=START,
         ),
     ] = 0,
-    memory: Annotated[str, Option("memory limit of the container, e.g. 64g", metavar="SIZE")] = "",
-    pids: Annotated[int, Option("maximum number of processes and threads", metavar="NUMBER")] = 0,
-    restart: Annotated[str, Option("restart policy of the container", choices=RESTARTS)] = "no",
-    dry_run: Annotated[bool, Option("print the command instead of running it")] = False,
+    dry_run: DryRun = False,
     format: Annotated[
-        str,
-        Option("output format; json: one event a line, the last one is the result", choices=("text", "json")),
+        str, Option("output format; json: one event a line", choices=FORMATS, group=OUTPUT)
     ] = "text",
 ) -> None:
-    """Plan, start the container, wait until it serves, and prove it with one generation.
+    """Plan, start the container, wait until it serves, and finish with a real completion request.
 
     invoke run --gpus 8
-    invoke run --platform cpu --model slipway/MiniMax-M2-tiny
+    invoke run slipway/MiniMax-M2-tiny --platform cpu
     """
     limits = Limits(_size(memory), pids, restart)
     named, mode = _workarounds(options.workarounds)
     options = with_values(options, workarounds=named)
-    how = How(replace, wait == "yes", fetch, phase_timeout, format == "json", mode, limits)
-    if dry_run or c.config.run.dry:
+    how = How(replace, wait == "yes" and not detach, fetch, phase_timeout, format == "json", mode, limits)
+    if dry_run:
         _show_command(_planned(options, how), limits)
         return
     try:

@@ -80,13 +80,12 @@ def _missing_weights(wanted: Plan) -> Failed | None:
 
 
 def _fetch(model: str, check: Callable[[], None]) -> None:
-    from commands.fetch_progress import progress
     from launch import weights
 
-    with progress(f"fetch {model}") as show:
+    with bar(f"fetch {model}") as progress:
 
         def show_and_check(meter: Any) -> None:
             check()
-            show(meter)
+            progress.transfer(meter)
 
         weights.fetch(model, show=show_and_check)
