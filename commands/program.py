@@ -34,6 +34,8 @@ class VerbProgram(Program):
     def parse_tasks(self) -> None:
         """Read the verbs. Raises Exit with one message for words that are wrong."""
         words = self.core.unparsed
+        if "--" in self.argv and not self.args.complete.value:  # invoke keeps what follows apart
+            self.core.unparsed = words = [*words, *self.argv[self.argv.index("--") :]]
         if words[:1] == ["help"]:
             self.core.unparsed = [*words[1:2], "--help"] if words[1:] else []
         try:

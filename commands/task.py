@@ -48,7 +48,9 @@ class Verb(Task[Any]):
 
     def option(self, flag: str) -> Option | None:
         """The option of a flag, long or short."""
-        return next((o for o in self.options if flag in (f"--{o.flag}", f"-{o.short}")), None)
+        return next(
+            (o for o in self.options if flag == f"--{o.flag}" or (o.short and flag == f"-{o.short}")), None
+        )
 
 
 def verb(help: Mapping[str, str] | None = None) -> Callable[[Body], Verb]:
