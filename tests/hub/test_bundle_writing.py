@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from errors import Refused, SlipwayError
-from launch import atomic_write, weights
+from launch import weights
 from launch.hub_server import serve_folder
 from launch.weights.bundle import NAME, require_target, write_bundle
 from tests.invocation import ROOT, invoke

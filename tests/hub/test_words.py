@@ -68,7 +68,7 @@ def test_settings_that_are_none_are_named(given: dict[str, str], said: str) -> N
     [
         (Fault("status", "whoami", status=503), "try again later"),
         (Fault("status", "whoami", status=401), "make a read token"),
-        (Fault("drip", "whoami", seconds=9), "gave no answer that can be used (Transient)"),
+        (Fault("drip", "whoami", seconds=9), "gave no answer that can be used (DeadlineExceeded)"),
     ],
 )
 def test_a_login_that_fails_says_whose_fault_it_is(
