@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from dataclasses import replace as with_values
+from typing import TYPE_CHECKING, Annotated, Any
 
-from commands import plan as planning
 from commands.output import bar, say
 from commands.run_output import event, failed, report
-from commands.task import one_of, verb, whole_number
+from commands.task import verb
 from errors import Refused, SlipwayError
 from launch.engine.limits import RESTARTS, Limits
+from launch.operations.plan_inputs import plan_of
 from launch.operations.prepare import ensure_both
+from launch.spec.option import Option
+from launch.spec.plan_options import PlanOptions
 
 if TYPE_CHECKING:
     from launch.serving.readiness import Died, Progress, Ready
@@ -37,65 +38,48 @@ class How:
     limits: Limits
 
 
-def with_plan_options(body: Callable[..., None]) -> Callable[..., None]:
-    """Give `body(c, ..., **options)` every option of `invoke plan` beside its own."""
-    own = inspect.signature(body)
-    mine = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    given = inspect.signature(planning.plan.body).parameters.values()
-    theirs = [p for p in given if p.name not in own.parameters]
-    body.__signature__ = own.replace(parameters=[*mine, *theirs])  # type: ignore[attr-defined]
-    return body
+Yes = Annotated[
+    str, Option("wait until the server is ready: yes, or no to return at once", choices=("yes", "no"))
+]
 
 
-@verb(
-    help={
-        **planning.HELP,
-        "replace": "stop what runs under that name first",
-        "wait": "yes, or no to return at once",
-        "workaround": "options against a known symptom, by name; or auto, ask, no: what to do when a start fails",
-        "fetch": "fetch the weights first where they are missing",
-        "memory": "end the server when it takes more, e.g. 64g",
-        "pids": "most processes and threads",
-        "restart": "no, on-failure, unless-stopped or always",
-        "patience": "seconds of silence after which a start has failed (default: each phase has its own)",
-        "dry-run": "print the command instead of running it",
-        "format": "text, or json: one event a line, the last one says what serves or what failed",
-    },
-    iterable=["feature", "no_feature", "workaround", "set_", "env"],
-)
-@with_plan_options
+@verb(help={"workaround": "apply a named workaround; or auto, ask, no: what to do if the start fails"})
 def run(
     c: Any,
-    replace: bool = False,
-    wait: str = "yes",
-    fetch: bool = False,
-    patience: str = "0",
-    memory: str = "",
-    pids: str = "0",
-    restart: str = "no",
-    dry_run: bool = False,
-    format: str = "text",
-    **options: Any,
+    options: PlanOptions,
+    replace: Annotated[bool, Option("stop the server of that name first")] = False,
+    wait: Yes = "yes",
+    fetch: Annotated[bool, Option("fetch missing weights first")] = False,
+    phase_timeout: Annotated[
+        int,
+        Option(
+            "seconds without a new log line after which a phase has failed (default: each phase has its own)",
+            metavar="SECONDS",
+        ),
+    ] = 0,
+    memory: Annotated[str, Option("memory limit of the container, e.g. 64g", metavar="SIZE")] = "",
+    pids: Annotated[int, Option("maximum number of processes and threads", metavar="NUMBER")] = 0,
+    restart: Annotated[str, Option("restart policy of the container", choices=RESTARTS)] = "no",
+    dry_run: Annotated[bool, Option("print the command instead of running it")] = False,
+    format: Annotated[
+        str,
+        Option("output format; json: one event a line, the last one is the result", choices=("text", "json")),
+    ] = "text",
 ) -> None:
     """Plan, start the container, wait until it serves, and prove it with one generation.
 
     invoke run --gpus 8
     invoke run --platform cpu --model slipway/MiniMax-M2-tiny
     """
-    one_of("format", format, ("text", "json"))
-    one_of("--wait value", wait, ("yes", "no"))
-    limits = Limits(
-        _size(memory), whole_number("--pids", pids), one_of("--restart policy", restart, RESTARTS)
-    )
-    named, mode = _workarounds(options.pop("workaround", None) or [])
-    seconds = whole_number("--patience", patience)
-    how = How(replace, wait == "yes", fetch, seconds, format == "json", mode, limits)
-    options["workaround"] = named
+    limits = Limits(_size(memory), pids, restart)
+    named, mode = _workarounds(options.workarounds)
+    options = with_values(options, workarounds=named)
+    how = How(replace, wait == "yes", fetch, phase_timeout, format == "json", mode, limits)
     if dry_run or c.config.run.dry:
-        _show_command(_planned(c, options, how), limits)
+        _show_command(_planned(options, how), limits)
         return
     try:
-        serve(c, options, how)
+        serve(options, how)
     except SlipwayError as error:
         if how.json:
             failed(error)
@@ -120,14 +104,14 @@ def _size(memory: str) -> str:
     return memory
 
 
-def _workarounds(words: list[str]) -> tuple[list[str], str]:
+def _workarounds(words: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
     """The cures that the user names, and what to do when a start fails: ask on a terminal, else nothing."""
     modes = [word for word in words if word in MODES]
     usual = "ask" if sys.stdin.isatty() and sys.stderr.isatty() else "report"
-    return [word for word in words if word not in MODES], modes[-1] if modes else usual
+    return tuple(word for word in words if word not in MODES), modes[-1] if modes else usual
 
 
-def serve(c: Any, options: dict[str, Any], how: How) -> None:
+def serve(options: PlanOptions, how: How) -> None:
     """Start what the options describe; where it dies of something curable, once more with the cure."""
     from launch.allocation.reservation import Taken
     from launch.engine import client as engine_client
@@ -136,27 +120,27 @@ def serve(c: Any, options: dict[str, Any], how: How) -> None:
     from launch.serving.readiness import Died
 
     client = engine_client.connect()
-    wanted = _planned(c, options, how)
+    wanted = _planned(options, how)
     if how.anew or not runs(client, wanted):
         ensure_both(client, wanted, how.fetch)
     try:
         _start(client, wanted, how)
     except Taken as taken:  # by another launch, meanwhile: once more, on others
         say(str(taken))
-        _start(client, _planned(c, options, how), how)
+        _start(client, _planned(options, how), how)
     except Died as failure:
         better = _cured(wanted, failure, how)
         if better is None:
             raise
-        _start(client, better, replace(how, anew=True))
+        _start(client, better, with_values(how, anew=True))
         saved_fixes.save(wanted, failure.diagnosis)
 
 
-def _planned(c: Any, options: dict[str, Any], how: How) -> Plan:
+def _planned(options: PlanOptions, how: How) -> Plan:
     """The plan of these options, with the cures that helped here before."""
     from launch.operations import saved_fixes
 
-    plain = planning.planned(c, **options)
+    plain = plan_of(options)
     wanted = plain if how.workaround == "no" else saved_fixes.apply_saved(plain)
     for note in wanted.notes[len(plain.notes) :]:
         say(f"{note}  (--workaround no leaves it out)")

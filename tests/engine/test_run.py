@@ -91,7 +91,7 @@ def test_a_safe_cure_is_applied_once_when_asked_for_and_kept_for_the_next_start(
 
 
 def test_silence_longer_than_ones_patience_is_a_failure_with_the_last_evidence(run):
-    said = run("hangs", "--patience", "3")
+    said = run("hangs", "--phase-timeout", "3")
     assert said.code == 1
     assert "has said nothing for 3 s in the phase 'load weights' at 99%" in said.err
     assert "99% Completed" in said.err
