@@ -11,7 +11,7 @@ from images import capabilities
 from images.lock.lockfile import Platform
 
 Show = Callable[[float, float | None, str], None]
-BUILT_FROM = "slipway.unstamped"
+BUILT_FROM = "slipway.built-from"
 
 
 def prove(
