@@ -6,13 +6,13 @@ import os
 import shlex
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Annotated
 
 from invoke.context import Context
 
+from commands.names import command
 from commands.output import bar, say
 from commands.task import verb
 from errors import Failed
@@ -94,7 +94,7 @@ def _invoke(*words: str, check: bool = True, **env: str) -> None:
     """Show the command as a user would type it, and run it."""
     say(f"\n$ invoke {shlex.join(words)}")
     cache = {"HF_HUB_CACHE": str(_folder() / "cache")}
-    argv = [sys.executable, "-m", "invoke", *words]
+    argv = [*command(), *words]
     done = subprocess.run(argv, env={**os.environ, **cache, **env}, check=False)
     if check and done.returncode:
         raise Failed(f"the demo stopped: `invoke {words[0]}` ended with {done.returncode}")

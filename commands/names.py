@@ -31,3 +31,8 @@ def program() -> str:
 def named(text: str) -> str:
     """The text with its commands as the user types them."""
     return _COMMAND.sub("slipway ", text) if program() == "slipway" else text
+
+
+def command() -> list[str]:
+    """The first words of a command line that runs this program again."""
+    return [sys.executable, "-m", "commands.console" if program() == "slipway" else "invoke"]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from errors import Refused, choice
+from launch.data_file import parse_yaml
 
 PREFIXES = ("INVOKE_SLIPWAY_", "SLIPWAY_")
 BELOW = "slipway"  # the key of invoke.yaml that settings stand below
@@ -29,7 +30,7 @@ def of_file(path: Path, names: Iterable[str]) -> dict[str, Any]:
     import yaml
 
     try:
-        data = yaml.safe_load(path.read_text())
+        data = parse_yaml(path.read_text())
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise Refused(f"cannot read '{path.name}'", why=str(error)) from None
     found = _mapping(data, path.name)

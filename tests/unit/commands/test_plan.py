@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import SHARED
-from tests.invocation import Said, invoke
+from tests.invocation import Finished, invoke
 
 M2 = "MiniMaxAI/MiniMax-M2"
 
 
-def plan(*words: str, **env: str) -> Said:
+def plan(*words: str, **env: str) -> Finished:
     return invoke("plan", *words, **env)
 
 
