@@ -52,9 +52,9 @@ def test_a_name_that_the_terminal_cannot_show_is_shown_somehow(tmp_path: Path, c
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"INVOKE_SLIPWAY_STREAMS": "abc"}, "--streams abc: a whole number is wanted"),
+        ({"INVOKE_SLIPWAY_STREAMS": "abc"}, "setting streams must be an integer from 1 to 32 (got 'abc')"),
         ({"HF_TOKEN_PATH": "/"}, "the token in / cannot be read"),
-        ({"HF_HUB_CACHE": "~nosuch/x"}, "a home directory is not known"),
+        ({"HF_HUB_CACHE": "~nosuch/x"}, "the home directory is unknown"),
     ],
 )
 def test_settings_that_are_none_are_named(given: dict[str, str], said: str) -> None:
@@ -92,7 +92,7 @@ def test_the_next_command_can_be_typed_as_it_stands(
         found = fetch(hub.url, cache=cache)
     (found.path / "config.json").unlink()
     said = invoke("verify", "--model", MODEL, "--revision", found.commit, "--cache", str(cache))
-    assert f"invoke verify --model {MODEL} --revision {found.commit} --cache '{cache}' --repair" in said.err
+    assert f"invoke verify {MODEL} --revision {found.commit} --cache '{cache}' --repair" in said.err
     with pytest.raises(SlipwayError, match=f"--cache '{cache}'"):
         weights.check(MODEL, cache=cache)
 
