@@ -59,11 +59,11 @@ def _with_gpus(found: list[Server]) -> list[tuple[Server, str]]:
     """Each server with its GPUs in words; the drivers are asked only if a server has GPUs."""
     if not any(server.gpus for server in found):
         return [(server, "") for server in found]
-    from launch.allocation.gpus import described
+    from launch.allocation.gpu_summary import gpu_summary
     from launch.hardware.detect import detect
 
     gpus = detect().gpus
-    return [(server, described(server.gpus, gpus)) for server in found]
+    return [(server, gpu_summary(server.gpus, gpus)) for server in found]
 
 
 def _row(server: Server, load: Load | None, gpus: str) -> tuple[object, ...]:
