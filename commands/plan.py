@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from commands.output import emit, say
 from commands.task import one_of, setting, verb
 from errors import Failed, Refused
-from launch.operations.plan_inputs import plan_of
 from launch.spec.option import Option
 from launch.spec.plan_options import PlanOptions
 
@@ -23,6 +22,7 @@ def plan(
     c: Any, options: PlanOptions, format: Annotated[str, Option("output format", choices=FORMATS)] = "table"
 ) -> None:
     """What would run and why: image, command, container access, memory; nothing is started."""
+    from launch.operations.plan_inputs import plan_of
     from launch.render import render
 
     print(render(plan_of(options), format))
