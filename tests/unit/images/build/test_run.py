@@ -63,4 +63,4 @@ def test_a_dry_run_refuses_an_unknown_backend_too():
 
     done = invoke("build", "--dry-run", "--backend", "kaniko")
     assert (done.code, done.out) == (2, "")
-    assert "unknown backend 'kaniko'" in done.err
+    assert "unknown --backend value 'kaniko'" in done.err
