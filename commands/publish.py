@@ -52,9 +52,9 @@ def publish(
     if not to:
         raise Refused("--to is missing", fix="--to registry.example/slipway/vllm")
     if not (key or unsigned or promote):
-        raise Refused("neither --key nor --unsigned", fix=f"{signing.MAKE_ONE}, then --key slipway.key")
+        raise Refused("neither --key nor --unsigned", fix=f"{signing.MAKE_KEY}, then --key slipway.key")
     if key:
-        signing.public(Path(key))
+        signing.public_key(Path(key))
     name = setting(c, "platform", platform) or "cpu"
     urls = {
         host: reference.web(f"--registry {host}", url) for host, url in pairs("--registry", registry or [])
@@ -80,9 +80,9 @@ def _order(name: str, to: str, image: str, key: Path | None, with_sbom: bool, ur
 
     lock = load()
     platform = lock.platform(name)
-    host, repository = publishing.target(to)
+    host, repository = publishing.parse_target(to)
     reference.login_of(host)  # a file of logins that cannot be read is said before anything is sent
-    return publishing.Order(
+    return publishing.PublishRequest(
         name=name,
         platform=platform,
         image=image or images.reference(name, lock),
@@ -109,9 +109,9 @@ def _carry_out(order: Any, promote: str, show: Any) -> Any:
 
 
 def _show(order: Any, format: str) -> None:
-    what = {"image": order.image, "to": order.where, "signed": bool(order.key), "sbom": order.with_sbom}
+    what = {"image": order.image, "to": order.target, "signed": bool(order.key), "sbom": order.with_sbom}
     if format == "json":
         emit(what)
     else:
-        print(f"{order.image} -> {order.where}")
+        print(f"{order.image} -> {order.target}")
         say(f"signed: {what['signed']}, bill of materials: {what['sbom']}; nothing was sent")

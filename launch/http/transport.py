@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from errors import Failed
-from images.build import context
+from images import host_settings
 
 CHUNK = 1 << 20
 LIMIT = 64 << 20
@@ -139,7 +139,7 @@ def _connect(scheme: str, host: str, port: int | None, timeout: float) -> http.c
 
 def _certificates() -> ssl.SSLContext:
     trusted = ssl.create_default_context()
-    if bundle := context.ca_bundle({}):
+    if bundle := host_settings.ca_bundle({}):
         trusted.load_verify_locations(bundle)
     return trusted
 

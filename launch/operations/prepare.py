@@ -58,7 +58,7 @@ def _ensure_image(client: Any, wanted: Plan, plain: bool) -> None:
     from images.build import pipeline
     from launch.engine import images
 
-    if images.is_here(client, wanted.image):
+    if images.find(client, wanted.image):
         return
     if wanted.image == pipeline.reference(wanted.platform):
         from commands.build import run_build
