@@ -1,6 +1,6 @@
 """How long until it serves: `invoke run` beside a bare `docker run` and a curl loop, with the same image and model.
 
-    .venv/bin/python benchmarks/launch.py [--rounds 3]
+    .venv/bin/python -m benchmarks.launch [--rounds 3]
 
 Both start real vLLM on CPU with the plan's own command, access and caches, in turn, and end with one generation.
 Then the same start without the folder that keeps compiled and cached things, and `invoke ps`. Needs an engine and
@@ -19,11 +19,13 @@ import sys
 import time
 from pathlib import Path
 
+from launch.paths import cache_dir
+
 ROOT = Path(__file__).parent.parent
 MODEL = "slipway/MiniMax-M2-tiny"
 NAME, PORT = "slipway-minimax-m2-tiny", 8577
 WANTED = ["--platform", "cpu", "--model", MODEL, "--port", str(PORT)]
-ENV = {**os.environ, "HF_HUB_CACHE": str(ROOT / ".slipway/demo/cache")}
+ENV = {**os.environ, "HF_HUB_CACHE": str(cache_dir() / "demo/cache")}
 QUESTION = {"model": MODEL, "messages": [{"role": "user", "content": "What is a slipway?"}], "max_tokens": 8}
 
 

@@ -1,4 +1,4 @@
-"""`invoke bench`: the guide's load on a running server, recorded under results/."""
+"""`invoke bench`: the guide's load on a running server, recorded in the results folder."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from errors import Refused
         "preset": "guide-cuda or guide-rocm: the guide's commands",
         "scale": "shrink lengths and request count by this factor (0.01 suits a CPU)",
         "name": "which server, if there are several",
+        "results": "folder for the record, e.g. ./results (default: results/ in Slipway's state folder)",
         "dry-run": "print the command instead of running it",
         "format": "text or json",
     }
@@ -25,13 +26,14 @@ def bench(
     preset: str = "guide-cuda",
     scale: str = "1",
     name: str = "",
+    results: str = "",
     dry_run: bool = False,
     format: str = "text",
 ) -> None:
-    """Run `vllm bench serve` inside a running server's container and record the result under results/."""
+    """Run `vllm bench serve` inside a running server's container and record the result."""
     from launch.bench import run as benching
     from launch.engine import client as engine_client
-    from launch.paths import FOLDER
+    from launch.paths import results_dir, writable
 
     one_of("format", format, ("text", "json"))
     factor = _factor(scale)
@@ -42,10 +44,11 @@ def bench(
     if dry_run or c.config.run.dry:
         print(" ".join(["docker", "exec", server.name, *words]))
         return
+    folder = writable(results_dir(setting(c, "results", results)))  # before the run, which may take an hour
     with bar(f"bench {preset}") as progress:
         result = benching.run(client, server, words, 8000, lambda line: progress.update(0, None, line[-60:]))
     facts = {"preset": preset, "scale": factor, "argv": words, "host": platform.node(), **_labels(server)}
-    path = benching.record(result, facts, FOLDER)
+    path = benching.record(result, facts, folder)
     if format == "json":
         emit({"slipway": facts, "result": result})
         return

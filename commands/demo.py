@@ -15,7 +15,6 @@ from commands.output import bar, say
 from commands.task import verb
 from errors import Failed
 
-FOLDER = Path(".slipway/demo")
 MODEL = "slipway/MiniMax-M2-tiny"
 
 
@@ -29,7 +28,7 @@ def demo(c: Any, keep: bool = False) -> None:
     began = time.monotonic()
     install.ensure()
     _invoke("build", "--platform", "cpu")
-    hub = FOLDER / "hub"
+    hub = _folder() / "hub"
     with bar("make a tiny MiniMax-M2 checkpoint (real architecture, random weights)"):
         _write(hub)
     with serve_folder(hub) as server:
@@ -46,6 +45,13 @@ def demo(c: Any, keep: bool = False) -> None:
         if stops and _is_there(name):
             _invoke("stop", "--name", name, check=False)
     say(_closing(time.monotonic() - began, not stops))
+
+
+def _folder() -> Path:
+    """Return the folder of the tiny model and of the Hugging Face cache that it is fetched into."""
+    from launch.paths import cache_dir, writable
+
+    return writable(cache_dir() / "demo")
 
 
 def _is_there(name: str) -> bool:
@@ -84,7 +90,7 @@ def _write(hub: Path) -> None:
 def _invoke(*words: str, check: bool = True, **env: str) -> None:
     """Show the command as a user would type it, and run it."""
     say(f"\n$ invoke {shlex.join(words)}")
-    cache = {"HF_HUB_CACHE": str((FOLDER / "cache").absolute())}
+    cache = {"HF_HUB_CACHE": str(_folder() / "cache")}
     argv = [sys.executable, "-m", "invoke", *words]
     done = subprocess.run(argv, env={**os.environ, **cache, **env}, check=False)
     if check and done.returncode:

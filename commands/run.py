@@ -149,7 +149,7 @@ def serve(c: Any, options: dict[str, Any], how: How) -> None:
         if better is None:
             raise
         _start(client, better, replace(how, anew=True))
-        saved_fixes.keep(wanted, failure.diagnosis)
+        saved_fixes.save(wanted, failure.diagnosis)
 
 
 def _planned(c: Any, options: dict[str, Any], how: How) -> Plan:
@@ -157,7 +157,7 @@ def _planned(c: Any, options: dict[str, Any], how: How) -> Plan:
     from launch.operations import saved_fixes
 
     plain = planning.planned(c, **options)
-    wanted = plain if how.workaround == "no" else saved_fixes.with_kept(plain)
+    wanted = plain if how.workaround == "no" else saved_fixes.apply_saved(plain)
     for note in wanted.notes[len(plain.notes) :]:
         say(f"{note}  (--workaround no leaves it out)")
     if len(wanted.processes) > 1:

@@ -83,7 +83,7 @@ def _refuse_open_end(repeated: Iterable[str], argv: Sequence[str]) -> None:
 SETTINGS = (
     *("access", "backend", "build_proxy", "cache", "cache_from", "cache_to", "cdi"),
     *("gpus", "hardware", "image", "listen", "lock", "model", "name"),
-    *("platform", "port", "recipes", "revision", "streams", "vllm", "wheels"),
+    *("platform", "port", "recipes", "results", "revision", "streams", "vllm", "wheels"),
 )
 
 

@@ -6,6 +6,8 @@ SLIPWAY_REQUIRE_ENGINE=1 (CI sets it) turns a skip for want of an engine into a 
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,19 @@ ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
 MODEL = "slipway/MiniMax-M2-tiny"
 
+# One state folder for this run, shared by its xdist workers, unless the caller names one that is to stay.
+_OWN_STATE = "" if os.environ.get("SLIPWAY_STATE_DIR") else tempfile.mkdtemp(prefix="slipway-tests-")
+if _OWN_STATE:
+    os.environ["SLIPWAY_STATE_DIR"] = _OWN_STATE
+
 settings.register_profile("slipway", deadline=None)  # a busy machine is no fault of the code
 settings.load_profile("slipway")
+
+
+def pytest_unconfigure() -> None:
+    """Remove the state folder of this run."""
+    if _OWN_STATE:
+        shutil.rmtree(_OWN_STATE, ignore_errors=True)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

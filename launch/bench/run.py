@@ -102,8 +102,7 @@ def judged(result: dict[str, Any], output: str = "") -> dict[str, Any]:
 
 
 def record(result: dict[str, Any], facts: dict[str, Any], folder: Path) -> Path:
-    """Write the result with what it was measured on into `folder`; returns the file."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write the result and the facts about it into `folder`; return the file."""
     path = folder / f"{result['date']}-{facts['preset']}.json"
     path.write_text(json.dumps({"slipway": facts, "result": result}, indent=2) + "\n")
     return path

@@ -1,27 +1,29 @@
 """One plan as one container: created with exactly the access of the plan, checked after the start, taken away.
 
-`--rm` never: what a dead server said is the evidence. Its last words are kept under results/logs/ when it goes.
+`--rm` never: what a dead server said is the evidence. Its log is saved in `paths.logs_dir()` when it is removed.
 """
 
 from __future__ import annotations
 
 import errno
+import logging
 import re
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from errors import Failed, Refused
+from errors import Failed, Refused, SlipwayError
+from launch import paths
 from launch.diagnosis.diagnose import Evidence, diagnose
 from launch.engine.client import LABEL
 from launch.engine.limits import Limits
 from launch.engine.verify_access import check_access
-from launch.paths import LOGS
 from launch.serving import api_key
 from launch.spec.plan import Plan
+
+_log = logging.getLogger(__name__)
 
 
 def name_of(plan: Plan) -> str:
@@ -191,11 +193,11 @@ def stop(container: Any, timeout: int = 30) -> None:
 
 
 def remove(container: Any) -> None:
-    """Take a container of ours away, running or not, keeping what it said last under results/logs/."""
+    """Save the last log lines of a container in `paths.logs_dir()` and remove it, running or not."""
     try:
-        LOGS.mkdir(parents=True, exist_ok=True)
-        said = container.logs(tail=20000, timestamps=True)
-        (LOGS / f"{container.name}-{container.short_id}.log").write_bytes(said)
-    except OSError as error:
-        print(f"warning: its last words are not kept: {error}", file=sys.stderr)
+        folder = paths.writable(paths.logs_dir())
+        lines = container.logs(tail=20000, timestamps=True)
+        (folder / f"{container.name}-{container.short_id}.log").write_bytes(lines)
+    except (OSError, SlipwayError) as error:
+        _log.warning("the log of %s is not saved: %s", container.name, error)
     container.remove(force=True, v=True)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from collections.abc import Mapping
 from pathlib import Path
 
 from errors import Failed
+from launch import paths
 
 NAMES = ("VLLM_API_KEY", "OPENAI_API_KEY")
 OPEN = (
@@ -24,10 +24,9 @@ OPEN = (
 )  # not behind the key (vLLM's documentation)
 
 
-def place(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where the key of this user is kept."""
-    home = environ.get("XDG_CONFIG_HOME") or "~/.config"
-    return Path(home).expanduser().absolute() / "slipway" / "api-key.env"
+def place() -> Path:
+    """Return the file that holds this user's key."""
+    return paths.config_dir() / "api-key.env"
 
 
 def ensure(path: Path) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 import testinfra
 
+from launch.paths import results_dir
 from tests.conftest import MODEL
 from tests.e2e.conftest import WANTED
 from tests.invocation import invoke
@@ -57,7 +57,7 @@ def test_the_guides_load_is_measured_and_recorded(server, preset):
     assert said["result"]["failed"] == 0
     assert said["result"]["completed"] > 0
     assert said["slipway"]["plan"] == server["plan"]
-    recorded = [json.loads(path.read_text()) for path in Path("results").glob(f"*-{preset}.json")]
+    recorded = [json.loads(path.read_text()) for path in results_dir().glob(f"*-{preset}.json")]
     assert said in recorded
 
 

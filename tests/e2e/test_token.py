@@ -14,13 +14,14 @@ import pytest
 
 from launch.demo.tiny_checkpoint import write_checkpoint
 from launch.hub_server import serve_folder
-from tests.conftest import MODEL, ROOT
+from launch.paths import cache_dir, state_dir
+from tests.conftest import MODEL
 from tests.e2e.conftest import WANTED, free_port
 from tests.invocation import Said, invoke
 
 TOKEN = "hf_ThisMustNotBeSeenAnywhere"
 NAME = "slipway-minimax-m2-tiny"
-KEPT = (ROOT / "results", ROOT / ".slipway")  # what commands leave in the project's folder
+KEPT = (state_dir(), cache_dir())  # what commands leave outside HOME
 FORMATS = ("table", "json", "docker", "compose", "quadlet", "kubernetes")
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from launch.paths import state_dir
 from tests import invocation
-from tests.conftest import MODEL, ROOT
+from tests.conftest import MODEL
 from tests.invocation import Said, invoke
 
 NAME = "slipway-minimax-m2-tiny"
@@ -48,7 +49,7 @@ def command(stand_in: str, port: str) -> Callable[..., list[str]]:
 @pytest.fixture
 def tidy(engine: Any) -> Iterator[None]:
     """Takes away what a run left: its container, and what was learned from a server that is none."""
-    learned = [ROOT / "results" / name for name in ("cures.jsonl", "kv_cache.jsonl")]
+    learned = [state_dir() / name for name in ("fixes.jsonl", "kv_cache.jsonl")]
     before = {path: path.read_bytes() for path in learned if path.exists()}
     yield
     for path in learned:

@@ -12,8 +12,9 @@ from errors import Failed
 from launch.serving import api_key
 
 
-def test_it_is_made_once_and_for_its_owner(tmp_path: Path) -> None:
-    path = api_key.place({"XDG_CONFIG_HOME": str(tmp_path)})
+def test_it_is_made_once_and_for_its_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLIPWAY_STATE_DIR", str(tmp_path))
+    path = api_key.place()
     assert api_key.read(path) == ""
     assert api_key.ensure(path)
     key = api_key.read(path)
