@@ -14,6 +14,7 @@ from invoke.program import Program
 
 from commands.task import no_reader
 from errors import Refused, choice
+from launch.data_file import parse_yaml
 
 
 def teach(program: Program) -> None:
@@ -73,7 +74,7 @@ def check_settings(path: Path) -> None:
     import yaml
 
     try:
-        said = yaml.safe_load(path.read_text()) if path.is_file() else {}
+        said = parse_yaml(path.read_text()) if path.is_file() else {}
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise _exit(Refused(f"{path.name} cannot be read", why=str(error))) from None
     if found := _wrong(said):

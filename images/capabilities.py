@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from errors import Failed
+from images.lock.history import older_than_minimum
 from images.lock.schema import Platform, family
-from images.lock.validation import older_than_minimum
 from launch.engine.images import find
 from launch.spec.capabilities import Capabilities
 

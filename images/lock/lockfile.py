@@ -11,6 +11,7 @@ from errors import Refused
 from images.field_checks import first_error
 from images.lock import validation
 from images.lock.schema import Lock
+from launch.data_file import parse_yaml
 
 LOCK = Path(__file__).parents[1] / "lock.yaml"
 
@@ -26,7 +27,7 @@ def _data(path: Path) -> Any:
     import yaml
 
     try:
-        return yaml.safe_load(path.read_text())
+        return parse_yaml(path.read_text())
     except FileNotFoundError:
         fix = "git checkout -- images/lock.yaml" if path == LOCK else "pass an existing file to --lock"
         raise Refused(f"{path} is missing", fix=fix) from None

@@ -5,19 +5,16 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from datetime import date
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 from packaging.tags import compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from errors import Refused
+from images.lock import history
 from images.lock.schema import Lock, Platform, Python, family
 
-HISTORY = Path(__file__).with_name("history.yaml")
 _INCLUDES_DEEP_GEMM = Version("0.20")  # vLLM's wheel includes DeepGEMM since 2026-04-09 (vLLM #37980)
 _CUDA_FILE = re.compile(r"\+cu\d|nvidia[-_]")
 
@@ -42,7 +39,7 @@ def problems(name: str, platform: Platform) -> Iterator[tuple[str, str]]:
             yield f"{key}.sha256", f"the wheel {wheel.file} has no sha256"
         if platform.python.version and not _installs(wheel.file, platform.python.version):
             yield "python.version", f"{wheel.file} does not support Python {platform.python.version}"
-    if too_old := older_than_minimum(platform.vllm.version, platform.vllm.commit):
+    if too_old := history.older_than_minimum(platform.vllm.version, platform.vllm.commit):
         yield "vllm", too_old
     if family(name) == "rocm":
         yield from _rocm_problems(platform)
@@ -65,7 +62,7 @@ def _rocm_problems(platform: Platform) -> Iterator[tuple[str, str]]:
 def _lacks_deep_gemm(name: str, platform: Platform) -> bool:
     from_wheel = family(name) == "cuda" and platform.vllm.package
     return bool(
-        from_wheel and not platform.deep_gemm and _version(platform.vllm.version) < _INCLUDES_DEEP_GEMM
+        from_wheel and not platform.deep_gemm and history.parse(platform.vllm.version) < _INCLUDES_DEEP_GEMM
     )
 
 
@@ -79,38 +76,6 @@ def _installs(file: str, python: str) -> bool:
     accepted = {(tag.interpreter, tag.abi) for tag in cpython_tags((major, minor), platforms=["any"])}
     accepted |= {(tag.interpreter, tag.abi) for tag in compatible_tags((major, minor), platforms=["any"])}
     return any((tag.interpreter, tag.abi) in accepted for tag in offered)
-
-
-@cache
-def _history() -> Any:
-    import yaml
-
-    return yaml.safe_load(HISTORY.read_text())
-
-
-def older_than_minimum(version: str, commit: str) -> str:
-    """Explain why this vLLM is too old for MiniMax-M2, else return "".
-
-    A development version passes: its number does not tell which commits it includes.
-    """
-    minimum = _history()["minimum"]
-    need = f"MiniMax-M2 needs {minimum['release']} or commit {minimum['commit'][:12]} ({minimum['source']})"
-    row = _history()["commits"].get(commit, {})
-    known = version or row.get("release", "")
-    if known and _version(known) < Version(minimum["release"]) and not _version(known).is_devrelease:
-        return f"vLLM {known} is too old: {need}"
-    seen: date | None = row.get("seen")
-    if seen and seen < minimum["merged"]:
-        return f"commit {commit[:12]} existed on {seen}: too old, {need}"
-    return ""
-
-
-def _version(text: str) -> Version:
-    """Parse a version. An unreadable one counts as the newest, because it does not show that vLLM is too old."""
-    try:
-        return Version(text)
-    except InvalidVersion:
-        return Version("9999")
 
 
 def _check_requirements(lock: Path, name: str, python: Python) -> None:
