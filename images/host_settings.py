@@ -9,7 +9,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-CA_VARIABLES = ("SLIPWAY_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT")
+from launch.http.connection import CA_BUNDLE_VARIABLES
+
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 _LISTS = ("find-links", "extra-index-url")  # pip settings with several values, which add up
 
@@ -53,7 +54,7 @@ def uv_environment(settings: Mapping[str, str], index: str, proxy: str = "") -> 
 
 def ca_bundle(settings: Mapping[str, str]) -> Path | None:
     """Return the file of CA certificates that this host is configured to trust, if any."""
-    candidates = [*(os.environ.get(name, "") for name in CA_VARIABLES), settings.get("cert", "")]
+    candidates = [*(os.environ.get(name, "") for name in CA_BUNDLE_VARIABLES), settings.get("cert", "")]
     return next((Path(file) for file in candidates if file and Path(file).is_file()), None)
 
 

