@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from commands.output import bar, emit, say
 from commands.task import one_of, setting, verb, whole_number
 from errors import Failed, Refused
 
 if TYPE_CHECKING:
-    from launch.engine.client import Server
+    from launch.engine.servers import Server
     from launch.serving.metrics import Load
 
 
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 def ps(c: Any, format: str = "text") -> None:
     """What of ours runs: model, address, GPUs, since when, whether it is healthy, tokens a second."""
     from launch.engine import client as engine_client
+    from launch.engine import servers as engine_servers
     from launch.serving import metrics
 
     one_of("format", format, ("text", "json"))
-    found = engine_client.servers(engine_client.connect())
+    found = engine_servers.list_servers(engine_client.connect())
     loads = metrics.watch({server.name: server.url for server in found if server.status == "running"})
     if format == "json":
         emit([{**asdict(server), "load": _as_dict(loads.get(server.name))} for server in found])
@@ -62,13 +63,14 @@ def logs(
     import time
 
     from launch.engine import client as engine_client
+    from launch.engine import servers as engine_servers
     from launch.engine.log_stream import split_lines
 
-    container = engine_client.find(engine_client.connect(), setting(c, "name", name))
+    container = engine_servers.find(engine_client.connect(), setting(c, "name", name))
     back = whole_number("--since", since or 0)
-    after = {"since": int(time.time()) - back} if back else {}
-    last = whole_number("--tail", tail or 0) or "all"
-    for line in split_lines(container.logs(stream=True, follow=follow or f, tail=last, **after)):
+    after = int(time.time()) - back if back else None
+    last: int | Literal["all"] = whole_number("--tail", tail or 0) or "all"
+    for line in split_lines(container.logs(stream=True, follow=follow or f, tail=last, since=after)):
         print(line)
 
 
@@ -92,9 +94,9 @@ def chat(c: Any, question: str, name: str = "", max_tokens: str = "256") -> None
 
 def serving(client: Any, name: str) -> Any:
     """Our container of that name, if it runs."""
-    from launch.engine import client as engine_client
+    from launch.engine import servers as engine_servers
 
-    server = engine_client.find(client, name)
+    server = engine_servers.find(client, name)
     if server.status == "paused":
         raise Refused(f"{server.name} is paused", fix=f"docker unpause {server.name}")
     if server.status != "running":
@@ -111,9 +113,10 @@ def stop(c: Any, name: str = "", timeout: str = "30", dry_run: bool = False) -> 
     """End a server and take its container away; its last words stay in results/logs/."""
     from launch.engine import client as engine_client
     from launch.engine import containers
+    from launch.engine import servers as engine_servers
 
     seconds = whole_number("--timeout", timeout)
-    container = engine_client.find(engine_client.connect(timeout=seconds + 60), setting(c, "name", name))
+    container = engine_servers.find(engine_client.connect(timeout=seconds + 60), setting(c, "name", name))
     if dry_run or c.config.run.dry:
         print(f"docker stop --time {seconds} {container.name} && docker rm {container.name}")
         return
@@ -125,9 +128,10 @@ def stop(c: Any, name: str = "", timeout: str = "30", dry_run: bool = False) -> 
 def restart(c: Any, name: str = "", dry_run: bool = False) -> None:
     """Start a server's container again as it was; its plan and its access stay."""
     from launch.engine import client as engine_client
+    from launch.engine import servers as engine_servers
     from launch.serving.starting import key_of, phase_note, watched
 
-    container = engine_client.find(engine_client.connect(), setting(c, "name", name))
+    container = engine_servers.find(engine_client.connect(), setting(c, "name", name))
     if dry_run or c.config.run.dry:
         print(f"docker restart {container.name}")
         return

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from errors import Failed
 from images.build import debian_base
 from images.lock.schema import Platform, family
+from launch import paths
 from launch.engine.images import Show, find, pull
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def ensure(client: DockerClient, name: str, platform: Platform, show: Show) -> s
 
 def _make_local(client: DockerClient, tag: str, platform: Platform) -> str:
     repository, _, version = tag.partition(":")
-    with tempfile.TemporaryDirectory() as folder:
+    work = paths.writable(paths.cache_dir())  # /tmp may be too small for the tar file
+    with tempfile.TemporaryDirectory(dir=work) as folder:
         tar = Path(folder, "base.tar")
         debian_base.make(tar, platform.debian)
         answer = client.api.import_image(src=str(tar), repository=repository, tag=version)

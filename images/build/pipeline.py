@@ -18,13 +18,13 @@ from images.build import run as build_run
 from images.lock import mirror
 from images.lock.lockfile import LOCK, load
 from images.lock.schema import Lock, Platform
+from launch import paths
 from launch.engine.client import is_podman
 from launch.engine.images import Show, find
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
-WORK = Path(__file__).parents[2] / ".slipway"
 ENTRYPOINT = ("vllm", "serve")  # of Slipway's images, as of upstream's
 
 
@@ -90,7 +90,7 @@ def request(
     )
     secrets = tuple((path.stem, path) for path in sorted(settings.iterdir())) if settings else ()
     bundle = host_settings.ca_bundle(host_settings.pip_settings() if pip is None else pip)
-    folder = WORK / "context" / name
+    folder = paths.cache_dir() / "context" / name
     return backends.Request(
         context=folder,
         dockerfile=folder / Path(platform.dockerfile).name if platform.dockerfile else None,
@@ -153,13 +153,13 @@ def _settings(platform: Platform, options: BuildOptions, pip: dict[str, str]) ->
 def fill(folder: Path, name: str, platform: Platform, pip: dict[str, str], lock_folder: Path) -> None:
     """Write the build context to a folder. Raises Failed if it cannot be written."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        paths.writable(folder)
         local = context.local_wheels(pip, platform.python.wheels)
-        wheels = [*local, *mirror.wheels(platform, WORK / "wheels")]
+        wheels = [*local, *mirror.wheels(platform, paths.cache_dir() / "wheels")]
         context.assemble(folder, name, platform, wheels, lock_folder)
     except OSError as error:
         raise Failed(
-            f"cannot write the build context below {WORK}",
+            f"cannot write the build context to '{folder}'",
             why=str(error).splitlines()[0][:300],
-            fix="free some disk space, and let this user write there",
+            fix="free some disk space, or set SLIPWAY_STATE_DIR to another folder",
         ) from None

@@ -12,6 +12,7 @@ from images.lock.pin import Sources
 from images.lock.schema import Base, Platform, Wheel
 from images.registry import client, copy
 from images.registry.copy import Show
+from launch import atomic_write
 from launch.http.client import get
 from launch.spec.image_reference import ImageReference
 
@@ -71,14 +72,10 @@ def wheels(platform: Platform, folder: Path, urls: dict[str, str] | None = None)
 
 def _save(chunks: Iterator[bytes], path: Path, sha256: str, source: str) -> None:
     """Write a file under its name only after its hash was verified."""
-    actual, temporary = hashlib.sha256(), path.with_name(f".{path.name}.new")
-    try:
-        with temporary.open("wb") as file:
-            for chunk in chunks:
-                actual.update(chunk)
-                file.write(chunk)
+    actual = hashlib.sha256()
+    with atomic_write.new_file(path) as file:
+        for chunk in chunks:
+            actual.update(chunk)
+            file.write(chunk)
         if actual.hexdigest() != sha256:
             raise Failed(f"{source} is not the pinned wheel", why=f"its sha256 is {actual.hexdigest()}")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -49,7 +49,7 @@ _ROWS = TypeAdapter(list[_Row])
 def find(index: str, key: str, variant: str = "", machine: str = "x86_64") -> Found:
     """The vLLM wheel of a commit, a version or `nightly`; its hash is always that of its bytes.
 
-    Raises Failed where the index does not answer or says what is not so, Gone where upstream deleted it.
+    Raises Failed where the index does not answer or says what is not so, NotFound where upstream deleted it.
     """
     middle = f"{variant}/" if variant else ""
     place = f"{index.rstrip('/')}/{key}/{middle}vllm/metadata.json"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from errors import Failed
 from images.lock.schema import Lock, Platform
+from launch import atomic_write
 
 _HEAD = "# The pinned inputs of every platform. `invoke pin` updates them; a build uses nothing else.\n"
 
@@ -29,23 +28,12 @@ def render(lock: Lock) -> str:
 
 
 def write(files: dict[Path, str]) -> None:
-    """Write all changed files, or none: each is complete under a temporary name before the first is renamed.
-
-    Raises Failed if they cannot be written; then all files are unchanged.
-    """
+    """Write the changed files. Raises Failed if they cannot be written; then all files are unchanged."""
     changed = {path: text for path, text in files.items() if not _is_current(path, text)}
-    temporary = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in changed}
     try:
-        for path, text in changed.items():
-            temporary[path].write_text(text)
-        for path in changed:
-            temporary[path].replace(path)
+        atomic_write.write_texts(changed)
     except OSError as error:
         raise Failed("cannot write the lock; it is unchanged", why=str(error)) from None
-    finally:
-        for path in temporary.values():
-            with suppress(OSError):  # on a read-only disk there is nothing to remove
-                path.unlink()
 
 
 def _is_current(path: Path, text: str) -> bool:

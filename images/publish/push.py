@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from errors import Failed
-from images.build.pipeline import WORK
 from images.registry import reference
+from launch import paths
 from launch.engine.images import Show, follow
 
 if TYPE_CHECKING:
@@ -25,26 +29,34 @@ def exclusive(target: str, name: str, show: Show) -> Iterator[None]:
 
     Two at once would share the temporary tag, which the first to finish removes. Raises Failed after an hour.
     """
-    from filelock import FileLock, Timeout
-
-    WORK.mkdir(exist_ok=True)
-    lock = FileLock(WORK / f"publish-{hashlib.sha256(f'{target} {name}'.encode()).hexdigest()[:12]}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
+    key = hashlib.sha256(f"{target} {name}".encode()).hexdigest()[:12]
+    path = paths.writable(paths.state_dir()) / f"publish-{key}.lock"
+    deadline = time.monotonic() + _TIMEOUT
+    while (lock := _try_lock(path)) is None:
         show(0, None, "waiting for another publish of the same image")
-        try:
-            lock.acquire(timeout=_TIMEOUT)
-        except Timeout:
+        if time.monotonic() > deadline:
             raise Failed(
                 f"another publish to {target} has not finished after {_TIMEOUT // 60} minutes",
-                why=f"it holds {lock.lock_file}",
-                fix=f"fuser -v {lock.lock_file}",
-            ) from None
+                why=f"it holds {path}",
+                fix=f"fuser -v {path}",
+            )
+        time.sleep(0.2)
     try:
         yield
     finally:
-        lock.release()
+        path.unlink(missing_ok=True)  # still locked: a waiting process notices in _try_lock
+        os.close(lock)
+
+
+def _try_lock(path: Path) -> int | None:
+    """Return a locked handle of the file, or None if another process has the lock or removed the file."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    with suppress(BlockingIOError, FileNotFoundError):
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(handle), path.stat()):
+            return handle
+    os.close(handle)
+    return None
 
 
 def push(client: DockerClient, image: Image, host: str, repository: str, name: str, show: Show) -> str:

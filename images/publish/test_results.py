@@ -7,28 +7,31 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).parents[2] / "results" / "images"
+from launch import atomic_write, paths
 
 
-def record(image: str, tag: str, tests: list[str], folder: Path | None = None) -> Path:
+def folder() -> Path:
+    """Return the folder of the records."""
+    return paths.results_dir() / "images"
+
+
+def record(image: str, tag: str, tests: list[str]) -> Path:
     """Record that the image passed these tests now; return the file."""
-    folder = folder or FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{_short(image)}.json"
+    path = _file(image)
     date = datetime.now(UTC).isoformat(timespec="seconds")
     data = {"image": image, "tag": tag, "date": date, "passed": sorted(tests)}
-    path.write_text(json.dumps(data, indent=2) + "\n")
+    atomic_write.write_text(path, json.dumps(data, indent=2) + "\n")
     return path
 
 
-def of(image: str, folder: Path | None = None) -> dict[str, Any] | None:
+def of(image: str) -> dict[str, Any] | None:
     """Return the record of an image ID, or None if it has not passed its tests."""
     try:
-        data: dict[str, Any] = json.loads(((folder or FOLDER) / f"{_short(image)}.json").read_text())
+        data: dict[str, Any] = json.loads(_file(image).read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return None
     return data if data.get("image") == image and data.get("passed") else None
 
 
-def _short(image: str) -> str:
-    return image.removeprefix("sha256:")[:16]
+def _file(image: str) -> Path:
+    return folder() / f"{image.removeprefix('sha256:')[:16]}.json"

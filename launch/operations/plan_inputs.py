@@ -66,7 +66,7 @@ def here(gpus: str, platform: str, model: str) -> Chosen:
     from errors import SlipwayError
     from launch.allocation.gpus import holders
     from launch.allocation.selected_gpus import take
-    from launch.engine.client import by_cdi_alone, connect
+    from launch.engine.client import cdi_reason, connect
     from launch.engine.containers import name_for
     from launch.hardware.detect import detect
 
@@ -74,7 +74,7 @@ def here(gpus: str, platform: str, model: str) -> Chosen:
         one_of("platform", platform, PLATFORMS)
     try:
         client = connect()
-        running, by_cdi = holders(client), by_cdi_alone(client)
+        running, by_cdi = holders(client), cdi_reason(client)
     except SlipwayError:
         running, by_cdi = (), ""  # a plan needs no engine; `invoke run` has one by then
     return replace(take(detect(), gpus, platform, running, own=name_for(model)), by_cdi=by_cdi)
