@@ -12,6 +12,8 @@ from typing import Any
 from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 
+from commands.arguments import renamed
+from commands.output import say
 from commands.task import no_reader
 from errors import Refused, choice
 from launch.data_file import parse_yaml
@@ -22,6 +24,7 @@ def teach(program: Program) -> None:
     parse = program.parse_tasks
 
     def parse_tasks() -> None:
+        program.core.unparsed = renamed(program.core.unparsed, say)
         try:
             parse()
         except ParseError as error:
