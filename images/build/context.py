@@ -15,9 +15,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from images.lock.lockfile import Platform, Wheel, family
+from launch.http.connection import CA_BUNDLE_VARIABLES
 
 HERE = Path(__file__).parents[1]
-_CA_NAMES = ("SLIPWAY_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
 
@@ -120,7 +120,7 @@ def uv_environment(settings: Mapping[str, str], index: str, proxy: str = "") -> 
 
 def ca_bundle(settings: Mapping[str, str]) -> Path | None:
     """The certificates that this host trusts, where it says so."""
-    candidates = [os.environ.get(name, "") for name in _CA_NAMES] + [settings.get("cert", "")]
+    candidates = [os.environ.get(name, "") for name in CA_BUNDLE_VARIABLES] + [settings.get("cert", "")]
     return next((Path(place) for place in candidates if place and Path(place).is_file()), None)
 
 

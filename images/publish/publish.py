@@ -22,7 +22,7 @@ from images.registry import client as registry_client
 from images.registry import reference
 from images.registry.client import Registry
 from images.registry.manifest import Manifest
-from launch.http.transport import Gone
+from launch.http.client import NotFound
 
 Show = Callable[[float, float | None, str], None]
 
@@ -138,7 +138,7 @@ def known_as(there: Registry, repository: str, tag: str) -> Manifest | None:
     """What a tag points to, or None."""
     try:
         return there.manifest(repository, tag)
-    except Gone:
+    except NotFound:
         return None
 
 

@@ -12,7 +12,7 @@ from images.registry import copy
 from images.registry.client import Registry
 from images.registry.copy import EMPTY
 from images.registry.manifest import LISTS, MANIFESTS, Manifest, digest_of
-from launch.http.transport import Gone
+from launch.http.client import NotFound
 
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 
@@ -37,7 +37,7 @@ def _list(there: Registry, repository: str, subject: str, entry: dict[str, Any])
     """docker-registry 2.8 has no referrers API: the specification's fallback is an index under a tag."""
     try:
         known = there.manifest(repository, beside(subject)).json["manifests"]
-    except Gone:
+    except NotFound:
         known = []
     entries = [e for e in known if e.get("artifactType") != entry["artifactType"]] + [entry]
     index = {"schemaVersion": 2, "mediaType": LISTS[0], "manifests": entries}
@@ -73,6 +73,6 @@ def _cosign(
 
 
 def content(there: Registry, repository: str, tag: str) -> tuple[bytes, dict[str, str]]:
-    """The single layer of something attached, and its annotations. Raises Gone where nothing is."""
+    """The single layer of something attached, and its annotations. Raises NotFound where nothing is."""
     layer = there.manifest(repository, tag).json["layers"][0]
     return b"".join(there.blob(repository, layer["digest"])), layer.get("annotations") or {}

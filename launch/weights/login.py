@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from errors import Failed, Refused
-from launch.http.client import printable, public
+from launch.deadline import call_with_deadline
 from launch.http.retry import RetryPolicy
-from launch.http.talk import with_deadline
+from launch.http.url import printable, public
 from launch.weights.sources.hub import endpoint_of
 from launch.weights.sources.hub_session import session
 
@@ -44,7 +44,7 @@ def log_in(token: str) -> tuple[str, Path]:
 
     try:
         with session(RetryPolicy()):
-            name = with_deadline(RetryPolicy().talk, ask)
+            name = call_with_deadline(RetryPolicy().talk, ask)
     except errors.HfHubHTTPError as error:
         status = error.response.status_code
         if status == 429 or status >= 500:

@@ -19,7 +19,7 @@ from urllib.parse import quote
 from launch.doctor.facts import Hub
 from launch.doctor.probes.engine import free
 from launch.hardware import sysfs
-from launch.http.client import tls
+from launch.http.connection import tls_context
 from launch.weights.cache import MODEL, Place, cache_folder, hf_home
 
 _MOST_ENTRIES = 2000  # of a cache that are looked at
@@ -177,7 +177,7 @@ def _get(url: str, secret: str, timeout: float) -> Answer:
     headers = {"Authorization": f"Bearer {secret}"} if secret else {}
     try:
         request = urllib.request.Request(url, headers=headers)
-        with urllib.request.urlopen(request, timeout=timeout, context=tls()) as response:
+        with urllib.request.urlopen(request, timeout=timeout, context=tls_context()) as response:
             return Answer(response.status, _json(response.read(1 << 20)), response.headers.get("Date", ""))
     except urllib.error.HTTPError as error:
         code = error.headers.get("X-Error-Code", "")

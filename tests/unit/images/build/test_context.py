@@ -105,7 +105,7 @@ def test_the_tag_follows_our_own_files(tmp_path, monkeypatch):
 
 
 def test_the_ca_bundle_is_the_one_the_host_names(tmp_path, monkeypatch):
-    for name in context._CA_NAMES:
+    for name in context.CA_BUNDLE_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     assert context.ca_bundle({}) is None
     bundle = tmp_path / "ca.pem"
