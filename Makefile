@@ -24,7 +24,7 @@ check: $(STAMP)
 	$(VENV)/bin/actionlint -config-file .github/actionlint.yaml -shellcheck= .github/workflows/*.yml
 
 reference: $(STAMP)
-	$(VENV)/bin/python scripts/generate_reference.py
+	$(VENV)/bin/python -m scripts.generate_reference
 	$(VENV)/bin/python -m launch.diagnosis.docs_page > docs/reference/symptoms.md
 
 docs: $(STAMP)
