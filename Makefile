@@ -19,6 +19,7 @@ check: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
 	$(VENV)/bin/python scripts/check_words.py
 	$(VENV)/bin/hadolint images/*/*Dockerfile
 	$(VENV)/bin/actionlint -config-file .github/actionlint.yaml -shellcheck= .github/workflows/*.yml

@@ -1,5 +1,6 @@
 """The files that a repository is expected to have: licence, issue forms, hooks, update configuration."""
 
+import tomllib
 from typing import Any
 
 import pytest
@@ -44,3 +45,9 @@ def test_dependency_updates_cover_each_ecosystem() -> None:
     for update in updates:
         for folder in update.get("directories", [update.get("directory")]):
             assert (ROOT / folder.lstrip("/")).is_dir()
+
+
+def test_import_rules_have_no_exceptions() -> None:
+    rules = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    assert rules
+    assert not [rule["name"] for rule in rules if "ignore_imports" in rule]
