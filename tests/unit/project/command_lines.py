@@ -110,13 +110,15 @@ def check_make(words: list[str]) -> None:
 
 
 def check_python(words: list[str]) -> None:
-    """Check that the module after -m and each path below tests/ or scripts/ exist."""
+    """Check that the module after -m and each path below tests/, scripts/ or examples/ exist."""
     module = words[words.index("-m") + 1] if "-m" in words else "pytest"
     if module != "pytest":
         assert (ROOT / module.replace(".", "/")).with_suffix(".py").is_file(), (
             f"python -m {module}: no such module"
         )
     missing = [
-        word for word in words if word.startswith(("tests/", "scripts/")) and not (ROOT / word).exists()
+        word
+        for word in words
+        if word.startswith(("tests/", "scripts/", "examples/")) and not (ROOT / word).exists()
     ]
     assert not missing, f"no such path: {missing}"

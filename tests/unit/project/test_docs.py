@@ -77,7 +77,9 @@ def test_docs_option_exists(path: Path) -> None:
 
 @pytest.mark.parametrize("path", PAGES, ids=relative)
 def test_docs_path_of_the_repository_exists(path: Path) -> None:
-    below = r"(?:tests|launch|images|commands|benchmarks|docs|scripts|requirements|\.github)/[\w./*-]+"
+    below = (
+        r"(?:tests|examples|launch|images|commands|benchmarks|docs|scripts|requirements|\.github)/[\w./*-]+"
+    )
     named = [
         code for code in inline_code(path) if re.fullmatch(below, code) and not re.search(r"[A-Z]{3}", code)
     ]
