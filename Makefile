@@ -28,6 +28,9 @@ reference: $(STAMP)
 	$(VENV)/bin/python -m scripts.generate_reference
 	$(VENV)/bin/python -m launch.diagnosis.docs_page > docs/reference/symptoms.md
 
+pictures: $(STAMP)
+	$(VENV)/bin/python scripts/record_terminal.py docs/assets/plan --lines 22 -- slipway plan --hardware h200 --gpus 4
+
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
 
@@ -44,4 +47,4 @@ engine-stop:
 clean:
 	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: setup demo test check reference docs lock engine engine-stop clean
+.PHONY: setup demo test check reference pictures docs lock engine engine-stop clean

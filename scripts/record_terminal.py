@@ -2,7 +2,7 @@
 
     python scripts/record_terminal.py docs/assets/plan --lines 22 -- slipway plan --hardware h200 --gpus 4
 
-The pictures load no font and no script.
+The pictures load no font and no script. `slipway` is the program of this clone.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.terminal_theme import DEFAULT_TERMINAL_THEME, DIMMED_MONOKAI, TerminalTheme
 from rich.text import Text
 
+ROOT = Path(__file__).resolve().parents[1]
 THEMES = {"light": DEFAULT_TERMINAL_THEME, "dark": DIMMED_MONOKAI}
 # The variables of rich's Console.export_svg. No @font-face: the reader's own monospace font is used.
 TEMPLATE = """\
@@ -55,7 +56,9 @@ def output_of(command: list[str], columns: int) -> str:
     """Run a command whose standard streams are a terminal of this width. Return all that it prints."""
     main, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns)}
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns), "PYTHONPATH": str(ROOT)}
+    if command[0] == "slipway":
+        command = [sys.executable, "-m", "commands.console", *command[1:]]
     with subprocess.Popen(
         command, stdin=terminal, stdout=terminal, stderr=terminal, env=environment
     ) as process:

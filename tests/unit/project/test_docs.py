@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from launch.recipes.repository import OURS
+from scripts import generate_reference
 from tasks import ns
 from tests.conftest import ROOT
 from tests.unit.project.command_lines import (
@@ -189,3 +190,18 @@ def test_picture_loads_nothing_from_the_network(path: Path) -> None:
     text = path.read_text()
     assert set(re.findall(r"https?://[^\"' ]+", text)) == {"http://www.w3.org/2000/svg"}
     assert not re.search(r"@font-face|@import|<script|<image", text)
+
+
+def test_picture_shows_what_the_command_prints_now(tmp_path: Path) -> None:
+    """If this fails, run `make pictures`."""
+    (recorded,) = re.findall(r"record_terminal.py (docs/assets/\w+) (.*)", (ROOT / "Makefile").read_text())
+    argv = [sys.executable, "scripts/record_terminal.py", str(tmp_path / "plan"), *shlex.split(recorded[1])]
+    subprocess.run(argv, cwd=ROOT, check=True)
+    for name in ("plan-light.svg", "plan-dark.svg"):
+        assert (tmp_path / name).read_text() == (ROOT / "docs/assets" / name).read_text()
+
+
+def test_reference_is_what_the_code_says() -> None:
+    """If this fails, run `make reference`."""
+    assert (ROOT / "docs/reference/commands.md").read_text() == generate_reference.commands_page()
+    assert (ROOT / "docs/reference/settings.md").read_text() == generate_reference.settings_page()
