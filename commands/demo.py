@@ -59,9 +59,9 @@ def _folder() -> Path:
 
 def _is_there(name: str) -> bool:
     """Whether a server of that name is here; one that was before the demo is not the demo's to stop."""
-    from launch.engine import client
+    from launch.engine import client, servers
 
-    return any(server.name == name for server in client.servers(client.connect()))
+    return any(server.name == name for server in servers.list_servers(client.connect()))
 
 
 def _wanted() -> list[str]:

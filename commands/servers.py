@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
 
-    from launch.engine.client import Server
+    from launch.engine.servers import Server
     from launch.serving.metrics import Load
 
 
@@ -32,10 +32,11 @@ def ps(c: Context, format: Format = "text") -> None:
 
     A server is `healthy` as soon as it answers requests.
     """
-    from launch.engine.client import connect, servers
+    from launch.engine.client import connect
+    from launch.engine.servers import list_servers
     from launch.serving import metrics
 
-    found = servers(connect())
+    found = list_servers(connect())
     loads = metrics.watch({server.name: server.url for server in found if server.status == "running"})
     found = [replace(server, health="healthy") if server.name in loads else server for server in found]
     if format == "json":
@@ -82,8 +83,9 @@ def logs(
     since: Annotated[int, Option("show only the lines of the last seconds", metavar="SECONDS")] = 0,
 ) -> None:
     """Show a server's logs."""
-    from launch.engine.client import connect, find
+    from launch.engine.client import connect
     from launch.engine.log_stream import split_lines
+    from launch.engine.servers import find
 
     after = int(time.time()) - since if since else None
     stream = find(connect(), name).logs(stream=True, follow=follow, tail=tail or "all", since=after)
@@ -118,7 +120,7 @@ def chat(
 
 def running(client: DockerClient, name: str) -> Container:
     """The container of a server. Raises Refused if it does not run."""
-    from launch.engine.client import find
+    from launch.engine.servers import find
 
     server: Container = find(client, name)
     if server.status == "paused":
@@ -141,7 +143,8 @@ def stop(
     The last log lines are saved in the results folder.
     """
     from launch.engine import containers
-    from launch.engine.client import connect, find
+    from launch.engine.client import connect
+    from launch.engine.servers import find
 
     container = find(connect(timeout=timeout + 60), name)
     if dry_run:
@@ -154,7 +157,8 @@ def stop(
 @verb()
 def restart(c: Context, name: Name = "", dry_run: DryRun = False) -> None:
     """Restart a server's container with the same plan and access, and wait until it is ready."""
-    from launch.engine.client import connect, find
+    from launch.engine.client import connect
+    from launch.engine.servers import find
     from launch.serving.starting import key_of, phase_note, watched
 
     container = find(connect(), name)
