@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,22 +20,14 @@ from launch.planning.vllm_versions import image_for
 from launch.recipes.image import asked_for, version_of
 from launch.recipes.repository import checkpoints, known_shapes, open_repository
 from launch.recipes.schema import Recipe
+from launch.spec.capabilities import Capabilities
 from launch.spec.gpu_catalog import Hardware
-from launch.spec.inputs import Capabilities, Image
+from launch.spec.inputs import Image
 from launch.spec.plan import Plan
 from launch.spec.plan_options import PLATFORMS, PlanOptions
 
 if TYPE_CHECKING:
     from launch.allocation.selected_gpus import Chosen
-<<<<<<< HEAD
-=======
-    from launch.recipes.repository import RecipeRepository
-    from launch.recipes.schema import Recipe
-    from launch.spec.capabilities import Capabilities
-    from launch.spec.gpu_catalog import Hardware
-    from launch.spec.inputs import Image, PlanOptions
-    from launch.spec.plan import Plan
->>>>>>> main
 
 
 def plan_of(options: PlanOptions) -> Plan:
@@ -80,29 +72,19 @@ def _free_gpus(options: PlanOptions) -> Chosen:
     """Choose GPUs of this host that no other container uses. The server that this plan replaces does not count."""
     from launch.allocation.gpus import holders
     from launch.allocation.selected_gpus import take
-<<<<<<< HEAD
     from launch.engine import client as engine_client
-=======
-    from launch.engine.client import cdi_reason, connect
->>>>>>> main
     from launch.engine.containers import name_for
     from launch.hardware.detect import detect
 
     try:
-<<<<<<< HEAD
         client = engine_client.connect()
-        running, by_cdi = holders(client), engine_client.by_cdi_alone(client)
-=======
-        client = connect()
-        running, by_cdi = holders(client), cdi_reason(client)
->>>>>>> main
+        running, by_cdi = holders(client), engine_client.cdi_reason(client)
     except SlipwayError:
         running, by_cdi = (), ""  # a plan needs no engine; `invoke run` does
     gpus = take(detect(), options.gpus, options.platform, running, own=name_for(options.model))
     return replace(gpus, by_cdi=by_cdi)
 
 
-<<<<<<< HEAD
 def _image(options: PlanOptions, recipe: Recipe, hardware: Hardware) -> Image:
     """Return the named image, that of the recipe, Slipway's own for a CPU, or upstream's of the wanted version."""
     image, capabilities = options.image, _read_capabilities(options.capabilities)
@@ -112,16 +94,6 @@ def _image(options: PlanOptions, recipe: Recipe, hardware: Hardware) -> Image:
         image = asked_for(recipe, recipe.variants.get(variant_of(options, recipe), NO_VARIANT), hardware)
     return image_for(hardware.platform, options.vllm or version_of(image), image, capabilities)
 
-=======
-def built(platform: str) -> Image:
-    """Describe the image that `invoke build` makes: its capabilities if the engine has it, else the lock's version."""
-    from errors import SlipwayError
-    from images import capabilities
-    from images.build.pipeline import reference
-    from images.lock.lockfile import load
-    from launch.engine.client import connect
-    from launch.planning.vllm_versions import image_for
->>>>>>> main
 
 def _own_image(platform: str) -> Image:
     """Return the image that the lock describes, with its capabilities if it is already built."""
@@ -138,43 +110,7 @@ def _own_image(platform: str) -> Image:
     return image_for(platform, version, tag, found)
 
 
-<<<<<<< HEAD
 def _read_capabilities(path: str) -> Capabilities | None:
-=======
-def image_of(options: PlanOptions, recipe: Recipe, machine: Hardware) -> Image:
-    """The named image, what the recipe pins, what we build for a CPU, or upstream's of that version."""
-    from launch.planning.choice import NO_VARIANT
-    from launch.planning.selection import variant_of
-    from launch.planning.vllm_versions import image_for
-    from launch.recipes.image import asked_for, version_of
-
-    image, capabilities = options.image, capabilities_from(options.capabilities)
-    if not (image or options.vllm or capabilities) and machine.platform == "cpu":
-        return built("cpu")
-    if not (image or options.vllm):
-        image = asked_for(recipe, recipe.variants.get(variant_of(options, recipe), NO_VARIANT), machine)
-    return image_for(machine.platform, options.vllm or version_of(image), image, capabilities)
-
-
-def machine_of(book: RecipeRepository, hardware: str, platform: str) -> Hardware:
-    """The named hardware, or the CPU. Raises Refused for an unknown one."""
-    hardware = hardware or "cpu"
-    if hardware not in book.hardware:
-        raise choice("hardware", hardware, tuple(book.hardware))
-    found = book.hardware[hardware]
-    if platform and found.platform != platform:
-        raise Refused(f"{hardware} is {found.platform}, not {platform}", fix=f"--platform {found.platform}")
-    return found
-
-
-def capabilities_from(path: str) -> Capabilities | None:
-    """Read capabilities from a JSON file. Raises Refused if it cannot be read."""
-    import json
-    from pathlib import Path
-
-    from launch.spec.capabilities import Capabilities
-
->>>>>>> main
     if not path:
         return None
     try:

@@ -26,7 +26,7 @@ class Engine:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, here: bool) -> None:
         self.pulled: list[str] = []
         self.error: Failed | None = None
-        monkeypatch.setattr(images, "is_here", lambda client, reference: here)
+        monkeypatch.setattr(images, "find", lambda client, reference: object() if here else None)
         monkeypatch.setattr(images, "pull", self._pull)
 
     def _pull(self, client: Any, reference: str, show: Callable[..., None]) -> None:
