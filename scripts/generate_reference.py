@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from commands.names import GROUPS
 from commands.settings import PREFIXES
-
 from errors import Failed, Refused
 from tasks import ns
 
