@@ -29,7 +29,7 @@ class Wire:
 
 @contextmanager
 def wire(number: int, mbit: int) -> Iterator[Wire]:
-    """Create a link that carries `mbit` Mbit/s towards this host."""
+    """Create a link of `mbit` Mbit/s towards this host."""
     name, here, there = f"slipway{number}", f"slw{number}h", f"slw{number}n"
     host, server = f"10.213.{number}.1", f"10.213.{number}.2"
     run("ip", "netns", "add", name)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from commands.names import named
 from commands.output import bar, say
 from errors import SlipwayError
 from launch.operations.events import Events, Show
@@ -91,4 +92,4 @@ class JsonEvents(TerminalEvents):
 
 
 def _event(kind: str, **facts: Any) -> None:
-    print(json.dumps({"event": kind, **facts}), flush=True)
+    print(named(json.dumps({"event": kind, **facts})), flush=True)
