@@ -18,7 +18,9 @@ from launch.engine.limits import RESTARTS, Limits
 from launch.operations.prepare import ensure_both
 
 if TYPE_CHECKING:
-    from launch.serving.readiness import Died, Progress, Ready
+    from launch.serving.phases import StartupProgress
+    from launch.serving.readiness import Ready
+    from launch.serving.server_exit import ServerExited
     from launch.spec.plan import Plan
 
 MODES = ("auto", "ask", "no")
@@ -133,7 +135,7 @@ def serve(c: Any, options: dict[str, Any], how: How) -> None:
     from launch.engine import client as engine_client
     from launch.engine.containers import runs
     from launch.operations import saved_fixes
-    from launch.serving.readiness import Died
+    from launch.serving.server_exit import ServerExited
 
     client = engine_client.connect()
     wanted = _planned(c, options, how)
@@ -144,7 +146,7 @@ def serve(c: Any, options: dict[str, Any], how: How) -> None:
     except Taken as taken:  # by another launch, meanwhile: once more, on others
         say(str(taken))
         _start(client, _planned(c, options, how), how)
-    except Died as failure:
+    except ServerExited as failure:
         better = _cured(wanted, failure, how)
         if better is None:
             raise
@@ -166,15 +168,15 @@ def _planned(c: Any, options: dict[str, Any], how: How) -> Plan:
     return wanted
 
 
-def _cured(wanted: Plan, failure: Died, how: How) -> Plan | None:
+def _cured(wanted: Plan, failure: ServerExited, how: How) -> Plan | None:
     """The plan with the cure in it; None where there is none, it is not safe, or nobody wants it."""
-    from launch.diagnosis.apply_fix import fixed
+    from launch.diagnosis.apply_fix import apply_fix
 
     found = failure.diagnosis
     if not (found.change and found.safe) or how.workaround not in ("ask", "auto"):
         return None
     try:
-        better = fixed(wanted, found)
+        better = apply_fix(wanted, found)
     except Refused:
         return None
     if better == wanted:
@@ -211,22 +213,22 @@ def _ensure_key(wanted: Plan) -> None:
     from launch.serving import api_key
 
     for path in map(Path, wanted.container.env_files):
-        if api_key.ensure(path):
-            say(f"API key (shown this once, kept in {path}): {api_key.read(path)}")
+        if api_key.ensure_key(path):
+            say(f"API key (shown this once, kept in {path}): {api_key.read_key(path)}")
 
 
 def _watched(container: Any, how: How, fresh: bool, budgets: tuple[tuple[str, int], ...]) -> Ready:
-    from launch.serving.starting import phase_note, watched
+    from launch.serving.readiness import wait_for_server
 
     with bar(f"start {container.name}") as progress:
 
-        def show(seen: Progress) -> None:
-            progress.update(seen.index, len(seen.phases), phase_note(seen))
+        def show(seen: StartupProgress) -> None:
+            progress.update(seen.index, len(seen.phases), seen.note)
             if how.json:
-                event("phase", phase=seen.phase.phase, percent=seen.percent)
+                event("phase", phase=seen.phase.name, percent=seen.percent)
 
         try:
-            return watched(container, show, how.patience, fresh, budgets)
+            return wait_for_server(container, show, how.patience, fresh, budgets)
         except KeyboardInterrupt:
             name = container.name
             say(

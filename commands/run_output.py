@@ -39,13 +39,15 @@ def event(kind: str, **facts: Any) -> None:
 
 def _tools(container: Any, wanted: Plan) -> str:
     """Whether a tool call comes through the recipe's parser; a model may also choose to answer in words."""
-    from launch.serving.openai_client import calls_a_tool
-    from launch.serving.starting import key_of
+    from launch.serving.api_key import key_of_container
+    from launch.serving.openai_client import calls_tool
 
     if "--tool-call-parser" not in wanted.processes[0].argv:
         return "the recipe has no parser"
     try:
-        called = calls_a_tool(container.labels["slipway.url"], wanted.model, api_key=key_of(container))
+        called = calls_tool(
+            container.labels["slipway.url"], wanted.model, api_key=key_of_container(container)
+        )
     except Failed as error:
         return f"not taken: {error.why or error.what}"
     return "parsed" if called else "the model answered in words"

@@ -24,7 +24,7 @@ def ps(c: Any, format: str = "text") -> None:
 
     one_of("format", format, ("text", "json"))
     found = engine_client.servers(engine_client.connect())
-    loads = metrics.watch({server.name: server.url for server in found if server.status == "running"})
+    loads = metrics.measure_load({server.name: server.url for server in found if server.status == "running"})
     if format == "json":
         emit([{**asdict(server), "load": _as_dict(loads.get(server.name))} for server in found])
         return
@@ -78,13 +78,17 @@ def chat(c: Any, question: str, name: str = "", max_tokens: str = "256") -> None
     import sys
 
     from launch.engine import client as engine_client
+    from launch.serving.api_key import key_of_container
     from launch.serving.openai_client import ask
-    from launch.serving.starting import key_of
 
     server = serving(engine_client.connect(), setting(c, "name", name))
     url, model = server.labels["slipway.url"], server.labels["slipway.model"]
     for delta in ask(
-        url, model, question, max_tokens=whole_number("--max-tokens", max_tokens), api_key=key_of(server)
+        url,
+        model,
+        question,
+        max_tokens=whole_number("--max-tokens", max_tokens),
+        api_key=key_of_container(server),
     ):
         print(delta.text, end="", flush=True, file=sys.stderr if delta.kind == "reasoning" else sys.stdout)
     print()
@@ -125,16 +129,17 @@ def stop(c: Any, name: str = "", timeout: str = "30", dry_run: bool = False) -> 
 def restart(c: Any, name: str = "", dry_run: bool = False) -> None:
     """Start a server's container again as it was; its plan and its access stay."""
     from launch.engine import client as engine_client
-    from launch.serving.starting import key_of, phase_note, watched
+    from launch.serving.api_key import key_of_container
+    from launch.serving.readiness import wait_for_server
 
     container = engine_client.find(engine_client.connect(), setting(c, "name", name))
     if dry_run or c.config.run.dry:
         print(f"docker restart {container.name}")
         return
-    key_of(container)  # who may not ask it may not prove it either
+    key_of_container(container)  # who may not ask it may not prove it either
     container.restart(timeout=30)
     with bar(f"restart {container.name}") as progress:
-        watched(container, lambda seen: progress.update(seen.index, None, phase_note(seen)))
+        wait_for_server(container, lambda seen: progress.update(seen.index, None, seen.note))
     print(f"{container.labels['slipway.model']} serves at {container.labels['slipway.url']}/v1")
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from errors import Failed, Refused, SlipwayError
 from launch import paths
-from launch.diagnosis.diagnose import Evidence, diagnose
+from launch.diagnosis.diagnose import DiagnosisInput, diagnose
 from launch.engine.client import LABEL
 from launch.engine.limits import Limits
 from launch.engine.verify_access import check_access
@@ -84,7 +84,7 @@ def _told(name: str) -> Iterator[None]:
         yield
     except APIError as error:
         said = str(error.explanation or error)
-        found = diagnose(Evidence(engine_error=said))
+        found = diagnose(DiagnosisInput(engine_error=said))
         cause = f": {found.cause}" if found.known else ""
         fix = found.fix if found.known else "invoke doctor shows what this host lacks"
         raise Failed(f"the engine could not start {name}{cause}", why=said[:500], fix=fix) from None
@@ -112,7 +112,9 @@ def _arguments(plan: Plan, name: str, limits: Limits, image_id: str) -> dict[str
         "slipway.gpus": ",".join(plan.container.gpu_ids or plan.container.cdi or plan.container.devices),
     }
     logs = {"type": "json-file", "config": {"max-size": "100m", "max-file": "3"}}
-    secret = {k: v for path in plan.container.env_files for k, v in api_key.variables(Path(path)).items()}
+    secret = {
+        k: v for path in plan.container.env_files for k, v in api_key.read_variables(Path(path)).items()
+    }
     if plan.container.env_files and not secret.get(api_key.NAMES[0]):
         raise Failed("an open port asks for an API key, and there is none", fix="invoke run makes one")
     given = create_args.arguments(plan, plan.processes[0])
