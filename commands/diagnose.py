@@ -9,7 +9,6 @@ from commands.task import one_of, verb
 
 
 @verb(
-    positional=["source"],
     help={"source": "a log file (also packed), - for stdin, or a container's name", "format": "text or json"},
 )
 def diagnose(c: Any, source: str, format: str = "text") -> None:

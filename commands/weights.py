@@ -201,7 +201,6 @@ def verify(
 
 
 @verb(
-    positional=["folder"],
     help={
         "folder": "a folder that holds organisation/name/... for each model",
         "host": "address to listen on",

@@ -1,4 +1,4 @@
-"""Print docs/symptoms.md from rules.yaml: `python -m launch.diagnosis.docs_page > docs/symptoms.md`."""
+"""Print the page of symptoms: `python -m launch.diagnosis.docs_page > docs/reference/symptoms.md`."""
 
 from __future__ import annotations
 

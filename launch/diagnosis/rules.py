@@ -8,12 +8,20 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import PlainValidator
+
+from launch.data_file import load
 
 RULES = Path(__file__).with_name("rules.yaml")
 
 _PLACEHOLDER = re.compile(r"<(\w+)>")
 _OPTIONAL = re.compile(r"\[([^\]]*)\]")
+Pattern = Annotated[re.Pattern[str], PlainValidator(re.compile)]
+MessagePattern = Annotated[
+    re.Pattern[str], PlainValidator(lambda text: re.compile(text, re.IGNORECASE | re.MULTILINE))
+]
 
 
 @dataclass(frozen=True)
@@ -27,13 +35,13 @@ class Rule:
     cause: str
     fix: str
     source: str
-    patterns: tuple[re.Pattern[str], ...] = ()
+    patterns: tuple[MessagePattern, ...] = ()
     change: Mapping[str, Any] | None = None
     safe: bool = False
     broad: bool = False
     warnings: bool = False
-    frames: re.Pattern[str] | None = None
-    unless: re.Pattern[str] | None = None
+    frames: Pattern | None = None
+    unless: Pattern | None = None
 
     def match(self, text: str, frames: Iterable[str] = ()) -> re.Match[str] | None:
         """Return the match of the first pattern that occurs in the text, if frames and `unless` allow it."""
@@ -45,12 +53,20 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class LogPattern:
+    """A pattern of log lines, and where they were observed."""
+
+    pattern: Pattern
+    source: str
+
+
+@dataclass(frozen=True)
 class Rules:
     """The contents of rules.yaml. The keys of `signals` and `exits` are signal numbers and exit codes."""
 
     rules: tuple[Rule, ...]
-    consequences: tuple[re.Pattern[str], ...]
-    non_fatal: tuple[re.Pattern[str], ...]
+    consequences: tuple[LogPattern, ...]
+    non_fatal: tuple[LogPattern, ...]
     signals: Mapping[int, Rule]
     exits: Mapping[int, Rule]
     oom_killed: Rule
@@ -58,39 +74,17 @@ class Rules:
 
     def is_consequence(self, text: str) -> bool:
         """Whether the text only reports that something else failed."""
-        return any(pattern.search(text) for pattern in self.consequences)
+        return any(row.pattern.search(text) for row in self.consequences)
 
     def is_non_fatal(self, text: str) -> bool:
         """Whether a server that logs the text goes on all the same."""
-        return any(pattern.search(text) for pattern in self.non_fatal)
+        return any(row.pattern.search(text) for row in self.non_fatal)
 
 
 @cache
 def load_rules(path: Path = RULES) -> Rules:
-    """Read the rules once. Raises KeyError or re.error for an invalid row."""
-    import yaml
-
-    data = yaml.safe_load(path.read_text())
-    return Rules(
-        tuple(_rule(row) for row in data["rules"]),
-        _patterns(data["consequences"]),
-        _patterns(data["non_fatal"]),
-        {int(number): _rule(row) for number, row in data["signals"].items()},
-        {int(code): _rule(row) for code, row in data["exits"].items()},
-        _rule(data["oom_killed"]),
-        _rule(data["silent_end"]),
-    )
-
-
-def _patterns(rows: list[dict[str, str]]) -> tuple[re.Pattern[str], ...]:
-    return tuple(re.compile(row["pattern"]) for row in rows)
-
-
-def _rule(row: dict[str, Any]) -> Rule:
-    patterns = tuple(re.compile(pattern, re.IGNORECASE | re.MULTILINE) for pattern in row.get("patterns", ()))
-    options: dict[str, Any] = {key: re.compile(row[key]) for key in ("frames", "unless") if key in row}
-    options |= {key: row[key] for key in ("change", "safe", "broad", "warnings") if key in row}
-    return Rule(row["id"], row["cause"], row["fix"], str(row["source"]), patterns, **options)
+    """Read the rules once. Raises Failed with the row and field of an error."""
+    return load(path, Rules)
 
 
 def captured_values(match: re.Match[str] | None) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Ranges of a file over HTTP: through redirects, with the token for the Hub alone, straight into a buffer.
 
 huggingface_hub's own download is CPU-bound at a fraction of what a loop over `readinto` reaches, and starts a
-file again after a kill (benchmarks/fetch.py, docs/weights.md); all but these bytes goes through huggingface_hub.
+file again after a kill (benchmarks/fetch.py, docs/explanation/measurements.md); all but these bytes goes through huggingface_hub.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from launch.data_file import load
+
 PHASES = Path(__file__).with_name("phases.yaml")
 _KV_CACHE = re.compile(r"KV cache size: ([\d,]+) tokens")
 
@@ -22,9 +24,7 @@ class Phase:
 
 def load_phases(path: Path = PHASES) -> tuple[Phase, ...]:
     """Read phases.yaml."""
-    import yaml
-
-    return tuple(Phase(**row) for row in yaml.safe_load(path.read_text()))
+    return load(path, tuple[Phase, ...])
 
 
 @dataclass

@@ -105,8 +105,8 @@ def test_rules_suggest_the_nearest_parser() -> None:
 
 
 def test_docs_page_is_up_to_date() -> None:
-    """After a change of rules.yaml: python -m launch.diagnosis.docs_page > docs/symptoms.md."""
-    assert (Path(__file__).parents[4] / "docs" / "symptoms.md").read_text() == render_page(load_rules())
+    """After a change of rules.yaml: python -m launch.diagnosis.docs_page > docs/reference/symptoms.md."""
+    assert (Path(__file__).parents[4] / "docs/reference/symptoms.md").read_text() == render_page(load_rules())
 
 
 def test_rules_are_unique_and_use_only_captured_values() -> None:
