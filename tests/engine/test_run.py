@@ -109,7 +109,7 @@ def test_events_tell_each_phase_and_end_with_what_serves(run, port):
 def test_a_memory_limit_that_is_too_small_is_named(run):
     said = run("eats-memory", "--memory", "128m")
     assert said.code == 1
-    assert "was killed for memory" in said.err
+    assert "ran out of memory and was killed" in said.err
 
 
 @pytest.mark.slow
