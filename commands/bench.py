@@ -31,28 +31,28 @@ def bench(
     format: str = "text",
 ) -> None:
     """Run `vllm bench serve` inside a running server's container and record the result."""
-    from launch.bench import run as benching
+    from launch.bench.run import format_result, preset_command, run_benchmark, save_result
     from launch.engine import client as engine_client
     from launch.paths import results_dir, writable
 
     one_of("format", format, ("text", "json"))
     factor = _factor(scale)
-    benching.command(preset, "", factor)
+    preset_command(preset, "", factor)
     client = engine_client.connect()
     server = serving(client, setting(c, "name", name))
-    words = benching.command(preset, server.labels["slipway.model"], factor)
+    words = preset_command(preset, server.labels["slipway.model"], factor)
     if dry_run or c.config.run.dry:
         print(" ".join(["docker", "exec", server.name, *words]))
         return
     folder = writable(results_dir(setting(c, "results", results)))  # before the run, which may take an hour
     with bar(f"bench {preset}") as progress:
-        result = benching.run(client, server, words, 8000, lambda line: progress.update(0, None, line[-60:]))
+        result = run_benchmark(client, server, words, 8000, lambda line: progress.update(0, None, line[-60:]))
     facts = {"preset": preset, "scale": factor, "argv": words, "host": platform.node(), **_labels(server)}
-    path = benching.record(result, facts, folder)
+    path = save_result(result, facts, folder)
     if format == "json":
         emit({"slipway": facts, "result": result})
         return
-    print("\n".join(benching.table(result)))
+    print("\n".join(format_result(result)))
     say(f"recorded in {path}")
 
 

@@ -35,7 +35,7 @@ def doctor(
     invoke doctor --platform rocm --model MiniMaxAI/MiniMax-M2 --format json
     """
     from launch.doctor.gather import gather
-    from launch.doctor.report import examine
+    from launch.doctor.report import run_checks
 
     one_of("format", format, ("text", "json"))
     platform = setting(c, "platform", platform)
@@ -44,26 +44,26 @@ def doctor(
     if not 0 < port < 65536:
         raise Refused(f"--port {port}: a port is between 1 and 65535")
     facts = gather(platform, model, port)
-    findings = examine(facts)
+    findings = run_checks(facts)
     done: list[str] = []
     if fix and (done := _fixed(c, facts, findings)):
         facts = gather(platform, model, port)
-        findings = examine(facts)
+        findings = run_checks(facts)
     _report(facts, findings, done, format)
 
 
 def _fixed(c: Any, facts: Facts, findings: tuple[Finding, ...]) -> list[str]:
-    from launch.doctor.fix import fix
+    from launch.doctor.auto_fix import apply_auto_fixes
 
     if c.config.run.dry:
         return []
-    return fix(facts, findings)
+    return apply_auto_fixes(facts, findings)
 
 
 def _report(facts: Facts, findings: tuple[Finding, ...], done: list[str], format: str) -> None:
-    from launch.doctor.report import count, lines
+    from launch.doctor.report import count_by_severity, format_findings
 
-    counts = count(findings)
+    counts = count_by_severity(findings)
     if format == "json":
         emit(
             {
@@ -74,7 +74,7 @@ def _report(facts: Facts, findings: tuple[Finding, ...], done: list[str], format
             }
         )
     else:
-        for line in (*done, *lines(findings)):
+        for line in (*done, *format_findings(findings)):
             print(line)
         say(
             f"{facts.platform}: "
@@ -83,7 +83,7 @@ def _report(facts: Facts, findings: tuple[Finding, ...], done: list[str], format
     if counts["error"]:
         raise Failed(
             f"{counts['error']} finding(s) would stop a launch on {facts.platform}",
-            fix="the 'do' lines above, then invoke doctor again",
+            fix="invoke doctor, after the commands after 'next:' above",
         )
 
 
