@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated
 
-from commands.output import emit
-from commands.task import one_of, verb
+from invoke.context import Context
+
+from commands.options import Format
+from commands.output import emit, show
+from commands.task import verb
+from launch.spec.option import Option
 
 
-@verb(
-    help={"source": "a log file (also packed), - for stdin, or a container's name", "format": "text or json"},
-)
-def diagnose(c: Any, source: str, format: str = "text") -> None:
-    """Why a server failed: the cause, the lines that prove it, the cure.
+@verb()
+def diagnose(
+    c: Context,
+    source: Annotated[
+        str,
+        Option(
+            "log file (also compressed), - for stdin, or name of a container",
+            metavar="SOURCE",
+            positional=True,
+            required=True,
+        ),
+    ] = "",
+    format: Format = "text",
+) -> None:
+    """Diagnose why a server failed: root cause, the log lines that show it, and the fix.
 
     invoke diagnose server.log
     invoke diagnose slipway-minimax-m2 --format json
@@ -23,9 +37,8 @@ def diagnose(c: Any, source: str, format: str = "text") -> None:
     from launch.diagnosis.diagnose import format_text
     from launch.operations.diagnosis_source import read_source
 
-    one_of("format", format, ("text", "json"))
     found = explain(read_source(source))
     if format == "json":
         emit(asdict(found))
     else:
-        print(format_text(found))
+        show(format_text(found))

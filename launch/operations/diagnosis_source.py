@@ -21,7 +21,8 @@ def read_source(source: str) -> DiagnosisInput:
         raise Refused(f"'{source}' is a folder, not a log file", fix=f"invoke diagnose {source}/FILE")
     if "/" in source or source.startswith("-"):
         raise Refused(
-            f"no log file '{source}'", fix="invoke diagnose FILE, or a container that docker ps -a lists"
+            f"log file '{source}' does not exist",
+            fix="invoke diagnose FILE, or a container that docker ps -a lists",
         )
     return _container_input(source)
 

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 from errors import Failed
 from launch import paths
 from launch.atomic_write import write_text
+from launch.engine import env_file
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
 
-NAMES = ("VLLM_API_KEY", "OPENAI_API_KEY")
+NAMES = (env_file.API_KEY, "OPENAI_API_KEY")
 OPEN = (
     "/health",
     "/metrics",
@@ -56,33 +57,16 @@ def _restrict(path: Path) -> None:
         path.chmod(0o600)
 
 
-def read_variables(path: Path) -> dict[str, str]:
-    """Read the environment variables in a file. Raises Failed if it cannot be read."""
-    try:
-        lines = path.read_text().splitlines()
-    except OSError as error:
-        raise _unreadable(path, error) from None
-    pairs = (line.partition("=") for line in lines if "=" in line and not line.startswith("#"))
-    return {name.strip(): value.strip() for name, _, value in pairs}
-
-
 def read_key(path: Path) -> str:
     """Read the key; "" if there is none. Raises Failed if it cannot be read."""
     try:
         exists = path.exists()
     except OSError as error:
-        raise _unreadable(path, error) from None
-    return read_variables(path).get(NAMES[0], "") if exists else ""
+        raise env_file.unreadable(path, error) from None
+    return env_file.read(path).get(NAMES[0], "") if exists else ""
 
 
 def key_of_container(container: Container) -> str:
     """Return the API key that a container's server requires; "" if it requires none."""
     path = container.labels.get("slipway.key", "")
     return read_key(Path(path)) if path else ""
-
-
-def _unreadable(path: Path, error: OSError) -> Failed:
-    fix = f"rm {path}; the next invoke run creates a new key"
-    if isinstance(error, PermissionError):
-        fix = "run the command as the user who started the server"
-    return Failed(f"cannot read '{path}'", why=str(error.strerror), fix=fix)

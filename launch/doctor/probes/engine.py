@@ -104,15 +104,14 @@ def _image(client: DockerClient, platform: str) -> Image:
     """Return the image that `invoke build` makes for the platform, with its capabilities if it is present."""
     from docker.errors import APIError, ImageNotFound
 
-    from images.capabilities import LABEL, parse
+    from images.capabilities import from_labels
 
     locked = _locked_image(platform)
     try:
         labels = client.images.get(locked.reference).labels
     except (ImageNotFound, APIError, KeyError):
         return locked
-    try:
-        found = parse(labels.get(LABEL, "{}"))
-    except (ValueError, AttributeError):
+    found = from_labels(labels)
+    if not found:
         return Image(locked.reference, present=True)
-    return Image(locked.reference, True, None, found.cuda, found.hip, tuple(found.gpu_archs))
+    return Image(locked.reference, True, None, found.cuda, found.hip, found.gpu_archs)

@@ -75,7 +75,7 @@ def test_read_source_refuses_an_unknown_name(containers: dict[str, Container]) -
 
 @pytest.mark.parametrize("source", ["no/such.log", "--nothing"])
 def test_read_source_refuses_a_missing_file(source: str) -> None:
-    with pytest.raises(Refused, match=f"no log file '{source}'"):
+    with pytest.raises(Refused, match=f"log file '{source}' does not exist"):
         read_source(source)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from errors import Failed
+from launch.engine import env_file
 from launch.serving import api_key
 
 
@@ -25,7 +26,7 @@ def test_ensure_key_creates_a_key_once_for_its_owner(tmp_path: Path, monkeypatch
     assert (mode(path), len(key) > 40) == (0o600, True)
     assert not api_key.ensure_key(path)
     assert api_key.read_key(path) == key
-    assert api_key.read_variables(path) == {"VLLM_API_KEY": key, "OPENAI_API_KEY": key}
+    assert env_file.read(path) == {"VLLM_API_KEY": key, "OPENAI_API_KEY": key}
 
 
 def test_ensure_key_creates_different_keys(tmp_path: Path) -> None:
@@ -64,4 +65,4 @@ def test_read_key_fails_for_the_key_of_another_user(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("pathlib.Path.exists", refuse)
     with pytest.raises(Failed, match="cannot read") as failed:
         api_key.read_key(tmp_path / "api-key.env")
-    assert failed.value.fix == "run the command as the user who started the server"
+    assert failed.value.fix == "run this as the user who started the server"
