@@ -21,13 +21,6 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 NAMES = (env_file.API_KEY, "OPENAI_API_KEY")
-OPEN = (
-    "/health",
-    "/metrics",
-    "/pause",
-    "/abort_requests",
-    "/invocations",
-)  # paths that the key does not protect (vLLM's documentation)
 
 
 def key_file() -> Path:
