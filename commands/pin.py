@@ -46,7 +46,7 @@ def pin(
     invoke pin --platform cuda --nightly
     invoke pin --platform rocm --mirror registry.example/slipway
     """
-    from images.lock import aim
+    from images import host_settings
     from images.lock import lockfile as locks
     from images.lock import pin as pins
     from images.registry import reference
@@ -56,21 +56,22 @@ def pin(
         raise Refused(
             "--base needs --platform", why="each platform has its own base image", fix="invoke pin --help"
         )
-    options = aim.Aim(commit, version, nightly, reference.repository("--base", base) if base else "")
+    options = pins.PinOptions(commit, version, nightly, reference.repository("--base", base) if base else "")
     sources = pins.Sources(
         datetime.now(UTC).date(),
         reference.web("--wheels", wheels or pins.WHEELS),
         {host: reference.web(f"--registry {host}", url) for host, url in registry},
+        host_settings.find_links(),
     )
     if mirror:
         reference.place("--mirror", mirror)
     old = locks.load(path)
     names = [platform] if platform else list(old.platforms)
-    new = {name: _refresh(path, old, name, options, pins.again(sources), mirror) for name in names}
+    new = {name: _refresh(path, old, name, options, sources, mirror) for name in names}
     _write(path, old, new, write=not dry_run, format=format)
 
 
-def _refresh(path: Path, old: Any, name: str, aim: Any, sources: Any, mirror: str) -> Any:
+def _refresh(path: Path, old: Any, name: str, options: Any, sources: Any, mirror: str) -> Any:
     from images.lock import mirror as mirrors
     from images.lock import pin as pins
     from images.lock import validation
@@ -79,11 +80,11 @@ def _refresh(path: Path, old: Any, name: str, aim: Any, sources: Any, mirror: st
     text = (path.parent / entry.python.requirements).read_text() if entry.python.requirements else ""
     with bar(f"pin {name}") as progress:
         try:
-            pinned = pins.refresh(entry, aim, sources, lambda line: progress.update(0, None, line), text)
-            for key, wrong in validation.faults(name, pinned.platform):
+            pinned = pins.refresh(entry, options, sources, lambda line: progress.update(0, None, line), text)
+            for key, wrong in validation.problems(name, pinned.platform):
                 raise Failed(f"{key}: {wrong}")
             if mirror:
-                kept = mirrors.keep(pinned.platform, mirror, sources, progress.update)
+                kept = mirrors.copy_inputs(pinned.platform, mirror, sources, progress.update)
                 pinned = pins.Pinned(kept, pinned.requirements)
         except Failed as error:
             why = f"{error.what}: {error.why}" if error.why else error.what

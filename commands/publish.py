@@ -17,7 +17,7 @@ from errors import Refused
 from launch.spec.option import Option
 
 if TYPE_CHECKING:
-    from images.publish.publish import Order
+    from images.publish.publish import PublishRequest
 
 
 @verb()
@@ -64,10 +64,10 @@ def publish(
     if not (key or unsigned or promote):
         why = "an image is signed with --key, or published with --unsigned"
         raise Refused(
-            "publish needs --key or --unsigned", why=why, fix=f"{signing.MAKE_ONE}, then --key slipway.key"
+            "publish needs --key or --unsigned", why=why, fix=f"{signing.MAKE_KEY}, then --key slipway.key"
         )
     if key:
-        signing.public(Path(key))
+        signing.public_key(Path(key))
     urls = {host: reference.web(f"--registry {host}", url) for host, url in registry}
     order = _order(platform, to, image, Path(key) if key else None, not no_sbom, urls)
     if dry_run:
@@ -82,7 +82,9 @@ def publish(
     say(f"{'pushed' if done.pushed else 'already published'}; tags: {', '.join(done.tags)}")
 
 
-def _order(name: str, to: str, image: str, key: Path | None, with_sbom: bool, urls: dict[str, str]) -> Order:
+def _order(
+    name: str, to: str, image: str, key: Path | None, with_sbom: bool, urls: dict[str, str]
+) -> PublishRequest:
     from images.build import pipeline as images
     from images.lock.lockfile import load
     from images.publish import publish as publishing
@@ -90,9 +92,9 @@ def _order(name: str, to: str, image: str, key: Path | None, with_sbom: bool, ur
 
     lock = load()
     platform = lock.platform(name)
-    host, repository = publishing.target(to)
+    host, repository = publishing.parse_target(to)
     reference.login_of(host)  # refuses an unreadable login file before anything is sent
-    return publishing.Order(
+    return publishing.PublishRequest(
         name=name,
         platform=platform,
         image=image or images.reference(name, lock),
@@ -106,7 +108,7 @@ def _order(name: str, to: str, image: str, key: Path | None, with_sbom: bool, ur
     )
 
 
-def _publish(order: Order, promote: str, show: Callable[..., None]) -> Any:
+def _publish(order: PublishRequest, promote: str, show: Callable[..., None]) -> Any:
     from images.publish import publish as publishing
     from launch.engine.client import connect
 
@@ -118,10 +120,10 @@ def _publish(order: Order, promote: str, show: Callable[..., None]) -> Any:
     return publishing.publish(client, order, show)
 
 
-def _show(order: Order, format: str) -> None:
-    what = {"image": order.image, "to": order.where, "signed": bool(order.key), "sbom": order.with_sbom}
+def _show(order: PublishRequest, format: str) -> None:
+    what = {"image": order.image, "to": order.target, "signed": bool(order.key), "sbom": order.with_sbom}
     if format == "json":
         emit(what)
     else:
-        print(f"{order.image} -> {order.where}")
+        print(f"{order.image} -> {order.target}")
         say(f"signed: {what['signed']}, bill of materials: {what['sbom']}; nothing was sent")

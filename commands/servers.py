@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
 
-    from launch.engine.client import Server
+    from launch.engine.servers import Server
     from launch.serving.metrics import Load
 
 
@@ -32,11 +32,12 @@ def ps(c: Context, format: Format = "text") -> None:
 
     A server is `healthy` as soon as it answers requests.
     """
-    from launch.engine.client import connect, servers
+    from launch.engine.client import connect
+    from launch.engine.servers import list_servers
     from launch.serving import metrics
 
-    found = servers(connect())
-    loads = metrics.watch({server.name: server.url for server in found if server.status == "running"})
+    found = list_servers(connect())
+    loads = metrics.measure_load({server.name: server.url for server in found if server.status == "running"})
     found = [replace(server, health="healthy") if server.name in loads else server for server in found]
     if format == "json":
         emit([{**asdict(server), "load": _as_dict(loads.get(server.name))} for server in found])
@@ -82,8 +83,9 @@ def logs(
     since: Annotated[int, Option("show only the lines of the last seconds", metavar="SECONDS")] = 0,
 ) -> None:
     """Show a server's logs."""
-    from launch.engine.client import connect, find
+    from launch.engine.client import connect
     from launch.engine.log_stream import split_lines
+    from launch.engine.servers import find
 
     after = int(time.time()) - since if since else None
     stream = find(connect(), name).logs(stream=True, follow=follow, tail=tail or "all", since=after)
@@ -106,19 +108,19 @@ def chat(
     invoke chat slipway-minimax-m2 "What is a slipway?"
     """
     from launch.engine.client import connect
+    from launch.serving.api_key import key_of_container
     from launch.serving.openai_client import ask
-    from launch.serving.starting import key_of
 
     server = running(connect(), name)
     url, model = server.labels["slipway.url"], server.labels["slipway.model"]
-    for delta in ask(url, model, question, max_tokens=max_tokens, api_key=key_of(server)):
+    for delta in ask(url, model, question, max_tokens=max_tokens, api_key=key_of_container(server)):
         print(delta.text, end="", flush=True, file=sys.stderr if delta.kind == "reasoning" else sys.stdout)
     print()
 
 
 def running(client: DockerClient, name: str) -> Container:
     """The container of a server. Raises Refused if it does not run."""
-    from launch.engine.client import find
+    from launch.engine.servers import find
 
     server: Container = find(client, name)
     if server.status == "paused":
@@ -141,7 +143,8 @@ def stop(
     The last log lines are saved in the results folder.
     """
     from launch.engine import containers
-    from launch.engine.client import connect, find
+    from launch.engine.client import connect
+    from launch.engine.servers import find
 
     container = find(connect(timeout=timeout + 60), name)
     if dry_run:
@@ -154,17 +157,19 @@ def stop(
 @verb()
 def restart(c: Context, name: Name = "", dry_run: DryRun = False) -> None:
     """Restart a server's container with the same plan and access, and wait until it is ready."""
-    from launch.engine.client import connect, find
-    from launch.serving.starting import key_of, phase_note, watched
+    from launch.engine.client import connect
+    from launch.engine.servers import find
+    from launch.serving.api_key import key_of_container
+    from launch.serving.readiness import wait_for_server
 
     container = find(connect(), name)
     if dry_run:
         print(f"docker restart {container.name}")
         return
-    key_of(container)  # without it the final request would fail after minutes of loading
+    key_of_container(container)  # without it the final request would fail after minutes of loading
     container.restart(timeout=30)
     with bar(f"restart {container.name}") as progress:
-        watched(container, lambda seen: progress.update(seen.index, len(seen.phases), phase_note(seen)))
+        wait_for_server(container, lambda seen: progress.update(seen.index, len(seen.phases), seen.note))
     print(f"{container.labels['slipway.model']} serves at {container.labels['slipway.url']}/v1")
 
 

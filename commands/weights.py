@@ -237,10 +237,11 @@ def models(
 
 def _refuse_in_use(model: str) -> None:
     """Raises Refused if a server of this host serves the model."""
-    from launch.engine.client import connect, servers
+    from launch.engine.client import connect
+    from launch.engine.servers import list_servers
 
     try:
-        names = [s.name for s in servers(connect()) if s.model == model and s.status == "running"]
+        names = [s.name for s in list_servers(connect()) if s.model == model and s.status == "running"]
     except SlipwayError:  # without an engine nothing runs
         return
     if names:

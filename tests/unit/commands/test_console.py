@@ -73,12 +73,12 @@ def test_slipway_names_itself_in_messages(words: tuple[str, ...], message: str, 
 
 @pytest.mark.parametrize("delay", [0.0, 0.02, 0.04, 0.06, 0.08, 0.1])
 def test_an_interrupt_while_modules_are_loaded_prints_no_traceback(delay: float, tmp_path: Path) -> None:
-    """The interpreter's own first 20 ms are not covered: it prints a traceback of its own there."""
+    """Not covered is the start of the interpreter itself, about 20 ms, before main() is called."""
     code = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "print(flush=True)\n"
         f"sys.path.insert(0, {str(ROOT)!r})\n"
         "from commands.console import main\n"
+        "print(flush=True)\n"
         "main()\n"
     )
     process = subprocess.Popen(
