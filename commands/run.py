@@ -129,7 +129,7 @@ def _workarounds(words: list[str]) -> tuple[list[str], str]:
 
 def serve(c: Any, options: dict[str, Any], how: How) -> None:
     """Start what the options describe; where it dies of something curable, once more with the cure."""
-    from launch.allocation.reservation import Taken
+    from launch.allocation.reservation import GpusTaken
     from launch.engine import client as engine_client
     from launch.engine.containers import runs
     from launch.operations import saved_fixes
@@ -141,7 +141,7 @@ def serve(c: Any, options: dict[str, Any], how: How) -> None:
         ensure_both(client, wanted, how.fetch)
     try:
         _start(client, wanted, how)
-    except Taken as taken:  # by another launch, meanwhile: once more, on others
+    except GpusTaken as taken:  # by another launch, meanwhile: once more, on others
         say(str(taken))
         _start(client, _planned(c, options, how), how)
     except Died as failure:
@@ -190,11 +190,11 @@ def _agreed() -> bool:
 
 
 def _start(client: Any, wanted: Plan, how: How) -> None:
-    from launch.allocation.reservation import claimed
+    from launch.allocation.reservation import reserved
     from launch.engine import containers
     from launch.operations import host_facts
 
-    with claimed(client, wanted.container, containers.name_of(wanted)):  # two at once share no name, no GPU
+    with reserved(client, wanted.container, containers.name_of(wanted)):  # two at once share no name, no GPU
         _ensure_key(wanted)
         container, fresh = containers.start(client, wanted, how.limits, replace=how.anew)
     say(f"{container.name}: {'started' if fresh else 'already running'} ({wanted.digest})")

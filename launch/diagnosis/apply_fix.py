@@ -10,7 +10,7 @@ from typing import Any
 from errors import Refused
 from launch.diagnosis.types import Diagnosis
 from launch.spec.plan import Plan, Port, Process, Reason
-from launch.spec.vllm_args import Arg, last_wins, parse, words
+from launch.spec.vllm_args import Arg, last_wins, parse, to_argv
 
 # What vLLM takes where the plan says nothing (vllm/config/cache.py, 0.32).
 DEFAULTS = {"--gpu-memory-utilization": 0.92}
@@ -118,7 +118,7 @@ def _arguments(plan: Plan, change: Callable[[Args], Args]) -> Plan:
 
 
 def _rewritten(process: Process, change: Callable[[Args], Args]) -> Process:
-    return replace(process, argv=words(change(parse(process.argv))))
+    return replace(process, argv=to_argv(change(parse(process.argv))))
 
 
 def _with_reasons(plan: Plan, diagnosis: Diagnosis) -> Plan:

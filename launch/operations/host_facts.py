@@ -10,9 +10,9 @@ from pathlib import Path
 
 from launch.paths import FOLDER
 from launch.serving import api_key
-from launch.spec.gpu_catalog import Hardware
-from launch.spec.inputs import Host, Measured
-from launch.spec.model_config import Shape
+from launch.spec.gpu_catalog import HardwareProfile
+from launch.spec.inputs import Host, KvMeasurement
+from launch.spec.model_config import ModelShape
 from launch.spec.plan import Layout, Plan
 from launch.weights.cache import cache_folder
 from launch.weights.model_info import shapes
@@ -25,7 +25,11 @@ def _user_cache() -> Path:
 
 
 def gather(
-    hardware: Hardware, gpus: int, nodes: int, models: Iterable[str], known: dict[str, Shape] | None = None
+    hardware: HardwareProfile,
+    gpus: int,
+    nodes: int,
+    models: Iterable[str],
+    known: dict[str, ModelShape] | None = None,
 ) -> Host:
     """Facts about the caller and the snapshots of these models; `known` shapes fill in."""
     hub = cache_folder()
@@ -44,12 +48,12 @@ def gather(
     )
 
 
-def _measured(path: Path) -> Iterable[Measured]:
+def _measured(path: Path) -> Iterable[KvMeasurement]:
     """Earlier starts, oldest first; a line that is not one of ours is passed over."""
     for line in path.read_text().splitlines() if path.is_file() else ():
         try:
             row = json.loads(line)
-            yield Measured(**{**row, "layout": Layout(**row["layout"])})
+            yield KvMeasurement(**{**row, "layout": Layout(**row["layout"])})
         except (ValueError, TypeError, KeyError):
             continue
 
@@ -59,10 +63,10 @@ def learn(plan: Plan, kv_tokens: int) -> None:
     argv = plan.processes[0].argv
     flag = "--kv-cache-dtype"
     kv_dtype = argv[argv.index(flag) + 1] if flag in argv[:-1] else "auto"
-    remember(Measured(plan.model, plan.hardware, plan.layout, kv_tokens, kv_dtype))
+    remember(KvMeasurement(plan.model, plan.hardware, plan.layout, kv_tokens, kv_dtype))
 
 
-def remember(measured: Measured, path: Path | None = None) -> None:
+def remember(measured: KvMeasurement, path: Path | None = None) -> None:
     """Keep one measurement."""
     path = path or MEASURED
     row = {**measured.__dict__, "layout": measured.layout.__dict__}

@@ -9,10 +9,10 @@ from commands.task import one_of, pairs
 from errors import Refused, choice
 
 if TYPE_CHECKING:
-    from launch.allocation.selected_gpus import Chosen
+    from launch.allocation.selected_gpus import SelectedGpus
     from launch.recipes.repository import RecipeRepository
     from launch.recipes.schema import Recipe
-    from launch.spec.gpu_catalog import Hardware
+    from launch.spec.gpu_catalog import HardwareProfile
     from launch.spec.inputs import Capabilities, Image, PlanOptions
     from launch.spec.plan import Plan
 
@@ -34,12 +34,12 @@ def plan_of(
     """The plan that the options of `invoke plan` describe, on this machine or on the named hardware."""
     from launch.operations.host_facts import gather
     from launch.planning.planner import make_plan
-    from launch.recipes.repository import checkpoints, known_shapes, open_repository
+    from launch.recipes.repository import builtin_shapes, checkpoints, open_repository
 
     options = options_of(**words)
     book = open_repository(recipes)
     recipe = book.recipe(options.model)
-    rest = (nodes, checkpoints(recipe), known_shapes())
+    rest = (nodes, checkpoints(recipe), builtin_shapes())
     if hardware or platform == "cpu":
         machine = machine_of(book, hardware, platform)
         host = gather(machine, _ranks(gpus, machine), *rest)
@@ -50,7 +50,7 @@ def plan_of(
     return make_plan(options, host, recipe, chosen, book.strategies)
 
 
-def _ranks(gpus: str, machine: Hardware) -> int:
+def _ranks(gpus: str, machine: HardwareProfile) -> int:
     """How many GPUs of a named machine: the user's number, else all of a node."""
     if gpus and not (gpus.isascii() and gpus.isdigit() and int(gpus) > 0):
         why = "GPUs are told apart by name on this machine's own GPUs alone"
@@ -58,13 +58,13 @@ def _ranks(gpus: str, machine: Hardware) -> int:
     return int(gpus or machine.per_node or 1)
 
 
-def here(gpus: str, platform: str, model: str) -> Chosen:
+def here(gpus: str, platform: str, model: str) -> SelectedGpus:
     """GPUs of this host: the named ones, or free ones that nobody else's container holds."""
     from dataclasses import replace
 
     from errors import SlipwayError
     from launch.allocation.gpus import holders
-    from launch.allocation.selected_gpus import take
+    from launch.allocation.selected_gpus import select_gpus
     from launch.engine.client import by_cdi_alone, connect
     from launch.engine.containers import name_for
     from launch.hardware.detect import detect
@@ -73,10 +73,10 @@ def here(gpus: str, platform: str, model: str) -> Chosen:
         one_of("platform", platform, PLATFORMS)
     try:
         client = connect()
-        running, by_cdi = holders(client), by_cdi_alone(client)
+        running, cdi_reason = holders(client), by_cdi_alone(client)
     except SlipwayError:
-        running, by_cdi = (), ""  # a plan needs no engine; `invoke run` has one by then
-    return replace(take(detect(), gpus, platform, running, own=name_for(model)), by_cdi=by_cdi)
+        running, cdi_reason = (), ""  # a plan needs no engine; `invoke run` has one by then
+    return replace(select_gpus(detect(), gpus, platform, running, own=name_for(model)), cdi_reason=cdi_reason)
 
 
 def options_of(
@@ -150,25 +150,24 @@ def built(platform: str) -> Image:
 def image_of(
     options: PlanOptions,
     recipe: Recipe,
-    machine: Hardware,
+    machine: HardwareProfile,
     vllm: str,
     image: str,
     capabilities: Capabilities | None,
 ) -> Image:
     """The named image, what the recipe pins, what we build for a CPU, or upstream's of that version."""
-    from launch.planning.choice import NO_VARIANT
-    from launch.planning.selection import variant_of
+    from launch.planning.selection import NO_VARIANT, variant_of
     from launch.planning.vllm_versions import image_for
-    from launch.recipes.image import asked_for, version_of
+    from launch.recipes.image import named_image, version_in_tag
 
     if not (image or vllm or capabilities) and machine.platform == "cpu":
         return built("cpu")
     if not (image or vllm):
-        image = asked_for(recipe, recipe.variants.get(variant_of(options, recipe), NO_VARIANT), machine)
-    return image_for(machine.platform, vllm or version_of(image), image, capabilities)
+        image = named_image(recipe, recipe.variants.get(variant_of(options, recipe), NO_VARIANT), machine)
+    return image_for(machine.platform, vllm or version_in_tag(image), image, capabilities)
 
 
-def machine_of(book: RecipeRepository, hardware: str, platform: str) -> Hardware:
+def machine_of(book: RecipeRepository, hardware: str, platform: str) -> HardwareProfile:
     """The named hardware, or the CPU. Raises Refused for an unknown one."""
     if platform:
         one_of("platform", platform, PLATFORMS)

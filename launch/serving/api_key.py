@@ -15,13 +15,6 @@ from pathlib import Path
 from errors import Failed
 
 NAMES = ("VLLM_API_KEY", "OPENAI_API_KEY")
-OPEN = (
-    "/health",
-    "/metrics",
-    "/pause",
-    "/abort_requests",
-    "/invocations",
-)  # not behind the key (vLLM's documentation)
 
 
 def place(environ: Mapping[str, str] = os.environ) -> Path:

@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from launch.spec.model_config import Shape, from_config
+from launch.spec.model_config import ModelShape, from_config
 
 LARGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors format
 
 
-def shapes(hub_cache: Path, models: Iterable[str]) -> dict[str, Shape]:
+def shapes(hub_cache: Path, models: Iterable[str]) -> dict[str, ModelShape]:
     """Shapes of the models that have a snapshot, by model id."""
     found = {model: shape(folder) for model in models for folder in snapshot_folders(hub_cache, model)}
     return {model: known for model, known in found.items() if known is not None}
@@ -33,7 +33,7 @@ def snapshot_folders(hub_cache: Path, model: str) -> list[Path]:
     return others[-1:]
 
 
-def shape(folder: Path) -> Shape | None:
+def shape(folder: Path) -> ModelShape | None:
     """The shape of one snapshot; None where its config.json is missing or is no JSON object."""
     config = _json(folder / "config.json")
     if not isinstance(config, dict):

@@ -13,7 +13,7 @@ from launch.engine import create_args
 from launch.planning.planner import make_plan
 from launch.planning.vllm_versions import image_for
 from launch.recipes.repository import open_repository
-from launch.spec.gpu_catalog import known
+from launch.spec.gpu_catalog import catalog
 from launch.spec.inputs import Host, PlanOptions
 from launch.spec.plan import Plan
 from tests.conftest import MODEL
@@ -30,7 +30,7 @@ def plan(cpu_image: str, tmp_path_factory: pytest.TempPathFactory) -> Plan:
     """A plan for two ranks on this machine's CPU, by a user who is not root."""
     hub, cache = tmp_path_factory.mktemp("hub"), tmp_path_factory.mktemp("cache")
     cache.chmod(0o777)
-    host = Host(known()["cpu"], 2, uid=UID, gid=GID, hub_cache=str(hub), cache=str(cache))
+    host = Host(catalog()["cpu"], 2, uid=UID, gid=GID, hub_cache=str(hub), cache=str(cache))
     image = image_for("cpu", "0.32.0", cpu_image, None)
     return make_plan(PlanOptions(MODEL, port=0), host, open_repository().recipe(MODEL), image)
 

@@ -33,7 +33,7 @@ def present(facts: Facts) -> Iterator[Finding]:
         yield from _unused(facts)
         return
     vendor = "NVIDIA" if facts.platform == "cuda" else "AMD"
-    seen, on_bus = facts.hardware.on(facts.platform), _on_bus(facts)
+    seen, on_bus = facts.hardware.for_platform(facts.platform), _on_bus(facts)
     if not seen.gpus:
         what = (
             f"{on_bus} {vendor} device(s) on the PCI bus, none shown by a driver"
@@ -65,7 +65,7 @@ def present(facts: Facts) -> Iterator[Finding]:
 
 
 def _unused(facts: Facts) -> Iterator[Finding]:
-    others = [platform for platform in ("cuda", "rocm") if facts.hardware.on(platform).gpus]
+    others = [platform for platform in ("cuda", "rocm") if facts.hardware.for_platform(platform).gpus]
     if others:
         yield info(
             "gpus",
@@ -94,7 +94,7 @@ def _counted(gpus: tuple[Gpu, ...]) -> str:
 
 def alike(facts: Facts) -> Iterator[Finding]:
     """One model of GPU, and one that recipes know."""
-    gpus = [gpu for gpu in facts.hardware.on(facts.platform).gpus if not gpu.problem]
+    gpus = [gpu for gpu in facts.hardware.for_platform(facts.platform).gpus if not gpu.problem]
     names = {gpu.name for gpu in gpus}
     if len(names) > 1:
         yield warning(
@@ -114,7 +114,7 @@ def alike(facts: Facts) -> Iterator[Finding]:
 
 def busy(facts: Facts) -> Iterator[Finding]:
     """Nobody else holds their memory."""
-    for gpu in facts.hardware.on(facts.platform).gpus:
+    for gpu in facts.hardware.for_platform(facts.platform).gpus:
         held = gpu.used or 0
         if held >= BUSY or gpu.processes:
             who = (
@@ -131,7 +131,7 @@ def busy(facts: Facts) -> Iterator[Finding]:
 
 def split(facts: Facts) -> Iterator[Finding]:
     """Whole cards: MIG slices and AMD partitions are small GPUs."""
-    for gpu in facts.hardware.on(facts.platform).gpus:
+    for gpu in facts.hardware.for_platform(facts.platform).gpus:
         if gpu.mig:
             yield warning(
                 "gpus",
@@ -139,7 +139,9 @@ def split(facts: Facts) -> Iterator[Finding]:
                 "a large model needs whole GPUs",
                 f"sudo nvidia-smi -i {gpu.index} -mig 0",
             )
-    cut = [gpu for gpu in facts.hardware.on(facts.platform).gpus if gpu.partition not in ("", "SPX")]
+    cut = [
+        gpu for gpu in facts.hardware.for_platform(facts.platform).gpus if gpu.partition not in ("", "SPX")
+    ]
     if cut:
         seen = f"{len(cut)} card(s) in {cut[0].partition}: {cut[0].ranks} devices each"
         yield warning(

@@ -12,7 +12,7 @@ A_RANK = 2 << 30  # what a plan gives a GPU rank (launch/access/profiles.py)
 
 def shared(facts: Facts) -> Iterator[Finding]:
     """A container has a /dev/shm of its own, as large as the plan says; it is paid with memory."""
-    ranks = sum(gpu.ranks for gpu in facts.hardware.on(facts.platform).gpus)
+    ranks = sum(gpu.ranks for gpu in facts.hardware.for_platform(facts.platform).gpus)
     need, have = ranks * A_RANK, facts.hardware.cpu.available
     if need and have and have < need:
         yield warning(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from launch.access.gpu_devices import MAKERS
+from launch.access.gpu_devices import SPEC_COMMANDS
 from launch.doctor.facts import Facts
 from launch.doctor.finding import Finding, error, info, ok, warning
 from launch.doctor.thresholds import thresholds
 from launch.hardware.cdi import CdiSpec
+from launch.spec.gpu_catalog import runs_code
 
-MAKE_SPEC = MAKERS["cuda"]
+MAKE_SPEC = SPEC_COMMANDS["cuda"]
 INSTALL = "sudo apt-get install nvidia-container-toolkit && sudo nvidia-ctk runtime configure"
 
 
@@ -124,21 +125,14 @@ def compiled_for(facts: Facts) -> Iterator[Finding]:
     archs = facts.engine.image.archs
     if not archs or facts.platform == "cpu":
         return
-    for arch in sorted({gpu.arch for gpu in facts.hardware.on(facts.platform).gpus if gpu.arch}):
-        if not any(_runs(built, arch) for built in archs):
+    for arch in sorted({gpu.arch for gpu in facts.hardware.for_platform(facts.platform).gpus if gpu.arch}):
+        if not any(runs_code(arch, built) for built in archs):
             yield error(
                 "image",
                 f"{facts.engine.image.reference} has no kernels for {arch}",
                 f"it was compiled for {' '.join(archs)}",
                 "use another image",
             )
-
-
-def _runs(built: str, arch: str) -> bool:
-    """CUDA code runs on later minor architectures of its major; AMD's on its own."""
-    if not built.startswith("sm_"):
-        return built.partition(":")[0] == arch
-    return built[:-1] == arch[:-1] and built <= arch
 
 
 CHECKS = (handed_over, cdi, driver, compiled_for)

@@ -58,7 +58,7 @@ def _socket(client: Any) -> str:
 def free(folder: str) -> int | None:
     """Bytes free for this user where a folder is or will be; None where it is not on this machine."""
     for place in (Path(folder), *Path(folder).parents) if folder else ():
-        if sysfs.is_here(place):
+        if sysfs.exists(place):
             return shutil.disk_usage(place).free
     return None
 
@@ -77,7 +77,9 @@ def _open_files() -> int | None:
     """The hard limit that dockerd hands to containers, from its own."""
     pid = sysfs.read_number(Path("/var/run/docker.pid"))
     match = (
-        re.search(r"Max open files\s+\S+\s+(\d+)", sysfs.text(Path(f"/proc/{pid}/limits"))) if pid else None
+        re.search(r"Max open files\s+\S+\s+(\d+)", sysfs.read_text(Path(f"/proc/{pid}/limits")))
+        if pid
+        else None
     )
     return int(match.group(1)) if match else None
 

@@ -50,7 +50,7 @@ def token(environ: Mapping[str, str] = os.environ) -> tuple[str, str]:
 def on_disk(model: str = "", environ: Mapping[str, str] = os.environ) -> Hub:
     """What can be said without a network."""
     cache = cache_folder(environ).absolute()
-    here, nearest = sysfs.is_here(cache), _nearest(cache)
+    here, nearest = sysfs.exists(cache), _nearest(cache)
     secret, source = token(environ)
     return Hub(
         endpoint=endpoint(environ),
@@ -77,7 +77,7 @@ def _mode(path: Path) -> int | None:
 
 
 def _nearest(folder: Path) -> Path:
-    return next(place for place in (folder, *folder.parents) if sysfs.is_here(place))
+    return next(place for place in (folder, *folder.parents) if sysfs.exists(place))
 
 
 def _owner(folder: Path) -> str:
@@ -107,10 +107,10 @@ def _strangers(cache: Path) -> int:
 def needed(model: str, cache: Path) -> int | None:
     """Bytes of weights that are not here yet; None where the model's size is not known."""
     from launch.planning import memory
-    from launch.recipes.repository import known_shapes
+    from launch.recipes.repository import builtin_shapes
     from launch.spec.plan import Layout
 
-    shape = known_shapes().get(model)
+    shape = builtin_shapes().get(model)
     gib = memory.weights_gib(shape, Layout()) if shape else None
     if gib is None or not MODEL.fullmatch(model) or "--" in model:
         return None

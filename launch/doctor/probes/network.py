@@ -50,7 +50,7 @@ def without_login(url: str) -> str:
 
 def bundle(name: str, path: str) -> Certificates:
     """Whether a CA bundle can be used."""
-    if not sysfs.is_here(Path(path)):
+    if not sysfs.exists(Path(path)):
         return Certificates(name, path, "there is no such file")
     if Path(path).is_dir():
         return Certificates(name, path)

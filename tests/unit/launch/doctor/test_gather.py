@@ -10,7 +10,7 @@ import pytest
 from errors import Refused
 from launch.doctor.gather import Race, gather, user_name
 from launch.hardware import detect
-from launch.hardware.types import Gpu, Hardware, Seen
+from launch.hardware.types import Gpu, Hardware, VendorReport
 
 
 def test_a_question_that_hangs_is_named_and_not_waited_for() -> None:
@@ -31,7 +31,10 @@ def test_an_error_comes_out_where_the_answer_is_taken() -> None:
 
 
 def test_a_host_with_both_vendors_must_say_which(monkeypatch: pytest.MonkeyPatch) -> None:
-    both = Hardware(nvidia=Seen("nvidia", gpus=(Gpu(0, "nvidia"),)), amd=Seen("amd", gpus=(Gpu(0, "amd"),)))
+    both = Hardware(
+        nvidia=VendorReport("nvidia", gpus=(Gpu(0, "nvidia"),)),
+        amd=VendorReport("amd", gpus=(Gpu(0, "amd"),)),
+    )
     monkeypatch.setattr(detect, "detect", lambda: both)
     monkeypatch.setattr("launch.doctor.probes.hub.online", lambda hub, patience: hub)
     with pytest.raises(Refused, match="NVIDIA and AMD"):
