@@ -1,7 +1,7 @@
-"""Runs inside an image, without a network or a GPU, and prints what is really there as one JSON line.
+"""Print an image's capabilities as one JSON line. Runs inside the image, without a network or a GPU.
 
-Modules move between vLLM versions, so they are looked for by what they define, not by where they stood once.
-Plugins are left out: the contract is vLLM's own. Stands alone: nothing of Slipway is in the image.
+Modules move between vLLM versions, so they are found by what they define, not by a fixed path. Plugins are not
+loaded: the capabilities are those of vLLM itself. This script must not import Slipway, which is not in the image.
 """
 
 import gc
@@ -35,28 +35,28 @@ def vllm_facts():
     from vllm import envs
 
     commit = re.search(r"\+g([0-9a-f]{7,40})", vllm.__version__)
-    known = getattr(vllm, "__commit_id__", None) or getattr(
+    commit_id = getattr(vllm, "__commit_id__", None) or getattr(
         importlib.import_module("vllm._version"), "commit_id", None
     )
     return {
         "vllm_version": importlib.metadata.version("vllm"),
-        "vllm_commit": (known or (commit.group(1) if commit else "")).lstrip("g"),
+        "vllm_commit": (commit_id or (commit.group(1) if commit else "")).lstrip("g"),
         "env": sorted(envs.environment_variables),
     }
 
 
 def pretend_cpu():
-    """Without a GPU vLLM infers no device and the argument parser refuses to be built."""
+    """Select the CPU platform: without a GPU vLLM finds no device and cannot build its argument parser."""
     from vllm import platforms
     from vllm.platforms.cpu import CpuPlatform
 
     platforms._current_platform = CpuPlatform()
 
 
-def modules(package, word):
-    """Names of the modules called `word` anywhere in a package; none of them is imported."""
+def modules(package, name):
+    """Return the dotted names of the modules called `name` anywhere in a package, without importing them."""
     root = Path(importlib.import_module(package).__file__).parent
-    places = (path.relative_to(root).with_suffix("") for path in root.rglob(f"{word}.py"))
+    places = (path.relative_to(root).with_suffix("") for path in root.rglob(f"{name}.py"))
     return [".".join((package, *place.parts)) for place in places]
 
 
@@ -71,41 +71,41 @@ def flags():
         maker = getattr(importlib.import_module(name), "make_arg_parser", None)
         if maker:
             parser = maker(FlexibleArgumentParser())
-            return sorted({word for action in parser._actions for word in action.option_strings})
+            return sorted({option for action in parser._actions for option in action.option_strings})
     raise LookupError("no module of vllm.entrypoints has make_arg_parser")
 
 
 def parsers(places):
     for place, manager in places:
         try:
-            found = getattr(importlib.import_module(place), manager)
+            registry = getattr(importlib.import_module(place), manager)
         except (ImportError, AttributeError):
             continue
-        if hasattr(found, "list_registered"):
-            return list(found.list_registered())
-        return sorted({*getattr(found, "tool_parsers", {}), *getattr(found, "reasoning_parsers", {})})
-    raise LookupError("no parser manager at any known place")
+        if hasattr(registry, "list_registered"):
+            return list(registry.list_registered())
+        return sorted({*getattr(registry, "tool_parsers", {}), *getattr(registry, "reasoning_parsers", {})})
+    raise LookupError("no parser manager found in any known module")
 
 
-def tried(name, call):
-    """A fact that cannot be read is null with its reason on stderr: the others still count."""
+def try_read(name, call):
+    """Return a fact, or None with the reason on stderr: one unreadable fact must not hide the others."""
     try:
         return call()
-    except Exception as error:  # whatever a foreign version raises
+    except Exception as error:  # an unknown vLLM version may raise anything
         print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
         return None
 
 
 def main():
-    gc.disable()  # a short life full of imports
+    gc.disable()  # speeds up the imports of this short-lived process
     os.environ["VLLM_PLUGINS"] = ""
     facts = {"python": ".".join(map(str, sys.version_info[:3]))}
     with redirect_stdout(io.StringIO()):
-        facts.update(tried("torch", torch_facts) or {})
-        facts.update(tried("vllm", vllm_facts) or {})
-        tried("platform", pretend_cpu)
-        facts["flags"] = tried("flags", flags)
-        facts["tool_parsers"] = tried(
+        facts.update(try_read("torch", torch_facts) or {})
+        facts.update(try_read("vllm", vllm_facts) or {})
+        try_read("platform", pretend_cpu)
+        facts["flags"] = try_read("flags", flags)
+        facts["tool_parsers"] = try_read(
             "tool parsers",
             lambda: parsers(
                 [
@@ -114,7 +114,7 @@ def main():
                 ]
             ),
         )
-        facts["reasoning_parsers"] = tried(
+        facts["reasoning_parsers"] = try_read(
             "reasoning parsers", lambda: parsers([("vllm.reasoning", "ReasoningParserManager")])
         )
     print(json.dumps(facts))

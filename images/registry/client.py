@@ -17,8 +17,7 @@ from errors import Failed
 from images.registry import manifest as manifests
 from images.registry.manifest import LISTS, MANIFESTS, Manifest, digest_of
 from images.registry.reference import login_of, url_of
-from launch.http import transport
-from launch.http.transport import Answer, Gone
+from launch.http.client import NotFound, Response, request
 
 _FIELD = re.compile(r'(\w+)="([^"]*)"')
 
@@ -33,7 +32,7 @@ class Registry:
     _tokens: dict[str, str] = field(default_factory=dict, repr=False)
 
     def manifest(self, repository: str, reference: str) -> Manifest:
-        """The manifest or list of a tag or digest. Raises Gone where there is none, Failed where it lies."""
+        """The manifest or list of a tag or digest. Raises NotFound where there is none, Failed where it lies."""
         accept = {"Accept": ", ".join((*MANIFESTS, *LISTS))}
         answer = self._ask("GET", f"{repository}/manifests/{reference}", accept)
         kind = answer.headers.get("content-type", "").split(";")[0]
@@ -70,7 +69,7 @@ class Registry:
         """Is it there already?"""
         try:
             return self._ask("HEAD", f"{repository}/blobs/{digest}").status == 200
-        except Gone:
+        except NotFound:
             return False
 
     def blob(self, repository: str, digest: str) -> Iterator[bytes]:
@@ -102,16 +101,21 @@ class Registry:
         self._ask("PUT", f"{repository}/manifests/{reference}", about, raw).read()
         return digest_of(raw)
 
-    def _ask(self, method: str, path: str, headers: dict[str, str] | None = None, body: Any = None) -> Answer:
+    def _ask(
+        self, method: str, path: str, headers: dict[str, str] | None = None, body: Any = None
+    ) -> Response:
         url = path if "://" in path else f"{self.url}/v2/{path}"
         place = re.split("/blobs/|/manifests/", url.removeprefix(f"{self.url}/v2/"), maxsplit=1)[0]
-        answer = transport.send(method, url, {**(headers or {}), **self._credentials(url, place)}, body)
+        answer = self._send(method, url, place, headers, body)
         if answer.status == 401 and (body is None or isinstance(body, bytes)):
             asked = answer.headers.get("www-authenticate", "")
             answer.read()
             self._tokens[place] = self._authorize(asked)
-            answer = transport.send(method, url, {**(headers or {}), **self._credentials(url, place)}, body)
+            answer = self._send(method, url, place, headers, body)
         return self._judged(answer, url)
+
+    def _send(self, method: str, url: str, place: str, headers: dict[str, str] | None, body: Any) -> Response:
+        return request(method, url, headers={**(headers or {}), **self._credentials(url, place)}, body=body)
 
     def _credentials(self, url: str, place: str) -> dict[str, str]:
         known = self._tokens.get(place) or self._tokens.get("*", "")
@@ -128,23 +132,23 @@ class Registry:
         if kind.lower() != "bearer" or "realm" not in said:
             raise self._refused(challenge)
         query = urlencode({k: v for k, v in said.items() if k in ("service", "scope")})
-        answer = transport.send("GET", f"{said['realm']}?{query}", basic)
+        answer = request("GET", f"{said['realm']}?{query}", headers=basic)
         if answer.status != 200:
-            raise self._refused(answer.words())
+            raise self._refused(answer.summary())
         return f"Bearer {_token(answer.read(), said['realm'])}"
 
     def _refused(self, why: str) -> Failed:
         fix = f"docker login {self.host}" + (" (the stored password is not accepted)" if self.login else "")
         return Failed(f"{self.host} refuses the login", why=why, fix=fix)
 
-    def _judged(self, answer: Answer, url: str) -> Answer:
+    def _judged(self, answer: Response, url: str) -> Response:
         if answer.status < 400:
             return answer
-        said = answer.words()
+        said = answer.summary()
         if answer.status in (401, 403):
             raise self._refused(said)
         if answer.status == 404:
-            raise Gone(f"{self.host} has no {url.rsplit('/v2/', 1)[-1]}", why=said)
+            raise NotFound(f"{self.host} has no {url.rsplit('/v2/', 1)[-1]}", why=said)
         fix = f"--registry {self.host}=https://{self.host}" if "HTTPS server" in said else ""
         raise Failed(f"{self.host} answered {answer.status}", why=said, fix=fix)
 

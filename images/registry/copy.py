@@ -8,7 +8,7 @@ from pathlib import Path
 
 from images.registry.client import Registry
 from images.registry.manifest import MANIFESTS, Manifest, digest_of
-from launch.http.transport import CHUNK
+from launch.http.client import CHUNK
 
 Show = Callable[[float, float | None, str], None]
 EMPTY = b"{}"

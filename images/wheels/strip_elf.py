@@ -1,9 +1,9 @@
-"""Runs inside a build: cut from shared libraries what the loader never reads, without a compiler's tools.
+"""Cut from shared libraries what the loader never reads (debug sections, symbol tables). Runs inside a build.
 
-vLLM's CPU kernels carry 177 MB of debug information in a file of 214 MB, libtorch_cpu.so 89 MB of symbols
-(vLLM 0.32.0, torch 2.13.0). The loader follows program headers; whatever lies behind the last segment (debug
-sections, symbol tables, the section headers themselves) is for debuggers. `strip` is not on every host.
-Stands alone: nothing of Slipway is in the image.
+vLLM's CPU kernels have 177 MB of debug information in a file of 214 MB; libtorch_cpu.so has 89 MB of symbols
+(vLLM 0.32.0, torch 2.13.0). The loader follows program headers: everything after the last segment, including the
+section headers, is for debuggers. The base image has no `strip` program.
+This script must not import Slipway, which is not in the image.
 """
 
 import os
@@ -13,11 +13,11 @@ from pathlib import Path
 
 _HEADER = "<16sHHIQQQIHHHHHH"  # Elf64_Ehdr, little endian
 _SEGMENT = "<IIQQQQQQ"  # Elf64_Phdr
-_SMALLEST = 1 << 20  # below a megabyte it is not worth a copy
+_SMALLEST = 1 << 20  # bytes; smaller files save too little
 
 
 def end_of_segments(data: bytes) -> int | None:
-    """Where the last byte that a loader reads ends; None for what is not a 64-bit little-endian ELF file."""
+    """Return the end of the last segment, or None if the file is not 64-bit little-endian ELF."""
     if data[:6] != b"\x7fELF\x02\x01":
         return None
     header = struct.unpack_from(_HEADER, data)
@@ -30,7 +30,7 @@ def end_of_segments(data: bytes) -> int | None:
 
 
 def strip(path: Path) -> int:
-    """Cut the file; returns the bytes won."""
+    """Cut the file after its last segment; return the number of bytes saved."""
     size = path.stat().st_size
     with path.open("r+b") as file:
         head = file.read(1 << 16)
@@ -38,7 +38,7 @@ def strip(path: Path) -> int:
         if not end or end >= size:
             return 0
         header = list(struct.unpack_from(_HEADER, head))
-        header[6] = header[12] = header[13] = 0  # no section headers, none of them the names'
+        header[6] = header[12] = header[13] = 0  # offset, count and name index of the section headers
         file.seek(0)
         file.write(struct.pack(_HEADER, *header))
         file.truncate(end)
@@ -46,10 +46,10 @@ def strip(path: Path) -> int:
 
 
 def main(folder: str) -> None:
-    """Strip every library below the folder."""
+    """Strip every shared library below the folder."""
     libraries = [p for p in Path(folder).rglob("*.so*") if p.is_file() and not p.is_symlink()]
-    won = sum(strip(path) for path in libraries if path.stat().st_size >= _SMALLEST)
-    print(f"stripped {won // 1_000_000} MB of symbols and debug information")
+    saved = sum(strip(path) for path in libraries if path.stat().st_size >= _SMALLEST)
+    print(f"stripped {saved // 1_000_000} MB of symbols and debug information")
 
 
 if __name__ == "__main__":

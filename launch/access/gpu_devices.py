@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from errors import Refused, choice
 from launch.access.builder import RULE, Access
-from launch.spec.inputs import Host, PlanOptions
+from launch.spec.inputs import Host
 from launch.spec.plan import Reason
+from launch.spec.plan_options import CDI, PlanOptions
 
-CDI_CHOICES = ("auto", "yes", "no")
 # The command that writes a CDI spec, by platform.
 SPEC_COMMANDS = {
     "cuda": "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml",
@@ -32,8 +32,8 @@ def with_gpus(access: Access, options: PlanOptions, host: Host, ranks: int) -> A
 
     Raises Refused for an unknown --cdi value, and for --cdi yes if no spec of this host names the GPUs.
     """
-    if options.cdi not in CDI_CHOICES:
-        raise choice("--cdi value", options.cdi, CDI_CHOICES)
+    if options.cdi not in CDI:
+        raise choice("--cdi value", options.cdi, CDI)
     platform = host.hardware.platform
     if platform not in SPEC_COMMANDS:
         return access

@@ -1,8 +1,8 @@
 """Access profiles: what a container may use, each item with its reason.
 
 `least` (the default), `documented` (vLLM's documentation), `guide` (what the recipe's guide prescribes),
-`profiling` (debuggers and GPU counters), `rdma` (InfiniBand between nodes). See docs/access.md for why each flag is
-needed or not.
+`profiling` (debuggers and GPU counters), `rdma` (InfiniBand between nodes). See docs/explanation/access.md for why each
+flag is needed or not.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from launch.access.builder import RULE, Access
 from launch.access.documented import documented_access
 from launch.access.gpu_devices import with_gpus
 from launch.recipes.schema import GuideContainer, Recipe
-from launch.spec.inputs import Host, PlanOptions
+from launch.spec.inputs import Host
 from launch.spec.plan import Container, Mount, Port, Reason
+from launch.spec.plan_options import ACCESS, PlanOptions
 from launch.spec.vllm_args import EnvVar
 
-PROFILES = ("least", "documented", "guide", "profiling", "rdma")
 GIB = 2**30
 HUB, CACHE = "/hub", "/cache"
 SERVES_ON = 8000  # vLLM's default --port
 # Paths that vLLM serves without the API key (vLLM's documentation).
-UNPROTECTED = ("/health", "/metrics", "/pause", "/abort_requests", "/invocations")
+UNPROTECTED_PATHS = ("/health", "/metrics", "/pause", "/abort_requests", "/invocations")
 LEAST = (
     Reason("cap-drop ALL", "serving needs no capability", RULE),
     Reason("no-new-privileges", "no program in the image may gain privileges", RULE),
@@ -61,8 +61,8 @@ def guide_container(recipe: Recipe, host: Host) -> GuideContainer:
 
 def grant(options: PlanOptions, host: Host, recipe: Recipe, ranks: int) -> Access:
     """Return the access of one node's container. `ranks` is the number of processes on that node."""
-    if options.access not in PROFILES:
-        raise choice("access profile", options.access, PROFILES)
+    if options.access not in ACCESS:
+        raise choice("access profile", options.access, ACCESS)
     if options.access == "guide":
         return _guide(guide_container(recipe, host), host, options)
     access = _listening(_least(options, host, ranks), options, host)
@@ -132,9 +132,7 @@ def _listening(access: Access, options: PlanOptions, host: Host) -> Access:
         Reason("env-file", "an open port needs an API key; only the owner can read the file", source),
     )
     files = (host.key_file,) if host.key_file else ()
-    note = (
-        f"the API key does not protect {' '.join(UNPROTECTED)}: restrict access to the port with a firewall"
-    )
+    note = f"the API key does not protect {' '.join(UNPROTECTED_PATHS)}: restrict access to the port with a firewall"
     container = replace(access.container, ports=ports, env_files=files)
     return replace(access, container=container, reasons=(*kept, *reasons)).noted(note)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from errors import Failed, Refused
-from launch.allocation.gpus import GpuSet, Holder, gpu_nodes, holders
+from launch.allocation.holders import GpuSet, Holder, holders
 from launch.hardware.types import Gpu
 from launch.spec.plan import Container
 
@@ -29,7 +29,7 @@ class GpusTaken(Refused):
 
 def planned_holder(container: Container, name: str) -> Holder:
     """Return the container of a plan as a holder, before it exists."""
-    gpus = GpuSet.of((*container.gpu_ids, *container.cdi, *gpu_nodes(container.devices)))
+    gpus = GpuSet.of((*container.gpu_ids, *container.cdi, *container.devices))
     return Holder(name, gpus)
 
 

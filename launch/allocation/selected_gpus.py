@@ -12,7 +12,8 @@ from pathlib import Path
 
 from errors import Refused
 from launch.access import seccomp
-from launch.allocation.gpus import Holder, choose, held_by, kind
+from launch.allocation.gpus import choose, held_by, kind
+from launch.allocation.holders import Holder
 from launch.hardware.detect import platform_of
 from launch.hardware.types import Gpu, Hardware
 from launch.spec.gpu_catalog import HardwareProfile, catalog
@@ -102,7 +103,7 @@ def describe(
     devices = tuple(device for gpu in gpus for device in gpu.devices)
     profile = profile_of(gpus[0], catalog() if profiles is None else profiles)
     return SelectedGpus(
-        hardware=_with_room(profile, sum(gpu.ranks for gpu in gpus)),
+        hardware=_with_ranks(profile, sum(gpu.ranks for gpu in gpus)),
         gpus=tuple(gpus),
         devices=devices,
         groups=groups((KFD, *devices), root) if amd else (),
@@ -126,7 +127,7 @@ def _vram_gib(gpus: Sequence[Gpu]) -> float | None:
     return min(sizes) / 2**30 if sizes else None
 
 
-def _with_room(profile: HardwareProfile, ranks: int) -> HardwareProfile:
+def _with_ranks(profile: HardwareProfile, ranks: int) -> HardwareProfile:
     """Raise GPUs per node to the ranks of this host: eight partitioned cards may have 64."""
     usual = profile.per_node
     return replace(profile, per_node=max(usual, ranks)) if usual else profile

@@ -1,170 +1,171 @@
-"""Connections: kept open between requests, through proxies, with the certificates that other tools trust."""
+"""Send one HTTP request, with streamed bodies both ways: for registries, wheel indexes, Hub metadata and servers.
+
+Bulk downloads use `ranges.py` instead, over the same connections.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import http.client
-import os
-import socket
 import ssl
-from collections.abc import Mapping
-from urllib.parse import SplitResult, urlsplit
-from urllib.request import getproxies_environment
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit
 
 from errors import Failed
-from launch.http.connection import Plain, Secure
-from launch.http.proxies import login_of, proxy_for, way_to
-from launch.http.retry import RetryPolicy, Transient
+from launch.http.connection import Route, reason
+from launch.http.url import authorization, is_http_url, origin, printable, public
 
-NO_MORE_FILES = (errno.EMFILE, errno.ENFILE)
-AGENT = "slipway/0.1"
-Origin = tuple[str, str, int]
-
-
-def tls(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
-    """Certificates to trust: SSL_CERT_FILE and its like, SSL_CERT_DIR, else the system's. Raises Failed."""
-    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        if bundle := environ.get(name):
-            try:
-                return ssl.create_default_context(cafile=bundle)
-            except (OSError, ssl.SSLError) as error:
-                raise Failed(
-                    f"{name}={bundle} is no CA bundle", why=str(error), fix=f"unset {name}"
-                ) from error
-    context = ssl.create_default_context(capath=environ.get("SSL_CERT_DIR") or None)
-    if not context.get_ca_certs() and "SSL_CERT_DIR" not in environ:
-        import certifi
-
-        context.load_verify_locations(certifi.where())
-    return context
+CHUNK = 1 << 20
+LIMIT = 64 << 20
+MOST_REDIRECTS = 5
+REDIRECTS = (301, 302, 303, 307, 308)
 
 
-def origin(url: str) -> Origin:
-    """Scheme, host and port: what an Authorization header belongs to. Raises ValueError for no address."""
-    parts = urlsplit(url)
-    return (
-        parts.scheme,
-        (parts.hostname or "").lower(),
-        parts.port or (443 if parts.scheme == "https" else 80),
-    )
+class NotFound(Failed):
+    """The server answered 404."""
 
 
-class Connections:
-    """One stream's connections, kept open between requests. Only `abort` is for other threads."""
+class NoResponse(Failed):
+    """No response came: the name does not resolve, nothing listens, the connection broke, or it took too long."""
 
-    def __init__(self, patience: RetryPolicy) -> None:
-        self._patience = patience
-        self._context: ssl.SSLContext | None = None
-        self._open: dict[Origin, http.client.HTTPConnection] = {}
-        # http.client forgets the socket of an answer that ends with the connection; `abort` must not.
-        self._sockets: dict[http.client.HTTPConnection, socket.socket] = {}
-        self._ended = False
-        self._proxies = getproxies_environment()
 
-    def get(
-        self, url: str, headers: Mapping[str, str]
-    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-        """Send one GET to an address that passed `address`, follow nothing. Raises Transient for no answer."""
-        parts = urlsplit(url)
-        proxy = proxy_for(parts, self._proxies)
-        connection = self._open.get(origin(url)) or self._connect(parts, proxy)
-        self._open[origin(url)] = connection
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        extra = {"Accept-Encoding": "identity", "User-Agent": AGENT, "Connection": "keep-alive"}
-        if proxy and parts.scheme == "http":
-            target, extra = url.partition("#")[0], {**extra, **login_of(proxy)}
+@dataclass
+class Response:
+    """A response whose body is read on demand, once. Header names are in lower case."""
+
+    url: str
+    status: int
+    headers: dict[str, str]
+    _raw: http.client.HTTPResponse
+    _connection: http.client.HTTPConnection
+
+    def read(self, limit: int = LIMIT) -> bytes:
+        """Read the whole body. Raises Failed if it is longer than `limit` bytes, or breaks off."""
+        body = bytearray()
+        for chunk in self.chunks():
+            body += chunk
+            if len(body) > limit:
+                self.close()
+                raise Failed(f"{public(self.url)} sends more than {limit >> 20} MiB")
+        return bytes(body)
+
+    def summary(self) -> str:
+        """Read the body and return its beginning as one line, for an error message."""
+        return printable(" ".join(self.read()[:300].decode(errors="replace").split()))
+
+    def chunks(self) -> Iterator[bytes]:
+        """Read the body in pieces of CHUNK bytes. Raises Failed if it breaks off."""
+        with self._closing():
+            while chunk := self._raw.read(CHUNK):
+                yield chunk
+            if self._raw.length:
+                raise Failed(f"{public(self.url)} ended {self._raw.length} bytes too early")
+
+    def lines(self) -> Iterator[bytes]:
+        """Read the body line by line, each as soon as it arrives. Raises Failed if it breaks off."""
+        with self._closing():
+            yield from self._raw
+
+    @contextmanager
+    def _closing(self) -> Iterator[None]:
         try:
-            return connection, self._ask(connection, target, {**extra, **headers})
-        except ssl.SSLCertVerificationError as error:
-            raise Failed(
-                f"{parts.hostname}: its certificate is not trusted",
-                why=error.verify_message,
-                fix="check the address; if your network has a CA of its own, set SSL_CERT_FILE to its bundle",
-            ) from error
-        except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
-            connection.close()
-            if isinstance(error, OSError) and error.errno in NO_MORE_FILES:
-                raise  # this host's limit: no server gets better by waiting
-            raise Transient(
-                f"{parts.hostname}:{origin(url)[2]} does not answer{way_to(url)}: {words_of(error)}"
-            ) from error
-
-    def _ask(
-        self, connection: http.client.HTTPConnection, target: str, headers: Mapping[str, str]
-    ) -> http.client.HTTPResponse:
-        """Send a request; once more where a kept connection turns out to have been closed meanwhile."""
-        if connection.sock is not None:
-            try:
-                connection.request("GET", target, headers=dict(headers))
-                return connection.getresponse()
-            except (ConnectionError, ssl.SSLError, http.client.HTTPException):
-                connection.close()
-        if self._ended:
-            raise ConnectionAbortedError("nobody waits for it any more")
-        connection.timeout = self._patience.connect
-        connection.connect()
-        connection.sock.settimeout(self._patience.silence)
-        self._sockets[connection] = connection.sock
-        connection.request("GET", target, headers=dict(headers))
-        return connection.getresponse()
-
-    def abort(self, for_good: bool = False) -> None:
-        """Cut every connection, so that a thread that waits for one goes on at once."""
-        self._ended = self._ended or for_good
-        connecting = [one.sock for one in list(self._open.values()) if one.sock is not None]
-        for sock in (*list(self._sockets.values()), *connecting):
-            with contextlib.suppress(OSError):
-                # Not the method of SSLSocket, which would drop the TLS layer under the reader.
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+            yield
+        except (OSError, http.client.HTTPException) as error:
+            raise Failed(f"{public(self.url)} broke off", why=reason(error)) from None
+        finally:
+            self.close()
 
     def close(self) -> None:
-        """Close every connection."""
-        for connection in self._open.values():
-            connection.close()
-        self._open.clear()
-        self._sockets.clear()
-
-    def _connect(self, parts: SplitResult, proxy: SplitResult | None) -> http.client.HTTPConnection:
-        # A port always: without one, http.client looks for it in the last group of an IPv6 address.
-        own = parts.port or (443 if parts.scheme == "https" else 80)
-        host, port = (proxy.hostname, proxy.port or 3128) if proxy else (parts.hostname, own)
-        if parts.scheme == "http":
-            return Plain(str(host), port)
-        self._context = self._context or tls()
-        secure = Secure(str(host), port, context=self._context)
-        if proxy:
-            secure.set_tunnel(str(parts.hostname), parts.port or 443, login_of(proxy))
-        return secure
+        """Close the connection; the rest of the body is not read."""
+        self._raw.close()
+        self._connection.close()
 
 
-def authorization(url: str, token: str) -> str:
-    """How to say who asks: by the token, else by the login that stands in the address; empty for nobody."""
-    return f"Bearer {token}" if token else login_of(urlsplit(url)).get("Proxy-Authorization", "")
+def request(
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    body: bytes | Iterable[bytes] | None = None,
+    timeout: float = 60,
+    direct: bool = False,
+) -> Response:
+    """Send a request; `timeout` limits connecting and each wait for data. A login in the URL is sent too.
+
+    `direct` ignores proxies, for a server on this host whatever its address.
+
+    GET and HEAD follow redirects; credentials go to the first origin only. Every status is a response, except
+    a refused proxy login. Raises NoResponse, or Failed for a request that cannot succeed on this host.
+    """
+    sent, secret = dict(headers or {}), {}
+    for name in [name for name in sent if name.lower() == "authorization"]:
+        secret[name] = sent.pop(name)
+    if is_http_url(url) and not secret and (login := authorization(url)):
+        secret["Authorization"] = login
+    first = url
+    for _ in range(MOST_REDIRECTS + 1):
+        if not is_http_url(url):
+            raise Failed(
+                f"'{printable(url)}' is not an http(s) URL", fix="write it as http://host or https://host"
+            )
+        at_home = origin(url) == origin(first)
+        response = _send(method, url, {**sent, **(secret if at_home else {})}, body, timeout, direct)
+        if response.status not in REDIRECTS or method not in ("GET", "HEAD"):
+            return response
+        response.close()
+        url = _redirect_target(response)
+    raise Failed(f"{public(first)} redirects more than {MOST_REDIRECTS} times")
 
 
-def address(text: str) -> bool:
-    """Whether it is an http(s) address that can be asked."""
+def get(url: str, timeout: float = 60) -> Response:
+    """GET a resource. Raises NotFound for 404, and Failed for every other status than 200."""
+    response = request("GET", url, timeout=timeout)
+    if response.status == 404:
+        response.close()
+        raise NotFound(f"{public(url)} does not exist (404)")
+    if response.status != 200:
+        raise Failed(f"{public(url)} answered {response.status}", why=response.summary())
+    return response
+
+
+def _redirect_target(response: Response) -> str:
+    location = response.headers.get("location", "")
     try:
-        scheme, host, _ = origin(text)
+        target = urljoin(response.url, location)
+        urlsplit(target)
     except ValueError:
-        return False
-    return scheme in ("http", "https") and bool(host) and text.isprintable() and " " not in text
+        location = ""
+    if not location:
+        why = printable(response.headers.get("location", "")) or "it has no Location header"
+        raise Failed(f"{public(response.url)} redirects to no valid URL", why=why)
+    return target
 
 
-def public(url: str) -> str:
-    """An address without what may be secret in it: a password, or a signature."""
-    parts = urlsplit(url)
-    return printable(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
-
-
-def printable(text: str) -> str:
-    """What a server said, fit to be shown: one short line in which a terminal finds no commands."""
-    return "".join(one if one.isprintable() else " " for one in text.strip())[:200]
-
-
-def words_of(error: BaseException) -> str:
-    """What an error says, or at least what it is."""
-    if isinstance(error, http.client.BadStatusLine) and not isinstance(error, ConnectionError):
-        return "what it sends is not HTTP"
-    return printable(str(error)) or type(error).__name__
+def _send(
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes | Iterable[bytes] | None,
+    timeout: float,
+    direct: bool,
+) -> Response:
+    route = Route.to(url, {} if direct else None)
+    connection = route.connection(timeout)
+    try:
+        connection.request(
+            method, route.target, body=body, headers={**route.headers, "Connection": "close", **headers}
+        )
+        raw = connection.getresponse()
+    except ssl.SSLCertVerificationError as error:
+        raise route.untrusted(error) from None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        connection.close()
+        route.require_proxy_login(error)
+        raise NoResponse(
+            route.no_response(error), fix="check the network, the proxy and the address"
+        ) from None
+    route.require_proxy_login(raw.status)
+    return Response(
+        url, raw.status, {name.lower(): value for name, value in raw.getheaders()}, raw, connection
+    )

@@ -1,63 +1,93 @@
-"""Which proxy a request goes through: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, as other tools read them."""
+"""Choose the proxy for a URL from HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, as other tools do."""
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import ipaddress
 from collections.abc import Mapping
-from urllib.parse import SplitResult, unquote, urlsplit
-from urllib.request import getproxies_environment, proxy_bypass
+from urllib.parse import SplitResult, urlsplit
+from urllib.request import getproxies_environment
 
 from errors import Failed
 
 
-def proxy_for(parts: SplitResult, proxies: Mapping[str, str]) -> SplitResult | None:
-    """The proxy for an address, None for none. Raises Failed for one that cannot be used."""
+def proxy_for(parts: SplitResult, proxies: Mapping[str, str] | None = None) -> SplitResult | None:
+    """Return the proxy for a URL, or None. Raises Failed for a proxy that cannot be used.
+
+    `proxies` are the environment's by default: proxy URLs by scheme, and the exceptions under `no`.
+    """
+    proxies = getproxies_environment() if proxies is None else proxies
     address = proxies.get(parts.scheme) or proxies.get("all")
-    if not address or proxy_bypass(parts.netloc.rpartition("@")[2]):
+    if not address or _is_loopback(parts.hostname or "") or _is_excepted(parts, proxies.get("no", "")):
         return None
-    if _in_a_network(str(parts.hostname), proxies.get("no", "")):
-        return None
-    return _usable(address if "://" in address else f"http://{address}")
+    return _parse(address if "://" in address else f"http://{address}")
 
 
-def way_to(url: str) -> str:
-    """` through the proxy host:port`, for a message about an address; empty where there is none in between."""
-    proxy = proxy_for(urlsplit(url), getproxies_environment())
-    return f" through the proxy {proxy.hostname}:{proxy.port}" if proxy else ""
+def through_proxy(url: str) -> str:
+    """Return ` through the proxy HOST:PORT` for a message about a URL, or an empty string."""
+    proxy = proxy_for(urlsplit(url))
+    return f" through the proxy {place(proxy)}" if proxy else ""
 
 
-def login_of(proxy: SplitResult) -> dict[str, str]:
-    """The header that lets us in, if the proxy's address has a name in it."""
-    if not proxy.username:
-        return {}
-    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
-    return {"Proxy-Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+def place(proxy: SplitResult) -> str:
+    """Return host and port of a proxy, without its login."""
+    return f"{proxy.hostname}:{port(proxy)}"
 
 
-def _usable(address: str) -> SplitResult:
+def port(proxy: SplitResult) -> int:
+    """Return the port that a proxy listens on."""
+    return proxy.port or 3128
+
+
+def login_refused(proxy: SplitResult, scheme: str) -> Failed:
+    """Return the error for status 407, for URLs with or without TLS."""
+    what = "refuses the login" if proxy.username else "requires a login"
+    return Failed(
+        f"the proxy {place(proxy)} {what}",
+        why="it answered 407 (proxy authentication required)",
+        fix=f"set {scheme.upper()}_PROXY=http://USER:PASSWORD@{place(proxy)}",
+    )
+
+
+def _parse(address: str) -> SplitResult:
     try:
         proxy = urlsplit(address)
-        named = proxy.hostname, proxy.port  # raises for a port that is none
+        usable = bool(proxy.hostname) and proxy.port != 0  # `port` raises ValueError above 65535
     except ValueError:
-        named = None, None
-    if named[0] is None:
+        usable = False
+    if not usable:
         raise Failed(
-            "the proxy's address is none", fix="write HTTP_PROXY and HTTPS_PROXY as http://host:port"
+            "the proxy's address is not valid", fix="write HTTP_PROXY and HTTPS_PROXY as http://host:port"
         )
     if proxy.scheme != "http":
         raise Failed(
-            f"the proxy {proxy.scheme}://{proxy.hostname} is of a kind not known",
+            f"the proxy {proxy.scheme}://{proxy.hostname} is of an unsupported kind",
             fix="use an http:// proxy",
         )
     return proxy
 
 
-def _in_a_network(host: str, listed: str) -> bool:
-    """Whether NO_PROXY names a network (`10.0.0.0/8`) with the host's address in it, as curl reads it."""
-    for one in listed.split(","):
-        with contextlib.suppress(ValueError):
-            if "/" in one and ipaddress.ip_address(host) in ipaddress.ip_network(one.strip(), strict=False):
-                return True
+def _is_loopback(host: str) -> bool:
+    """Whether a host is this machine itself, which a proxy cannot reach."""
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost" or host.endswith(".localhost")
+
+
+def _is_excepted(url: SplitResult, no_proxy: str) -> bool:
+    """Whether NO_PROXY has `*`, the host or a domain above it (also as `host:port`), or a network with its address."""
+    names = (url.hostname or "", url.netloc.rpartition("@")[2].lower())
+    for item in no_proxy.lower().replace(" ", "").split(","):
+        domain = item.removeprefix("*").removeprefix(".")
+        if item == "*" or _is_in_network(names[0], item):
+            return True
+        if domain and any(f".{name}".endswith(f".{domain}") for name in names):
+            return True
+    return False
+
+
+def _is_in_network(host: str, network: str) -> bool:
+    """Whether a network such as `10.0.0.0/8` contains the host's address, as in curl."""
+    with contextlib.suppress(ValueError):
+        return "/" in network and ipaddress.ip_address(host) in ipaddress.ip_network(network, strict=False)
     return False

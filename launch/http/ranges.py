@@ -1,7 +1,7 @@
 """Ranges of a file over HTTP: through redirects, with the token for the Hub alone, straight into a buffer.
 
 huggingface_hub's own download is CPU-bound at a fraction of what a loop over `readinto` reaches, and starts a
-file again after a kill (benchmarks/fetch.py, docs/weights.md); all but these bytes goes through huggingface_hub.
+file again after a kill (benchmarks/fetch.py, docs/explanation/measurements.md); all but these bytes goes through huggingface_hub.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, urljoin, urlsplit
 
-from launch.http.client import Connections, Origin, address, origin, printable, words_of
+from launch.http.connection import reason
+from launch.http.pool import ConnectionPool
 from launch.http.retry import Headers, Transient, asked_wait
+from launch.http.url import Origin, is_http_url, origin, printable
 
 MOST_REDIRECTS = 5
 BUSY = frozenset({408, 425, 429, *range(500, 600)})
@@ -44,7 +46,7 @@ class Body:
             count = self._read(view[: self.end - self.position])
         except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
             # ValueError and AttributeError: another thread cut the connection, to end a silent stream.
-            raise Transient(f"the connection broke at byte {self.position}: {words_of(error)}") from error
+            raise Transient(f"the connection broke at byte {self.position}: {reason(error)}") from error
         if count == 0:
             raise Transient(f"the server's answer ends at byte {self.position} of {self.end}")
         self.position += count
@@ -68,9 +70,9 @@ class Body:
 
 
 def follow(
-    connections: Connections, url: str, headers: Mapping[str, str], who: str, home: Origin
+    connections: ConnectionPool, url: str, headers: Mapping[str, str], who: str, home: Origin
 ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse, str]:
-    """GET, through redirects; also where they led. `who` asks (`network.authorization`) is told to `home` alone.
+    """GET, through redirects; also where they led. `who` asks (`url.authorization`) is told to `home` alone.
 
     Raises Answered for a status that is not 200 or 206, Transient for one that asks to come again.
     """
@@ -99,7 +101,7 @@ def led(url: str, where: str) -> str:
         found = urljoin(url, quote(where.encode("latin-1"), safe="%/:?#[]@!$&'()*+,;=~"))
     except ValueError:
         found = ""
-    if not address(found):
+    if not is_http_url(found):
         raise Transient(f"{urlsplit(url).hostname} redirects to what is no address: {printable(where)[:80]}")
     return found
 

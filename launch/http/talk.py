@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from launch.deadline import DeadlineExceeded, call_with_deadline
 from launch.http.retry import RetryPolicy, Transient
 
 MOST_TALK = 2  # times the patience for one answer, until a server that never ends its answers is given up
@@ -27,7 +28,9 @@ def with_retries(
     while True:
         start = time.monotonic()
         try:
-            return with_deadline(patience.talk, ask)
+            return call_with_deadline(patience.talk, ask)
+        except DeadlineExceeded:
+            trouble = Transient(f"it did not finish its answer in {patience.talk:.0f} s")
         except Exception as error:
             trouble = read(error)
         spent, failures = spent + time.monotonic() - start, failures + 1
@@ -36,27 +39,3 @@ def with_retries(
             raise trouble
         say(f"{trouble.reason}; trying again in {seconds:.0f} s")
         threading.Event().wait(seconds)
-
-
-def with_deadline(seconds: float, make: Callable[[], Made]) -> Made:
-    """What `make` returns or raises, in a thread of its own, so that Ctrl-C and the limit always hold.
-
-    Raises Transient where it takes longer.
-    """
-    made: list[Made] = []
-    raised: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            made.append(make())
-        except BaseException as error:
-            raised.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if raised:
-        raise raised[0]
-    if not made:
-        raise Transient(f"it did not finish its answer in {seconds:.0f} s")
-    return made[0]

@@ -1,14 +1,13 @@
-"""The facts of this machine and its user that a plan needs. The only part of planning that looks around."""
+"""Collect the facts about this machine and its user that a plan needs."""
 
 from __future__ import annotations
 
-import json
 import os
-import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from launch.paths import FOLDER
+from launch import paths
+from launch.operations import json_lines
 from launch.serving import api_key
 from launch.spec.gpu_catalog import HardwareProfile
 from launch.spec.inputs import Host, KvMeasurement
@@ -16,12 +15,6 @@ from launch.spec.model_config import ModelShape
 from launch.spec.plan import Layout, Plan
 from launch.weights.cache import cache_folder
 from launch.weights.model_info import shapes
-
-MEASURED = FOLDER / "kv_cache.jsonl"
-
-
-def _user_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
 
 
 def gather(
@@ -31,7 +24,10 @@ def gather(
     models: Iterable[str],
     known: dict[str, ModelShape] | None = None,
 ) -> Host:
-    """Facts about the caller and the snapshots of these models; `known` shapes fill in."""
+    """Return the facts for a plan on this hardware.
+
+    Shapes come from the snapshots of `models` in the cache, else from `known`.
+    """
     hub = cache_folder()
     return Host(
         hardware=hardware,
@@ -40,39 +36,35 @@ def gather(
         uid=os.getuid(),
         gid=os.getgid(),
         hub_cache=str(hub.absolute()),
-        cache=str((_user_cache() / "slipway").absolute()),
+        cache=str(paths.cache_dir()),
         folder=str(Path.cwd()),
-        key_file=str(api_key.place()),
+        key_file=str(api_key.key_file()),
         shapes={**(known or {}), **shapes(hub, models)},
-        measured=tuple(_measured(MEASURED)),
+        measured=tuple(_measured()),
     )
 
 
-def _measured(path: Path) -> Iterable[KvMeasurement]:
-    """Earlier starts, oldest first; a line that is not one of ours is passed over."""
-    for line in path.read_text().splitlines() if path.is_file() else ():
+def _file() -> Path:
+    return paths.state_dir() / "kv_cache.jsonl"
+
+
+def _measured() -> Iterator[KvMeasurement]:
+    """Yield the KV cache sizes of earlier starts, oldest first; skip rows with other fields."""
+    for row in json_lines.read(_file()):
         try:
-            row = json.loads(line)
             yield KvMeasurement(**{**row, "layout": Layout(**row["layout"])})
-        except (ValueError, TypeError, KeyError):
+        except (TypeError, KeyError):
             continue
 
 
 def learn(plan: Plan, kv_tokens: int) -> None:
-    """Keep the KV cache size that one engine of this plan printed, for the next plan on this host."""
+    """Save the KV cache size that one engine of this plan printed, for the next plan on this host."""
     argv = plan.processes[0].argv
     flag = "--kv-cache-dtype"
     kv_dtype = argv[argv.index(flag) + 1] if flag in argv[:-1] else "auto"
     remember(KvMeasurement(plan.model, plan.hardware, plan.layout, kv_tokens, kv_dtype))
 
 
-def remember(measured: KvMeasurement, path: Path | None = None) -> None:
-    """Keep one measurement."""
-    path = path or MEASURED
-    row = {**measured.__dict__, "layout": measured.layout.__dict__}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
-    except OSError as error:  # a server that serves is no failure for want of a note
-        print(f"warning: what vLLM printed is not kept: {error}", file=sys.stderr)
+def remember(measured: KvMeasurement) -> None:
+    """Save one measurement."""
+    json_lines.append(_file(), {**measured.__dict__, "layout": measured.layout.__dict__})

@@ -10,7 +10,7 @@ from errors import Refused, choice
 from launch.data_file import load
 from launch.planning.vllm_versions import SET_BY_USER, USER
 from launch.recipes.schema import Recipe, Workaround
-from launch.spec.inputs import PlanOptions
+from launch.spec.plan_options import PlanOptions
 from launch.spec.vllm_args import Arg, Draft, EnvVar, parse
 
 # Every process in the container can read a token in the server's environment.

@@ -19,9 +19,10 @@ from launch.planning.validation import check_image, check_layout, layout_of, rel
 from launch.planning.vllm_versions import SET_BY_USER, USER, adapt
 from launch.recipes.schema import Recipe
 from launch.recipes.strategy import Strategy, builtin_strategies
-from launch.spec.inputs import Host, Image, PlanOptions
+from launch.spec.inputs import Host, Image
 from launch.spec.model_config import ModelShape
 from launch.spec.plan import Fit, Layout, Plan, Process, Reason, Rejected
+from launch.spec.plan_options import PlanOptions
 from launch.spec.vllm_args import Arg, Draft, in_order, to_argv
 
 

@@ -14,7 +14,8 @@ from launch.recipes.repository import checkpoints
 from launch.recipes.schema import Feature, Mode, Recipe, StrategyOverride, Variant
 from launch.recipes.strategy import Strategy, offered, runs_on
 from launch.spec.gpu_catalog import HardwareProfile
-from launch.spec.inputs import Host, PlanOptions
+from launch.spec.inputs import Host
+from launch.spec.plan_options import PlanOptions
 
 NO_VARIANT = Variant()
 NO_OVERRIDE = StrategyOverride()

@@ -12,9 +12,10 @@ from launch.planning.parallelism import check, check_all, context_parallel_fault
 from launch.planning.selection import Selection
 from launch.recipes import strategy
 from launch.spec.gpu_catalog import runs_code
-from launch.spec.inputs import Host, Image, PlanOptions
+from launch.spec.inputs import Host, Image
 from launch.spec.model_config import ModelShape
 from launch.spec.plan import Layout
+from launch.spec.plan_options import PlanOptions
 from launch.spec.vllm_args import Draft
 
 TP, PP, DP = "--tensor-parallel-size", "--pipeline-parallel-size", "--data-parallel-size"

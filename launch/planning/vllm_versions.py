@@ -18,7 +18,9 @@ from pydantic import PlainValidator
 
 from errors import Refused, choice
 from launch.data_file import load
-from launch.spec.inputs import Capabilities, Image
+from launch.spec.capabilities import Capabilities
+from launch.spec.image_reference import DOCKER_HUB, ImageReference
+from launch.spec.inputs import Image
 from launch.spec.vllm_args import Arg, Draft, EnvVar
 
 USER = "user"  # the source of an option that the user sets
@@ -86,9 +88,8 @@ def image_for(
     parse(version)
     images = table().images
     reference = reference or images.get(platform, images["cuda"]).replace("{version}", version)
-    repository = reference.partition("@")[0]
-    repository = repository.rpartition(":")[0] if ":" in repository.rpartition("/")[2] else repository
-    serves = repository in table().serves_by_itself
+    parsed = ImageReference.parse(reference)
+    serves = parsed.registry == DOCKER_HUB and parsed.repository in table().serves_by_itself
     return Image(reference, version, ("vllm", "serve") if serves else (), capabilities, assumed)
 
 

@@ -1,34 +1,14 @@
-"""The inputs of a plan besides the recipe: options, host and image. Frozen data; nothing here is looked up."""
+"""The inputs of a plan besides recipe and options: host and image. Frozen data; nothing here is looked up."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from launch.spec.capabilities import Capabilities
 from launch.spec.gpu_catalog import HardwareProfile
 from launch.spec.model_config import ModelShape
-from launch.spec.plan import Layout, Pairs
-
-
-@dataclass(frozen=True)
-class PlanOptions:
-    """What the user asked for. Empty fields leave the choice to the recipe."""
-
-    model: str
-    strategy: str = ""
-    variant: str = ""
-    features: tuple[tuple[str, str], ...] = ()  # (name, mode or "")
-    without: tuple[str, ...] = ()
-    responses_api: bool = False
-    workarounds: tuple[str, ...] = ()
-    max_model_len: int | None = None
-    settings: Pairs = ()  # --set --flag=value
-    env: Pairs = ()
-    access: str = "least"
-    port: int = 8000
-    listen: str = "127.0.0.1"  # address of the host that the port is opened on
-    cdi: str = "auto"  # GPUs by CDI name: yes, no, or where the engine has no other way
+from launch.spec.plan import Layout
 
 
 @dataclass(frozen=True)
@@ -68,36 +48,6 @@ class Host:
     vram_gib: float | None = None  # as the driver reports it; None: as the data sheet says
     shapes: Mapping[str, ModelShape] = field(default_factory=dict)  # by model id: snapshots in the HF cache
     measured: tuple[KvMeasurement, ...] = ()
-
-
-@dataclass(frozen=True)
-class Capabilities:
-    """What the vLLM in an image accepts (images/capabilities.py reads it)."""
-
-    vllm_version: str = ""
-    flags: frozenset[str] = frozenset()
-    env: frozenset[str] = frozenset()
-    tool_parsers: frozenset[str] = frozenset()
-    reasoning_parsers: frozenset[str] = frozenset()
-    torch_flavour: str = ""
-    gpu_archs: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, data: Mapping[str, Any]) -> Capabilities:
-        """Return the capabilities in JSON values. What a missing key would list is not checked."""
-        return cls(
-            vllm_version=str(data.get("vllm_version") or ""),
-            flags=frozenset(_words(data.get("flags"))),
-            env=frozenset(_words(data.get("env"))),
-            tool_parsers=frozenset(_words(data.get("tool_parsers"))),
-            reasoning_parsers=frozenset(_words(data.get("reasoning_parsers"))),
-            torch_flavour=str(data.get("torch_flavour") or ""),
-            gpu_archs=tuple(_words(data.get("gpu_archs"))),
-        )
-
-
-def _words(value: Any) -> list[str]:
-    return [str(word) for word in value] if isinstance(value, (list, tuple, dict)) else []
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from errors import Failed, Refused
-from launch.weights import atomic_write
+from launch import atomic_write
 from launch.weights import manifest as manifests
 from launch.weights.cache import Place, cache_folder
 from launch.weights.hashing import PIECE, Digest
@@ -59,7 +59,7 @@ def write_bundle(
     _require_no_namesake(kept)
     meter = TransferProgress(total=kept.size)
     try:
-        with atomic_write.new(file) as stream:
+        with atomic_write.new_file(file) as stream:
             _write(kept, snapshot.path, stream, meter, show)
     except OSError as error:
         raise Failed(f"cannot write {file}", why=str(error), fix="name a file on a disk with room") from error

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from errors import Failed
+from launch import atomic_write
 from launch.http.retry import RetryPolicy
-from launch.weights import atomic_write
 from launch.weights import manifest as manifests
 from launch.weights.fetch_plan import Order, is_proven, plan, remember, require_room
 from launch.weights.manifest import Entry
@@ -78,7 +78,7 @@ def carry_out(
             xet.bring(place, manifest, order.bring)
         fetched = _bring(order, source, streams, patience or RetryPolicy(), show)
         point(place, manifest.revision, manifest.commit)
-        atomic_write.names(place.folder)
+        atomic_write.sync_tree(place.folder)
     except OSError as error:
         raise explained(error, place.cache) from error
     if broken := [line for one in manifest.wanted if (line := fault(place, manifest.commit, one))]:

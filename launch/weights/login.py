@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from errors import Failed, Refused
-from launch.http.client import printable, public
+from launch.deadline import call_with_deadline
 from launch.http.retry import RetryPolicy
-from launch.http.talk import with_deadline
+from launch.http.url import printable, public
 from launch.weights.sources.hub import endpoint_of
 from launch.weights.sources.hub_session import session
 
@@ -44,7 +44,7 @@ def log_in(token: str) -> tuple[str, Path]:
 
     try:
         with session(RetryPolicy()):
-            name = with_deadline(RetryPolicy().talk, ask)
+            name = call_with_deadline(RetryPolicy().talk, ask)
     except errors.HfHubHTTPError as error:
         status = error.response.status_code
         if status == 429 or status >= 500:
@@ -59,6 +59,22 @@ def log_in(token: str) -> tuple[str, Path]:
     except Exception as error:
         raise _unanswered(error) from None
     return name, Path(constants.HF_TOKEN_PATH)
+
+
+def log_out() -> list[Path]:
+    """Remove the stored tokens, as `hf auth logout` does. Returns the files that were removed."""
+    from huggingface_hub import constants
+
+    removed = []
+    for path in map(Path, (constants.HF_TOKEN_PATH, constants.HF_STORED_TOKENS_PATH)):
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise Failed("the token cannot be removed", why=str(error), fix=f"rm {path}") from None
+        removed.append(path)
+    return removed
 
 
 def _unanswered(error: Exception) -> Failed:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from errors import Failed
-from launch.weights import atomic_write, safe_read
+from launch import atomic_write
+from launch.weights import safe_read
 from launch.weights.cache import COMMIT
 
 FORMAT = 1
@@ -162,4 +163,4 @@ def _require_kinds(one: Manifest | Entry) -> None:
 
 def save(manifest: Manifest, path: Path) -> None:
     """Write it so that a reader, or a crash, sees the old one or the new one."""
-    atomic_write.write(path, json.dumps(manifest.as_dict(), indent=1) + "\n")
+    atomic_write.write_text(path, json.dumps(manifest.as_dict(), indent=1) + "\n")

@@ -11,7 +11,7 @@ from stat import S_ISREG
 from typing import Any
 
 from errors import Failed
-from launch.weights import atomic_write
+from launch import atomic_write
 from launch.weights import manifest as manifests
 from launch.weights.cache import Place, cache_folder
 from launch.weights.manifest import WEIGHTS, Entry, Manifest
@@ -132,4 +132,4 @@ def point(place: Place, revision: str, commit: str) -> None:
     ref = place.ref(revision)
     if revision == commit or (ref.is_file() and ref.read_bytes() == commit.encode()):
         return
-    atomic_write.write(ref, commit)
+    atomic_write.write_text(ref, commit)

@@ -14,8 +14,9 @@ from launch.planning.planner import make_plan
 from launch.planning.vllm_versions import image_for
 from launch.recipes.repository import open_repository
 from launch.spec.gpu_catalog import catalog
-from launch.spec.inputs import Host, PlanOptions
+from launch.spec.inputs import Host
 from launch.spec.plan import Plan
+from launch.spec.plan_options import PlanOptions
 from tests.conftest import MODEL
 
 # What every container has, privileged or not (OCI runtime specification, default devices and mounts).

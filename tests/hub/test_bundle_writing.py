@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from errors import Refused, SlipwayError
 from launch import weights
 from launch.hub_server import serve_folder
-from launch.weights import atomic_write
 from launch.weights.bundle import NAME, require_target, write_bundle
 from tests.invocation import ROOT, invoke
 
@@ -38,13 +39,25 @@ def test_a_file_that_cannot_be_read_is_not_blamed_on_the_bundles_disk(
     assert not (tmp_path / "b.tar").exists()
 
 
+def forbid_unnamed_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behave like a file system without O_TMPFILE."""
+    real = os.open
+
+    def without(path: Any, flags: int, *more: Any, **named: Any) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+        return real(path, flags, *more, **named)
+
+    monkeypatch.setattr(os, "open", without)
+
+
 # A file without a name until it is whole: not every file system can do that.
 @pytest.mark.parametrize("without_a_name", [True, False])
 def test_ctrl_c_leaves_no_half_bundle(
     without_a_name: bool, made: weights.Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not without_a_name:
-        monkeypatch.setattr(atomic_write, "_nameless", lambda at: None)
+        forbid_unnamed_files(monkeypatch)
 
     def interrupt(meter: weights.TransferProgress) -> None:
         raise KeyboardInterrupt
@@ -100,7 +113,7 @@ def test_a_bundle_is_written_beside_nothing_that_is_somebody_elses(
     without_a_name: bool, made: weights.Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
     if not without_a_name:
-        monkeypatch.setattr(atomic_write, "_nameless", lambda at: None)
+        forbid_unnamed_files(monkeypatch)
     (tmp_path / "older").write_text("an older one")
     (tmp_path / "b.tar").symlink_to("older")
     (tmp_path / "mine").write_text("mine")
@@ -133,6 +146,7 @@ def test_two_bundles_of_one_name_at_once_are_both_whole(
 KILLED = """
 import os, sys
 from pathlib import Path
+from typing import Any
 from launch import weights
 from launch.weights.bundle import write_bundle
 model, cache, file, signal = sys.argv[1:]
@@ -144,9 +158,10 @@ write_bundle(snapshot, Path(cache), Path(file), lambda meter: os.kill(os.getpid(
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_a_bundler_that_is_killed_leaves_nothing(by: int, made: weights.Snapshot, tmp_path: Path) -> None:
     (tmp_path / "carried").mkdir()
-    if (nameless := atomic_write._nameless(tmp_path)) is None:
-        pytest.skip("this file system knows no file without a name")
-    os.close(nameless)
+    try:
+        os.close(os.open(tmp_path, os.O_TMPFILE | os.O_WRONLY))
+    except OSError:
+        pytest.skip("this file system has no files without a name")
     words = (MODEL, str(tmp_path / "elsewhere"), str(tmp_path / "carried" / "b.tar"), str(int(by)))
     done = subprocess.run([sys.executable, "-c", KILLED, *words], cwd=ROOT, check=False)
     assert done.returncode == -by

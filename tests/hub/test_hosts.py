@@ -24,12 +24,12 @@ from .conftest import BIG, MODEL, SIZES
 HOST = """
 import filelock, pathlib, socket, sys
 from launch import weights
-from launch.weights import lock
+from launch.weights.transfer import blob_lock
 
 name, model, cache, endpoint = sys.argv[1:]
 socket.gethostname = lambda: name
 filelock.FileLock.acquire = filelock.FileLock.release = lambda self, *words, **more: None
-lock.BEAT, lock.SILENCE = 0.2, 3.0  # less than the large file takes
+blob_lock.BEAT, blob_lock.SILENCE = 0.2, 3.0  # less than the large file takes
 weights.fetch(model, cache=pathlib.Path(cache), endpoint=endpoint, streams=2)
 """
 

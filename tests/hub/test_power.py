@@ -35,13 +35,13 @@ LARGE, SIZE = "harbour/ferry", 96 << 20
 POWERLESS = """
 import fcntl, os, pathlib, signal, struct, sys, time
 from launch.weights.transfer import partial_file
-from launch.weights.progress import Meter
+from launch.weights.progress import TransferProgress
 from launch import weights
 
 partial_file.booted = time.time  # a host that lost its power has just started
 
 model, disk, endpoint, limit, streams = sys.argv[1:]
-root, add = os.open(disk, os.O_RDONLY), Meter.add
+root, add = os.open(disk, os.O_RDONLY), TransferProgress.add
 
 def lose_power():
     fcntl.ioctl(root, 0x8004587D, struct.pack("I", 2))
@@ -52,7 +52,7 @@ def counted(meter, name, count):
     if meter.done >= int(limit):
         lose_power()
 
-Meter.add = counted
+TransferProgress.add = counted
 weights.fetch(model, cache=pathlib.Path(disk, "cache"), endpoint=endpoint, streams=int(streams))
 lose_power()
 """

@@ -18,6 +18,7 @@ from launch import weights
 from launch.hub_server import Fault, serve_folder
 from launch.weights.transfer.file_download import SPAN
 from tests.conftest import ROOT
+from tests.invocation import INTERRUPTIBLE
 
 from .conftest import BIG, MODEL, SIZES
 
@@ -26,17 +27,17 @@ STREAMS = 3
 # A fetch that kills itself, without a word to anyone, once so many bytes have landed.
 DEADLY = """
 import os, pathlib, signal, sys
-from launch.weights.progress import Meter
+from launch.weights.progress import TransferProgress
 from launch import weights
 
-limit, add = int(sys.argv[4]), Meter.add
+limit, add = int(sys.argv[4]), TransferProgress.add
 
 def deadly(meter, name, count):
     add(meter, name, count)
     if meter.done >= limit:
         os.kill(os.getpid(), signal.SIGKILL)
 
-Meter.add = deadly
+TransferProgress.add = deadly
 weights.fetch(sys.argv[1], cache=pathlib.Path(sys.argv[2]), endpoint=sys.argv[3], streams=int(sys.argv[5]))
 """
 
@@ -76,7 +77,7 @@ def test_three_processes_at_once_fetch_each_file_once(
 ) -> None:
     slow = (Fault("trickle", match="model-00002*", rate=8 << 20),)
     with serve_folder(folder, faults=slow) as hub:
-        code = DEADLY.replace("Meter.add = deadly", "")
+        code = DEADLY.replace("TransferProgress.add = deadly", "")
         argv = ("-c", code, MODEL, str(cache), hub.url, "0", "1")
         processes = [start(*argv) for _ in range(3)]
         assert [process.wait(60) for process in processes] == [0, 0, 0]
@@ -114,7 +115,9 @@ def test_ctrl_c_stops_and_keeps_what_is_there(
 def start_cli(endpoint: str, *argv: str) -> subprocess.Popen[str]:
     environ = {**os.environ, "HF_ENDPOINT": endpoint}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen([sys.executable, *argv], env=environ, cwd=ROOT, text=True, **quiet)
+    return subprocess.Popen(
+        [*INTERRUPTIBLE, sys.executable, *argv], env=environ, cwd=ROOT, text=True, **quiet
+    )
 
 
 def wait_until(holds: Callable[[], bool]) -> None:

@@ -68,13 +68,13 @@ def test_settings_that_are_none_are_named(given: dict[str, str], said: str) -> N
     [
         (Fault("status", "whoami", status=503), "try again later"),
         (Fault("status", "whoami", status=401), "make a read token"),
-        (Fault("drip", "whoami", seconds=9), "gave no answer that can be used (Transient)"),
+        (Fault("drip", "whoami", seconds=9), "gave no answer that can be used (DeadlineExceeded)"),
     ],
 )
 def test_a_login_that_fails_says_whose_fault_it_is(
     fault: Fault, said: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("launch.weights.login.Patience", lambda: QUICK)
+    monkeypatch.setattr("launch.weights.login.RetryPolicy", lambda: QUICK)
     with serve_folder(folder, faults=(fault,)) as hub:
         monkeypatch.setattr("huggingface_hub.hf_api.api.endpoint", hub.url)
         monkeypatch.setenv("HF_ENDPOINT", hub.url.replace("://", "://me:secret@"))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from images import capabilities
 from images.registry.client import Registry
-from launch.http.transport import Gone
+from launch.http.client import NotFound
 
 CAPABILITIES = capabilities.Capabilities(
     python="3.12.13", torch_flavour="hip", vllm_version="0.21.0rc1+rocm722", vllm_commit="d801ae8c2650"
@@ -49,7 +49,7 @@ def left(client: Registry, tags=TAGS) -> list[str]:
         try:
             client.manifest("slipway/vllm", tag)
             found.append(tag)
-        except Gone:
+        except NotFound:
             pass
     return found
 

@@ -8,7 +8,7 @@ import pytest
 
 from images.lock import lockfile, mirror
 from images.lock.lockfile import load
-from launch.http.transport import Gone
+from launch.http.client import NotFound
 from tests.invocation import invoke
 from tests.registry.published import OLD
 from tests.registry.pushed import LAYER, push, push_list
@@ -160,7 +160,7 @@ def test_a_wheel_that_the_lock_would_refuse_is_not_mirrored(registry, written, i
     assert "vLLM 0.10.0 is too old" in done.err
     assert "done in" not in done.err
     assert written.read_bytes() == was
-    with pytest.raises(Gone):
+    with pytest.raises(NotFound):
         registry.client().manifest("mine/library/python", "latest")
     assert not (registry.folder / "data/docker/registry/v2/repositories/mine").exists()
 

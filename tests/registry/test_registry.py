@@ -6,7 +6,7 @@ from errors import Failed
 from images.registry import client as registry_client
 from images.registry import copy
 from images.registry.manifest import digest_of
-from launch.http.transport import Gone
+from launch.http.client import NotFound
 from tests.registry.pushed import LAYER, push, push_list
 from tests.registry.serving import PASSWORD
 
@@ -35,7 +35,7 @@ def test_a_list_leads_to_the_image_of_this_platform(registry):
 
 
 def test_what_is_not_there_is_gone(registry):
-    with pytest.raises(Gone):
+    with pytest.raises(NotFound):
         registry.client().manifest("vllm/x", "nightly-123")
     assert not registry.client().has_blob("vllm/x", "sha256:" + "0" * 64)
 
@@ -87,7 +87,7 @@ def test_a_copy_whose_source_breaks_off_leaves_no_manifest(registry):
             blob.unlink()
     with pytest.raises(Failed):
         copy.image(client, "up/x", found, client, "my/x", quiet)
-    with pytest.raises(Gone):
+    with pytest.raises(NotFound):
         client.manifest("my/x", found.digest)
 
 
@@ -107,9 +107,8 @@ def test_a_wrong_password_is_said_with_the_remedy(locked_registry, password):
 
 def test_a_certificate_nobody_vouches_for_is_refused(locked_registry, monkeypatch):
     monkeypatch.delenv("SLIPWAY_CA_BUNDLE")
-    with pytest.raises(Failed, match="does not answer") as failed:
+    with pytest.raises(Failed, match="certificate is not trusted"):
         locked_registry.client(PASSWORD, f"https://{locked_registry.host}").manifest("vllm/x", "v1")
-    assert "certificate" in failed.value.why
 
 
 def test_the_password_is_the_one_of_docker_login(locked_registry, logged_in):

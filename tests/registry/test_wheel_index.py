@@ -9,7 +9,7 @@ import pytest
 from errors import Failed
 from images.lock import pin, wheel_index
 from images.lock.lockfile import Python
-from launch.http.transport import Gone
+from launch.http.client import NotFound
 from tests.registry.wheels import publish, served, wheel
 
 COMMIT = "c" * 40
@@ -36,7 +36,7 @@ def test_a_variant_has_a_place_of_its_own(index):
     path = wheel(root / "0.33.0", "vllm", "0.33.0+cpu", tag="cp38-abi3-manylinux_2_35_x86_64")
     publish(root, "0.33.0", path, "0.33.0+cpu", variant="cpu")
     assert wheel_index.find(url, "0.33.0", "cpu").version == "0.33.0+cpu"
-    with pytest.raises(Gone):
+    with pytest.raises(NotFound):
         wheel_index.find(url, "0.33.0", "cu129")
 
 

@@ -10,11 +10,12 @@ from typing import Any
 from urllib.parse import urljoin
 
 from errors import Failed, Refused
-from launch.http.client import Connections, address, origin, printable, public
-from launch.http.proxies import way_to
+from launch.http.pool import ConnectionPool
+from launch.http.proxies import through_proxy
 from launch.http.ranges import Body
 from launch.http.retry import RetryPolicy, Transient
 from launch.http.talk import Made, with_retries
+from launch.http.url import is_http_url, origin, printable, public
 from launch.weights.cache import COMMIT
 from launch.weights.manifest import DISTRUST, MOST_FILES, Entry, Manifest, checked
 from launch.weights.sources.hub_errors import read_error
@@ -45,7 +46,7 @@ class Hub:
         self._files = HubFiles(self.endpoint, self.model, found.commit, token)
         return found
 
-    def open(self, entry: Entry, first: int, end: int, connections: Connections) -> Body:
+    def open(self, entry: Entry, first: int, end: int, connections: ConnectionPool) -> Body:
         """The bytes of one file, from `first` to `end`."""
         assert self._files is not None, "the manifest comes first"
         return self._files.open(entry, first, end, connections)
@@ -83,7 +84,9 @@ class Hub:
 
     def _patiently(self, ask: Callable[[], Made]) -> Made:
         """The answer, after as many tries as it is worth."""
-        where = public(self.endpoint) + way_to(self.endpoint)  # a proxy of another kind is refused here
+        where = public(self.endpoint) + through_proxy(
+            self.endpoint
+        )  # a proxy of another kind is refused here
         try:
             return with_retries(
                 self.patience,
@@ -104,7 +107,7 @@ def endpoint_of(given: str | None = None) -> str:
     from huggingface_hub import constants
 
     found = (given or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).strip().rstrip("/")
-    if not address(found):
+    if not is_http_url(found):
         raise Refused(
             f"HF_ENDPOINT is no address: {printable(found)[:100]}",
             fix="write it as http://host or https://host",
@@ -149,7 +152,7 @@ def _entry(one: dict[str, Any]) -> Entry:
 def _read_page(url: str, token: str, endpoint: str) -> tuple[list[Entry], str]:
     """One page; the token goes to the endpoint alone."""
     page, following = _page(url, token if origin(url) == origin(endpoint) else "")
-    if following and not address(following):
+    if following and not is_http_url(following):
         raise ValueError("the next page has no address")
     return _entries(page), following
 

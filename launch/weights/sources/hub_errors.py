@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from errors import Failed, Refused, SlipwayError
-from launch.http.client import printable
 from launch.http.retry import Transient, asked_wait
+from launch.http.url import printable
 from launch.weights.sources.source import refusal, rejected
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from errors import Failed
-from launch.http.client import tls
+from launch.http.connection import tls_context
 from launch.http.retry import RetryPolicy, Transient
 
 LARGEST_ANSWER = 16 << 20  # bytes of JSON; a page of a listing has 1000 entries of about 300
@@ -25,7 +25,7 @@ def session(patience: RetryPolicy) -> Iterator[None]:
 
     def client() -> httpx2.Client:
         return httpx2.Client(
-            verify=tls(),
+            verify=tls_context(),
             follow_redirects=True,
             timeout=limit,
             headers={"Accept-Encoding": "identity"},

@@ -8,10 +8,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from errors import Failed, Refused
-from launch.http.client import Connections, address, authorization, origin, printable, public
+from launch.http.pool import ConnectionPool
 from launch.http.ranges import Answered, Body, follow, span_of
 from launch.http.retry import RetryPolicy, Transient
 from launch.http.talk import with_retries
+from launch.http.url import authorization, is_http_url, origin, printable, public
 from launch.weights import manifest as manifests
 from launch.weights.bundle import (
     AGAIN,
@@ -37,7 +38,7 @@ def source_of(given: str, model: str, say: Callable[[str], None] = lambda line: 
     Raises Refused where it is none of them, Failed where nobody may look.
     """
     if given.lower().startswith(("http://", "https://")):
-        if not address(given):
+        if not is_http_url(given):
             raise Refused("--from is no address that can be asked", fix="write it as http://host/path")
         bundle = urlsplit(given).path.endswith(".tar")
         return BundleAt(given, model, say=say) if bundle else Hub(model, given.rstrip("/"), say=say)
@@ -87,7 +88,7 @@ class BundleFile:
             raise unreadable(self.path, error) from error
         return _for_model(manifest, self.model, revision, self.path)
 
-    def open(self, entry: Entry, first: int, end: int, connections: Connections) -> Reader:
+    def open(self, entry: Entry, first: int, end: int, connections: ConnectionPool) -> Reader:
         """Part of a member."""
         require_held(entry, self._offsets, self.path)
         return read_part(self.path, self._offsets[entry.path], first, end)
@@ -132,7 +133,7 @@ class Folder:
         why = f"it has neither {NAME} nor a cache of {self.model}"
         raise Refused(f"{self.path} holds nothing that can be proven", why=why, fix="unpack a bundle there")
 
-    def open(self, entry: Entry, first: int, end: int, connections: Connections) -> Reader:
+    def open(self, entry: Entry, first: int, end: int, connections: ConnectionPool) -> Reader:
         """Part of a file. Raises Failed where it is missing."""
         require_held(entry, self._held, self.path)
         return read_part(self._root / entry.path, 0, first, end)
@@ -159,7 +160,7 @@ class BundleAt:
 
     def _begin(self) -> Manifest:
         """The manifest; where the files are follows from it. The last byte is asked for before the first ones."""
-        connections = Connections(self.patience)
+        connections = ConnectionPool(self.patience)
         try:
             length = first_member(self._read(connections, 0, BLOCK), public(self.url))
             manifest = _parsed(self._read(connections, BLOCK, BLOCK + length), public(self.url))
@@ -170,7 +171,7 @@ class BundleAt:
             connections.close()
         return manifest
 
-    def open(self, entry: Entry, first: int, end: int, connections: Connections) -> Reader:
+    def open(self, entry: Entry, first: int, end: int, connections: ConnectionPool) -> Reader:
         """Part of a member, through a range of the bundle."""
         require_held(entry, self._offsets, public(self.url))
         offset = self._offsets[entry.path]
@@ -178,7 +179,7 @@ class BundleAt:
         body.position, body.end = body.position - offset, body.end - offset
         return body
 
-    def _read(self, connections: Connections, first: int, end: int) -> bytes:
+    def _read(self, connections: ConnectionPool, first: int, end: int) -> bytes:
         body = self._get(connections, first, end)
         if body.position != first:
             raise Transient(f"it answers from byte {body.position} where {first} was asked for")
@@ -192,7 +193,7 @@ class BundleAt:
         body.close()
         return bytes(data)
 
-    def _get(self, connections: Connections, first: int, end: int) -> Body:
+    def _get(self, connections: ConnectionPool, first: int, end: int) -> Body:
         asked = {"Range": f"bytes={first}-{end - 1}"}
         try:
             connection, response, _ = follow(

@@ -8,9 +8,10 @@ from typing import BinaryIO, Protocol
 from urllib.parse import quote
 
 from errors import Failed
-from launch.http.client import Connections, authorization, origin, printable
+from launch.http.pool import ConnectionPool
 from launch.http.ranges import Answered, Body, follow, span_of
 from launch.http.retry import Transient
+from launch.http.url import authorization, origin, printable
 from launch.weights.manifest import Entry, Manifest
 
 
@@ -33,7 +34,7 @@ class Source(Protocol):
     def manifest(self, revision: str) -> Manifest:
         """What there is at a revision. Raises Failed or Refused where it cannot be had."""
 
-    def open(self, entry: Entry, first: int, end: int, connections: Connections) -> Reader:
+    def open(self, entry: Entry, first: int, end: int, connections: ConnectionPool) -> Reader:
         """The bytes from `first` to `end`. A reader that starts earlier means that ranges are ignored."""
 
 
@@ -47,7 +48,7 @@ class HubFiles:
     token: str = field(default="", repr=False)
     _moved: dict[str, str] = field(default_factory=dict, repr=False)
 
-    def open(self, entry: Entry, first: int, end: int, connections: Connections) -> Body:
+    def open(self, entry: Entry, first: int, end: int, connections: ConnectionPool) -> Body:
         """GET the range, at the storage address if it is known."""
         asked = f"{self.endpoint}/{self.model}/resolve/{self.commit}/{quote(entry.path)}"
         known = self._moved.pop(entry.blob, asked)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from errors import Failed, SlipwayError
-from launch.http.client import NO_MORE_FILES
+from launch.http.pool import NO_MORE_FILES
 from launch.http.retry import RetryPolicy
 from launch.weights.cache import Place
 from launch.weights.hashing import prove, proven

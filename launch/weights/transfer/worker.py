@@ -7,7 +7,7 @@ import threading
 import time
 
 from errors import Failed
-from launch.http.client import Connections
+from launch.http.pool import ConnectionPool
 from launch.http.retry import RetryPolicy, Transient
 from launch.weights.hashing import PIECE
 from launch.weights.manifest import Entry
@@ -23,7 +23,7 @@ class Stream:
         self, source: Source, patience: RetryPolicy, meter: TransferProgress, stop: threading.Event
     ) -> None:
         self._source, self._patience, self._meter, self._stop = source, patience, meter, stop
-        self._connections = Connections(patience)
+        self._connections = ConnectionPool(patience)
         self._buffer = memoryview(mmap.mmap(-1, SPAN))  # memory only where it is used
         self._body: Reader | None = None
         self._of: Entry | None = None

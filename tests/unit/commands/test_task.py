@@ -1,12 +1,10 @@
 import errno
-import re
-from pathlib import Path
 
 import pytest
 from invoke.exceptions import Exit
 
-from commands.task import SETTINGS, one_of, pairs, verb, whole_number
-from errors import Failed, Refused
+from commands.task import verb
+from errors import Failed
 
 
 def test_an_error_ends_as_its_message_and_exit_code():
@@ -38,26 +36,3 @@ def test_a_full_disk_is_foreseen():
 
     with pytest.raises(Exit, match="no space left on the disk\n  why: /tmp/x\n  next: df -h"):
         fills.body(None)
-
-
-def test_pairs_need_a_value():
-    assert pairs("--env", ["A=b=c"]) == (("A", "b=c"),)
-    with pytest.raises(Refused, match="a value is missing"):
-        pairs("--env", ["A"])
-
-
-def test_one_of_names_the_known_ones():
-    with pytest.raises(Refused, match="cpu"):
-        one_of("platform", "cpo", ("cpu", "cuda"))
-
-
-def test_every_setting_that_a_command_reads_can_be_set_in_the_environment():
-    sources = Path("commands").glob("*.py")
-    read = {name for path in sources for name in re.findall(r'setting\(c, "(\w+)"', path.read_text())}
-    assert read <= set(SETTINGS)
-
-
-@pytest.mark.parametrize("word", ["-1", "x", "", None, "1.5"])
-def test_what_is_no_number_from_nought_on_is_refused(word):
-    with pytest.raises(Refused, match="--timeout"):
-        whole_number("--timeout", word)

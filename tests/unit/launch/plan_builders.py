@@ -9,10 +9,12 @@ from launch.planning.planner import make_plan
 from launch.planning.vllm_versions import image_for
 from launch.recipes.repository import RecipeRepository, open_repository
 from launch.recipes.schema import Recipe
+from launch.spec.capabilities import Capabilities
 from launch.spec.gpu_catalog import catalog
-from launch.spec.inputs import Capabilities, Host, PlanOptions
+from launch.spec.inputs import Host
 from launch.spec.model_config import ModelShape
 from launch.spec.plan import Plan
+from launch.spec.plan_options import PlanOptions
 
 M2, M21, TINY = "MiniMaxAI/MiniMax-M2", "MiniMaxAI/MiniMax-M2.1", "slipway/MiniMax-M2-tiny"
 

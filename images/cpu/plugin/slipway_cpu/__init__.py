@@ -1,13 +1,13 @@
-"""What vLLM 0.32 on CPU lacks to serve MiniMax-M2. Shipped in the CPU image only; GPU images never see it.
+"""Patch vLLM 0.32 so that it can serve MiniMax-M2 on CPU. Only the CPU image includes this plugin.
 
-Stock vLLM answers /health and dies on the first request (`assert scoring_func == "softmax"`). Three gaps:
+Without it vLLM answers /health but exits on the first request (`assert scoring_func == "softmax"`). Three patches:
 
-* routing: sigmoid top-k with a correction bias, which is grouped top-k with a single group;
-* experts: the CPU kernel ignores `expert_map`, so under expert parallelism ids must become local ones and
-  experts that live on another rank must weigh nothing;
-* communication: gloo has no gather and scatter of unequal parts, which data parallelism needs.
+* Routing: sigmoid top-k with a correction bias runs as grouped top-k with a single group.
+* Experts: the CPU kernel ignores `expert_map`. With expert parallelism, global expert ids are mapped to local ids,
+  and experts of other ranks get weight 0.
+* Communication: gloo cannot gather or scatter parts of unequal size, which data parallelism needs.
 
-vLLM loads this through its `vllm.general_plugins` entry point, once in every process.
+vLLM loads the plugin through its `vllm.general_plugins` entry point, once in every process.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 
 def register() -> None:
-    """Close the gaps. Safe to call more than once."""
+    """Apply the patches. Safe to call more than once."""
     from vllm.distributed.device_communicators.cpu_communicator import CpuCommunicator
     from vllm.model_executor.layers.fused_moe.experts.cpu_moe import CPUUnquantizedExperts
     from vllm.model_executor.layers.fused_moe.router.cpu_router import CPURouter
@@ -60,12 +60,12 @@ def _local_experts(original: Any) -> Any:
 
 
 def _all_gatherv(self: Any, input_: Any, dim: int = 0, sizes: list[int] | None = None) -> Any:
-    """Rows of every rank one after another; unequal parts travel padded to the longest."""
+    """Concatenate the rows of all ranks; shorter parts are padded to the longest for the transfer."""
     if isinstance(input_, list):
         return [_all_gatherv(self, tensor, dim, sizes) for tensor in input_]
     import torch
 
-    assert dim == 0, "rows only"
+    assert dim == 0, "only dim 0 is supported"
     sizes = sizes or [input_.shape[0]] * self.world_size
     longest = max(sizes)
     padded = input_.new_zeros((longest, *input_.shape[1:]))
@@ -76,10 +76,10 @@ def _all_gatherv(self: Any, input_: Any, dim: int = 0, sizes: list[int] | None =
 
 
 def _reduce_scatterv(self: Any, input_: Any, dim: int = -1, sizes: list[int] | None = None) -> Any:
-    """The sum over all ranks of this rank's own rows."""
+    """Return this rank's rows of the sum over all ranks."""
     import torch
 
-    assert dim == 0, "rows only"
+    assert dim == 0, "only dim 0 is supported"
     sizes = sizes or [input_.shape[0] // self.world_size] * self.world_size
     total = input_.clone()
     torch.distributed.all_reduce(total, group=self.cpu_group)

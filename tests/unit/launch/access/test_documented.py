@@ -8,8 +8,8 @@ import pytest
 
 from launch.access.builder import Access
 from launch.access.profiles import grant
-from launch.spec.inputs import PlanOptions
 from launch.spec.plan import Mount
+from launch.spec.plan_options import PlanOptions
 from tests.unit.launch.plan_builders import M2, TINY, host, recipe
 
 

@@ -9,7 +9,7 @@ import pytest
 from errors import Refused
 from launch.access.builder import Access
 from launch.access.profiles import grant
-from launch.spec.inputs import PlanOptions
+from launch.spec.plan_options import PlanOptions
 from tests.unit.launch.plan_builders import M2, TINY, host, recipe
 
 NVIDIA = tuple(f"nvidia.com/gpu=GPU-{index}" for index in range(4))

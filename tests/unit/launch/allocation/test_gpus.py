@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errors import Failed, Refused
-from launch.allocation.gpus import GpuSet, Holder, choose, held_by, holder_of
+from launch.allocation.gpus import choose, held_by
+from launch.allocation.holders import GpuSet, Holder, holder_of
 from launch.allocation.topology import closest_gpus
 from launch.hardware.types import Gpu, GpuPartition, GpuProcess
 

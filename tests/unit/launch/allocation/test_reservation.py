@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from launch.allocation.gpus import GpuSet, Holder
+from launch.allocation.holders import GpuSet, Holder
 from launch.allocation.reservation import GpusTaken, conflicts, planned_holder, reserved
 from launch.hardware.types import Gpu, GpuPartition
 from launch.spec.plan import Container
@@ -27,7 +27,8 @@ from pathlib import Path
 from errors import Failed
 from launch.allocation.reservation import GpusTaken, reserved
 from launch.hardware.types import Gpu
-from launch.allocation.gpus import choose, holders
+from launch.allocation.gpus import choose
+from launch.allocation.holders import holders
 from launch.spec.plan import Container
 
 name, count, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])

@@ -11,15 +11,15 @@ import pytest
 
 from errors import Failed, Refused
 from launch.access import seccomp
-from launch.allocation.gpus import GpuSet, Holder
+from launch.allocation.holders import GpuSet, Holder
 from launch.allocation.selected_gpus import SelectedGpus, describe, groups, select_gpus
 from launch.hardware import amd
 from launch.hardware.types import Gpu, GpuProcess, Hardware, VendorReport
 from launch.planning.planner import make_plan
 from launch.planning.vllm_versions import image_for
 from launch.spec.gpu_catalog import HardwareProfile, catalog
-from launch.spec.inputs import PlanOptions
 from launch.spec.plan import Container
+from launch.spec.plan_options import PlanOptions
 from tests.conftest import SHARED
 from tests.unit.launch.hardware.trees import mi300x, write
 from tests.unit.launch.plan_builders import M2, host, recipe
@@ -160,7 +160,7 @@ def test_select_gpus_reuses_the_gpus_of_the_replaced_server() -> None:
     server = Holder("slipway-minimax-m2", GpuSet.of(["GPU-0002", "GPU-0003"]))
     # The same request finds the same GPUs, so that the same plan keeps running.
     assert [gpu.index for gpu in select_gpus(busy, "2", running=[server], own=server.name).gpus] == [2, 3]
-    # Another request may take them, because it replaces the server.
+    # Another request may select_gpus them, because it replaces the server.
     assert select_gpus(busy, "8", running=[server], own=server.name).ranks == 8
     with pytest.raises(Failed, match="--gpus 8: of 8 GPUs, 6"):
         select_gpus(busy, "8", running=[server], own="another")

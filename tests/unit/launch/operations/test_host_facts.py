@@ -1,10 +1,12 @@
-"""The facts of this machine and its user, and what earlier starts left behind."""
+"""The facts of this machine and its user, and what earlier starts measured."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
-from launch.operations import host_facts as host_module
+import pytest
+
 from launch.operations.host_facts import gather, learn, remember
 from launch.spec.gpu_catalog import catalog
 from launch.spec.inputs import KvMeasurement
@@ -12,32 +14,34 @@ from launch.spec.plan import Layout
 from tests.unit.launch.plan_builders import M2, m2_shape, plan
 
 
-def test_the_caller_and_their_folders(monkeypatch, tmp_path):
+@pytest.fixture(autouse=True)
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A working folder with a state folder and a Hugging Face cache in it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SLIPWAY_STATE_DIR", str(tmp_path))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_gather_names_the_folders_of_the_caller(folder: Path) -> None:
     host = gather(catalog()["h200"], 4, 1, [])
-    assert (host.hub_cache, host.cache) == (str(tmp_path / "hub"), str(tmp_path / "cache" / "slipway"))
-    assert host.folder == str(tmp_path)
+    assert (host.hub_cache, host.cache) == (str(folder / "hub"), str(folder / "cache"))
+    assert (host.folder, host.key_file) == (str(folder), str(folder / "config" / "api-key.env"))
 
 
-def test_a_snapshot_beats_a_known_shape(monkeypatch, tmp_path):
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
+def test_gather_prefers_a_snapshot_to_a_known_shape(folder: Path) -> None:
     assert gather(catalog()["h200"], 4, 1, [M2], {M2: m2_shape()}).shapes[M2] == m2_shape()
-    snapshot = tmp_path / "models--MiniMaxAI--MiniMax-M2" / "snapshots" / "abc"
+    snapshot = folder / "hub" / "models--MiniMaxAI--MiniMax-M2" / "snapshots" / "abc"
     snapshot.mkdir(parents=True)
     (snapshot / "config.json").write_text(json.dumps({"num_attention_heads": 6}))
     assert gather(catalog()["h200"], 4, 1, [M2], {M2: m2_shape()}).shapes[M2].heads == 6
 
 
-def test_what_vllm_printed_is_remembered_for_the_next_plan(monkeypatch, tmp_path):
-    monkeypatch.setattr(host_module, "MEASURED", tmp_path / "results" / "kv_cache.jsonl")
+def test_learn_saves_what_vllm_printed_for_the_next_plan(folder: Path) -> None:
     first = KvMeasurement("m", "h200", Layout(4), 4000)
     remember(first)
-    made = plan(M2, "h20", 4, settings=(("--kv-cache-dtype", "fp8"),))
-    learn(made, 300_000)
+    learn(plan(M2, "h20", 4, settings=(("--kv-cache-dtype", "fp8"),)), 300_000)
     second = KvMeasurement(M2, "h20", Layout(4), 300_000, "fp8")
-    with (tmp_path / "results" / "kv_cache.jsonl").open("a") as file:
-        file.write("half a li")
+    with (folder / "state" / "kv_cache.jsonl").open("a") as file:
+        file.write('{"model": "of another format"}\n{"cut by a cra')
     assert gather(catalog()["h200"], 4, 1, []).measured == (first, second)

@@ -1,8 +1,16 @@
+"""Fixes that made a start succeed are applied to the next plan of the same model, image and hardware."""
+
+from __future__ import annotations
+
 from dataclasses import replace
+from pathlib import Path
+
+import pytest
 
 from launch.diagnosis.types import Diagnosis
 from launch.operations import saved_fixes
-from launch.spec.plan import Container, Layout, Plan, Process
+from launch.planning.vllm_versions import USER
+from launch.spec.plan import Container, Layout, Plan, Process, Reason
 
 PLAN = Plan(
     model="m/x", platform="cuda", image="i:1", vllm_version="0.32.0", strategy="single_node_tp",
@@ -12,31 +20,40 @@ PLAN = Plan(
 SHORTER = Diagnosis("kv-cache-too-small", "too long", change={"set": {"--max-model-len": "1024"}}, known=True)
 
 
-def test_a_cure_that_was_kept_is_in_the_next_plan(tmp_path):
-    saved_fixes.keep(PLAN, SHORTER, tmp_path / "cures.jsonl")
-    again = saved_fixes.with_kept(PLAN, tmp_path / "cures.jsonl")
-    assert again.processes[0].argv == ("vllm", "serve", "m/x", "--max-model-len", "1024")
-    assert "too long" in again.notes[-1]
+@pytest.fixture(autouse=True)
+def state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The state folder of this test."""
+    monkeypatch.setenv("SLIPWAY_STATE_DIR", str(tmp_path))
+    return tmp_path / "state"
 
 
-def test_another_model_image_or_hardware_does_not_have_it(tmp_path):
-    saved_fixes.keep(PLAN, SHORTER, tmp_path / "cures.jsonl")
-    for other in (replace(PLAN, model="m/y"), replace(PLAN, image="i:2"), replace(PLAN, hardware="h100")):
-        assert saved_fixes.with_kept(other, tmp_path / "cures.jsonl") == other
+def test_saved_fix_is_in_the_next_plan(state: Path) -> None:
+    saved_fixes.save(PLAN, SHORTER)
+    fixed = saved_fixes.apply_saved(PLAN)
+    assert fixed.processes[0].argv == ("vllm", "serve", "m/x", "--max-model-len", "1024")
+    assert "too long" in fixed.notes[-1]
 
 
-def test_a_taken_port_is_not_kept(tmp_path):
-    saved_fixes.keep(PLAN, Diagnosis("port-taken", "taken", change={"port": True}), tmp_path / "cures.jsonl")
-    assert not (tmp_path / "cures.jsonl").exists()
+@pytest.mark.parametrize(
+    "other", [replace(PLAN, model="m/y"), replace(PLAN, image="i:2"), replace(PLAN, hardware="h100")]
+)
+def test_saved_fix_is_only_for_its_model_image_and_hardware(other: Plan) -> None:
+    saved_fixes.save(PLAN, SHORTER)
+    assert saved_fixes.apply_saved(other) == other
 
 
-def test_lines_that_are_not_ours_are_passed_over(tmp_path):
-    path = tmp_path / "cures.jsonl"
-    path.write_text("not json\n[]\n{}\n")
-    assert saved_fixes.with_kept(PLAN, path) == PLAN
+def test_saved_fix_does_not_change_an_option_that_the_user_set() -> None:
+    saved_fixes.save(PLAN, SHORTER)
+    own = replace(PLAN, reasons=(Reason("--max-model-len 2048", "asked for", USER),))
+    assert saved_fixes.apply_saved(own) == own
 
 
-def test_a_folder_that_takes_no_note_is_a_warning_and_no_failure(tmp_path, capsys):
-    (tmp_path / "results").write_text("a file, no folder")
-    saved_fixes.keep(PLAN, SHORTER, tmp_path / "results" / "cures.jsonl")
-    assert "warning: the cure is not kept" in capsys.readouterr().err
+def test_saved_fixes_leave_out_a_port_in_use(state: Path) -> None:
+    saved_fixes.save(PLAN, Diagnosis("port-taken", "taken", change={"port": True}))
+    assert not state.exists()
+
+
+def test_saved_fixes_skip_rows_without_their_fields(state: Path) -> None:
+    state.mkdir()
+    (state / "fixes.jsonl").write_text('not json\n{}\n{"model": "m/x", "image": "i:1", "hardware": "h200"}\n')
+    assert saved_fixes.apply_saved(PLAN) == PLAN

@@ -11,9 +11,11 @@ import pytest
 from errors import Refused
 from launch.planning.planner import make_plan
 from launch.planning.vllm_versions import image_for
-from launch.spec.inputs import Capabilities, KvMeasurement, PlanOptions
+from launch.spec.capabilities import Capabilities
+from launch.spec.inputs import KvMeasurement
 from launch.spec.model_config import ModelShape
 from launch.spec.plan import Layout
+from launch.spec.plan_options import PlanOptions
 from tests.unit.launch.plan_builders import M2, M21, TINY, command, host, plan, recipe, why
 
 PARSERS = "--tool-call-parser minimax_m2 --reasoning-parser minimax_m2_append_think --enable-auto-tool-choice"

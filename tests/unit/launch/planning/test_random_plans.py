@@ -15,9 +15,11 @@ from launch.recipes.loader import check
 from launch.recipes.schema import Recipe
 from launch.recipes.strategy import builtin_strategies
 from launch.render import FORMATS, render
+from launch.spec.capabilities import Capabilities
 from launch.spec.gpu_catalog import catalog
-from launch.spec.inputs import Capabilities, Host, PlanOptions
+from launch.spec.inputs import Host
 from launch.spec.model_config import from_config
+from launch.spec.plan_options import PlanOptions
 
 words = st.sampled_from(
     [

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from email.message import Message
-from urllib.parse import urlsplit
 
 import pytest
 
 from errors import Failed
-from launch.http.client import Connections, authorization
+from launch.http.connection import Route
+from launch.http.pool import ConnectionPool
 from launch.http.ranges import Answered
 from launch.http.retry import RetryPolicy, Transient
+from launch.http.url import authorization
 from launch.weights.manifest import Entry
 from launch.weights.sources.source import HubFiles
 from launch.weights.transfer.scheduler import explained
@@ -42,7 +43,7 @@ def test_a_token_says_who_asks_and_without_one_the_login_in_the_address():
 
 
 def test_an_ipv6_address_without_a_port_is_understood():
-    connection = Connections(RetryPolicy())._connect(urlsplit("http://[::abcd]/x"), None)
+    connection = Route.to("http://[::abcd]/x").connection(timeout=1)
     assert (connection.host, connection.port) == ("::abcd", 80)
 
 
@@ -59,4 +60,4 @@ def test_no_more_files_is_not_waited_out_as_if_a_server_failed(monkeypatch):
 
     monkeypatch.setattr("socket.create_connection", full)
     with pytest.raises(OSError, match="Too many open files"):
-        Connections(RetryPolicy()).get("http://hub", {})
+        ConnectionPool(RetryPolicy()).get("http://hub", {})
