@@ -13,7 +13,7 @@ from launch.access.profiles import SERVES_ON, grant, guide_container
 from launch.planning import overrides
 from launch.planning.command import fit_ranks, recipe_command
 from launch.planning.memory_check import fit_of
-from launch.planning.parallelism import check_all, layout_name, refinement_note
+from launch.planning.parallelism import check_all, refinement_note
 from launch.planning.selection import Selection, select
 from launch.planning.validation import check_image, check_layout, layout_of, release, widest_valid
 from launch.planning.vllm_versions import SET_BY_USER, USER, adapt
@@ -104,9 +104,7 @@ def write(options: PlanOptions, host: Host, image: Image, decision: Decision) ->
         container=replace(decision.access.container, entrypoint=() if by_guide else image.entrypoint),
         fit=decision.fit,
         rejected=tuple(
-            Rejected(layout_name(check.layout), "; ".join(check.reasons))
-            for check in checks
-            if check.valid is False
+            Rejected(check.layout.name, "; ".join(check.reasons)) for check in checks if check.valid is False
         ),
         reasons=(*_reasons(options, selection, decision.drafts), *decision.access.reasons),
         hardware=host.hardware.id,

@@ -8,7 +8,7 @@ from packaging.version import InvalidVersion, Version
 
 from errors import Refused
 from launch.planning import vllm_versions
-from launch.planning.parallelism import check, check_all, context_parallel_faults, layout_name
+from launch.planning.parallelism import check, check_all, context_parallel_faults
 from launch.planning.selection import Selection
 from launch.recipes import strategy
 from launch.spec.gpu_catalog import runs_code
@@ -103,7 +103,7 @@ def check_layout(
     if reasons:
         valid = valid_layouts(selection, shape, release(image))
         fix = f"one of these layouts: {', '.join(valid)}" if valid else "another --strategy or number of GPUs"
-        what = f"{layout_name(layout)} cannot run {selection.model_id}"
+        what = f"{layout.name} cannot run {selection.model_id}"
         raise Refused(what, why="; ".join(reasons), fix=fix)
 
 
@@ -113,5 +113,5 @@ def valid_layouts(selection: Selection, shape: ModelShape | None, version: str) 
     whole = sorted((c.layout for c in checks if c.valid), key=lambda layout: (layout.pp, -layout.ep))
     smaller = (Layout(tp) for tp in range(selection.gpus - 1, 0, -1))
     widest = (layout for layout in smaller if check(shape, layout, gpu_limit(selection), version).valid)
-    names = (layout_name(layout) for layout in (*list(widest)[:1], *whole))
+    names = (layout.name for layout in (*list(widest)[:1], *whole))
     return list(dict.fromkeys(names))[:SHOWN]
