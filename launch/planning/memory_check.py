@@ -42,7 +42,7 @@ def shorter_context(fit: Fit, demand: memory.Demand, draft: Draft, selection: Se
     """Return the context to set instead of the model's own. Raises Refused if there is none."""
     layout = demand.layout.name
     if not fit.max_model_len:
-        fix = "more GPUs, or a smaller variant"
+        fix = "--gpus with a larger number, or --variant with a smaller checkpoint"
         raise Refused(f"{selection.model_id} does not fit with {layout}", why=fit.detail, fix=fix)
     largest = fit.max_model_len // STEP * STEP
     if draft.get(CONTEXT) is not None or not largest:

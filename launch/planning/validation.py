@@ -35,12 +35,16 @@ def check_image(selection: Selection, image: Image, host: Host) -> None:
     if need and not image.assumed and _is_older(image, need):
         what = f"vLLM {image.vllm_version} is too old for {selection.model_id}"
         why = f"{selection.recipe.file}: min_vllm_version is {need}"
-        raise Refused(what, why=why, fix=f"--vllm {need} or newer")
+        raise Refused(what, why=why, fix=f"--vllm {need}, or newer")
     built = image.capabilities.gpu_archs if image.capabilities else ()
     arch = host.hardware.arch
     if built and arch and not any(runs_code(arch, code) for code in built):
         what = f"{image.reference} has no kernels for {host.hardware.id} ({arch})"
-        raise Refused(what, why=f"it was compiled for {' '.join(built)}", fix="another --image")
+        raise Refused(
+            what,
+            why=f"it was compiled for {' '.join(built)}",
+            fix=f"use an --image for {arch}",
+        )
 
 
 def _is_older(image: Image, need: str) -> bool:
@@ -102,7 +106,7 @@ def check_layout(
     reasons = layout_faults(draft, layout, shape, selection, release(image))
     if reasons:
         valid = valid_layouts(selection, shape, release(image))
-        fix = f"one of these layouts: {', '.join(valid)}" if valid else "another --strategy or number of GPUs"
+        fix = f"use a valid layout: {', '.join(valid)}" if valid else "--gpus with another number"
         what = f"{layout.name} cannot run {selection.model_id}"
         raise Refused(what, why="; ".join(reasons), fix=fix)
 

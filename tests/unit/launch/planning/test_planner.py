@@ -185,7 +185,7 @@ REFUSALS = [
     ({"strategy": "multi_node_tp_dp"}, "does not list the strategy", "", "single_node_tp"),
     ({"strategy": "single_node_tp", "nodes": 2}, "uses one node, but --nodes is 2", "", "multi_node_tp"),
     ({"strategy": "multi_node_dep"}, "needs several nodes", "", "--nodes 2"),
-    ({"gpus": 1}, "does not fit with TP1", "214.3 GiB", "more GPUs"),
+    ({"gpus": 1}, "does not fit with TP1", "214.3 GiB", "--gpus with a larger number"),
     (
         {"hardware": "a100", "max_model_len": 196608},
         "196,608 tokens does not fit",
