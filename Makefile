@@ -23,6 +23,13 @@ check: $(STAMP)
 	$(VENV)/bin/hadolint images/*/*Dockerfile
 	$(VENV)/bin/actionlint -config-file .github/actionlint.yaml -shellcheck= .github/workflows/*.yml
 
+reference: $(STAMP)
+	$(VENV)/bin/python scripts/generate_reference.py
+	$(VENV)/bin/python -m launch.diagnosis.docs_page > docs/reference/symptoms.md
+
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
+
 lock: $(STAMP)
 	$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements/run.txt
 	$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --group dev -o requirements/dev.txt
@@ -34,6 +41,6 @@ engine-stop:
 	@python3 -m launch.engine.install stop
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: setup demo test check lock engine engine-stop clean
+.PHONY: setup demo test check reference docs lock engine engine-stop clean

@@ -35,9 +35,10 @@ class Refused(SlipwayError):
 
 
 def choice(kind: str, given: str, known: list[str] | tuple[str, ...]) -> Refused:
-    """The refusal of a value that is not among the known ones, with the nearest of them."""
+    """Refuse a value that is not one of the known ones: name the nearest, and list them if they are few."""
     from difflib import get_close_matches
 
-    near = get_close_matches(given, known, n=3, cutoff=0.4)
-    fix = f"nearest: {', '.join(near)}" if near else f"one of: {', '.join(known)}"
-    return Refused(f"unknown {kind} '{given}'", fix=fix)
+    near = get_close_matches(given, known, n=3, cutoff=0.6)
+    hint = f". Did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else ""
+    fix = f"choose from {', '.join(known)}" if len(known) <= 8 or not near else ""
+    return Refused(f"unknown {kind} '{given}'{hint}", fix=fix)

@@ -30,4 +30,5 @@ ns = Collection()
 for module in (host, build, pin, publish, weights, plan, run, servers, bench, diagnose, demo):
     for task in Collection.from_module(module).tasks.values():
         ns.add_task(task)
-ns.configure({"slipway": dict.fromkeys(SETTINGS, "")})
+options = (option for task in ns.tasks.values() for option in task.options if option.setting)
+ns.configure({"slipway": dict.fromkeys([*SETTINGS, *(option.key for option in options)], "")})

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 
 @verb(
-    positional=["source"],
     help={"source": "a log file (also packed), - for stdin, or a container's name", "format": "text or json"},
 )
 def diagnose(c: Any, source: str, format: str = "text") -> None:

@@ -12,8 +12,11 @@ from typing import Any
 from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 
+from commands.arguments import renamed
+from commands.output import say
 from commands.task import no_reader
 from errors import Refused, choice
+from launch.data_file import parse_yaml
 
 
 def teach(program: Program) -> None:
@@ -21,6 +24,7 @@ def teach(program: Program) -> None:
     parse = program.parse_tasks
 
     def parse_tasks() -> None:
+        program.core.unparsed = renamed(program.core.unparsed, say)
         try:
             parse()
         except ParseError as error:
@@ -73,7 +77,7 @@ def check_settings(path: Path) -> None:
     import yaml
 
     try:
-        said = yaml.safe_load(path.read_text()) if path.is_file() else {}
+        said = parse_yaml(path.read_text()) if path.is_file() else {}
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise _exit(Refused(f"{path.name} cannot be read", why=str(error))) from None
     if found := _wrong(said):

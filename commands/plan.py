@@ -2,101 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from commands.output import emit, say
-from commands.task import one_of, setting, verb, whole_number
+from commands.task import one_of, setting, verb
 from errors import Failed, Refused
-from launch.operations import plan_inputs
+from launch.operations.plan_inputs import plan_of
+from launch.spec.option import Option
+from launch.spec.plan_options import PlanOptions
 
 if TYPE_CHECKING:
     from launch.recipes.repository import RecipeRepository
     from launch.recipes.schema import Recipe
-    from launch.spec.plan import Plan
 
 FORMATS = ("table", "docker", "compose", "quadlet", "kubernetes", "json")
-MODEL = "MiniMaxAI/MiniMax-M2"
-# What an option is where neither a flag nor a setting says it.
-USUAL = {
-    **{"model": MODEL, "access": "least", "port": 8000, "listen": "127.0.0.1", "cdi": "auto"},
-    **dict.fromkeys(("hardware", "platform", "gpus", "vllm", "image", "recipes"), ""),
-}
-
-# A flag that makes settings of other names void: who names hardware means no other platform.
-OVERRULES = {"hardware": ("platform", "image"), "platform": ("hardware", "image")}
-
-HELP = {
-    "model": "recipe or checkpoint, org/name",
-    "hardware": "GPU to plan for (h200, mi300x, ...) instead of this machine's",
-    "platform": "cuda, rocm or cpu",
-    "gpus": "how many free GPUs of each node, or which (0,2); ranks on cpu (default: all)",
-    "nodes": "machines (default 1)",
-    "strategy": "how ranks are laid out; the recipe lists its own",
-    "variant": "another checkpoint of the recipe",
-    "feature": "switch a feature on, NAME or NAME=MODE; may be repeated",
-    "no-feature": "switch a feature off; may be repeated",
-    "responses-api": "the parser that the Responses API wants",
-    "workaround": "options against a known symptom; may be repeated",
-    "max-model-len": "longest context in tokens",
-    "set": "--set --flag=value: an option of vllm serve; may be repeated",
-    "env": "NAME=VALUE for the server; may be repeated",
-    "vllm": "vLLM version to plan for",
-    "image": "image to run instead of the platform's",
-    "capabilities": "JSON file with what the image's vLLM accepts",
-    "access": "least, documented, guide, profiling or rdma",
-    "port": "port on this machine (default 8000)",
-    "listen": "address of this machine to answer on; any but loopback asks for an API key",
-    "cdi": "GPUs by CDI name: yes, no, or auto, where the engine has no other way (default auto)",
-    "recipes": "a folder in the layout of vllm-project/recipes",
-    "format": "table, docker, compose, quadlet, kubernetes or json",
-}
 
 
-@verb(help=HELP, iterable=["feature", "no_feature", "workaround", "set_", "env"])
+@verb()
 def plan(
-    c: Any,
-    model: str = "",
-    hardware: str = "",
-    platform: str = "",
-    gpus: str = "",
-    nodes: str = "1",
-    strategy: str = "",
-    variant: str = "",
-    feature: list[str] | None = None,
-    no_feature: list[str] | None = None,
-    responses_api: bool = False,
-    workaround: list[str] | None = None,
-    max_model_len: str = "",
-    set_: list[str] | None = None,
-    env: list[str] | None = None,
-    vllm: str = "",
-    image: str = "",
-    capabilities: str = "",
-    access: str = "",
-    port: str = "",
-    listen: str = "",
-    cdi: str = "",
-    recipes: str = "",
-    format: str = "table",
+    c: Any, options: PlanOptions, format: Annotated[str, Option("output format", choices=FORMATS)] = "table"
 ) -> None:
     """What would run and why: image, command, container access, memory; nothing is started."""
-    options = {name: value for name, value in locals().items() if name not in ("c", "format")}
     from launch.render import render
 
-    one_of("format", format, FORMATS)
-    print(render(planned(c, **options), format))
-
-
-def planned(c: Any, **options: Any) -> Plan:
-    """The plan that the options of `invoke plan` describe; `invoke run` starts the same one."""
-    asked = dict(options)
-    options |= {name: setting(c, name, options.get(name, "")) or usual for name, usual in USUAL.items()}
-    for flag, rivals in OVERRULES.items():
-        options |= {rival: "" for rival in rivals if asked.get(flag) and not asked.get(rival)}
-    options["port"] = whole_number("port", options["port"])
-    options["nodes"] = whole_number("nodes", options.get("nodes") or 1)
-    options["gpus"] = str(options["gpus"])
-    return plan_inputs.plan_of(**options)
+    print(render(plan_of(options), format))
 
 
 @verb(

@@ -1,58 +1,95 @@
-"""How a start ends: the lines that a person reads, or the last event for a program."""
+"""What `invoke run` shows: lines and bars for a person, or JSON events for a program."""
 
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from commands.output import say
-from errors import Failed, SlipwayError
+from commands.fetch_progress import progress
+from commands.output import bar, say
+from errors import SlipwayError
+from launch.operations.events import Events, Show
 
 if TYPE_CHECKING:
-    from launch.serving.readiness import Ready
-    from launch.spec.plan import Plan
+    from launch.operations.launch import Launched
+    from launch.serving.readiness import Progress
+    from launch.weights.progress import TransferProgress
 
 
-def report(container: Any, wanted: Plan, ready: Ready | None, as_json: bool) -> None:
-    """What serves and where: an event for a program, else a line of data and what a person wants to know."""
-    url = container.labels["slipway.url"]
-    tools = _tools(container, wanted) if ready else ""
-    if as_json:
-        seen = {"kv_tokens": ready.kv_tokens, "seconds": ready.seconds, "tool_call": tools} if ready else {}
-        facts = {"name": container.name, "model": wanted.model, "url": f"{url}/v1", "plan": wanted.digest}
-        event("serves" if ready else "started", **facts, **seen)
-        return
-    print(f"{wanted.model} {'serves' if ready else 'will serve'} at {url}/v1")
-    if ready:
-        if ready.seconds:
-            say("  " + ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in ready.seconds.items()))
-        if ready.kv_tokens:
-            say(f"  KV cache: {ready.kv_tokens} tokens (the plan estimated {wanted.fit.kv_tokens})")
-        say(f"  tool call: {tools}")
-    say('  next: invoke chat "Hello"    invoke bench    invoke logs    invoke stop')
+class TerminalEvents(Events):
+    """Progress on stderr, the result on stdout."""
+
+    def note(self, text: str) -> None:
+        """Print a line."""
+        say(text)
+
+    @contextmanager
+    def step(self, title: str, background: bool = False) -> Iterator[Show]:
+        """Show a progress bar, or plain lines while another step has bars."""
+        with bar(title, plain=background) as progress_bar:
+            yield progress_bar.update
+
+    @contextmanager
+    def fetch(self, title: str) -> Iterator[Callable[[TransferProgress], None]]:
+        """Show a bar for each file."""
+        with progress(title) as show:
+            yield show
+
+    def confirm(self, question: str) -> bool:
+        """Ask on stderr; stdout is for the result."""
+        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip().lower() == "y"
+
+    @contextmanager
+    def reported(self) -> Iterator[None]:
+        """Surround the launch; its errors are printed by the command itself."""
+        yield
+
+    def result(self, launched: Launched) -> None:
+        """Print what serves and where."""
+        ready = launched.ready
+        print(f"{launched.plan.model} {'serves' if ready else 'will serve'} at {launched.url}")
+        if ready:
+            if ready.seconds:
+                say("  " + ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in ready.seconds.items()))
+            if ready.kv_tokens:
+                estimate = launched.plan.fit.kv_tokens
+                say(f"  KV cache: {ready.kv_tokens} tokens (the plan estimated {estimate})")
+            say(f"  tool call: {launched.tool_call()}")
+        say('  next: invoke chat "Hello"    invoke bench    invoke logs    invoke stop')
 
 
-def event(kind: str, **facts: Any) -> None:
-    """One line for a program that follows the start."""
+class JsonEvents(TerminalEvents):
+    """One JSON object a line on stdout; the last one is the result. Progress stays on stderr."""
+
+    def phase(self, progress: Progress) -> None:
+        """Print the phase that runs now."""
+        _event("phase", phase=progress.phase.phase, percent=progress.percent)
+
+    @contextmanager
+    def reported(self) -> Iterator[None]:
+        """Print an error as the last event; the message on stderr stays."""
+        try:
+            yield
+        except SlipwayError as error:
+            diagnosis = getattr(error, "diagnosis", None)
+            cause = {"cause_id": diagnosis.cause_id} if diagnosis else {}
+            _event("failed", what=error.what, why=error.why, fix=error.fix, **cause)
+            raise
+
+    def result(self, launched: Launched) -> None:
+        """Print the last event."""
+        ready, plan = launched.ready, launched.plan
+        facts: dict[str, Any] = {"name": launched.name, "model": plan.model, "url": launched.url}
+        facts["plan"] = plan.digest
+        if ready:
+            facts |= {"kv_tokens": ready.kv_tokens, "seconds": ready.seconds}
+            facts["tool_call"] = launched.tool_call()
+        _event("serves" if ready else "started", **facts)
+
+
+def _event(kind: str, **facts: Any) -> None:
     print(json.dumps({"event": kind, **facts}), flush=True)
-
-
-def _tools(container: Any, wanted: Plan) -> str:
-    """Whether a tool call comes through the recipe's parser; a model may also choose to answer in words."""
-    from launch.serving.openai_client import calls_a_tool
-    from launch.serving.starting import key_of
-
-    if "--tool-call-parser" not in wanted.processes[0].argv:
-        return "the recipe has no parser"
-    try:
-        called = calls_a_tool(container.labels["slipway.url"], wanted.model, api_key=key_of(container))
-    except Failed as error:
-        return f"not taken: {error.why or error.what}"
-    return "parsed" if called else "the model answered in words"
-
-
-def failed(error: SlipwayError) -> None:
-    """The last event of a start that did not succeed; the message itself goes to stderr as ever."""
-    found = getattr(error, "diagnosis", None)
-    cause = {"cause_id": found.cause_id} if found else {}
-    event("failed", what=error.what, why=error.why, fix=error.fix, **cause)

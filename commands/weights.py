@@ -13,7 +13,7 @@ from commands.task import one_of, setting, verb, whole_number
 from errors import Failed, Refused
 
 if TYPE_CHECKING:
-    from launch.weights.fetch_plan import Order
+    from launch.weights.fetch_plan import FetchPlan
     from launch.weights.snapshot import Snapshot
     from launch.weights.sources.source import Source
 
@@ -74,29 +74,29 @@ def fetch(
 ) -> None:
     """Fetch a model's weights into the Hugging Face cache: resumable, and every byte proven."""
     from launch.http.retry import RetryPolicy
-    from launch.weights import check
-    from launch.weights.bundle import require_target
-    from launch.weights.fetch import carry_out, is_offline
-    from launch.weights.fetch_plan import plan
+    from launch.weights.bundle.write import require_target
+    from launch.weights.fetch import execute, is_offline
+    from launch.weights.fetch_plan import plan_fetch
+    from launch.weights.snapshot import require_complete
     from launch.weights.sources.xet import Xet
-    from launch.weights.transfer.scheduler import STREAMS
+    from launch.weights.transfer.scheduler import WORKERS
 
     one_of("format", format, ("text", "json"))
     model, revision, folder = _named(c, model, revision, cache)
-    count = whole_number("--streams", setting(c, "streams", streams)) or STREAMS
+    count = whole_number("--streams", setting(c, "streams", streams)) or WORKERS
     if not 1 <= count <= 32:
         raise Refused(f"--streams {count} is out of range", fix="1 to 32; 8 is right for most networks")
     if bundle:
         require_target(Path(bundle))
     if is_offline() and not from_:
         say("HF_HUB_OFFLINE is set: looking at what is here")
-        found = check(model, revision, folder)
+        found = require_complete(model, revision, folder)
         if bundle:
             _bundle(found, folder, Path(bundle))
         _show_snapshot(found, format)
         return
     source = _source(from_, model)
-    order = plan(
+    order = plan_fetch(
         model, source, revision=revision, include=tuple(include), exclude=tuple(exclude), cache=folder
     )
     if dry_run:
@@ -104,8 +104,8 @@ def fetch(
         return
     say(f"{model} at {order.manifest.commit[:12]}, licence: {order.manifest.licence or 'not stated'}")
     with progress(f"fetch {model}") as show:
-        by_xet = Xet(order.manifest.source, say) if xet and not from_ else None
-        found = carry_out(order, source, streams=count, patience=RetryPolicy(), xet=by_xet, show=show)
+        by_xet = Xet(order.manifest.source) if xet and not from_ else None
+        found = execute(order, source, workers=count, policy=RetryPolicy(), xet=by_xet, on_progress=show)
     if bundle:
         _bundle(found, folder, Path(bundle))
     _show_snapshot(found, format)
@@ -124,22 +124,22 @@ def _source(given: str, model: str) -> Source:
     from launch.weights.sources.hub import Hub, endpoint_of
     from launch.weights.sources.offline import source_of
 
-    return source_of(given, model, say) if given else Hub(model, endpoint_of(), say=say)
+    return source_of(given, model) if given else Hub(model, endpoint_of())
 
 
-def _show_order(order: Order) -> None:
+def _show_order(order: FetchPlan) -> None:
     from launch.weights.progress import amount
 
-    bring = {entry.blob for entry in order.bring}
+    bring = {entry.blob for entry in order.missing}
     for entry in order.manifest.wanted:
         print(f"{'fetch' if entry.blob in bring else 'here':6}{amount(entry.size):>11}  {entry.path}")
     manifest = order.manifest
     print(f"{manifest.model} at {manifest.commit}, licence: {manifest.licence or 'not stated'}")
-    print(f"{amount(order.to_fetch)} of {amount(manifest.size)} to fetch into {order.place.folder}")
+    print(f"{amount(order.to_fetch)} of {amount(manifest.size)} to fetch into {order.folder.path}")
 
 
 def _bundle(found: Snapshot, cache: Path | None, file: Path) -> None:
-    from launch.weights.bundle import write_bundle
+    from launch.weights.bundle.write import write_bundle
 
     with progress(f"bundle {file.name}") as show:
         write_bundle(found, cache, file, show)
@@ -177,16 +177,18 @@ def verify(
     format: str = "text",
 ) -> None:
     """Prove offline that a model in the cache is whole; --deep hashes every byte."""
-    from launch import weights
+    from launch.weights.verify import verify_model
 
     one_of("format", format, ("text", "json"))
     model, revision, folder = _named(c, model, revision, cache)
     with progress(f"verify {model}") as show:
-        report = weights.verify(model, revision=revision, cache=folder, deep=deep, repair=repair, show=show)
+        report = verify_model(
+            model, revision=revision, cache=folder, deep=deep, repair=repair, on_progress=show
+        )
     if format == "json":
         emit(report.as_dict())
-    for line in report.mended:
-        say(f"mended: {line}")
+    for line in report.repaired:
+        say(f"repaired: {line}")
     if report.bad:
         words = ["invoke", "verify", "--model", model]
         words += ["--revision", revision] if revision != "main" else []
@@ -201,7 +203,6 @@ def verify(
 
 
 @verb(
-    positional=["folder"],
     help={
         "folder": "a folder that holds organisation/name/... for each model",
         "host": "address to listen on",

@@ -1,6 +1,7 @@
-"""What tests stand on: an engine, the CPU image, a tiny model in a cache; made once, or absent with a reason.
+"""What tests share: an engine, the CPU image, a tiny model in a cache. Each is made once or skipped with a reason.
 
-SLIPWAY_REQUIRE_ENGINE=1 (CI sets it) turns a skip for want of an engine into a failure.
+SLIPWAY_REQUIRE_ENGINE=1 (CI sets it) turns a skip for lack of an engine into a failure. What Slipway writes goes to
+a state folder that is removed at the end; set SLIPWAY_STATE_DIR to choose one that stays.
 """
 
 from __future__ import annotations
@@ -10,23 +11,26 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 from hypothesis import settings
 
 from errors import SlipwayError
 
+if TYPE_CHECKING:
+    from docker import DockerClient
+
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
 MODEL = "slipway/MiniMax-M2-tiny"
 
-# One state folder for this run, shared by its xdist workers, unless the caller names one that is to stay.
+# Set before any test module is imported; the xdist workers inherit it and so share the folder.
 _OWN_STATE = "" if os.environ.get("SLIPWAY_STATE_DIR") else tempfile.mkdtemp(prefix="slipway-tests-")
 if _OWN_STATE:
     os.environ["SLIPWAY_STATE_DIR"] = _OWN_STATE
 
-settings.register_profile("slipway", deadline=None)  # a busy machine is no fault of the code
+settings.register_profile("slipway", deadline=None)  # a busy machine is not a fault of the code
 settings.load_profile("slipway")
 
 
@@ -37,7 +41,7 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A folder is its marker; the fast tests come first; what takes minutes runs by name: `pytest -m slow`."""
+    """Mark tests by folder, run the fast ones first, and skip the slow ones unless asked for: `pytest -m slow`."""
     for item in items:
         folder = item.path.relative_to(ROOT / "tests").parts[0]
         if folder in ("engine", "e2e", "images"):
@@ -46,12 +50,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("slow"):
                 item.add_marker(pytest.mark.skip(reason="takes minutes: pytest -m slow"))
-    items.sort(key=lambda item: [mark.name in ("engine", "e2e") for mark in item.iter_markers()].count(True))
+    items.sort(key=lambda item: sum(mark.name in ("engine", "e2e") for mark in item.iter_markers()))
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[Any]:
-    """A client of a container engine, which is installed and started where it can be."""
+def engine() -> Iterator[DockerClient]:
+    """A client of a container engine; the engine is installed and started if this host allows it."""
     from launch.engine import install
     from launch.engine.client import connect
 
@@ -64,16 +68,16 @@ def engine() -> Iterator[Any]:
     client.close()
 
 
-def absent(reason: str) -> Any:
-    """Skip for want of an engine; fail instead where one is required."""
+def absent(reason: str) -> NoReturn:
+    """Skip a test for lack of an engine, or fail it if an engine is required."""
     if os.environ.get("SLIPWAY_REQUIRE_ENGINE"):
         pytest.fail(reason)
     pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
-def cpu_image(engine: Any) -> str:
-    """The tag of the CPU image, built from the lock if it is not here yet."""
+def cpu_image(engine: DockerClient) -> str:
+    """The tag of the CPU image, built from the lock unless the engine has it."""
     from images.build.pipeline import BuildOptions, build
 
     return build(engine, "cpu", BuildOptions(), lambda done, total, note: None).tag
@@ -94,7 +98,7 @@ def hub_with_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def hub_cache(tmp_path_factory: pytest.TempPathFactory, hub_with_model: str) -> Path:
-    """An HF cache that holds the tiny MiniMax-M2, fetched by `invoke fetch`."""
+    """A Hugging Face cache with the tiny MiniMax-M2, fetched by `invoke fetch`."""
     from tests.invocation import invoke
 
     cache = tmp_path_factory.mktemp("cache")
@@ -104,7 +108,7 @@ def hub_cache(tmp_path_factory: pytest.TempPathFactory, hub_with_model: str) -> 
 
 @pytest.fixture
 def shared() -> Path:
-    """The folder of recorded real data beside the repository; without it such tests skip."""
+    """The folder of recorded data next to the repository; tests that need it skip without it."""
     if not SHARED.is_dir():
-        pytest.skip("no recorded data beside this checkout (../shared)")
+        pytest.skip("no recorded data next to this checkout (../shared)")
     return SHARED

@@ -1,4 +1,4 @@
-"""Run `invoke` as a user does, in a process of its own, and look at what came back."""
+"""Run `invoke` as a user does, in its own process, and return what it printed."""
 
 from __future__ import annotations
 
@@ -11,49 +11,54 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
+# Put before the words of a child that a test interrupts: if a shell runs pytest in the background, children ignore
+# SIGINT otherwise.
+INTERRUPTIBLE = ("env", "--default-signal=INT")
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a command left: exit status, data on stdout, progress and errors on stderr."""
+class Finished:
+    """A command that ended: exit status, results on stdout, progress and errors on stderr."""
 
     code: int
     out: str
     err: str
 
-    def ok(self) -> Said:
-        """The same, if the command succeeded."""
+    def ok(self) -> Finished:
+        """Return the same after checking that the command succeeded."""
         assert self.code == 0, self.err
         return self
 
     @property
     def json(self) -> Any:
-        """Stdout as JSON."""
+        """Stdout as one JSON document."""
         return json.loads(self.ok().out)
 
     @property
     def events(self) -> list[Any]:
-        """Stdout as one JSON value a line."""
+        """Stdout as one JSON value per line."""
         return [json.loads(line) for line in self.ok().out.splitlines()]
 
 
-def begin(*words: str, **env: str) -> subprocess.Popen[str]:
-    """`invoke` with these words, not waited for; its output is read by the caller."""
-    argv = [sys.executable, "-m", "invoke", *words]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(argv, cwd=ROOT, env={**os.environ, **env}, **pipes)
-
-
-def invoke(*words: str, timeout: float = 600, **env: str) -> Said:
-    """`invoke` with these words from the project's folder."""
-    argv = [sys.executable, "-m", "invoke", *words]
-    done = subprocess.run(
-        argv,
+def start(*words: str, **env: str) -> subprocess.Popen[str]:
+    """Start `invoke` in the root of the repository and leave its output to the caller."""
+    return subprocess.Popen(
+        [*INTERRUPTIBLE, sys.executable, "-m", "invoke", *words],
         cwd=ROOT,
         env={**os.environ, **env},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=timeout,
-        check=False,
     )
-    return Said(done.returncode, done.stdout, done.stderr)
+
+
+def invoke(*words: str, **env: str) -> Finished:
+    """Run `invoke` in the root of the repository and wait for its end."""
+    process = start(*words, **env)
+    try:
+        out, err = process.communicate(timeout=600)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+    return Finished(process.returncode, out, err)

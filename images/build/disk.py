@@ -9,7 +9,7 @@ from typing import Any
 from errors import Failed
 from images.lock.lockfile import family
 
-# GB a build needs at its peak: layers, the builder's cache, the image. Measured for wheels (docs/images.md); for the
+# GB a build needs at its peak: layers, the builder's cache, the image. Measured for wheels (docs/explanation/measurements.md); for the
 # others twice the 20 GB that upstream's images take.
 _NEEDS = {"cpu": 5, "cuda": 40, "rocm": 40, "cuda-wheel": 30}
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from errors import Refused, choice
+from launch.data_file import parse_yaml
 
 LOCK = Path(__file__).parents[1] / "lock.yaml"
 
@@ -138,7 +139,7 @@ def _data(path: Path) -> Any:
     import yaml
 
     try:
-        return yaml.safe_load(path.read_text())
+        return parse_yaml(path.read_text())
     except FileNotFoundError:
         raise Refused(f"{path} is missing", fix="git checkout -- images/lock.yaml restores it") from None
     except OSError as error:

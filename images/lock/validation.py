@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from packaging.tags import compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
@@ -16,6 +16,7 @@ from packaging.version import InvalidVersion, Version
 
 from errors import Refused
 from images.lock.lockfile import Lock, Platform, Python, family
+from launch.data_file import load
 
 HISTORY = Path(__file__).with_name("history.yaml")
 _DEEP_GEMM_INSIDE = Version("0.20")  # shipped in vLLM's wheel since 2026-04-09 (vLLM #37980)
@@ -76,24 +77,47 @@ def _installs(file: str, python: str) -> bool:
     return any((tag.interpreter, tag.abi) in taken for tag in offered)
 
 
-@cache
-def _history() -> Any:
-    import yaml
+@dataclass(frozen=True)
+class OldestCommit:
+    """The commit that MiniMax-M2 needs, and the first release with it."""
 
-    return yaml.safe_load(HISTORY.read_text())
+    commit: str
+    release: str
+    merged: date
+    source: str
+
+
+@dataclass(frozen=True)
+class KnownCommit:
+    """A commit of vLLM: the release that was made of it, or a day on which it was already there."""
+
+    source: str
+    release: str = ""
+    seen: date | None = None
+
+
+@dataclass(frozen=True)
+class History:
+    """The rows of history.yaml."""
+
+    minimum: OldestCommit
+    commits: dict[str, KnownCommit]
+
+
+@cache
+def _history() -> History:
+    return load(HISTORY, History)
 
 
 def older_than_minimum(version: str, commit: str) -> str:
-    """Why this vLLM is too old for MiniMax-M2, or nothing; a development version proves nothing."""
-    minimum = _history()["minimum"]
-    need = f"MiniMax-M2 needs {minimum['release']} or commit {minimum['commit'][:12]} ({minimum['source']})"
-    row = _history()["commits"].get(commit, {})
-    known = version or row.get("release", "")
-    if known and _version(known) < Version(minimum["release"]) and not _version(known).is_devrelease:
+    """Return why this vLLM is too old for MiniMax-M2, or ""; the number of a development version says nothing."""
+    minimum, row = _history().minimum, _history().commits.get(commit)
+    need = f"MiniMax-M2 needs {minimum.release} or commit {minimum.commit[:12]} ({minimum.source})"
+    known = version or (row.release if row else "")
+    if known and _version(known) < Version(minimum.release) and not _version(known).is_devrelease:
         return f"vLLM {known} is too old: {need}"
-    seen: date | None = row.get("seen")
-    if seen and seen < minimum["merged"]:
-        return f"commit {commit[:12]} was there on {seen}: too old, {need}"
+    if row and row.seen and row.seen < minimum.merged:
+        return f"commit {commit[:12]} was there on {row.seen}: too old, {need}"
     return ""
 
 

@@ -5,13 +5,12 @@ The image's own user (root) runs it, so what it writes goes to a volume of the e
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from launch.access.builder import Access
+from launch.data_file import load
 from launch.spec.inputs import Host
 from launch.spec.plan import Container, Mount, Reason
 from launch.spec.vllm_args import Setting
@@ -19,18 +18,35 @@ from launch.spec.vllm_args import Setting
 VOLUME = "slipway-cache"
 
 
+@dataclass(frozen=True)
+class DocumentedFlags:
+    """The container flags of one platform, named as in `launch.spec.plan.Container`."""
+
+    source: str
+    ipc: str = ""
+    groups: tuple[str, ...] = ()
+    cap_add: tuple[str, ...] = ()
+    security_opt: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    shm_bytes: int = 0
+
+
+@cache
+def _table() -> dict[str, DocumentedFlags]:
+    return load(Path(__file__).with_suffix(".yaml"), dict[str, DocumentedFlags])
+
+
 def widened(least: Access, host: Host, ranks: int) -> Access:
     """The least access of a launch, with the documented flags instead of the narrow ones."""
-    given = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())[host.hardware.platform]
-    held, source = least.container, given["source"]
+    flags, held = _table()[host.hardware.platform], least.container
     container = Container(
         profile="documented",
-        ipc=given.get("ipc", ""),
-        groups=_words(given, "groups"),
-        cap_add=_words(given, "cap_add"),
-        security_opt=_words(given, "security_opt"),
-        devices=() if held.cdi else _words(given, "devices"),
-        shm_bytes=given.get("shm", 0),
+        ipc=flags.ipc,
+        groups=flags.groups,
+        cap_add=flags.cap_add,
+        security_opt=flags.security_opt,
+        devices=() if held.cdi else flags.devices,
+        shm_bytes=flags.shm_bytes,
         gpu_ids=held.gpu_ids,
         cdi=held.cdi,
         network=held.network,
@@ -51,13 +67,9 @@ def widened(least: Access, host: Host, ranks: int) -> Access:
         least,
         container=container,
         env=(*least.env, *selected),
-        reasons=(Reason("container", why, source), *kept),
+        reasons=(Reason("container", why, flags.source), *kept),
         notes=(*least.notes, "the server runs as the image's user, mostly root"),
     )
-
-
-def _words(given: dict[str, Any], name: str) -> tuple[str, ...]:
-    return tuple(given.get(name, ()))
 
 
 def _selected(host: Host, ranks: int) -> tuple[Setting, ...]:

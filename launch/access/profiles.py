@@ -2,7 +2,7 @@
 
 Profiles: `least` (the default), `documented` (vLLM's own documentation), `guide` (what the recipe's guide
 prescribes), `profiling` (debuggers and GPU counters), `rdma` (InfiniBand between nodes). Which flags are needed
-and which are superstition: the containers' pages of vLLM, ROCm and the NVIDIA container toolkit, docs/access.md.
+and which are superstition: the containers' pages of vLLM, ROCm and the NVIDIA container toolkit, docs/explanation/access.md.
 """
 
 from __future__ import annotations

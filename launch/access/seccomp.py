@@ -10,11 +10,12 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import yaml
+from pydantic import BeforeValidator
 
 from errors import Refused
+from launch.data_file import load
 
 PROFILE = Path(__file__).with_name("rocm.seccomp.json")  # as_json() in a file, for the engine's client
 ALLOW, REFUSE = "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO"
@@ -29,29 +30,39 @@ AF_ALG, AF_VSOCK, MOST_FAMILIES = (
 )  # socket families that reach the kernel's crypto and the hypervisor
 
 
-@dataclass(frozen=True)
-class Added:
-    """Calls beyond the engine's default, why, and who says so."""
+Calls = Annotated[tuple[str, ...], BeforeValidator(str.split)]  # one string of names in the table
 
-    calls: tuple[str, ...]
+
+@dataclass(frozen=True)
+class AddedCalls:
+    """Calls beyond the engine's default, why, and the source of that."""
+
+    calls: Calls
     why: str
     source: str
 
 
+@dataclass(frozen=True)
+class CallTable:
+    """The rows of seccomp.yaml; `default` by subject."""
+
+    default: dict[str, Calls]
+    added: tuple[AddedCalls, ...]
+
+
 @cache
-def _table() -> dict[str, Any]:
-    return yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())  # type: ignore[no-any-return]
+def _table() -> CallTable:
+    return load(Path(__file__).with_suffix(".yaml"), CallTable)
 
 
-def added() -> tuple[Added, ...]:
-    """What a ROCm container may do beside the default."""
-    rows = _table()["added"]
-    return tuple(Added(tuple(row["calls"].split()), row["why"], row["source"]) for row in rows)
+def added() -> tuple[AddedCalls, ...]:
+    """Return the calls that a ROCm container is allowed in addition to the default."""
+    return _table().added
 
 
 def default() -> tuple[str, ...]:
-    """The calls that the engine's own profile allows whatever their arguments."""
-    return tuple(sorted(name for names in _table()["default"].values() for name in names.split()))
+    """Return the calls that the engine's own profile allows with any argument."""
+    return tuple(sorted(name for names in _table().default.values() for name in names))
 
 
 def profile() -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from errors import Failed, choice
+from launch.data_file import load
 from launch.engine.client import execute
 
 PRESETS = Path(__file__).with_name("presets.yaml")
@@ -44,12 +45,7 @@ class Preset:
 
 def presets(path: Path = PRESETS) -> dict[str, Preset]:
     """All presets by name."""
-    import yaml
-
-    rows = yaml.safe_load(path.read_text())
-    return {
-        name: Preset(row["source"], tuple(row["argv"]), tuple(row["scaled"])) for name, row in rows.items()
-    }
+    return load(path, dict[str, Preset])
 
 
 def command(name: str, model: str, scale: float = 1.0) -> list[str]:

@@ -1,4 +1,4 @@
-"""docs/symptoms.md out of rules.yaml: `python -m launch.diagnosis.docs_page > docs/symptoms.md`."""
+"""docs/reference/symptoms.md out of rules.yaml: `python -m launch.diagnosis.docs_page > docs/reference/symptoms.md`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rows of symptoms.yaml: which words mean which cause, and what cures it."""
+"""The rows of rules.yaml: which words mean which cause, and what cures it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,20 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import PlainValidator
+
+from launch.data_file import load
 
 TABLE = Path(__file__).with_name("rules.yaml")
 
 _BLANK = re.compile(r"<(\w+)>")
 _OPTIONAL = re.compile(r"\[([^\]]*)\]")
+Pattern = Annotated[re.Pattern[str], PlainValidator(re.compile)]
+Wording = Annotated[
+    re.Pattern[str], PlainValidator(lambda text: re.compile(text, re.IGNORECASE | re.MULTILINE))
+]
 
 
 @dataclass(frozen=True)
@@ -27,13 +35,13 @@ class Symptom:
     cause: str
     fix: str
     source: str
-    patterns: tuple[re.Pattern[str], ...] = ()
+    patterns: tuple[Wording, ...] = ()
     change: Mapping[str, Any] | None = None
     safe: bool = False
     broad: bool = False
     warnings: bool = False
-    frames: re.Pattern[str] | None = None
-    unless: re.Pattern[str] | None = None
+    frames: Pattern | None = None
+    unless: Pattern | None = None
 
     def match(self, text: str, frames: Iterable[str] = ()) -> re.Match[str] | None:
         """The first pattern that fits the words, where the rest of the row allows it."""
@@ -45,12 +53,20 @@ class Symptom:
 
 
 @dataclass(frozen=True)
+class LogPattern:
+    """A wording of the log, and where it was seen."""
+
+    pattern: Pattern
+    source: str
+
+
+@dataclass(frozen=True)
 class Table:
-    """All that symptoms.yaml says. `signals` and `exits` are keyed by their number."""
+    """All that rules.yaml says. `signals` and `exits` are keyed by their number."""
 
     symptoms: tuple[Symptom, ...]
-    consequences: tuple[re.Pattern[str], ...]
-    survived: tuple[re.Pattern[str], ...]
+    consequences: tuple[LogPattern, ...]
+    survived: tuple[LogPattern, ...]
     signals: Mapping[int, Symptom]
     exits: Mapping[int, Symptom]
     oom_killed: Symptom
@@ -58,39 +74,17 @@ class Table:
 
     def is_consequence(self, text: str) -> bool:
         """Whether the words only report that something else failed."""
-        return any(pattern.search(text) for pattern in self.consequences)
+        return any(row.pattern.search(text) for row in self.consequences)
 
     def is_survived(self, text: str) -> bool:
         """Whether a server that says so goes on all the same."""
-        return any(pattern.search(text) for pattern in self.survived)
+        return any(row.pattern.search(text) for row in self.survived)
 
 
 @cache
 def table(path: Path = TABLE) -> Table:
-    """Read the rows once. Raises KeyError or re.error for a row that is no row."""
-    import yaml
-
-    data = yaml.safe_load(path.read_text())
-    return Table(
-        tuple(_symptom(row) for row in data["symptoms"]),
-        _patterns(data["consequences"]),
-        _patterns(data["survived"]),
-        {int(number): _symptom(row) for number, row in data["signals"].items()},
-        {int(number): _symptom(row) for number, row in data["exits"].items()},
-        _symptom(data["oom_killed"]),
-        _symptom(data["silence"]),
-    )
-
-
-def _patterns(rows: list[dict[str, str]]) -> tuple[re.Pattern[str], ...]:
-    return tuple(re.compile(row["pattern"]) for row in rows)
-
-
-def _symptom(row: dict[str, Any]) -> Symptom:
-    patterns = tuple(re.compile(pattern, re.IGNORECASE | re.MULTILINE) for pattern in row.get("patterns", ()))
-    options: dict[str, Any] = {key: re.compile(row[key]) for key in ("frames", "unless") if key in row}
-    options |= {key: row[key] for key in ("change", "safe", "broad", "warnings") if key in row}
-    return Symptom(row["id"], row["cause"], row["fix"], str(row["source"]), patterns, **options)
+    """Return the rules. Raises Failed with the row and field of an error."""
+    return load(path, Table)
 
 
 def captured(match: re.Match[str] | None) -> dict[str, str]:

@@ -1,15 +1,39 @@
-"""The figures that the checks compare with, from `limits.yaml`."""
+"""The values that the checks compare with, from `thresholds.yaml`."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 
-import yaml
+from launch.data_file import load
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Threshold(Generic[T]):
+    """A value and its source."""
+
+    value: T
+    source: str
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """The rows of thresholds.yaml, which says what each is."""
+
+    oldest_driver: Threshold[dict[str, int]]
+    compatible_drivers: Threshold[dict[str, tuple[int, ...]]]
+    image_bytes: Threshold[dict[str, int]]
+    open_files: Threshold[int]
+    clock_skew_seconds: Threshold[int]
+    spare_disk_bytes: Threshold[int]
+    podman_with_cdi: Threshold[tuple[int, int]]
 
 
 @cache
-def limits() -> dict[str, Any]:
-    """The table as it stands in the file."""
-    return yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())  # type: ignore[no-any-return]
+def thresholds() -> Thresholds:
+    """Return the table."""
+    return load(Path(__file__).with_suffix(".yaml"), Thresholds)

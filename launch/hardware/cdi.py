@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from launch.data_file import parse_yaml
 from launch.hardware import sysfs
 from launch.hardware.types import Gpu, Seen
 
@@ -52,15 +53,10 @@ def spec(path: Path, root: Path = Path("/")) -> CdiSpec:
     shown = "/" + str(path.relative_to(root))
     try:
         given = path.read_text()
-        data = json.loads(given) if path.suffix == ".json" else yaml.load(given, Loader=_loader())
+        data = json.loads(given) if path.suffix == ".json" else parse_yaml(given)
         return _spec(shown, data, root)
     except BROKEN as error:
         return CdiSpec(shown, error=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
-
-
-def _loader() -> Any:
-    """The C loader where there is one: a spec of eight GPUs has some thousand lines."""
-    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def _spec(shown: str, data: dict[str, Any], root: Path) -> CdiSpec:

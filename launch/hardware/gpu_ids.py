@@ -1,4 +1,4 @@
-"""From what a driver calls a GPU to the id that recipes know it by, by the table in `models.yaml`."""
+"""Map the name that a driver gives a GPU to the id that recipes use, by the table in `gpu_ids.yaml`."""
 
 from __future__ import annotations
 
@@ -6,43 +6,60 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-import yaml
+from launch.data_file import load
 
 
 @dataclass(frozen=True)
 class AmdModel:
-    """A PCI device id, with the number of SIMDs a KFD node where several cards share the id (0: any)."""
+    """A PCI device id. Cards that share one differ in `simd`, the SIMDs of a KFD node (None: any number)."""
 
     device: int
-    simd: int
     id: str
     name: str
+    source: str
+    simd: int | None = None
+
+
+@dataclass(frozen=True)
+class NvidiaModel:
+    """Names that NVML gives a card, as shell patterns, and the architecture that it has."""
+
+    names: tuple[str, ...]
+    arch: str
+    id: str
+    source: str
+
+
+@dataclass(frozen=True)
+class GpuIds:
+    """The rows of gpu_ids.yaml."""
+
+    amd: tuple[AmdModel, ...]
+    nvidia: tuple[NvidiaModel, ...]
 
 
 @cache
-def _table() -> dict[str, list[dict[str, Any]]]:
-    return yaml.safe_load(Path(__file__).with_name("gpu_ids.yaml").read_text())  # type: ignore[no-any-return]
+def table() -> GpuIds:
+    """Return the table."""
+    return load(Path(__file__).with_suffix(".yaml"), GpuIds)
 
 
 def amd(device: int, simd: int) -> AmdModel | None:
-    """The card with this PCI device id, or None where the table has none."""
-    rows = [row for row in _table()["amd"] if row["device"] == device and row.get("simd", simd) == simd]
-    return AmdModel(device, simd, rows[0]["id"], rows[0]["name"]) if rows else None
+    """Return the card with this PCI device id, or None if it is not listed."""
+    rows = (row for row in table().amd if row.device == device and row.simd in (None, simd))
+    return next(rows, None)
 
 
 def nvidia(name: str, arch: str) -> str:
-    """The id of an NVML name, "" where the table has none or the architecture is another one's."""
+    """Return the id of the card with this NVML name and architecture, "" if it is not listed."""
     bare = name.removeprefix("NVIDIA ").strip()
-    for row in _table()["nvidia"]:
-        if row["arch"] == arch and any(fnmatchcase(bare, pattern) for pattern in row["names"]):
-            return str(row["id"])
-    return ""
+    rows = (row for row in table().nvidia if row.arch == arch)
+    return next((row.id for row in rows if any(fnmatchcase(bare, pattern) for pattern in row.names)), "")
 
 
 def gfx(version: int) -> str:
-    """KFD's gfx_target_version as the compiler's name: 90402 is gfx942, 90010 is gfx90a."""
+    """Return the compiler's name of KFD's gfx_target_version: gfx942 for 90402, gfx90a for 90010."""
     if version <= 0:
         return ""
     return f"gfx{version // 10000}{version // 100 % 100:x}{version % 100:x}"

@@ -1,7 +1,7 @@
 """Download ranges of a file over HTTP: follow redirects, send the token to the Hub only, read into a buffer.
 
 huggingface_hub's own download is CPU-bound at a fraction of the speed of a loop over `readinto`, and starts a
-file again after a kill (benchmarks/fetch.py, docs/weights.md). Only file contents are read this way.
+file again after a kill (benchmarks/fetch.py, docs/explanation/measurements.md). Only file contents are read this way.
 """
 
 from __future__ import annotations

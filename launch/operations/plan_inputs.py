@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from commands.task import one_of, pairs
 from errors import Refused, choice
 
 if TYPE_CHECKING:
@@ -16,38 +14,26 @@ if TYPE_CHECKING:
     from launch.spec.inputs import Capabilities, Image, PlanOptions
     from launch.spec.plan import Plan
 
-PLATFORMS = ("cuda", "rocm", "cpu")
 
-
-def plan_of(
-    *,
-    hardware: str = "",
-    platform: str = "",
-    gpus: str = "",
-    nodes: int = 1,
-    vllm: str = "",
-    image: str = "",
-    capabilities: str = "",
-    recipes: str = "",
-    **words: Any,
-) -> Plan:
-    """The plan that the options of `invoke plan` describe, on this machine or on the named hardware."""
+def plan_of(options: PlanOptions) -> Plan:
+    """Make the plan that these options describe, on this host or on the named hardware."""
     from launch.operations.host_facts import gather
     from launch.planning.planner import make_plan
     from launch.recipes.repository import checkpoints, known_shapes, open_repository
+    from launch.spec.plan_options import PLATFORMS
 
-    options = options_of(**words)
-    book = open_repository(recipes)
+    if options.platform not in ("", *PLATFORMS):
+        raise choice("platform", options.platform, PLATFORMS)
+    book = open_repository(options.recipes)
     recipe = book.recipe(options.model)
-    rest = (nodes, checkpoints(recipe), known_shapes())
-    if hardware or platform == "cpu":
-        machine = machine_of(book, hardware, platform)
-        host = gather(machine, _ranks(gpus, machine), *rest)
+    rest = (options.nodes, checkpoints(recipe), known_shapes())
+    if options.hardware or options.platform == "cpu":
+        machine = machine_of(book, options.hardware, options.platform)
+        host = gather(machine, _ranks(options.gpus, machine), *rest)
     else:
-        found = here(gpus, platform, options.model)
+        found = here(options.gpus, options.platform, options.model)
         machine, host = found.hardware, found.on(gather(found.hardware, found.ranks, *rest))
-    chosen = image_of(options, recipe, machine, vllm, image, capabilities_from(capabilities))
-    return make_plan(options, host, recipe, chosen, book.strategies)
+    return make_plan(options, host, recipe, image_of(options, recipe, machine), book.strategies)
 
 
 def _ranks(gpus: str, machine: Hardware) -> int:
@@ -69,62 +55,12 @@ def here(gpus: str, platform: str, model: str) -> Chosen:
     from launch.engine.containers import name_for
     from launch.hardware.detect import detect
 
-    if platform:
-        one_of("platform", platform, PLATFORMS)
     try:
         client = connect()
         running, by_cdi = holders(client), by_cdi_alone(client)
     except SlipwayError:
         running, by_cdi = (), ""  # a plan needs no engine; `invoke run` has one by then
     return replace(take(detect(), gpus, platform, running, own=name_for(model)), by_cdi=by_cdi)
-
-
-def options_of(
-    *,
-    model: str,
-    strategy: str = "",
-    variant: str = "",
-    feature: Sequence[str] | None = None,
-    no_feature: Sequence[str] | None = None,
-    responses_api: bool = False,
-    workaround: Sequence[str] | None = None,
-    max_model_len: str = "",
-    set_: Sequence[str] | None = None,
-    env: Sequence[str] | None = None,
-    access: str = "least",
-    port: int = 8000,
-    listen: str = "127.0.0.1",
-    cdi: str = "auto",
-) -> PlanOptions:
-    """The words of a command line as a wish. Raises Refused for a word that is none."""
-    from launch.spec.inputs import PlanOptions
-
-    if not 0 < port < 65536:
-        raise Refused(f"--port {port}: a port is between 1 and 65535")
-    return PlanOptions(
-        model=model,
-        strategy=strategy,
-        variant=variant,
-        features=tuple((word.partition("=")[0], word.partition("=")[2]) for word in feature or ()),
-        without=tuple(no_feature or ()),
-        responses_api=responses_api,
-        workarounds=tuple(workaround or ()),
-        max_model_len=_tokens(max_model_len),
-        settings=pairs("--set", list(set_ or ())),
-        env=pairs("--env", list(env or ())),
-        access=access,
-        port=port,
-        listen=listen,
-        cdi=cdi,
-    )
-
-
-def _tokens(text: str) -> int | None:
-    if not text:
-        return None
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise Refused(f"--max-model-len {text}: a number of tokens is wanted", fix="--max-model-len 32768")
-    return int(text)
 
 
 def built(platform: str) -> Image:
@@ -147,31 +83,23 @@ def built(platform: str) -> Image:
     return image_for(platform, version, tag, Capabilities.of(asdict(found)) if found else None)
 
 
-def image_of(
-    options: PlanOptions,
-    recipe: Recipe,
-    machine: Hardware,
-    vllm: str,
-    image: str,
-    capabilities: Capabilities | None,
-) -> Image:
+def image_of(options: PlanOptions, recipe: Recipe, machine: Hardware) -> Image:
     """The named image, what the recipe pins, what we build for a CPU, or upstream's of that version."""
     from launch.planning.choice import NO_VARIANT
     from launch.planning.selection import variant_of
     from launch.planning.vllm_versions import image_for
     from launch.recipes.image import asked_for, version_of
 
-    if not (image or vllm or capabilities) and machine.platform == "cpu":
+    image, capabilities = options.image, capabilities_from(options.capabilities)
+    if not (image or options.vllm or capabilities) and machine.platform == "cpu":
         return built("cpu")
-    if not (image or vllm):
+    if not (image or options.vllm):
         image = asked_for(recipe, recipe.variants.get(variant_of(options, recipe), NO_VARIANT), machine)
-    return image_for(machine.platform, vllm or version_of(image), image, capabilities)
+    return image_for(machine.platform, options.vllm or version_of(image), image, capabilities)
 
 
 def machine_of(book: RecipeRepository, hardware: str, platform: str) -> Hardware:
     """The named hardware, or the CPU. Raises Refused for an unknown one."""
-    if platform:
-        one_of("platform", platform, PLATFORMS)
     hardware = hardware or "cpu"
     if hardware not in book.hardware:
         raise choice("hardware", hardware, tuple(book.hardware))

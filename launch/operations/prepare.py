@@ -1,34 +1,42 @@
-"""What a start needs before it can begin: the image and the weights, at the same time, each with its bar."""
+"""Provide what a container needs before it can be created: the image and the weights."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from commands.output import bar
 from errors import Failed
+from images.build import pipeline
+from launch.engine import client as engine_client
+from launch.engine import images
+from launch.operations.events import Events
+from launch.weights.fetch import fetch_model
+from launch.weights.snapshot import require_complete
 
 if TYPE_CHECKING:
+    from docker import DockerClient
+
     from launch.spec.plan import Plan
+    from launch.weights.progress import TransferProgress
 
 
-def ensure_both(client: Any, wanted: Plan, fetch: bool) -> None:
-    """Image and weights at the same time, each with its bar: a bare host waits for the slower one only.
+def prepare(client: DockerClient, plan: Plan, fetch: bool, events: Events) -> None:
+    """Provide image and weights at the same time, so that a new host waits only for the slower one.
 
-    An incomplete snapshot is refused here, before an image of gigabytes is pulled and minutes of loading begin.
+    Raises Failed for an incomplete snapshot unless `fetch`, before an image of gigabytes is pulled.
     """
-    missing = _missing_weights(wanted)
+    missing = _missing_weights(plan.model)
     if missing and not fetch:
         raise missing
-    images = Aside(lambda: _ensure_image(client, wanted, plain=missing is not None))
+    image = Background(lambda: _provide_image(client, plan, events, background=missing is not None))
     if missing:
-        _fetch(wanted.model, images.check)
-    images.wait()
+        _fetch(plan.model, events, image.check)
+    image.wait()
 
 
-class Aside:
-    """Work in a thread that nobody waits for when something else went wrong, or the user wants to stop."""
+class Background:
+    """Work in a daemon thread: a failure elsewhere or Ctrl-C does not wait for it."""
 
     def __init__(self, work: Callable[[], None]) -> None:
         self._error: BaseException | None = None
@@ -38,55 +46,48 @@ class Aside:
     def _run(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except BaseException as error:  # raised again where it is waited for
+        except BaseException as error:  # check() raises it in the thread that waits
             self._error = error
 
     def check(self) -> None:
-        """Raise what the work raised, if it is over."""
+        """Raise what the work has raised so far."""
         if self._error:
             raise self._error
 
     def wait(self) -> None:
-        """Until it is done; a signal still gets through."""
+        """Wait until the work is done, and raise what it raised."""
         while self._thread.is_alive():
-            self._thread.join(0.2)
+            self._thread.join(0.2)  # a join without a timeout would hold back Ctrl-C
         self.check()
 
 
-def _ensure_image(client: Any, wanted: Plan, plain: bool) -> None:
-    """Build our own image, pull anybody else's, where it is not here."""
-    from images.build import pipeline
-    from launch.engine import images
-
-    if images.is_here(client, wanted.image):
+def _provide_image(client: DockerClient, plan: Plan, events: Events, background: bool) -> None:
+    """Build Slipway's own image or pull any other, unless the engine has it."""
+    if images.is_here(client, plan.image):
         return
-    if wanted.image == pipeline.reference(wanted.platform):
-        from commands.build import run_build
-
-        run_build(wanted.platform, pipeline.BuildOptions(), plain)
+    if plan.image == pipeline.reference(plan.platform):
+        with events.step(f"build {plan.platform} image", background) as show:
+            builder = engine_client.connect(timeout=600)
+            pipeline.build(builder, plan.platform, pipeline.BuildOptions(), show)
         return
-    with bar(f"pull {wanted.image}", plain) as progress:
-        images.pull(client, wanted.image, progress.update)
+    with events.step(f"pull {plan.image}", background) as show:
+        images.pull(client, plan.image, show)
 
 
-def _missing_weights(wanted: Plan) -> Failed | None:
-    from launch import weights
-
+def _missing_weights(model: str) -> Failed | None:
     try:
-        weights.check(wanted.model)
+        require_complete(model)
         return None
     except Failed as missing:
         return missing
 
 
-def _fetch(model: str, check: Callable[[], None]) -> None:
-    from commands.fetch_progress import progress
-    from launch import weights
+def _fetch(model: str, events: Events, check: Callable[[], None]) -> None:
+    """Fetch the weights; stop as soon as `check` raises that the image has failed."""
+    with events.fetch(f"fetch {model}") as show:
 
-    with progress(f"fetch {model}") as show:
-
-        def show_and_check(meter: Any) -> None:
+        def check_and_show(progress: TransferProgress) -> None:
             check()
-            show(meter)
+            show(progress)
 
-        weights.fetch(model, show=show_and_check)
+        fetch_model(model, on_progress=check_and_show)

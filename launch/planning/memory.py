@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-import yaml
-
+from launch.data_file import load
 from launch.spec.inputs import Measured
 from launch.spec.model_config import BYTES, Shape
 from launch.spec.plan import Fit, Layout
@@ -33,7 +32,7 @@ class Constants:
 @cache
 def constants() -> Constants:
     """What cannot be computed, with sources in memory.yaml."""
-    return Constants(**yaml.safe_load((Path(__file__).parent / "memory.yaml").read_text()))
+    return load(Path(__file__).with_suffix(".yaml"), Constants)
 
 
 @dataclass(frozen=True)

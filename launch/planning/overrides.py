@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-import yaml
-
 from errors import Refused, choice
+from launch.data_file import load
 from launch.planning.vllm_versions import USER
 from launch.recipes.extension import Workaround
 from launch.recipes.schema import Recipe
@@ -22,8 +21,7 @@ SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_API_TOKEN")
 @cache
 def workarounds() -> dict[str, Workaround]:
     """Cures for every recipe."""
-    rows = yaml.safe_load((Path(__file__).parent / "workarounds.yaml").read_text())
-    return {name: Workaround.model_validate(row) for name, row in rows.items()}
+    return load(Path(__file__).with_name("workarounds.yaml"), dict[str, Workaround])
 
 
 def apply(draft: Draft, options: PlanOptions, recipe: Recipe) -> Draft:

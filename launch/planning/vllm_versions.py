@@ -9,30 +9,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-import yaml
 from packaging.version import InvalidVersion, Version
+from pydantic import PlainValidator
 
 from errors import Refused, choice
+from launch.data_file import load
 from launch.spec.inputs import Capabilities, Image
 from launch.spec.vllm_args import Arg, Draft, Setting
 
 USER = "user"
+Release = Annotated[Version, PlainValidator(Version)]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One name of versions.yaml."""
+    """One name of vllm_versions.yaml: the first release that knows it, and the first that does not."""
 
-    since: Version | None = None
-    gone: Version | None = None
+    since: Release | None = None
+    gone: Release | None = None
     flag: str = ""
     env: str = ""
     note: str = ""
-    date: str = ""
+    merged: date | None = None
     pull: int = 0
     seen: str = ""
 
@@ -43,12 +46,12 @@ class Row:
     @property
     def source(self) -> str:
         """Where it stands in vLLM's history."""
-        return f"vLLM #{self.pull}, {self.date}" if self.pull else self.seen
+        return f"vLLM #{self.pull}, {self.merged}" if self.pull else self.seen
 
 
 @dataclass(frozen=True)
 class Table:
-    """versions.yaml."""
+    """vllm_versions.yaml."""
 
     planned: str
     newest: str
@@ -61,23 +64,8 @@ class Table:
 
 @cache
 def table() -> Table:
-    """What came and went."""
-    data = yaml.safe_load((Path(__file__).parent / "vllm_versions.yaml").read_text())
-    rows = {part: {name: _row(row) for name, row in data[part].items()} for part in ("env", "flags")}
-    return Table(
-        data["planned"],
-        data["newest"],
-        data["images"],
-        tuple(data["serves_by_itself"]),
-        **rows,
-        unread=data["unread"],
-    )
-
-
-def _row(row: dict[str, Any]) -> Row:
-    since, gone = (Version(str(row[key])) if key in row else None for key in ("since", "gone"))
-    words = {key: str(row.get(key, "")) for key in ("flag", "env", "note", "date", "seen")}
-    return Row(since, gone, pull=row.get("pull", 0), **words)
+    """Return the names that vLLM's releases added and removed."""
+    return load(Path(__file__).with_suffix(".yaml"), Table)
 
 
 def parse(version: str) -> Version:

@@ -12,6 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from errors import Refused
+from launch.data_file import parse_yaml
 from launch.recipes.checking import Part
 from launch.recipes.schema import Recipe
 from launch.recipes.strategy import Strategy
@@ -34,7 +35,7 @@ def read_strategy(text: str, file: str) -> Strategy:
 def load_yaml(text: str, file: str) -> Any:
     """YAML values. Raises Refused with file, line and column."""
     try:
-        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        return parse_yaml(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{file}, line {mark.line + 1}, column {mark.column + 1}" if mark else file

@@ -6,9 +6,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field
 
+from launch.data_file import load
 from launch.recipes.checking import Env, Part, Words
 from launch.recipes.schema import Recipe, Variant
 from launch.spec.gpu_catalog import Hardware
@@ -36,8 +36,8 @@ class Strategy(Part):
 @cache
 def known() -> dict[str, Strategy]:
     """Our own strategies, by name."""
-    rows = yaml.safe_load((Path(__file__).parent / "strategies.yaml").read_text())
-    return {name: Strategy.model_validate({**row, "name": name}) for name, row in rows.items()}
+    rows = load(Path(__file__).with_name("strategies.yaml"), dict[str, Strategy])
+    return {name: row.model_copy(update={"name": name}) for name, row in rows.items()}
 
 
 def offered(recipe: Recipe) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from errors import Failed
+from launch.data_file import load
 from launch.diagnosis.diagnose import Diagnosis, Evidence, diagnose
 from launch.engine.log_stream import split_lines
 
@@ -90,9 +91,7 @@ class Ready:
 
 def load_phases(path: Path = PHASES) -> tuple[Phase, ...]:
     """The rows of phases.yaml."""
-    import yaml
-
-    return tuple(Phase(**row) for row in yaml.safe_load(path.read_text()))
+    return load(path, tuple[Phase, ...])
 
 
 @dataclass(frozen=True)

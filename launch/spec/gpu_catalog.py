@@ -1,46 +1,48 @@
-"""GPUs and the machines that hold them, from `gpus.yaml` and from the taxonomy of a recipes folder."""
+"""Kinds of GPU and the machines that hold them, from `gpu_catalog.yaml` and from the taxonomy of a recipes folder."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
+from launch.data_file import load
 
 T = TypeVar("T")
 PLATFORMS = {"NVIDIA": "cuda", "AMD": "rocm"}
+CUDA_CODE = re.compile(r"(sm|compute)_(\d+)(\d)([af]?)", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """One kind of GPU and the usual machine around it. `per_node` 0: as many ranks as one likes (CPU)."""
+    """One kind of GPU and the usual machine around it."""
 
-    id: str
+    id: str = ""
     brand: str = ""
     generation: str = ""
     vram_gib: float = 0.0
-    per_node: int = 8
+    per_node: int = 8  # 0: any number of ranks (CPU)
     arch: str = ""
     formats: tuple[str, ...] = ()
-    scalable: bool = True  # can be joined with others into one deployment
-    restricted: bool = False  # offered only where a recipe names it
+    scalable: bool = True  # several machines can serve one model together
+    restricted: bool = False  # offered only by recipes that name it
     source: str = ""
 
     @property
     def platform(self) -> str:
-        """cuda, rocm, or the generation where that is the platform: cpu, tpu, xpu, npu."""
+        """Return cuda or rocm; for other brands the generation (cpu, tpu, xpu, npu)."""
         return PLATFORMS.get(self.brand, self.generation)
 
     def pick(self, table: Mapping[str, T]) -> tuple[str, T] | None:
-        """The entry for this GPU: exact id, else generation, else brand."""
+        """Return the entry for this GPU: by exact id, then by generation, then by brand."""
         keys = (self.id, self.generation, self.brand.lower())
         return next(((key, table[key]) for key in keys if key in table), None)
 
     def pick_wide(self, table: Mapping[str, T]) -> tuple[str, T] | None:
-        """The entry for its generation or brand; exact ids stand in a layer of their own."""
+        """Return the entry for the generation or the brand; entries by exact id are a layer of their own."""
         return next(
             ((key, table[key]) for key in (self.generation, self.brand.lower()) if key in table), None
         )
@@ -48,45 +50,54 @@ class Hardware:
 
 @cache
 def known() -> dict[str, Hardware]:
-    """Our own table, by id."""
-    rows = yaml.safe_load((Path(__file__).parent / "gpu_catalog.yaml").read_text())
-    return {name: _row(name, row) for name, row in rows.items()}
+    """Return Slipway's own table, by id."""
+    rows = load(Path(__file__).with_suffix(".yaml"), dict[str, Hardware])
+    return {name: replace(row, id=name) for name, row in rows.items()}
 
 
-def _row(name: str, row: Mapping[str, Any]) -> Hardware:
-    return Hardware(
-        id=name,
-        brand=row["brand"],
-        generation=row["generation"],
-        vram_gib=float(row["vram"]),
-        per_node=row["node"],
-        arch=row["arch"],
-        formats=tuple(row["fp"]),
-        restricted=name == "cpu",
-        source=row["source"],
-    )
-
-
-def from_profile(name: str, profile: Mapping[str, Any]) -> Hardware:
-    """A hardware profile of a taxonomy; what it does not say (architecture, formats) is ours."""
-    count = profile.get("gpu_count")
+def from_profile(name: str, row: Mapping[str, Any]) -> Hardware:
+    """Return a hardware profile of a taxonomy; architecture and formats come from Slipway's own table."""
+    count, vram = row.get("gpu_count"), row.get("vram_gb")
     per_node = count if isinstance(count, int) and count > 0 else 1
-    vram = profile.get("vram_gb")
-    ours = known().get(name, Hardware(name))
+    listed = known().get(name, Hardware())
     return Hardware(
         id=name,
-        brand=str(profile.get("brand", "")),
-        generation=_first(profile.get("generation", profile.get("gpu_generation", ""))),
+        brand=str(row.get("brand", "")),
+        generation=_first(row.get("generation", row.get("gpu_generation", ""))),
         vram_gib=float(vram) / per_node if isinstance(vram, (int, float)) else 0.0,
         per_node=per_node,
-        arch=ours.arch,
-        formats=ours.formats,
-        scalable=profile.get("scalable") is not False,
-        restricted=profile.get("restricted") is True,
+        arch=listed.arch,
+        formats=listed.formats,
+        scalable=row.get("scalable") is not False,
+        restricted=row.get("restricted") is True,
         source="taxonomy.yaml",
     )
 
 
 def _first(generation: Any) -> str:
-    """Cards of two generations count as the first."""
+    """Return the generation; of a card that is listed under two, the first."""
     return str(generation[0] if isinstance(generation, list) and generation else generation)
+
+
+def runs_code(arch: str, built: str) -> bool:
+    """Return whether a GPU of architecture `arch` runs code that was compiled for `built`.
+
+    NVIDIA, CUDA C++ Programming Guide, "Compute Capabilities": sm_86 runs on later minor revisions of its
+    major, compute_86 (PTX) on everything later, a suffix `a` on that architecture alone, `f` on its family.
+    AMD, LLVM AMDGPU target ids: gfx942:xnack- runs on gfx942 if its mode is xnack-, or not known.
+    """
+    code, gpu = CUDA_CODE.fullmatch(built), CUDA_CODE.fullmatch(arch)
+    if code and gpu:
+        kind, *wanted, suffix = code.groups()
+        need, have = tuple(map(int, wanted)), tuple(map(int, gpu.group(2, 3)))
+        if suffix == "a":
+            return have == need
+        return have >= need if kind == "compute" and not suffix else have[0] == need[0] and have >= need
+    processor, *modes = built.split(":")
+    known, *known_modes = arch.split(":")
+    return processor == known and all(_mode_fits(mode, known_modes) for mode in modes)
+
+
+def _mode_fits(mode: str, known: list[str]) -> bool:
+    opposite = mode[:-1] + ("-" if mode.endswith("+") else "+")
+    return opposite not in known

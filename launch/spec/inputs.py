@@ -1,4 +1,4 @@
-"""What a plan is made from besides a recipe: wish, host and image. Frozen facts; nothing is looked up."""
+"""What a plan is made from besides a recipe: options, host and image. Frozen facts; nothing is looked up."""
 
 from __future__ import annotations
 
@@ -8,27 +8,8 @@ from typing import Any
 
 from launch.spec.gpu_catalog import Hardware
 from launch.spec.model_config import Shape
-from launch.spec.plan import Layout, Pairs
-
-
-@dataclass(frozen=True)
-class PlanOptions:
-    """What the user asked for. Empty fields leave the choice to the recipe."""
-
-    model: str
-    strategy: str = ""
-    variant: str = ""
-    features: tuple[tuple[str, str], ...] = ()  # (name, mode or "")
-    without: tuple[str, ...] = ()
-    responses_api: bool = False
-    workarounds: tuple[str, ...] = ()
-    max_model_len: int | None = None
-    settings: Pairs = ()  # --set --flag=value
-    env: Pairs = ()
-    access: str = "least"
-    port: int = 8000
-    listen: str = "127.0.0.1"  # address of the host that the port is opened on
-    cdi: str = "auto"  # GPUs by CDI name: yes, no, or where the engine has no other way
+from launch.spec.plan import Layout
+from launch.spec.plan_options import PlanOptions as PlanOptions  # noqa: PLC0414 -- exported again
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the values of `invoke verify --format json`."""
-        result = {"deep": self.deep, "bad": list(self.bad), "mended": list(self.repaired)}
+        result = {"deep": self.deep, "bad": list(self.bad), "repaired": list(self.repaired)}
         return {**self.snapshot.as_dict(), **result, "ok": not self.bad}
 
 

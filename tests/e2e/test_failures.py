@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from tests.e2e.conftest import WANTED, free_port
-from tests.invocation import begin, invoke
+from tests.invocation import invoke, start
 
 NAME = "slipway-minimax-m2-tiny"
 
@@ -23,7 +23,7 @@ def tidy(engine):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may end a process of a container from outside")
 def test_an_engine_core_that_is_killed_while_it_loads_is_noticed_and_named(cpu_image, settings, engine, tidy):
-    process = begin("run", *WANTED, "--port", free_port(), "--format", "json", **settings)
+    process = start("run", *WANTED, "--port", free_port(), "--format", "json", **settings)
     phase = ""
     while phase != "engine":
         phase = json.loads(process.stdout.readline())["phase"]

@@ -17,7 +17,7 @@ from launch.hub_server import serve_folder
 from launch.paths import cache_dir, state_dir
 from tests.conftest import MODEL
 from tests.e2e.conftest import WANTED, free_port
-from tests.invocation import Said, invoke
+from tests.invocation import Finished, invoke
 
 TOKEN = "hf_ThisMustNotBeSeenAnywhere"
 NAME = "slipway-minimax-m2-tiny"
@@ -30,7 +30,7 @@ class Trip:
     """What a run from login to stop said and left, place by place."""
 
     home: Path
-    said: list[Said] = field(default_factory=list)
+    said: list[Finished] = field(default_factory=list)
     arguments: set[str] = field(default_factory=set)  # command lines on this machine that held the token
     inspected: str = ""
     environments: bytes = b""

@@ -13,7 +13,7 @@ import pytest
 from launch.paths import state_dir
 from tests import invocation
 from tests.conftest import MODEL
-from tests.invocation import Said, invoke
+from tests.invocation import Finished, invoke
 
 NAME = "slipway-minimax-m2-tiny"
 
@@ -59,10 +59,10 @@ def tidy(engine: Any) -> Iterator[None]:
 
 
 @pytest.fixture
-def run(command: Callable[..., list[str]], hub_cache: Path, tidy: None) -> Callable[..., Said]:
+def run(command: Callable[..., list[str]], hub_cache: Path, tidy: None) -> Callable[..., Finished]:
     """`invoke run` of the stand-in, waited for."""
 
-    def go(mode: str, *more: str, image: str = "", **env: str) -> Said:
+    def go(mode: str, *more: str, image: str = "", **env: str) -> Finished:
         found = {"image": image} if image else {}
         return invoke(*command(mode, *more, **found), **{"HF_HUB_CACHE": str(hub_cache), **env})
 
@@ -74,6 +74,6 @@ def begin(
     command: Callable[..., list[str]], hub_cache: Path, tidy: None
 ) -> Callable[..., subprocess.Popen[str]]:
     """`invoke run` of the stand-in, going on while the test does something to it."""
-    return lambda mode, *more, **env: invocation.begin(
+    return lambda mode, *more, **env: invocation.start(
         *command(mode, *more), HF_HUB_CACHE=str(hub_cache), **env
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.conftest import NAME
-from tests.invocation import Said, invoke
+from tests.invocation import Finished, invoke
 
 # What a host without systemd, or whose own limits are low, must tell podman; elsewhere it does no harm.
 SETTINGS = """\
@@ -89,8 +89,8 @@ def wait_for(socket: Path) -> None:
 
 @pytest.fixture
 def on_podman(
-    podman: dict[str, str], run: Callable[..., Said], stand_in: str
-) -> Iterator[Callable[..., Said]]:
+    podman: dict[str, str], run: Callable[..., Finished], stand_in: str
+) -> Iterator[Callable[..., Finished]]:
     """`invoke run` of the stand-in on podman."""
     yield lambda mode, *more: run(mode, *more, image=f"localhost/{stand_in}", **podman)
     asked(podman, "rm", "--force", "--time", "0", NAME)

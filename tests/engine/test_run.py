@@ -84,14 +84,14 @@ def test_nothing_waits_with_wait_no(run):
 
 def test_a_safe_cure_is_applied_once_when_asked_for_and_kept_for_the_next_start(run):
     said = run("no-kv", "--workaround", "auto").ok()
-    assert "cure: changed after a failed start: --max-model-len 1024" in said.err
+    assert "fix: changed after a failed start: --max-model-len 1024" in said.err
     again = run("no-kv", "--workaround", "auto", "--replace").ok()
     assert "exited with 1" not in again.err
     assert run("no-kv", "--workaround", "no", "--replace").code == 1
 
 
 def test_silence_longer_than_ones_patience_is_a_failure_with_the_last_evidence(run):
-    said = run("hangs", "--patience", "3")
+    said = run("hangs", "--phase-timeout", "3")
     assert said.code == 1
     assert "has said nothing for 3 s in the phase 'load weights' at 99%" in said.err
     assert "99% Completed" in said.err
@@ -196,9 +196,9 @@ def test_a_bare_host_gets_image_and_weights_in_one_command(run, hub_with_model, 
 
 
 def test_an_open_port_asks_for_a_key_that_is_shown_once_and_stands_nowhere_else(run, engine, tmp_path):
-    home = {"XDG_CONFIG_HOME": str(tmp_path)}
+    home = {"SLIPWAY_STATE_DIR": str(tmp_path)}
     said = run("serves", "--listen", "0.0.0.0", **home).ok()
-    kept = tmp_path / "slipway" / "api-key.env"
+    kept = tmp_path / "config" / "api-key.env"
     key = kept.read_text().splitlines()[0].partition("=")[2]
     assert key in said.err
     assert kept.stat().st_mode & 0o777 == 0o600
@@ -222,7 +222,7 @@ def tiny_disk(tmp_path):
 
 
 def test_a_full_cache_volume_is_named_and_the_next_start_is_not_in_its_way(run, tiny_disk):
-    said = run("fills-cache", XDG_CACHE_HOME=str(tiny_disk))
+    said = run("fills-cache", SLIPWAY_STATE_DIR=str(tiny_disk))
     assert said.code == 1
     assert "No space left on device" in said.err
     run("serves").ok()

@@ -18,6 +18,7 @@ from launch import weights
 from launch.hub_server import Fault, serve_folder
 from launch.weights.transfer.file_download import SPAN
 from tests.conftest import ROOT
+from tests.invocation import INTERRUPTIBLE
 
 from .conftest import BIG, MODEL, SIZES
 
@@ -114,7 +115,9 @@ def test_ctrl_c_stops_and_keeps_what_is_there(
 def start_cli(endpoint: str, *argv: str) -> subprocess.Popen[str]:
     environ = {**os.environ, "HF_ENDPOINT": endpoint}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen([sys.executable, *argv], env=environ, cwd=ROOT, text=True, **quiet)
+    return subprocess.Popen(
+        [*INTERRUPTIBLE, sys.executable, *argv], env=environ, cwd=ROOT, text=True, **quiet
+    )
 
 
 def wait_until(holds: Callable[[], bool]) -> None:

@@ -15,7 +15,7 @@ from images.build import base_image, disk
 from images.build.pipeline import WORK, BuildOptions, build
 from images.lock.lockfile import load
 from tests.images import stand_in
-from tests.invocation import ROOT, invoke
+from tests.invocation import INTERRUPTIBLE, ROOT, invoke
 
 
 @pytest.fixture(autouse=True)
@@ -51,9 +51,15 @@ def test_ctrl_c_in_the_middle_leaves_no_name_and_no_builder(engine, cpu_image):
     """The slow layer runs; Ctrl-C goes to the whole group, as a terminal sends it."""
     plain = base_image.ensure(engine, "cpu", load().platform("cpu"), lambda *told: None, WORK)
     before = names(engine)
-    words = [sys.executable, "-m", "invoke", "build", "--platform", "cpu", "--no-cache", "--base", plain]
+    verb = ("build", "--platform", "cpu", "--no-cache", "--base", plain)
+    words = [*INTERRUPTIBLE, sys.executable, "-m", "invoke", *verb]
     process = subprocess.Popen(
-        words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        words,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     try:
         wait_for("install.sh", process.stderr)

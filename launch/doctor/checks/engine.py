@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from launch.doctor.facts import Facts
 from launch.doctor.finding import Finding, error, info, ok, warning
-from launch.doctor.thresholds import limits
-from launch.weights.sizes import gb
+from launch.doctor.thresholds import thresholds
+from launch.weights.progress import gb
 
 
 def reachable(facts: Facts) -> Iterator[Finding]:
@@ -26,7 +26,7 @@ def podman(facts: Facts) -> Iterator[Finding]:
     """podman's Docker socket drops NVIDIA device requests without a word; CDI names it heeds in later releases."""
     if not (facts.engine.podman and facts.platform == "cuda"):
         return
-    first, gpus = limits()["podman"]["cdi"], facts.hardware.nvidia.gpus
+    first, gpus = thresholds().podman_with_cdi.value, facts.hardware.nvidia.gpus
     if _release(facts.engine.version) >= tuple(first) and gpus and all(gpu.cdi for gpu in gpus):
         yield ok("engine", "podman takes these GPUs by CDI name, and plans use it")
         return
@@ -70,7 +70,7 @@ def storage(facts: Facts) -> Iterator[Finding]:
 
 def room(facts: Facts) -> Iterator[Finding]:
     """Space for the image where the engine keeps images."""
-    engine, spare = facts.engine, limits()["spare"]["bytes"]
+    engine, spare = facts.engine, thresholds().spare_disk_bytes.value
     image = engine.image
     if engine.free is None:
         return
@@ -103,7 +103,7 @@ def seccomp(facts: Facts) -> Iterator[Finding]:
 
 def open_files(facts: Facts) -> Iterator[Finding]:
     """Enough file descriptors for the API server's connections."""
-    limit, wanted = facts.engine.open_files, limits()["open_files"]["wanted"]
+    limit, wanted = facts.engine.open_files, thresholds().open_files.value
     if limit is not None and limit < wanted:
         why = f"the server wants {wanted}; with fewer, many clients at once fail with 'Too many open files'"
         yield warning(

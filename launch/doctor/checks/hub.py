@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from launch.doctor.facts import Facts
 from launch.doctor.finding import Finding, error, info, ok, warning
-from launch.doctor.thresholds import limits
-from launch.weights.sizes import gb
+from launch.doctor.thresholds import thresholds
+from launch.weights.progress import gb
 
 
 def token(facts: Facts) -> Iterator[Finding]:
@@ -112,7 +112,7 @@ def cache(facts: Facts) -> Iterator[Finding]:
 
 def room(facts: Facts) -> Iterator[Finding]:
     """Space for the weights that are still to come."""
-    hub, spare = facts.hub, limits()["spare"]["bytes"]
+    hub, spare = facts.hub, thresholds().spare_disk_bytes.value
     if hub.cache_free is None:
         return
     if hub.needed and hub.needed + spare > hub.cache_free:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from launch.doctor.facts import Facts
 from launch.doctor.finding import Finding, error, ok, warning
-from launch.doctor.thresholds import limits
+from launch.doctor.thresholds import thresholds
 
 FIRST_DAY = datetime.datetime(
     2026, 11, 1, tzinfo=datetime.UTC
@@ -19,7 +19,7 @@ def clock(facts: Facts) -> Iterator[Finding]:
     skew, now = facts.hub.skew, datetime.datetime.fromtimestamp(facts.clock, datetime.UTC)
     seen = f"{now:%Y-%m-%d %H:%M} UTC"
     why = "certificates and signed download addresses are refused"
-    if skew is not None and abs(skew) > limits()["clock"]["skew"]:
+    if skew is not None and abs(skew) > thresholds().clock_skew_seconds.value:
         yield error(
             "clock",
             f"{seen}, {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the Hub",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from launch.access.gpu_devices import MAKERS
 from launch.doctor.facts import Facts
 from launch.doctor.finding import Finding, error, info, ok, warning
-from launch.doctor.thresholds import limits
+from launch.doctor.thresholds import thresholds
 from launch.hardware.cdi import CdiSpec
 
 MAKE_SPEC = MAKERS["cuda"]
@@ -95,10 +95,10 @@ def driver(facts: Facts) -> Iterator[Finding]:
         )
         return
     release = image.cuda.partition(".")[0]
-    need = limits()["driver"].get(release, 0)
+    need = thresholds().oldest_driver.value.get(release, 0)
     if have >= need:
         yield ok("driver", f"driver {seen.driver} serves the image's CUDA {image.cuda}")
-    elif have in limits()["compatibility"].get(release, ()):
+    elif have in thresholds().compatible_drivers.value.get(release, ()):
         yield warning(
             "driver",
             f"driver {seen.driver} is older than the {need} of CUDA {image.cuda}",

@@ -10,7 +10,7 @@ from typing import Any
 
 from errors import SlipwayError
 from launch.doctor.facts import Engine, Image
-from launch.doctor.thresholds import limits
+from launch.doctor.thresholds import thresholds
 from launch.hardware import sysfs
 
 _PATIENCE = 5  # seconds a single answer may take
@@ -93,7 +93,7 @@ def _ports(client: Any) -> tuple[tuple[int, str], ...]:
 def _locked(platform: str) -> Image:
     from images.build.pipeline import reference
 
-    return Image(reference(platform), size=limits()["image"].get(platform))
+    return Image(reference(platform), size=thresholds().image_bytes.value.get(platform))
 
 
 def image(client: Any, platform: str) -> Image:

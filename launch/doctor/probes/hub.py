@@ -20,7 +20,7 @@ from launch.doctor.facts import Hub
 from launch.doctor.probes.engine import free
 from launch.hardware import sysfs
 from launch.http.connection import tls_context
-from launch.weights.cache import MODEL, Place, cache_folder, hf_home
+from launch.weights.cache import MODEL, ModelFolder, cache_folder, hf_home
 
 _MOST_ENTRIES = 2000  # of a cache that are looked at
 
@@ -114,7 +114,7 @@ def needed(model: str, cache: Path) -> int | None:
     gib = memory.weights_gib(shape, Layout()) if shape else None
     if gib is None or not MODEL.fullmatch(model) or "--" in model:
         return None
-    blobs = Place(cache, model).blobs
+    blobs = ModelFolder(cache, model).blobs
     there = sum(entry.stat().st_size for entry in sysfs.entries(blobs))
     return max(0, int(gib * 2**30) - there)
 

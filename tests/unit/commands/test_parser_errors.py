@@ -21,12 +21,12 @@ def sail(c, where, sails=3, flag=""):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("sail north --flug x", "unknown option '--flug'\n  next: nearest: --flag"),
+        ("sail north --flug x", "unknown option '--flug'. Did you mean `--flag`?"),
         ("sail north --flag a --flag b", "sail: 'b' is one word too many"),
         ("sail north --flag", "--flag: a value is missing"),
         ("sail north --sails many", "a number is wanted: invalid literal for int() with base 10: 'many'"),
         ("sail", "sail: 'where' is missing"),
-        ("sial", "unknown command 'sial'\n  next: nearest: sail"),
+        ("sial", "unknown command 'sial'. Did you mean `sail`?"),
         ("--wrong", "unknown option '--wrong'"),
     ],
 )

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import SHARED
-from tests.invocation import Said, invoke
+from tests.invocation import Finished, invoke
 
 M2 = "MiniMaxAI/MiniMax-M2"
 
 
-def plan(*words: str, **env: str) -> Said:
+def plan(*words: str, **env: str) -> Finished:
     return invoke("plan", *words, **env)
 
 
@@ -65,15 +65,18 @@ def test_settings_come_from_the_environment_too():
 REFUSALS = [
     (["--hardware", "h200", "--strategy", "single_node_tp", "--vllm", "0.28.0"], "1536/8 = 192"),
     (["--hardware", "h200", "--gpus", "9"], "9 GPUs asked for"),
-    (["--hardware", "h300"], "nearest: h800, h200"),
-    (["--model", "MiniMaxAI/MiniMax-M4", "--hardware", "h200"], "nearest: MiniMaxAI/MiniMax-M2"),
+    (["--hardware", "h300"], "Did you mean `h800` or `h200`"),
+    (["--model", "MiniMaxAI/MiniMax-M4", "--hardware", "h200"], "Did you mean `MiniMaxAI/MiniMax-M2`"),
     (["--hardware", "h200", "--set", "--max-num-seqs"], "a value is missing"),
     (["--hardware", "h200", "--set"], "--set: a value is missing"),
-    (["--hardware", "h200", "--max-model-len", "many"], "a number of tokens"),
-    (["--hardware", "h200", "--format", "yaml"], "unknown format"),
-    (["--hardware", "h200", "--port", "70000"], "between 1 and 65535"),
+    (
+        ["--hardware", "h200", "--max-model-len", "many"],
+        "--max-model-len must be a positive integer (got 'many')",
+    ),
+    (["--hardware", "h200", "--format", "yaml"], "unknown --format value 'yaml'"),
+    (["--hardware", "h200", "--port", "70000"], "--port must be an integer from 1 to 65535 (got '70000')"),
     (["--hardware", "h200", "--platform", "rocm"], "h200 is cuda"),
-    (["--platform", "tpu"], "unknown platform"),
+    (["--platform", "tpu"], "unknown --platform value 'tpu'"),
     (["--hardware", "h200", "--recipes", "/nowhere"], "holds no recipes"),
     (["--hardware", "h200", "--capabilities", "/nowhere"], "cannot be read"),
 ]

@@ -1,11 +1,9 @@
 import errno
-import re
-from pathlib import Path
 
 import pytest
 from invoke.exceptions import Exit
 
-from commands.task import SETTINGS, one_of, pairs, verb, whole_number
+from commands.task import one_of, pairs, verb, whole_number
 from errors import Failed, Refused
 
 
@@ -49,12 +47,6 @@ def test_pairs_need_a_value():
 def test_one_of_names_the_known_ones():
     with pytest.raises(Refused, match="cpu"):
         one_of("platform", "cpo", ("cpu", "cuda"))
-
-
-def test_every_setting_that_a_command_reads_can_be_set_in_the_environment():
-    sources = Path("commands").glob("*.py")
-    read = {name for path in sources for name in re.findall(r'setting\(c, "(\w+)"', path.read_text())}
-    assert read <= set(SETTINGS)
 
 
 @pytest.mark.parametrize("word", ["-1", "x", "", None, "1.5"])

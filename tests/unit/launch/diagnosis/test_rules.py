@@ -103,8 +103,8 @@ def test_a_misspelt_parser_gets_the_nearest_one() -> None:
 
 
 def test_the_page_is_made_from_the_table() -> None:
-    """After a change of rules.yaml: python -m launch.diagnosis.docs_page > docs/symptoms.md."""
-    assert (Path(__file__).parents[4] / "docs" / "symptoms.md").read_text() == page(table())
+    """After a change of rules.yaml: python -m launch.diagnosis.docs_page > docs/reference/symptoms.md."""
+    assert (Path(__file__).parents[4] / "docs/reference/symptoms.md").read_text() == page(table())
 
 
 def test_rows_are_unique_and_fill_only_what_a_pattern_can_give() -> None:

@@ -82,9 +82,8 @@ def test_amd(device: int, simd: int, expected: str) -> None:
 
 
 def test_no_card_is_listed_twice() -> None:
-    rows = gpu_ids._table()["amd"]
-    assert len({(row["device"], row.get("simd")) for row in rows}) == len(rows)
-    assert all(row["source"] for row in (*rows, *gpu_ids._table()["nvidia"]))
+    rows = gpu_ids.table().amd
+    assert len({(row.device, row.simd) for row in rows}) == len(rows)
 
 
 @pytest.mark.parametrize(

@@ -102,4 +102,4 @@ def test_a_version_that_nobody_said_is_assumed():
 def test_every_row_has_its_source():
     rows = [*table().env.values(), *table().flags.values()]
     assert all(row.source and (row.since or row.gone) for row in rows)
-    assert all(row.seen or (row.date and row.pull) for row in rows)
+    assert all(row.seen or (row.merged and row.pull) for row in rows)

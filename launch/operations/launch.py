@@ -1,0 +1,175 @@
+"""Launch a server: plan, image and weights, container, wait until it generates; diagnose and fix a failed start.
+
+Nothing is printed or asked here: the caller passes `Events`. See examples/launch_server.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from errors import Failed, Refused
+from launch.allocation.reservation import Taken, claimed
+from launch.diagnosis.apply_fix import fixed
+from launch.engine import client as engine_client
+from launch.engine import containers
+from launch.operations import host_facts, saved_fixes
+from launch.operations.events import Events
+from launch.operations.launch_options import Fixes, LaunchOptions
+from launch.operations.plan_inputs import plan_of
+from launch.operations.prepare import prepare
+from launch.serving import api_key, openai_client
+from launch.serving.readiness import Died, Progress, Ready
+from launch.serving.starting import key_of, phase_note, watched
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.containers import Container
+
+    from launch.spec.plan import Plan
+    from launch.spec.plan_options import PlanOptions
+
+
+@dataclass(frozen=True)
+class Launched:
+    """A server that was started, or that ran already. `ready` is None if the launch did not wait for it."""
+
+    container: Container
+    plan: Plan
+    started: bool
+    ready: Ready | None
+
+    @property
+    def name(self) -> str:
+        """The name of the container."""
+        return str(self.container.name)
+
+    @property
+    def url(self) -> str:
+        """The base address for OpenAI clients."""
+        return f"{self.container.labels['slipway.url']}/v1"
+
+    @property
+    def api_key(self) -> str:
+        """The key that the server requires; empty if it requires none."""
+        return key_of(self.container)
+
+    def ask(self, question: str, max_tokens: int = 256) -> Iterator[openai_client.Delta]:
+        """Yield the answer to a question piece by piece."""
+        url = self.container.labels["slipway.url"]
+        return openai_client.ask(url, self.plan.model, question, max_tokens=max_tokens, api_key=self.api_key)
+
+    def tool_call(self) -> str:
+        """Return whether the recipe's parser recognizes a tool call; a model may also answer in words."""
+        if "--tool-call-parser" not in self.plan.processes[0].argv:
+            return "the recipe has no parser"
+        url = self.container.labels["slipway.url"]
+        try:
+            called = openai_client.calls_a_tool(url, self.plan.model, api_key=self.api_key)
+        except Failed as error:
+            return f"not accepted: {error.why or error.what}"
+        return "parsed" if called else "the model answered in words"
+
+    def stop(self, timeout: int = 30) -> None:
+        """Stop the server, save its log and remove its container; kill it after `timeout` seconds."""
+        self.container.reload()
+        containers.stop(self.container, timeout)
+
+
+def launch(options: PlanOptions, how: LaunchOptions | None = None, events: Events | None = None) -> Launched:
+    """Start the server that the options describe. If it fails and a safe fix is known, try once more with it.
+
+    Raises Refused for a request that cannot work, Died with a diagnosis if the server exits, Failed otherwise.
+    """
+    how, events = how or LaunchOptions(), events or Events()
+    client = engine_client.connect()
+    plan = planned(options, how.fixes, events)
+    if how.replace or not containers.runs(client, plan):
+        prepare(client, plan, how.fetch, events)
+    try:
+        return _start(client, plan, how, events)
+    except Taken as taken:  # another launch took these GPUs while this one prepared: plan again, on others
+        events.note(str(taken))
+        return _start(client, planned(options, how.fixes, events), how, events)
+    except Died as failure:
+        better = _with_fix(plan, failure, how.fixes, events)
+        if better is None:
+            raise
+        launched = _start(client, better, replace(how, replace=True), events)
+        saved_fixes.save(plan, failure.diagnosis)
+        return launched
+
+
+def planned(options: PlanOptions, fixes: Fixes = "report", events: Events | None = None) -> Plan:
+    """Make the plan of these options for this host, with the fixes that earlier starts saved."""
+    own = plan_of(options)
+    plan = own if fixes == "no" else saved_fixes.apply_saved(own)
+    for note in plan.notes[len(own.notes) :]:
+        (events or Events()).note(f"{note}  (--workaround no leaves it out)")
+    if len(plan.processes) > 1:
+        raise Refused(
+            f"the plan needs {len(plan.processes)} nodes",
+            why="`invoke run` starts containers on this host only",
+            fix="invoke plan --format kubernetes, or --format docker for one command per node",
+        )
+    return plan
+
+
+def _with_fix(plan: Plan, failure: Died, fixes: Fixes, events: Events) -> Plan | None:
+    """Return the plan with the fix of a failure; None if there is none, it is not safe, or it is not wanted."""
+    diagnosis = failure.diagnosis
+    if not (diagnosis.change and diagnosis.safe) or fixes not in ("ask", "auto"):
+        return None
+    try:
+        better = fixed(plan, diagnosis)
+    except Refused:
+        return None
+    if better == plan:
+        return None
+    events.note(f"{failure}\nfix: {better.notes[-1]}")
+    return better if fixes == "auto" or events.confirm("start again with this fix?") else None
+
+
+def _start(client: DockerClient, plan: Plan, how: LaunchOptions, events: Events) -> Launched:
+    """Start the container under the host's lock, so that two launches share neither a name nor a GPU; wait."""
+    with claimed(client, plan.container, containers.name_of(plan)):
+        _ensure_api_key(plan, events)
+        container, started = containers.start(client, plan, how.limits, replace=how.replace)
+    events.note(f"{container.name}: {'started' if started else 'already running'} ({plan.digest})")
+    ready = _wait(container, plan, how, started, events) if how.wait else None
+    if ready and ready.kv_tokens and started:
+        host_facts.learn(plan, ready.kv_tokens)
+    return Launched(container, plan, started, ready)
+
+
+def _ensure_api_key(plan: Plan, events: Events) -> None:
+    """Create the API key of this user if the plan needs one, and show it this once."""
+    for path in map(Path, plan.container.env_files):
+        if api_key.ensure(path):
+            events.note(f"API key (shown only now, saved in {path}): {api_key.read(path)}")
+
+
+def _wait(container: Container, plan: Plan, how: LaunchOptions, started: bool, events: Events) -> Ready:
+    name = container.name
+    with events.step(f"start {name}") as show, _left_running(name, events):
+
+        def on_progress(progress: Progress) -> None:
+            show(progress.index, len(progress.phases), phase_note(progress))
+            events.phase(progress)
+
+        return watched(container, on_progress, how.phase_timeout, started, plan.budgets)
+
+
+@contextmanager
+def _left_running(name: str | None, events: Events) -> Iterator[None]:
+    """Say after Ctrl-C that the server continues to start."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        events.note(
+            f"\n{name} continues to start: `invoke logs --follow` shows its log, `invoke stop` stops it"
+        )
+        raise

@@ -1,0 +1,144 @@
+"""What a user asks of a plan: each field is one option of `invoke plan` and `invoke run`.
+
+The command line, its help, the settings and the checks of values all come from these fields.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from launch.spec.option import modes, option, pairs
+
+Pairs = tuple[tuple[str, str], ...]
+Names = tuple[str, ...]
+
+PLATFORMS = ("cuda", "rocm", "cpu")
+ACCESS = ("least", "documented", "guide", "profiling", "rdma")
+CDI = ("auto", "yes", "no")
+MODEL, HARDWARE, VLLM, CONTAINER = "Model", "Hardware", "vLLM", "Container"
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    """Options of a plan. An empty field leaves the choice to the recipe or to this host."""
+
+    model: str = option(
+        "MiniMaxAI/MiniMax-M2",
+        "recipe or checkpoint",
+        metavar="MODEL",
+        group=MODEL,
+        positional=True,
+        setting=True,
+    )
+    strategy: str = option(
+        "",
+        "parallelism strategy, e.g. single_node_tp (default: chosen by the recipe)",
+        metavar="NAME",
+        group=MODEL,
+    )
+    variant: str = option("", "use another checkpoint of the recipe", metavar="NAME", group=MODEL)
+    features: Pairs = option(
+        (), "enable a feature of the recipe", metavar="NAME[=MODE]", group=MODEL, flag="feature", parse=modes
+    )
+    without: Names = option((), "disable a feature", metavar="NAME", group=MODEL, flag="no-feature")
+    responses_api: bool = option(False, "use the reasoning parser required by the Responses API", group=MODEL)
+    workarounds: Names = option(
+        (),
+        "apply a named workaround, e.g. piecewise-cudagraphs",
+        metavar="NAME",
+        group=MODEL,
+        flag="workaround",
+    )
+    recipes: str = option(
+        "",
+        "folder in the layout of vllm-project/recipes (default: the built-in recipes)",
+        metavar="PATH",
+        group=MODEL,
+        setting=True,
+    )
+    hardware: str = option(
+        "",
+        "plan for this GPU, e.g. h200 or mi300x, instead of the GPUs of this host",
+        metavar="NAME",
+        group=HARDWARE,
+        setting=True,
+        overrides=("platform", "image"),
+    )
+    platform: str = option(
+        "",
+        "platform to plan for (default: that of the GPUs of this host)",
+        choices=PLATFORMS,
+        group=HARDWARE,
+        setting=True,
+        overrides=("hardware", "image"),
+    )
+    gpus: str = option(
+        "",
+        "number of free GPUs on each node, or GPU indices, e.g. 0,2; on cpu, the number of ranks (default: all)",
+        metavar="NUMBER|LIST",
+        group=HARDWARE,
+        setting=True,
+    )
+    nodes: int = option(1, "number of hosts", metavar="NUMBER", group=HARDWARE, minimum=1)
+    max_model_len: int | None = option(
+        None,
+        "maximum context length in tokens (default: chosen by the recipe)",
+        metavar="NUMBER",
+        group=VLLM,
+        minimum=1,
+    )
+    settings: Pairs = option(
+        (),
+        "set an option of vllm serve: --set --flag=value",
+        metavar="FLAG=VALUE",
+        group=VLLM,
+        flag="set",
+        parse=pairs,
+    )
+    env: Pairs = option(
+        (), "set an environment variable of the server", metavar="NAME=VALUE", group=VLLM, parse=pairs
+    )
+    vllm: str = option(
+        "",
+        "vLLM version to plan for (default: that of the image)",
+        metavar="VERSION",
+        group=VLLM,
+        setting=True,
+    )
+    capabilities: str = option(
+        "", "JSON file that lists what the vLLM of the image accepts", metavar="PATH", group=VLLM
+    )
+    image: str = option(
+        "",
+        "image to run (default: chosen by the recipe and the platform)",
+        metavar="IMAGE",
+        group=CONTAINER,
+        setting=True,
+    )
+    access: str = option(
+        "least", "access profile of the container", choices=ACCESS, group=CONTAINER, setting=True
+    )
+    port: int = option(
+        8000,
+        "host port to bind",
+        metavar="PORT",
+        group=CONTAINER,
+        setting=True,
+        short="p",
+        minimum=1,
+        maximum=65535,
+    )
+    listen: str = option(
+        "127.0.0.1",
+        "host address to bind; any address that is not loopback enables API-key authentication",
+        metavar="ADDRESS",
+        group=CONTAINER,
+        setting=True,
+    )
+    cdi: str = option(
+        "auto",
+        "pass GPUs by CDI device name; auto: only if the engine requires it",
+        choices=CDI,
+        group=CONTAINER,
+        setting=True,
+    )

@@ -1,0 +1,107 @@
+"""Parse the command lines of docs and workflows: options against the commands, make targets against the Makefile."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from invoke.exceptions import ParseError
+from invoke.main import program
+from invoke.parser import Parser
+
+from tasks import ns
+from tests.conftest import ROOT
+
+# Programs that docs and workflows start and that these tests do not know more about.
+OTHERS = re.findall(
+    r"\S+",
+    """apt-get cd cosign curl docker echo exit export gh git hf install kubectl openssl pip pipx podman pre-commit
+    pytest python python3 rm scp skopeo source sudo systemctl tar uv vllm""",
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A command line of a document, with the place where it stands."""
+
+    path: Path
+    number: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.path.relative_to(ROOT)}:{self.number}: {self.text}"
+
+
+def lines_of(path: Path) -> Iterator[Line]:
+    """Yield the commands of the `sh` and `console` blocks of a Markdown file, continued lines joined."""
+    language, pending, start = "", "", 0
+    for number, raw in enumerate(path.read_text().splitlines(), 1):
+        text = raw.strip()
+        if text.startswith("```"):
+            language = "" if language else text.removeprefix("```").split(" ")[0] or "text"
+        elif language in ("sh", "console"):
+            command = text.removeprefix("$ ") if pending or language == "sh" or text.startswith("$ ") else ""
+            start = start if pending else number
+            pending += command.removesuffix("\\")
+            if not command.endswith("\\"):
+                if pending and not pending.startswith("#"):
+                    yield Line(path, start, pending)
+                pending = ""
+
+
+def simple_commands(text: str) -> Iterator[list[str]]:
+    """Yield the words of each command of a line, without its environment, redirections and comment."""
+    lexer = shlex.shlex(text, posix=True, punctuation_chars=True)
+    lexer.commenters = ""
+    words: list[str] = []
+    skip = False
+    for word in [*_without_comment(lexer), ";"]:
+        if re.fullmatch(r"[;&|]+", word):
+            if words:
+                yield words
+            words = []
+        elif re.fullmatch(r"[<>]+&?", word):
+            skip = True
+        elif skip:
+            skip = False
+        elif words or not re.fullmatch(r"[A-Za-z_]\w*=.*", word):
+            words.append(word)
+
+
+def _without_comment(words: Iterator[str]) -> Iterator[str]:
+    for word in words:
+        if word.startswith("#"):
+            return
+        yield word
+
+
+def check_command_line(text: str) -> None:
+    """Raise AssertionError if a line uses an unknown program, command, option or make target."""
+    for words in simple_commands(text):
+        name = Path(words[0]).name
+        if name in ("invoke", "slipway"):
+            check_slipway(words[1:])
+        elif name == "make":
+            check_make(words[1:])
+        else:
+            assert name in OTHERS, f"'{name}' is not a program that the docs may use: {text}"
+
+
+def check_slipway(words: list[str]) -> None:
+    """Parse the words as `invoke` does."""
+    try:
+        Parser(contexts=ns.to_contexts(), initial=program.initial_context).parse_argv(words)
+    except (ParseError, ValueError) as error:
+        raise AssertionError(f"slipway {shlex.join(words)}: {error}") from error
+
+
+def check_make(words: list[str]) -> None:
+    """Check that each target is in the Makefile."""
+    makefile = (ROOT / "Makefile").read_text()
+    for word in words:
+        assert "=" in word or re.search(rf"^{re.escape(word)}:", makefile, re.MULTILINE), (
+            f"make {word}: no such target"
+        )
