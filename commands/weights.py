@@ -215,7 +215,7 @@ def serve_weights(
 ) -> None:
     """Serve a folder of models as a Hugging Face Hub, for hosts without the internet."""
     from launch.hub_server import serve_folder
-    from launch.hub_server.repository import nameless
+    from launch.hub_server.repository import unservable_files
     from launch.weights.login import read_token
 
     if not Path(folder).is_dir():
@@ -223,7 +223,7 @@ def serve_weights(
     if not 0 <= port < 1 << 16:
         raise Refused(f"--port {port} is no port", fix="0 to 65535; 0 takes a free one")
     token = read_token(Path(token_file)) if token_file else ""
-    for name in nameless(Path(folder)):
+    for name in unservable_files(Path(folder)):
         say(f"not served, since no Hub has such a name: {name!a}")
     try:
         with serve_folder(Path(folder), host=host, port=port, token=token) as hub:

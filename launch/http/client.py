@@ -46,7 +46,7 @@ class Response:
             body += chunk
             if len(body) > limit:
                 self.close()
-                raise Failed(f"{public(self.url)} sends more than {limit >> 20} MiB")
+                raise Failed(f"{public(self.url)} sends more than {limit >> 20} MiB", fix="check the URL")
         return bytes(body)
 
     def summary(self) -> str:
