@@ -6,21 +6,24 @@ import os
 import shlex
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
+from invoke.context import Context
+
+from commands.names import command
 from commands.output import bar, say
 from commands.task import verb
 from errors import Failed
+from launch.spec.option import Option
 
 MODEL = "slipway/MiniMax-M2-tiny"
 
 
-@verb(help={"keep": "leave the server running at the end"})
-def demo(c: Any, keep: bool = False) -> None:
-    """Build, fetch, plan, run, ask, bench, stop: real vLLM on this machine's CPU, with a tiny MiniMax-M2."""
+@verb()
+def demo(c: Context, keep: Annotated[bool, Option("leave the server running at the end")] = False) -> None:
+    """Show every step on this host's CPU: real vLLM, with a tiny MiniMax-M2."""
     from launch.engine import install
     from launch.engine.containers import name_for
     from launch.hub_server import serve_folder
@@ -56,9 +59,9 @@ def _folder() -> Path:
 
 def _is_there(name: str) -> bool:
     """Whether a server of that name is here; one that was before the demo is not the demo's to stop."""
-    from launch.engine import client
+    from launch.engine import client, servers
 
-    return any(server.name == name for server in client.servers(client.connect()))
+    return any(server.name == name for server in servers.list_servers(client.connect()))
 
 
 def _wanted() -> list[str]:
@@ -91,7 +94,7 @@ def _invoke(*words: str, check: bool = True, **env: str) -> None:
     """Show the command as a user would type it, and run it."""
     say(f"\n$ invoke {shlex.join(words)}")
     cache = {"HF_HUB_CACHE": str(_folder() / "cache")}
-    argv = [sys.executable, "-m", "invoke", *words]
+    argv = [*command(), *words]
     done = subprocess.run(argv, env={**os.environ, **cache, **env}, check=False)
     if check and done.returncode:
         raise Failed(f"the demo stopped: `invoke {words[0]}` ended with {done.returncode}")

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
-from commands.output import emit
-from commands.task import one_of, verb
+from invoke.context import Context
+
+from commands.options import Format
+from commands.output import emit, show
+from commands.task import verb
 from errors import Refused
+from launch.spec.option import Option
 
 if TYPE_CHECKING:
     from launch.diagnosis.diagnose import Evidence
 
 
-@verb(
-    help={"source": "a log file (also packed), - for stdin, or a container's name", "format": "text or json"},
-)
-def diagnose(c: Any, source: str, format: str = "text") -> None:
-    """Why a server failed: the cause, the lines that prove it, the cure.
+@verb()
+def diagnose(
+    c: Context,
+    source: Annotated[
+        str,
+        Option(
+            "log file (also compressed), - for stdin, or name of a container",
+            metavar="SOURCE",
+            positional=True,
+            required=True,
+        ),
+    ] = "",
+    format: Format = "text",
+) -> None:
+    """Diagnose why a server failed: root cause, the log lines that show it, and the fix.
 
     invoke diagnose server.log
     invoke diagnose slipway-minimax-m2 --format json
@@ -27,35 +41,32 @@ def diagnose(c: Any, source: str, format: str = "text") -> None:
     from launch.diagnosis.diagnose import diagnose as explain
     from launch.diagnosis.diagnose import text
 
-    one_of("format", format, ("text", "json"))
     found = explain(evidence_of(source))
     if format == "json":
         emit(asdict(found))
     else:
-        print(text(found))
+        show(text(found))
 
 
 def evidence_of(source: str) -> Evidence:
-    """What a file or a container tells. Raises Refused where there is neither."""
+    """Read the log of a file or a container. Raises Refused if there is neither."""
     from launch.diagnosis.diagnose import Evidence
     from launch.diagnosis.log_files import file_lines
 
     if source == "-":
         return Evidence(file_lines(Path("/dev/stdin")))
-    if source.startswith("-"):
-        raise Refused(f"{source} is no log", fix="invoke --help diagnose")
     path = Path(source)
     if path.is_file():
         return Evidence(file_lines(path))
     if path.is_dir():
-        raise Refused(f"{source} is a folder, no log", fix="name one file of it")
+        raise Refused(f"'{source}' is a folder", fix="invoke diagnose FILE, with one file of it")
     if "/" in source:
-        raise Refused(f"no such log: {source}", fix="name a file or a container: docker ps -a")
+        raise Refused(f"log file '{source}' does not exist", fix="ls, or docker ps -a for containers")
     return container_evidence(source)
 
 
 def container_evidence(name: str) -> Evidence:
-    """A container's log, as it streams in, and how it ended. Raises Refused for a name that is none."""
+    """Stream a container's log, with its exit code. Raises Refused if there is no such container."""
     from docker.errors import NotFound
 
     from launch.diagnosis.diagnose import Evidence
@@ -65,7 +76,7 @@ def container_evidence(name: str) -> Evidence:
     try:
         container = connect().containers.get(name)
     except NotFound as error:
-        raise Refused(f"no log file and no container is called '{name}'", fix="docker ps -a") from error
+        raise Refused(f"no log file and no container is named '{name}'", fix="docker ps -a") from error
     state = container.attrs["State"]
     over = state.get("Status") in ("exited", "dead", "created")
     return Evidence(

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from commands.fetch_progress import progress
 from commands.output import bar, say
 from errors import SlipwayError
 from launch.operations.events import Events, Show
@@ -35,8 +34,8 @@ class TerminalEvents(Events):
     @contextmanager
     def fetch(self, title: str) -> Iterator[Callable[[TransferProgress], None]]:
         """Show a bar for each file."""
-        with progress(title) as show:
-            yield show
+        with bar(title) as progress_bar:
+            yield progress_bar.transfer
 
     def confirm(self, question: str) -> bool:
         """Ask on stderr; stdout is for the result."""

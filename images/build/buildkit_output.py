@@ -1,4 +1,4 @@
-"""Read a builder's plain output as it comes: which step runs, what it says, how long each took."""
+"""Parse a builder's plain output as it arrives: the running step, its last line, the seconds of each step."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ _TEXT = re.compile(r"^#(\d+) (?:\d+\.\d+ )?(.+)$")
 _BYTES = re.compile(r"^sha256:\S+ (\S+ / \S+)(?: \S+)?$")
 _MOUNT = re.compile(r" --(?:mount|network|security)=\S+")
 _COUNT = re.compile(r"\[(?:\S+ )?(\d+)/(\d+)\]")
+_TAIL_LINES = 40
 
 
 @dataclass
 class Steps:
-    """What the builder has said so far. `seconds` maps a step to how long it took; a cached one took 0."""
+    """The steps seen so far. `seconds` maps a step to its duration; a cached step took 0."""
 
     names: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -25,23 +26,16 @@ class Steps:
     total: int | None = None
 
     def read(self, line: str) -> str:
-        """Take one line; returns what to show for it, or nothing."""
+        """Take one line; return the text to show for it, or ""."""
         line = line.rstrip()
-        self.tail = [*self.tail[-39:], line]
+        self.tail = [*self.tail[1 - _TAIL_LINES :], line]
         if match := _DONE.match(line):
             return self._end(match.group(1), float(match.group(2) or 0))
         if match := _NAME.match(line):
             return self._begin(match.group(1), match.group(2))
         if match := _TEXT.match(line):
-            return self._say(self.names.get(match.group(1), ""), match.group(2))
+            return _note(self.names.get(match.group(1), ""), match.group(2))
         return ""
-
-    def _say(self, step: str, text: str) -> str:
-        """A step's own words; of a download only how far it is."""
-        if text.startswith("sha256:"):
-            far = _BYTES.match(text)
-            text = far.group(1) if far else ""
-        return f"{step}: {text}" if step and text else ""
 
     def _begin(self, number: str, name: str) -> str:
         name = self.names[number] = short(name)
@@ -58,14 +52,22 @@ class Steps:
         return name
 
 
+def _note(step: str, text: str) -> str:
+    """Return a step's output line; for a download only its bytes."""
+    if text.startswith("sha256:"):
+        match = _BYTES.match(text)
+        text = match.group(1) if match else ""
+    return f"{step}: {text}" if step and text else ""
+
+
 def short(name: str) -> str:
-    """A step's name without its mounts, at most 60 characters: `[4/6] RUN bash /run/install.sh`."""
+    """Return a step's name without its mounts, at most 60 characters: `[4/6] RUN bash /run/install.sh`."""
     plain = " ".join(_MOUNT.sub("", name).split())
     return plain if len(plain) <= 60 else plain[:59] + "…"
 
 
 def follow(lines: Iterable[str], show: Callable[[float, float | None, str], None]) -> Steps:
-    """Read all lines, calling `show(done, total, note)` for each that says something."""
+    """Read all lines; call `show(done, total, note)` for each line with something to show."""
     steps = Steps()
     for line in lines:
         if note := steps.read(line):

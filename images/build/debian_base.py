@@ -1,7 +1,7 @@
-"""A base image from the distribution's own packages, for hosts that reach no image registry.
+"""Make a base image from Debian packages, for hosts that reach no image registry.
 
-mmdebstrap unpacks some packages into a root file system and the engine imports it. No package scripts run, so
-what they would have written is written here. Measured: 15 s and 90 MB; `minbase` takes 52 s and 172 MB.
+mmdebstrap unpacks packages into a root file system, which the engine imports. No package scripts run, so hooks write
+the few files that are needed. Measured: 15 s and 90 MB; the variant `minbase` takes 52 s and 172 MB.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from errors import Failed
 
-# What the same Dockerfile finds in python:3.12-slim: a shell, core tools, Python with venv, certificates.
+# The parts of python:3.12-slim that the Dockerfile needs: a shell, core tools, Python with venv, certificates.
 FOUNDATION = (
     "base-files",
     "base-passwd",
@@ -30,7 +30,7 @@ FOUNDATION = (
     "sed",
 )
 
-# Package scripts do not run in the `extract` variant; these lines stand in for the few that matter.
+# The `extract` variant runs no package scripts; these commands replace the few that matter.
 _HOOKS = (
     'cp "$1/usr/share/base-passwd/passwd.master" "$1/etc/passwd"',
     'cp "$1/usr/share/base-passwd/group.master" "$1/etc/group"',
@@ -39,17 +39,17 @@ _HOOKS = (
     'chroot "$1" /sbin/ldconfig',
     'chroot "$1" python3 -m compileall -q -j 0 /usr/lib/python3*',
     'find "$1" -xdev -type f -perm /6000 -exec chmod a-s {} +',
-    # Which mirror the builder uses is the builder's affair: the image does not carry it.
+    # The image must not name the package mirror of the build host.
     'rm -f "$1/etc/apt/sources.list" "$1"/etc/apt/sources.list.d/*',
 )
-_LEFT_OUT = ("/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/man/*", "/usr/share/lintian/*")
+_EXCLUDED = ("/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/man/*", "/usr/share/lintian/*")
 
 
 def argv(target: Path, packages: Sequence[str]) -> list[str]:
-    """The mmdebstrap command that writes this host's own release as a tar to `target`."""
+    """Return the mmdebstrap command that writes this host's Debian release as a tar file to `target`."""
     names = ",".join(sorted({*FOUNDATION, *packages}))
     hooks = [f"--extract-hook={line}" for line in _HOOKS]
-    trims = [f"--dpkgopt=path-exclude={path}" for path in _LEFT_OUT]
+    trims = [f"--dpkgopt=path-exclude={path}" for path in _EXCLUDED]
     merged = "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr"
     return [
         "mmdebstrap",
@@ -65,27 +65,26 @@ def argv(target: Path, packages: Sequence[str]) -> list[str]:
 
 
 def suite() -> str:
-    """The code name of this host's release, which is what its package sources serve."""
-    facts = dict(
-        line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line
-    )
-    return facts.get("VERSION_CODENAME", "").strip('"') or "stable"
+    """Return the code name of this host's release, which its package sources serve."""
+    lines = Path("/etc/os-release").read_text().splitlines()
+    release = dict(line.split("=", 1) for line in lines if "=" in line)
+    return release.get("VERSION_CODENAME", "").strip('"') or "stable"
 
 
 def tag(packages: Sequence[str]) -> str:
-    """The local name of the base: it changes with its recipe, so an old one is never taken for a new one."""
-    recipe = "\n".join(argv(Path("-"), packages))
-    return f"slipway/base-{suite()}:{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
+    """Return the local name of the base. It includes a hash of the command, so an outdated base is not reused."""
+    command = "\n".join(argv(Path("-"), packages))
+    return f"slipway/base-{suite()}:{hashlib.sha256(command.encode()).hexdigest()[:12]}"
 
 
 def make(target: Path, packages: Sequence[str]) -> None:
-    """Write the tar. Raises Failed with mmdebstrap's own words when it cannot."""
+    """Write the tar file. Raises Failed with mmdebstrap's error message."""
     try:
         done = subprocess.run(argv(target, packages), capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise Failed(
             "mmdebstrap is not installed",
-            why="no image registry answers and there is no local base image",
+            why="no image registry is reachable and the engine has no base image",
             fix="apt-get install mmdebstrap",
         ) from None
     if done.returncode:

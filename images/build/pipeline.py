@@ -1,48 +1,49 @@
-"""Lock entry -> image: base, context, BuildKit, proof, tag.
-
-Nothing gets a name before it proved what it is.
-"""
+"""Build a platform's image: lock entry, base, context, builder, verification, tag."""
 
 from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from errors import Failed
+from images import host_settings
 from images.build import backend as backends
-from images.build import base_image as bases
-from images.build import context, disk, verify
+from images.build import base_image, context, verify
 from images.build import run as build_run
 from images.lock import mirror
-from images.lock.lockfile import LOCK, Lock, Platform, load
+from images.lock.lockfile import LOCK, load
+from images.lock.schema import Lock, Platform
+from launch import paths
 from launch.engine.client import is_podman
+from launch.engine.images import Show, find
 
-Show = Callable[[float, float | None, str], None]
-WORK = Path(__file__).parents[2] / ".slipway"
-ENTRYPOINT = ("vllm", "serve")  # of all our images, as of upstream's
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+ENTRYPOINT = ("vllm", "serve")  # of Slipway's images, as of upstream's
 
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """What the user asked for beside the platform."""
+    """How to build a platform's image. Empty fields take the default."""
 
     backend: str = ""
     no_cache: bool = False
     cache_from: str = ""
     cache_to: str = ""
-    base: str = ""
-    proxy: str = ""
-    lock: str = ""
+    base: str = ""  # build on this image instead of the pinned base
+    proxy: str = ""  # HTTP proxy during the build
+    lock: str = ""  # another lock file
 
 
 @dataclass(frozen=True)
 class Built:
-    """The image that a build left behind. Sizes are bytes, times seconds; a digest comes with a push."""
+    """The image that a build made. The size is in bytes; `digest` is set if the image was pushed or pulled."""
 
     platform: str
     tag: str
@@ -56,14 +57,14 @@ class Built:
 
 
 def reference(name: str, lock: Lock | None = None) -> str:
-    """The local name of a platform's image: its vLLM version and the hash of all that went in."""
+    """Return the local name of a platform's image: its vLLM version and a hash of all inputs."""
     platform = (lock or load()).platform(name)
     version = platform.vllm.version or platform.vllm.commit[:12] or "base"
     return f"slipway/vllm-{name}:{version.replace('+', '_')}-{inputs(name, platform)}"
 
 
 def inputs(name: str, platform: Platform) -> str:
-    """Twelve hex digits over all that goes in: what the lock pins and the files of ours."""
+    """Return twelve hex digits over all inputs: the lock's entry and Slipway's own files."""
     return _hash(f"{platform.digest} {context.own_files(name)}")[:12]
 
 
@@ -79,7 +80,7 @@ def request(
     settings: Path | None = None,
     pip: dict[str, str] | None = None,
 ) -> backends.Request:
-    """The build as data. `settings` is the folder with this host's `pip` and apt settings, where written."""
+    """Return the build as data. `settings` is the folder with this host's pip and apt settings."""
     args = (
         ("BASE", base),
         ("DEBIAN_PACKAGES", " ".join(platform.debian)),
@@ -87,13 +88,12 @@ def request(
         ("LABELS_VLLM", platform.vllm.version),
         ("LABELS_COMMIT", platform.vllm.commit),
     )
-    secrets = tuple((p.stem, p) for p in sorted(settings.iterdir())) if settings else ()
-    bundle = context.ca_bundle(context.pip_settings() if pip is None else pip)
-    folder = WORK / "context" / name
-    file = folder / Path(platform.dockerfile).name if platform.dockerfile else None
+    secrets = tuple((path.stem, path) for path in sorted(settings.iterdir())) if settings else ()
+    bundle = host_settings.ca_bundle(host_settings.pip_settings() if pip is None else pip)
+    folder = paths.cache_dir() / "context" / name
     return backends.Request(
         context=folder,
-        dockerfile=file,
+        dockerfile=folder / Path(platform.dockerfile).name if platform.dockerfile else None,
         build_args=tuple((key, value) for key, value in args if value),
         secrets=(*secrets, ("ca", bundle)) if bundle else secrets,
         no_cache=options.no_cache,
@@ -102,61 +102,64 @@ def request(
     )
 
 
-def build(client: Any, name: str, options: BuildOptions, show: Show) -> Built:
-    """Build, read the contract, compare it to the lock, stamp it, tag.
+def build(client: DockerClient, name: str, options: BuildOptions, show: Show) -> Built:
+    """Build, read the image's capabilities, compare them with the lock, label and tag.
 
-    Raises Failed or Refused, and then tags nothing.
+    Raises Failed or Refused; then nothing is tagged.
     """
     lock = load(Path(options.lock)) if options.lock else load()
     platform = lock.platform(name)
-    tool = _tool(client, options.backend)
+    builder = choose_builder(client, options.backend)
     tag = reference(name, lock) + (f"-above-{_hash(options.base)[:8]}" if options.base else "")
-    if verify.existing(client, tag) is None and not options.base:
-        disk.check(client, name)
-    base = options.base or bases.ensure(client, name, platform, show, WORK)
-    pip = context.pip_settings()
+    if not options.base and not find(client, tag):
+        base_image.require_disk_space(client, name)
+    base = options.base or base_image.ensure(client, name, platform, show)
+    pip = host_settings.pip_settings()
     with _settings(platform, options, pip) as settings:
-        asked = request(name, platform, base, options, settings, pip)
-        _fill(asked.context, name, platform, pip, Path(options.lock or LOCK).parent)
-        image, steps = build_run.run(tool, asked, show)
-    known, fresh = verify.prove(client, name, platform, image, tag, base, show)
-    size, version = known.attrs["Size"], known.labels["slipway.vllm"]
-    return Built(name, tag, known.id, size, base, version, steps.seconds, fresh, verify.digest(known))
+        wanted = request(name, platform, base, options, settings, pip)
+        fill(wanted.context, name, platform, pip, Path(options.lock or LOCK).parent)
+        image_id, steps = build_run.run(builder, wanted, show)
+    image, fresh = verify.verify_and_tag(client, name, platform, image_id, tag, base, show)
+    size, version = image.attrs["Size"], image.labels["slipway.vllm"]
+    return Built(name, tag, str(image.id), size, base, version, steps.seconds, fresh, verify.digest(image))
 
 
-def _tool(client: Any, wanted: str) -> backends.Builder:
-    """The builder; podman builds into a store of its own, which a Docker engine does not see."""
+def choose_builder(client: DockerClient, name: str) -> backends.Builder:
+    """Return a builder whose images the engine sees: podman and Docker have separate image stores."""
     podman = is_podman(client)
-    tool = backends.choose(wanted or ("podman" if podman else ""))
-    if tool.name == "podman" and not podman:
+    builder = backends.choose(name or ("podman" if podman else ""))
+    if builder.name == "podman" and not podman:
         raise Failed(
-            "only podman could build, and the engine is Docker" if not wanted else "podman is not the engine",
+            "podman cannot build for Docker"
+            if name
+            else "the engine is Docker, but only podman can build here",
             why="an image that podman builds is not in Docker's store",
-            fix="DOCKER_HOST=unix:///run/podman/podman.sock to work with podman, or install docker-buildx",
+            fix="set DOCKER_HOST=unix:///run/podman/podman.sock to use podman, or install docker-buildx",
         )
-    return tool
+    return builder
 
 
 @contextmanager
 def _settings(platform: Platform, options: BuildOptions, pip: dict[str, str]) -> Iterator[Path]:
-    """This host's pip and apt settings as files only we can read, for as long as the build runs."""
-    own = list(context.local_wheels(pip, platform.python.wheels))
-    uv = context.uv_environment(pip, "" if own else platform.python.index, options.proxy)
+    """Write this host's pip and apt settings to files that only this user can read, and remove them at the end."""
+    has_local = any(context.local_wheels(pip, platform.python.wheels))
+    uv = host_settings.uv_environment(pip, "" if has_local else platform.python.index, options.proxy)
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "pip.env").write_text(context.shell_words(uv))
-        Path(folder, "apt.conf").write_text(context.apt_settings(options.proxy))
+        Path(folder, "pip.env").write_text(host_settings.as_shell_file(uv))
+        Path(folder, "apt.conf").write_text(host_settings.apt_settings(options.proxy))
         yield Path(folder)
 
 
-def _fill(folder: Path, name: str, platform: Platform, pip: dict[str, str], beside: Path) -> None:
+def fill(folder: Path, name: str, platform: Platform, pip: dict[str, str], lock_folder: Path) -> None:
+    """Write the build context to a folder. Raises Failed if it cannot be written."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        paths.writable(folder)
         local = context.local_wheels(pip, platform.python.wheels)
-        wheels = [*local, *mirror.wheels(platform, WORK / "wheels")]
-        context.assemble(folder, name, platform, wheels, beside)
+        wheels = [*local, *mirror.wheels(platform, paths.cache_dir() / "wheels")]
+        context.assemble(folder, name, platform, wheels, lock_folder)
     except OSError as error:
         raise Failed(
-            f"cannot write what the build needs below {WORK}",
+            f"cannot write the build context to '{folder}'",
             why=str(error).splitlines()[0][:300],
-            fix="make room there, and let this user write there",
+            fix="free some disk space, or set SLIPWAY_STATE_DIR to another folder",
         ) from None

@@ -1,4 +1,4 @@
-"""Run a builder to its end: live progress, the image it made, and of a failure the lines that say it."""
+"""Run a builder: live progress, the ID of the image, and the lines that explain a failure."""
 
 from __future__ import annotations
 
@@ -6,36 +6,34 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from errors import Failed
 from images.build.backend import Builder, Request, argv
 from images.build.buildkit_output import Steps, follow
+from launch.engine.images import Show
 
-Show = Callable[[float, float | None, str], None]
-_AROUND = re.compile(r"#\d+ (?:DONE|CACHED|sha256:|transferring|\[internal\])|-+$")  # nothing that failed
+# Lines among the last ones that belong to steps that succeeded.
+_UNRELATED = re.compile(r"#\d+ (?:DONE|CACHED|sha256:|transferring|\[internal\])|-+$")
 
 
-def run(tool: Builder, asked: Request, show: Show) -> tuple[str, Steps]:
-    """Run the builder to its end; the image's id (no name yet) and what each step took.
-
-    Raises Failed with the builder's last lines.
-    """
+def run(builder: Builder, request: Request, show: Show) -> tuple[str, Steps]:
+    """Build; return the ID of the untagged image and the steps. Raises Failed with the builder's last lines."""
     with tempfile.TemporaryDirectory() as folder:
         id_file = Path(folder, "id")
-        steps = _follow(argv(tool, replace(asked, id_file=id_file)), tool, show)
+        steps = _follow(argv(builder, replace(request, id_file=id_file)), builder, show)
         return id_file.read_text().strip(), steps
 
 
-def _follow(words: list[str], tool: Builder, show: Show) -> Steps:
+def _follow(command: list[str], builder: Builder, show: Show) -> Steps:
     process = subprocess.Popen(
-        words,
+        command,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, **dict(tool.env)},
+        errors="replace",
+        env={**os.environ, **dict(builder.env)},
     )
     try:
         assert process.stdout is not None
@@ -45,20 +43,20 @@ def _follow(words: list[str], tool: Builder, show: Show) -> Steps:
             process.terminate()
         status = process.wait()
     if status:
-        raise Failed(f"the build failed (exit {status})", why=_cause(steps), fix=_next(steps))
+        raise Failed(f"the build failed (exit {status})", why=_cause(steps), fix=_fix(steps))
     return steps
 
 
 def _cause(steps: Steps) -> str:
-    """The lines that say it: BuildKit repeats the failing step at the end, so the last ones are enough."""
+    """Return the last lines that belong to the failure: BuildKit repeats the failing step at the end."""
     lines = (line.strip() for line in steps.tail[-12:])
-    return "\n    ".join(line for line in lines if line and not _AROUND.match(line))
+    return "\n    ".join(line for line in lines if line and not _UNRELATED.match(line))
 
 
-def _next(steps: Steps) -> str:
+def _fix(steps: Steps) -> str:
     text = "\n".join(steps.tail)
     if "No space left" in text or "no space left" in text:
-        return "free disk space (docker system df shows what the engine keeps)"
+        return "free disk space: `docker system df` shows what the engine keeps"
     if "dns error" in text or "Temporary failure" in text or "connect error" in text:
         return "check the network and the proxy of this host (pip config list)"
-    return "read the lines above; --no-cache begins anew"
+    return "read the lines above; --no-cache builds without the cache"

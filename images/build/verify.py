@@ -1,88 +1,80 @@
-"""A built image proves what it is, gets the contract stamped on it, and only then a name."""
+"""Verify a built image against the lock, label it with its capabilities, and only then tag it."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from errors import Failed
 from images import capabilities
-from images.lock.lockfile import Platform
+from images.lock.schema import Platform
+from launch.engine.images import Show, find
+from launch.spec.capabilities import Capabilities
 
-Show = Callable[[float, float | None, str], None]
-BUILT_FROM = "slipway.built-from"
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.images import Image
+
+BUILT_FROM = "slipway.built-from"  # the ID of the image before it was labelled
 
 
-def prove(
-    client: Any, name: str, platform: Platform, image: str, tag: str, base: str, show: Show
-) -> tuple[Any, bool]:
-    """The named image, and whether it is a new one: the very same image is not asked twice.
+def verify_and_tag(
+    client: DockerClient, name: str, platform: Platform, image: str, tag: str, base: str, show: Show
+) -> tuple[Image, bool]:
+    """Return the tagged image, and whether it is new. An image that was labelled before is not read again.
 
-    Raises Failed where it is not what the lock says, and then takes it away.
+    Raises Failed if the image differs from the lock; the image is removed.
     """
-    known = existing(client, tag)
-    built = client.images.get(image)
-    if known is not None and known.labels.get(BUILT_FROM) == built.id:
-        return known, False
-    key = capabilities.key(built.attrs)
+    built, current = client.images.get(image), find(client, tag)
+    if current is not None and current.labels.get(BUILT_FROM) == built.id:
+        return current, False
+    built_id = str(built.id)
     try:
-        found = capabilities.known(client, key) or _read(client, built.id, show)
-        _agree(capabilities.differences(name, platform, found))
-        return _stamp(client, built.id, tag, found, key, base), True
-    except BaseException:
-        _discard(client, built.id)
+        key = capabilities.content_key(built.attrs)
+        found = capabilities.recorded(client, key) or _read(client, built_id, show)
+        _require_equal(capabilities.differences(name, platform, found))
+        labels = {
+            capabilities.LABEL: found.as_json(),
+            capabilities.READ_FROM: key,
+            BUILT_FROM: built_id,
+            "slipway.base": base,
+            "slipway.vllm": found.vllm_version,
+        }
+        return _label(client, built_id, tag, labels), True
+    except BaseException:  # also when interrupted: an unverified image must not stay
+        _discard(client, built_id)
         raise
 
 
-def _read(client: Any, image: str, show: Show) -> capabilities.Capabilities:
-    show(0, None, "reading the contract")
+def _read(client: DockerClient, image: str, show: Show) -> Capabilities:
+    show(0, None, "reading the image's capabilities")
     return capabilities.read(client, image)
 
 
-def _agree(wrong: list[str]) -> None:
-    if wrong:
+def _require_equal(differences: list[str]) -> None:
+    if differences:
         raise Failed(
-            "the image is not what the lock says",
-            why="; ".join(wrong),
-            fix="`invoke pin` to a build that exists, or report the stale image upstream",
+            "the image differs from the lock",
+            why="; ".join(differences),
+            fix="pin an existing build with `invoke pin`, or report the outdated image upstream",
         )
 
 
-def _discard(client: Any, image: str) -> None:
+def _discard(client: DockerClient, image: str) -> None:
     from docker.errors import APIError
 
     try:
         client.images.remove(image)
     except APIError:
-        return  # another image stands on it
+        return  # another image depends on it
 
 
-def existing(client: Any, tag: str) -> Any:
-    """The image of that name, or None."""
-    from docker.errors import ImageNotFound
-
-    try:
-        return client.images.get(tag)
-    except ImageNotFound:
-        return None
-
-
-def digest(image: Any) -> str:
-    """`repository@sha256:...` where it was pushed or pulled, else empty: an engine gives no digest before."""
+def digest(image: Image) -> str:
+    """Return `repository@sha256:...` of an image that was pushed or pulled, else ""."""
     return str(next(iter(image.attrs.get("RepoDigests") or []), ""))
 
 
-def _stamp(
-    client: Any, image_id: str, tag: str, found: capabilities.Capabilities, key: str, base: str
-) -> Any:
-    labels = {
-        capabilities.LABEL: found.as_json(),
-        capabilities.READ_FROM: key,
-        BUILT_FROM: image_id,
-        "slipway.base": base,
-        "slipway.vllm": found.vllm_version,
-    }
+def _label(client: DockerClient, image_id: str, tag: str, labels: dict[str, str]) -> Image:
     dockerfile = io.BytesIO(f"FROM {image_id}\n".encode())
-    image, _ = client.images.build(fileobj=dockerfile, tag=tag, labels=labels, rm=True)
+    image, _ = client.images.build(fileobj=dockerfile, tag=tag, labels=labels, rm=True, forcerm=True)
     return image

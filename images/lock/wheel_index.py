@@ -17,7 +17,7 @@ from packaging.version import InvalidVersion, Version
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from errors import Failed
-from images.lock.lockfile import Sha256, first_fault
+from images.field_checks import Sha256, first_error
 from launch.http.client import get
 
 _LINK = re.compile(r'href="([^"#]+)#sha256=([0-9a-f]{64})"')
@@ -49,7 +49,7 @@ _ROWS = TypeAdapter(list[_Row])
 def find(index: str, key: str, variant: str = "", machine: str = "x86_64") -> Found:
     """The vLLM wheel of a commit, a version or `nightly`; its hash is always that of its bytes.
 
-    Raises Failed where the index does not answer or says what is not so, Gone where upstream deleted it.
+    Raises Failed where the index does not answer or says what is not so, NotFound where upstream deleted it.
     """
     middle = f"{variant}/" if variant else ""
     place = f"{index.rstrip('/')}/{key}/{middle}vllm/metadata.json"
@@ -67,7 +67,7 @@ def _listed(place: str, text: bytes) -> list[_Row]:
     try:
         return _ROWS.validate_json(text)
     except ValidationError as error:
-        raise Failed(f"{place} is not what a wheel index says", why=first_fault(error)) from None
+        raise Failed(f"{place} is not what a wheel index says", why=first_error(error)) from None
 
 
 def _same_version(url: str, version: str) -> None:

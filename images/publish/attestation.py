@@ -1,6 +1,6 @@
-"""What is said of a published image, in formats that others read: in-toto statements, DSSE, cosign's payload.
+"""Statements about a published image in standard formats.
 
-Formats: in-toto Statement v1, SLSA provenance v1, DSSE v1 (PAE), cosign's simple signing and tag names.
+in-toto Statement v1, SLSA provenance v1, DSSE v1 envelopes, cosign's simple signing payload and its tag names.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ import base64
 import json
 from typing import Any
 
-from images.lock.lockfile import Platform
+from images.lock.schema import Platform
 from images.registry.manifest import digest_of
 
 DSSE = "application/vnd.dsse.envelope.v1+json"
-SIMPLE = "application/vnd.dev.cosign.simplesigning.v1+json"
+SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
 SPDX = "application/spdx+json"
 PROVENANCE = "https://slsa.dev/provenance/v1"
-_STATEMENT = "application/vnd.in-toto+json"
+_IN_TOTO = "application/vnd.in-toto+json"
 
 
-def statement(image: str, digest: str, name: str, platform: Platform, inputs: str, built_on: str) -> bytes:
-    """Which inputs made this digest, as in-toto says it."""
+def statement(image: str, digest: str, name: str, platform: Platform, inputs: str, base: str) -> bytes:
+    """Return the in-toto statement that lists the inputs of an image. `base` is what it was built on."""
     return _canonical(
         {
             "_type": "https://in-toto.io/Statement/v1",
@@ -30,7 +30,7 @@ def statement(image: str, digest: str, name: str, platform: Platform, inputs: st
                 "buildDefinition": {
                     "buildType": "urn:slipway:lock:1",
                     "externalParameters": {"platform": name, "lock": inputs},
-                    "internalParameters": {"base": built_on},
+                    "internalParameters": {"base": base},
                     "resolvedDependencies": _dependencies(platform),
                 },
                 "runDetails": {"builder": {"id": "urn:slipway:build"}, "metadata": {"invocationId": inputs}},
@@ -52,27 +52,27 @@ def _dependency(uri: str, sha256: str) -> dict[str, Any]:
     return {"uri": uri, "digest": {"sha256": sha256}}
 
 
-def to_be_signed(payload: bytes, kind: str = _STATEMENT) -> bytes:
-    """DSSE's pre-authentication encoding."""
-    return b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(payload), payload)
+def to_be_signed(payload: bytes, media_type: str = _IN_TOTO) -> bytes:
+    """Return DSSE's pre-authentication encoding of a payload."""
+    return b"DSSEv1 %d %s %d %s" % (len(media_type), media_type.encode(), len(payload), payload)
 
 
 def envelope(payload: bytes, signature: bytes) -> bytes:
-    """A DSSE envelope with one signature; an empty one says that nobody signed."""
-    signed = [{"keyid": "", "sig": base64.b64encode(signature).decode()}] if signature else []
-    said = {"payloadType": _STATEMENT, "payload": base64.b64encode(payload).decode(), "signatures": signed}
-    return _canonical(said)
+    """Return a DSSE envelope with one signature, or with none if `signature` is empty."""
+    signatures = [{"keyid": "", "sig": base64.b64encode(signature).decode()}] if signature else []
+    encoded = base64.b64encode(payload).decode()
+    return _canonical({"payloadType": _IN_TOTO, "payload": encoded, "signatures": signatures})
 
 
-def opened(text: bytes) -> tuple[bytes, bytes]:
-    """Payload and first signature of a DSSE envelope."""
-    said = json.loads(text)
-    signature = said["signatures"][0]["sig"] if said["signatures"] else ""
-    return base64.b64decode(said["payload"]), base64.b64decode(signature)
+def open_envelope(text: bytes) -> tuple[bytes, bytes]:
+    """Return the payload and the first signature of a DSSE envelope; the signature may be empty."""
+    data = json.loads(text)
+    signature = data["signatures"][0]["sig"] if data["signatures"] else ""
+    return base64.b64decode(data["payload"]), base64.b64decode(signature)
 
 
 def simple_signing(image: str, digest: str) -> bytes:
-    """What cosign signs for an image."""
+    """Return the payload that cosign signs for an image."""
     critical = {
         "identity": {"docker-reference": image},
         "image": {"docker-manifest-digest": digest},
@@ -82,15 +82,18 @@ def simple_signing(image: str, digest: str) -> bytes:
 
 
 def cosign_config(layers: list[bytes]) -> bytes:
-    """The image configuration that cosign's manifests carry: it lists their layers and nothing else."""
+    """Return the image configuration of cosign's manifests, which only lists the layers."""
     rootfs = {"type": "layers", "diff_ids": [digest_of(layer) for layer in layers]}
     return _canonical(
         {"architecture": "", "config": {}, "created": "0001-01-01T00:00:00Z", "os": "", "rootfs": rootfs}
     )
 
 
-def beside(digest: str, suffix: str = "") -> str:
-    """The tag beside a digest: cosign's for `sig` and `att`, the referrers fallback without a suffix."""
+def tag_for(digest: str, suffix: str = "") -> str:
+    """Return the tag of something attached to a digest.
+
+    cosign's suffixes are `sig` and `att`; without a suffix it is the fallback tag for referrers.
+    """
     return digest.replace(":", "-") + (f".{suffix}" if suffix else "")
 
 

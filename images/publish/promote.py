@@ -1,47 +1,52 @@
-"""From candidate to known-good: only on the word of a recorded run of that very image."""
+"""Promote a published image to `known-good` after a recorded benchmark of the same image passed."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from errors import Failed, Refused
-from images import capabilities
 from images.publish import publish
+from images.publish.publish import Published, PublishRequest
 from images.registry import client as registry_client
 
+if TYPE_CHECKING:
+    from docker import DockerClient
 
-def promote(client: Any, order: publish.Order, record: Path) -> publish.Published:
-    """`known-good` for the digest of this image, on the word of a recorded run of it."""
-    image = publish.the_tested(client, order)
-    _good_run(record, order.image)
-    there = registry_client.connect(order.host, order.urls)
-    names = publish.tags(order, capabilities.parse(image.labels[capabilities.LABEL]))
-    subject = publish.known_as(there, order.repository, names[0])
-    if subject is None:
+
+def promote(client: DockerClient, request: PublishRequest, record: Path) -> Published:
+    """Tag the published image `<platform>-known-good`. Raises Refused unless the record shows a good run."""
+    _, capabilities = publish.tested_image(client, request)
+    _require_good_run(record, request.image)
+    registry = registry_client.connect(request.host, request.urls)
+    tag = publish.tags(request, capabilities)[0]
+    published = publish.manifest_of(registry, request.repository, tag)
+    if published is None:
         raise Failed(
-            f"{order.image} is not published at {order.where}", fix="invoke publish without --promote"
+            f"{request.image} is not published at {request.target}",
+            fix="run invoke publish without --promote",
         )
-    good = f"{order.name}-known-good"
-    there.put_manifest(order.repository, good, subject.raw, subject.media_type)
-    return publish.Published(
-        order.name, f"{order.where}@{subject.digest}", subject.digest, (good,), pushed=False
+    known_good = f"{request.name}-known-good"
+    registry.put_manifest(request.repository, known_good, published.raw, published.media_type)
+    return Published(
+        request.name, f"{request.target}@{published.digest}", published.digest, (known_good,), pushed=False
     )
 
 
-def _good_run(record: Path, image: str) -> None:
+def _require_good_run(record: Path, image: str) -> None:
     try:
-        said = json.loads(record.read_text())
-        ran, result = said["slipway"]["image"], said["result"]
+        data = json.loads(record.read_text())
+        tested, result = data["slipway"]["image"], data["result"]
         completed, failed = int(result["completed"]), int(result.get("failed") or 0)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Refused(
-            f"{record} is no recorded run", why=str(error), fix="invoke bench writes results/"
+            f"{record} is not a benchmark result",
+            why=str(error),
+            fix="run invoke bench, which writes one to results/",
         ) from None
-    if ran != image:
-        raise Refused(
-            f"{record} is a run of {ran}", why=f"this is {image}", fix="invoke bench with this image"
-        )
+    if tested != image:
+        fix = "run invoke bench with this image"
+        raise Refused(f"{record} is a benchmark of {tested}", why=f"the image to promote is {image}", fix=fix)
     if failed or not completed:
-        raise Refused(f"{record}: {completed} requests served, {failed} failed", fix="bench again")
+        raise Refused(f"{record}: {completed} requests served, {failed} failed", fix="run invoke bench again")

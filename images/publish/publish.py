@@ -1,35 +1,37 @@
-"""Push a tested image by digest, say what is in it and who says so, read it back, and only then tag it.
+"""Publish a tested image: push by digest, attach SBOM, provenance and signature, verify, and only then tag.
 
-Tags: `<platform>-vllm<version>[-g<commit>]` is what was measured inside, `<platform>-lock-<hash>` what went in
-(it never moves), then `<platform>-<date>` and `<platform>-candidate`, until a recorded run makes it `known-good`.
+Tags: `<platform>-lock-<hash>` names the inputs and never moves; `<platform>-vllm<version>[-g<commit>]` names what was
+read inside; `<platform>-<date>` and `<platform>-candidate` move; a benchmark promotes to `<platform>-known-good`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from errors import Failed, Refused
-from images import capabilities
-from images.build import verify as build_verify
-from images.lock.lockfile import Platform
+from images.capabilities import from_labels
+from images.lock.schema import Platform
 from images.publish import attestation, push, referrers, sbom, signing, test_results, verify
 from images.registry import client as registry_client
 from images.registry import reference
 from images.registry.client import Registry
 from images.registry.manifest import Manifest
+from launch.engine.images import Show, find
 from launch.http.client import NotFound
+from launch.spec.capabilities import Capabilities
 
-Show = Callable[[float, float | None, str], None]
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.images import Image
 
 
 @dataclass(frozen=True)
-class Order:
-    """What to publish and where. `key` is None for an unsigned one; `urls` as in `registry.connect`."""
+class PublishRequest:
+    """What to publish and where. `key` is None for an unsigned image; `urls` as in `registry.client.connect`."""
 
     name: str
     platform: Platform
@@ -43,14 +45,14 @@ class Order:
     urls: dict[str, str] = field(default_factory=dict)
 
     @property
-    def where(self) -> str:
-        """Registry and repository."""
+    def target(self) -> str:
+        """Return registry and repository."""
         return f"{self.host}/{self.repository}"
 
 
 @dataclass(frozen=True)
 class Published:
-    """What stands in the registry now. `pushed` is False where the same was there already."""
+    """The image in the registry. `pushed` is False if the registry had it already."""
 
     platform: str
     image: str
@@ -62,119 +64,136 @@ class Published:
     signature: str = ""
 
 
-def target(to: str) -> tuple[str, str]:
-    """`REGISTRY[/repository]` as host and repository."""
+def parse_target(to: str) -> tuple[str, str]:
+    """Split `REGISTRY[/REPOSITORY]` into host and repository. Raises Refused."""
     host, repository = reference.place("--to", to)
     return host, repository or "slipway/vllm"
 
 
-def tags(order: Order, found: capabilities.Capabilities) -> tuple[str, ...]:
-    """The image's names, the one that never moves first."""
-    measured = f"{order.name}-vllm{found.vllm_version}"
-    commit = f"-g{found.vllm_commit[:9]}" if found.vllm_commit else ""
-    names = (f"lock-{order.inputs}", order.today.strftime("%Y%m%d"), "candidate")
-    lock, day, candidate = (f"{order.name}-{name}" for name in names)
-    return tuple(re.sub(r"[^\w.-]", "_", tag)[:128] for tag in (lock, measured + commit, day, candidate))
+def tags(request: PublishRequest, capabilities: Capabilities) -> tuple[str, ...]:
+    """Return the image's tags; the first one never moves."""
+    commit = f"-g{capabilities.vllm_commit[:9]}" if capabilities.vllm_commit else ""
+    names = (
+        f"lock-{request.inputs}",
+        f"vllm{capabilities.vllm_version}{commit}",
+        request.today.strftime("%Y%m%d"),
+        "candidate",
+    )
+    return tuple(re.sub(r"[^\w.-]", "_", f"{request.name}-{name}")[:128] for name in names)
 
 
-def publish(client: Any, order: Order, show: Show) -> Published:
-    """Publish, or find that it is published. Raises Refused for an untested image, Failed otherwise.
+def publish(client: DockerClient, request: PublishRequest, show: Show) -> Published:
+    """Publish an image, or find it published. Raises Refused for an untested image, Failed otherwise.
 
-    Whatever fails, no tag points to something half said: tags come last.
+    Tags are set last, so after a failure no tag names an incomplete image.
     """
-    image = the_tested(client, order)
-    there = registry_client.connect(order.host, order.urls)
-    with push.alone(order.where, order.name, show):
-        return _publish(client, image, there, order, show)
+    image, capabilities = tested_image(client, request)
+    registry = registry_client.connect(request.host, request.urls)
+    with push.exclusive(request.target, request.name, show):
+        return _publish(client, image, capabilities, registry, request, show)
 
 
-def _publish(client: Any, image: Any, there: Registry, order: Order, show: Show) -> Published:
-    found = capabilities.parse(image.labels[capabilities.LABEL])
-    names = tags(order, found)
-    known = known_as(there, order.repository, names[0])
-    if known is None:
-        digest = push.push(client, image, order.host, order.repository, order.name, show)
-        subject = there.manifest(order.repository, digest)
+def _publish(
+    client: DockerClient,
+    image: Image,
+    capabilities: Capabilities,
+    registry: Registry,
+    request: PublishRequest,
+    show: Show,
+) -> Published:
+    names, repository = tags(request, capabilities), request.repository
+    published = manifest_of(registry, repository, names[0])
+    if published is None:
+        digest = push.push(client, image, request.host, repository, request.name, show)
+        subject = registry.manifest(repository, digest)
     else:
-        subject = known
-    is_new = known is None or _to_be_signed(there, order, known, image)
-    said = _say(there, order, subject, image, show) if is_new else {}
-    show(0, None, "reading it back")
-    public = signing.public(order.key) if order.key else None
-    verify.verify(there, order.repository, subject.digest, found, public)
-    _name(there, order.repository, subject, names)
-    where = f"{order.where}@{subject.digest}"
-    return Published(order.name, where, subject.digest, names, known is None, **said)
+        subject = published
+    is_new = published is None or _needs_signature(registry, request, published, image)
+    attached = _attach(registry, request, subject, image, show) if is_new else {}
+    show(0, None, "verifying the published image")
+    public = signing.public_key(request.key) if request.key else None
+    verify.verify(registry, repository, subject.digest, capabilities, public)
+    _tag(registry, repository, subject, names)
+    name = f"{request.target}@{subject.digest}"
+    return Published(request.name, name, subject.digest, names, published is None, **attached)
 
 
-def _to_be_signed(there: Registry, order: Order, known: Manifest, image: Any) -> bool:
-    """Was it published without a signature, and is there a key now? Nobody signs what he did not build."""
-    if not order.key or known_as(there, order.repository, attestation.beside(known.digest, "sig")):
+def _needs_signature(registry: Registry, request: PublishRequest, published: Manifest, image: Image) -> bool:
+    """Return whether to sign an image that was published unsigned: only one identical to the local image."""
+    signature = attestation.tag_for(published.digest, "sig")
+    if not request.key or manifest_of(registry, request.repository, signature):
         return False
-    if image.id not in (known.digest, known.json.get("config", {}).get("digest")):
+    local_id = str(image.id)
+    if local_id not in (published.digest, published.json.get("config", {}).get("digest")):
         raise Failed(
-            f"{order.where}@{known.digest} is unsigned and not the image that is here",
-            why=f"this engine has {image.id[:19]} of the same inputs",
-            fix="publish to another repository, or pull that one and test it",
+            f"{request.target}@{published.digest} is unsigned and differs from the local image",
+            why=f"this engine has {local_id[:19]} of the same inputs",
+            fix="publish to another repository, or pull that image and test it",
         )
     return True
 
 
-def the_tested(client: Any, order: Order) -> Any:
-    """The image, if it is here and passed its tests."""
-    image = build_verify.existing(client, order.image)
+def tested_image(client: DockerClient, request: PublishRequest) -> tuple[Image, Capabilities]:
+    """Return the local image and its capabilities. Raises Refused unless it passed its tests."""
+    image = find(client, request.image)
     if image is None:
-        raise Failed(f"{order.image} is not on this engine", fix=f"invoke build --platform {order.name}")
-    if not test_results.of(image.id) or capabilities.LABEL not in image.labels:
+        raise Failed(
+            f"image '{request.image}' is not on this engine", fix=f"invoke build --platform {request.name}"
+        )
+    capabilities = from_labels(image.labels)
+    if not capabilities or not test_results.of(str(image.id)):
         raise Refused(
-            f"{order.image} was not tested",
-            why=f"no record of image {image.id[:19]} in results/images",
+            f"image '{request.image}' was not tested",
+            why=f"no test result for {str(image.id)[:19]} in results/images",
             fix=".venv/bin/python -m pytest tests/images",
         )
-    return image
+    return image, capabilities
 
 
-def known_as(there: Registry, repository: str, tag: str) -> Manifest | None:
-    """What a tag points to, or None."""
+def manifest_of(registry: Registry, repository: str, tag: str) -> Manifest | None:
+    """Return the manifest that a tag names, or None."""
     try:
-        return there.manifest(repository, tag)
+        return registry.manifest(repository, tag)
     except NotFound:
         return None
 
 
-def _say(there: Registry, order: Order, subject: Manifest, image: Any, show: Show) -> dict[str, str]:
-    """SBOM, provenance and signature beside the image."""
-    said = {}
-    if order.with_sbom:
-        show(0, None, "listing what is inside (syft)")
-        said["sbom"] = referrers.sbom(there, order.repository, subject, sbom.of(order.image))
+def _attach(
+    registry: Registry, request: PublishRequest, subject: Manifest, image: Image, show: Show
+) -> dict[str, str]:
+    """Attach SBOM, provenance and signature to the image; return their digests."""
+    attached, repository, digest = {}, request.repository, subject.digest
+    if request.with_sbom:
+        show(0, None, "listing the contents (syft)")
+        attached["sbom"] = referrers.attach_sbom(registry, repository, subject, sbom.of(request.image))
     base = image.labels.get("slipway.base", "")
-    words = (order.where, subject.digest, order.name, order.platform, order.inputs, base)
-    statement = attestation.statement(*words)
-    signed = signing.sign(order.key, attestation.to_be_signed(statement)) if order.key else b""
-    sealed = attestation.envelope(statement, signed)
-    said["provenance"] = referrers.provenance(there, order.repository, subject.digest, sealed)
-    if order.key:
-        payload = attestation.simple_signing(order.where, subject.digest)
-        signature = signing.sign(order.key, payload)
-        said["signature"] = referrers.signature(there, order.repository, subject.digest, payload, signature)
-    return said
+    statement = attestation.statement(
+        request.target, digest, request.name, request.platform, request.inputs, base
+    )
+    signed = signing.sign(request.key, attestation.to_be_signed(statement)) if request.key else b""
+    envelope = attestation.envelope(statement, signed)
+    attached["provenance"] = referrers.attach_provenance(registry, repository, digest, envelope)
+    if request.key:
+        payload = attestation.simple_signing(request.target, digest)
+        signature = signing.sign(request.key, payload)
+        attached["signature"] = referrers.attach_signature(registry, repository, digest, payload, signature)
+    return attached
 
 
-def _name(there: Registry, repository: str, subject: Manifest, names: tuple[str, ...]) -> None:
-    """Set the tags, read each back. The first never moves: who finds it pointing elsewhere came second."""
-    first = known_as(there, repository, names[0])
+def _tag(registry: Registry, repository: str, subject: Manifest, names: tuple[str, ...]) -> None:
+    """Set the tags and read each one back. Raises Failed if another publisher set one meanwhile."""
+    first = manifest_of(registry, repository, names[0])
     if first is not None and first.digest != subject.digest:
         raise Failed(
             f"another publisher was first: {names[0]} is {first.digest}",
-            fix="publish again; the same inputs need one image alone",
+            fix="publish again; one image is enough for the same inputs",
         )
     for name in names:
-        there.put_manifest(repository, name, subject.raw, subject.media_type)
-        now = there.manifest(repository, name).digest
-        if now != subject.digest:
+        registry.put_manifest(repository, name, subject.raw, subject.media_type)
+        current = registry.manifest(repository, name).digest
+        if current != subject.digest:
             raise Failed(
-                f"{name} was moved by another publisher to {now}",
-                why=f"this one is {subject.digest}, whole and signed, without all its tags",
+                f"another publisher moved {name} to {current}",
+                why=f"{subject.digest} is complete and signed, but lacks some of its tags",
                 fix="publish again when the other one has finished",
             )

@@ -1,78 +1,86 @@
-"""Push an image of this engine under a name that means nothing yet, one publisher at a time."""
+"""Push an image under a temporary tag; publish one image at a time."""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
-from collections.abc import Callable, Iterator
+import os
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from errors import Failed
-from images.build.pipeline import WORK
 from images.registry import reference
+from launch import paths
+from launch.engine.images import Show, follow
 
-Show = Callable[[float, float | None, str], None]
-_PATIENCE = 3600  # seconds: as long as the largest push takes
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.images import Image
+
+_TIMEOUT = 3600  # seconds; the largest push takes about as long
 
 
 @contextmanager
-def alone(where: str, name: str, show: Show) -> Iterator[None]:
-    """Two at once would share the staging name, and the first to end would take it from the other.
+def exclusive(target: str, name: str, show: Show) -> Iterator[None]:
+    """Let one process publish a platform to a target at a time; the next one finds the image published.
 
-    Who waited finds the image published. Raises Failed after an hour.
+    Two at once would share the temporary tag, which the first to finish removes. Raises Failed after an hour.
     """
-    from filelock import FileLock, Timeout
-
-    WORK.mkdir(exist_ok=True)
-    lock = FileLock(WORK / f"publish-{hashlib.sha256(f'{where} {name}'.encode()).hexdigest()[:12]}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
+    key = hashlib.sha256(f"{target} {name}".encode()).hexdigest()[:12]
+    path = paths.writable(paths.state_dir()) / f"publish-{key}.lock"
+    deadline = time.monotonic() + _TIMEOUT
+    while (lock := _try_lock(path)) is None:
         show(0, None, "waiting for another publish of the same image")
-        try:
-            lock.acquire(timeout=_PATIENCE)
-        except Timeout:
+        if time.monotonic() > deadline:
             raise Failed(
-                f"another publish to {where} does not end", why=f"it holds {lock.lock_file}"
-            ) from None
+                f"another publish to {target} has not finished after {_TIMEOUT // 60} minutes",
+                why=f"it holds {path}",
+                fix=f"fuser -v {path}",
+            )
+        time.sleep(0.2)
     try:
         yield
     finally:
-        lock.release()
+        path.unlink(missing_ok=True)  # still locked: a waiting process notices in _try_lock
+        os.close(lock)
 
 
-def push(client: Any, image: Any, host: str, repository: str, name: str, show: Show) -> str:
-    """Push as `<name>-staging`, which this engine forgets again; the digest that the registry gave."""
+def _try_lock(path: Path) -> int | None:
+    """Return a locked handle of the file, or None if another process has the lock or removed the file."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    with suppress(BlockingIOError, FileNotFoundError):
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(handle), path.stat()):
+            return handle
+    os.close(handle)
+    return None
+
+
+def push(client: DockerClient, image: Image, host: str, repository: str, name: str, show: Show) -> str:
+    """Push as `<name>-staging`, then remove that tag from the engine; return the digest in the registry."""
     from docker.errors import ImageNotFound
 
-    where, staging = f"{host}/{repository}", f"{name}-staging"
-    image.tag(where, staging)
+    target, staging = f"{host}/{repository}", f"{name}-staging"
+    image.tag(target, staging)
     try:
         login = reference.password_of(host)
-        stream = client.api.push(where, staging, stream=True, decode=True, auth_config=login)
-        return digest(stream, show)
+        digest = follow(client.api.push(target, staging, stream=True, decode=True, auth_config=login), show)
+    except Failed as error:
+        raise Failed("the push failed", why=error.why, fix=_fix(error.why)) from None
     finally:
-        with suppress(ImageNotFound):  # a publisher from another checkout may have ended first
-            client.images.remove(f"{where}:{staging}", noprune=True)
+        with suppress(ImageNotFound):  # another publisher on this engine may have removed it
+            client.images.remove(f"{target}:{staging}", noprune=True)
+    if not digest:
+        raise Failed("the push ended without a digest", fix="check the registry's log, then publish again")
+    return digest
 
 
-def digest(records: Any, show: Show) -> str:
-    """A push stream raises nothing by itself: an `error` record is the failure, the last `aux` the digest."""
-    found = ""
-    for record in records:
-        if "error" in record:
-            raise Failed("the push failed", why=str(record["error"]), fix=_remedy(str(record["error"])))
-        found = record.get("aux", {}).get("Digest", found)
-        far = record.get("progressDetail") or {}
-        show(far.get("current", 0), far.get("total"), f"{record.get('id', '')} {record.get('status', '')}")
-    if not found:
-        raise Failed("the push ended without a digest", fix="look at the registry's log, then publish again")
-    return str(found)
-
-
-def _remedy(said: str) -> str:
-    if "401" in said or "unauthorized" in said.lower() or "basic auth" in said:
+def _fix(error: str) -> str:
+    if "401" in error or "unauthorized" in error.lower() or "basic auth" in error:
         return "docker login to that registry"
-    if "no space" in said.lower():
-        return "the registry's disk is full"
-    return "publish again: what was sent already is not sent again"
+    if "no space" in error.lower():
+        return "free disk space in the registry"
+    return "publish again: layers that were sent are not sent again"

@@ -1,4 +1,4 @@
-"""Which images passed their tests: a small record for each image id, written by `tests/images`."""
+"""Records of images that passed their tests: one small file for each image ID, written by `tests/images`."""
 
 from __future__ import annotations
 
@@ -7,28 +7,31 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).parents[2] / "results" / "images"
+from launch import atomic_write, paths
 
 
-def record(image: str, tag: str, facts: list[str], folder: Path | None = None) -> Path:
-    """Say that this image id passed these facts, now."""
-    folder = folder or FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{_short(image)}.json"
+def folder() -> Path:
+    """Return the folder of the records."""
+    return paths.results_dir() / "images"
+
+
+def record(image: str, tag: str, tests: list[str]) -> Path:
+    """Record that the image passed these tests now; return the file."""
+    path = _file(image)
     date = datetime.now(UTC).isoformat(timespec="seconds")
-    said = {"image": image, "tag": tag, "date": date, "passed": sorted(facts)}
-    path.write_text(json.dumps(said, indent=2) + "\n")
+    data = {"image": image, "tag": tag, "date": date, "passed": sorted(tests)}
+    atomic_write.write_text(path, json.dumps(data, indent=2) + "\n")
     return path
 
 
-def of(image: str, folder: Path | None = None) -> dict[str, Any] | None:
-    """The record of an image id, or None where it was never tested whole."""
+def of(image: str) -> dict[str, Any] | None:
+    """Return the record of an image ID, or None if it has not passed its tests."""
     try:
-        said: dict[str, Any] = json.loads(((folder or FOLDER) / f"{_short(image)}.json").read_text())
+        data: dict[str, Any] = json.loads(_file(image).read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    return said if said.get("image") == image and said.get("passed") else None
+    return data if data.get("image") == image and data.get("passed") else None
 
 
-def _short(image: str) -> str:
-    return image.removeprefix("sha256:")[:16]
+def _file(image: str) -> Path:
+    return folder() / f"{image.removeprefix('sha256:')[:16]}.json"

@@ -1,4 +1,4 @@
-"""Read a published image as one who knows only its digest and the public key, and believe nothing else."""
+"""Verify a published image as a user would who knows only its digest and the public key."""
 
 from __future__ import annotations
 
@@ -7,45 +7,48 @@ import json
 
 from errors import Failed
 from images import capabilities
-from images.capabilities import Capabilities
 from images.publish import attestation, referrers, signing
-from images.publish.attestation import beside
+from images.publish.attestation import tag_for
 from images.registry.client import Registry
+from launch.spec.capabilities import Capabilities
 
 
 def verify(
-    there: Registry, repository: str, digest: str, expected: Capabilities, public: bytes | None
+    registry: Registry, repository: str, digest: str, expected: Capabilities, public: bytes | None
 ) -> None:
-    """Manifest by digest, every blob there, contract equal, signature and provenance by the key's owner.
+    """Check manifest, blobs and capabilities; with a public key also signature and provenance.
 
-    Raises Failed with the first thing that is not so.
+    Raises Failed for the first check that does not pass.
     """
-    manifest = there.manifest(repository, digest)
+    manifest = registry.manifest(repository, digest)
     for part in [manifest.json["config"], *manifest.json["layers"]]:
-        if not there.has_blob(repository, part["digest"]):
+        if not registry.has_blob(repository, part["digest"]):
             raise Failed(f"{repository}@{digest} lacks blob {part['digest']}", fix="publish again")
-    found = capabilities.parse(there.labels(repository, manifest).get(capabilities.LABEL, "{}"))
-    if found != expected:
+    published = capabilities.from_labels(registry.labels(repository, manifest)) or Capabilities()
+    if published != expected:
         raise Failed(
-            f"{repository}@{digest} carries another contract",
-            why=f"vLLM {found.vllm_version or 'unknown'} there, {expected.vllm_version} here",
-            fix="the same inputs were published with other contents: find out which one is right",
+            f"{repository}@{digest} has other capabilities than the local image",
+            why=f"vLLM is {published.vllm_version or 'unknown'} there, {expected.vllm_version} here",
+            fix="publish to another repository: two images with different contents have the same inputs",
         )
     if public:
-        _signed(there, repository, digest, public)
+        _verify_signature(registry, repository, digest, public)
+        _verify_provenance(registry, repository, digest, public)
 
 
-def _signed(there: Registry, repository: str, digest: str, public: bytes) -> None:
-    payload, notes = referrers.content(there, repository, beside(digest, "sig"))
-    signature = base64.b64decode(notes.get("dev.cosignproject.cosign/signature", ""))
-    about = json.loads(payload)["critical"]["image"]["docker-manifest-digest"]
-    if about != digest or not signing.verify(public, payload, signature):
-        fix = "take the key that signed it, or publish to another repository"
-        raise Failed(f"{repository}@{digest} is not signed by this key", fix=fix)
-    sealed, _ = referrers.content(there, repository, beside(digest, "att"))
-    statement, signature = attestation.opened(sealed)
+def _verify_signature(registry: Registry, repository: str, digest: str, public: bytes) -> None:
+    payload, annotations = referrers.content(registry, repository, tag_for(digest, "sig"))
+    signature = base64.b64decode(annotations.get(referrers.SIGNATURE, ""))
+    signed_digest = json.loads(payload)["critical"]["image"]["docker-manifest-digest"]
+    if signed_digest != digest or not signing.verify(public, payload, signature):
+        fix = "use the key that signed it, or publish to another repository"
+        raise Failed(f"{repository}@{digest} is not signed with this key", fix=fix)
+
+
+def _verify_provenance(registry: Registry, repository: str, digest: str, public: bytes) -> None:
+    envelope, _ = referrers.content(registry, repository, tag_for(digest, "att"))
+    statement, signature = attestation.open_envelope(envelope)
     subject = json.loads(statement)["subject"][0]["digest"]["sha256"]
-    if subject != digest.removeprefix("sha256:") or not signing.verify(
-        public, attestation.to_be_signed(statement), signature
-    ):
-        raise Failed(f"the provenance of {repository}@{digest} is not signed by this key")
+    signed = signing.verify(public, attestation.to_be_signed(statement), signature)
+    if subject != digest.removeprefix("sha256:") or not signed:
+        raise Failed(f"the provenance of {repository}@{digest} is not signed with this key")

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 from errors import Failed
-from images.lock.lockfile import Digest, first_fault
+from images.field_checks import Digest, first_error
 
 LISTS = (
     "application/vnd.oci.image.index.v1+json",
@@ -96,4 +96,4 @@ def _valid(where: str, kind: str, shape: type[Shape], raw: bytes) -> Shape:
     try:
         return shape.model_validate_json(raw)
     except ValidationError as error:
-        raise Failed(f"{where} is no {kind}", why=first_fault(error)) from None
+        raise Failed(f"{where} is no {kind}", why=first_error(error)) from None

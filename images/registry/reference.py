@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from errors import Refused
+from launch.spec.image_reference import ImageReference
 
 _DOCKER_HUB = "https://registry-1.docker.io"
 # As the distribution specification has it; 255 characters with the host are what engines take.
@@ -41,7 +42,8 @@ def _is_host(host: str) -> bool:
 
 def repository(flag: str, given: str) -> str:
     """A repository as people write it, Docker Hub's without a host too. Raises Refused where it names a tag."""
-    host, name, _ = split(given)
+    image = ImageReference.parse(given)
+    host, name = image.registry, image.repository
     if "@" in given or ":" in given.rpartition("/")[2]:
         raise Refused(f"{flag} {given}: a tag or digest stands in it", fix=f"{flag} {host}/{name}")
     if place(flag, f"{host}/{name}") != (host, name):  # it ends in a slash, or is nothing at all
@@ -59,18 +61,6 @@ def web(flag: str, given: str) -> str:
     if not good or re.search(r"\s", given):
         raise Refused(f"{flag} {given}: that is no web address", fix="http://HOST[:PORT] or https://...")
     return given.rstrip("/")
-
-
-def split(reference: str) -> tuple[str, str, str]:
-    """`host/repository[:tag][@digest]` as host, repository and the digest, tag or `latest`."""
-    name, _, digest = reference.partition("@")
-    host, _, rest = name.partition("/")
-    if not rest or not ("." in host or ":" in host or host == "localhost"):
-        host, rest = "docker.io", name
-    repository, _, tag = rest.partition(":")
-    if host == "docker.io" and "/" not in repository:
-        repository = f"library/{repository}"
-    return host, repository, digest or tag or "latest"
 
 
 def url_of(host: str) -> str:

@@ -1,44 +1,47 @@
-"""One plan as one container: created with exactly the access of the plan, checked after the start, taken away.
+"""Run one plan as one container: create it with exactly the plan's access, verify it, stop and remove it.
 
-`--rm` never: what a dead server said is the evidence. Its log is saved in `paths.logs_dir()` when it is removed.
+A container is never started with `--rm`, because the log of a server that died is the evidence for a diagnosis.
 """
 
 from __future__ import annotations
 
-import errno
 import logging
 import re
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from errors import Failed, Refused, SlipwayError
 from launch import paths
 from launch.diagnosis.diagnose import Evidence, diagnose
-from launch.engine.client import LABEL
+from launch.engine import create_args, env_file, ports
 from launch.engine.limits import Limits
+from launch.engine.servers import LABEL
 from launch.engine.verify_access import check_access
-from launch.serving import api_key
 from launch.spec.plan import Plan
 
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.containers import Container
+
 _log = logging.getLogger(__name__)
+_SAVED_LOG_LINES = 20_000
 
 
 def name_of(plan: Plan) -> str:
-    """The container's name: the plan's own, else one made from the model."""
+    """Return the container's name: the plan's own, else one made from the model."""
     return plan.container.name or name_for(plan.model)
 
 
 def name_for(model: str) -> str:
-    """The name of a model's container."""
+    """Return the name of a model's container."""
     return "slipway-" + re.sub(r"[^a-z0-9.]+", "-", model.rpartition("/")[2].lower())
 
 
 def url_of(plan: Plan) -> str:
-    """Where the server answers on this host."""
-    if not plan.container.ports:  # the host's own network: the server's own port
+    """Return the URL of the server on this host."""
+    if not plan.container.ports:  # the container has the host's network, so the server's own port counts
         argv = plan.processes[0].argv
         return f"http://127.0.0.1:{argv[argv.index('--port') + 1] if '--port' in argv[:-1] else 8000}"
     port = plan.container.ports[0]
@@ -47,26 +50,26 @@ def url_of(plan: Plan) -> str:
 
 
 def start(
-    client: Any, plan: Plan, limits: Limits | None = None, *, replace: bool = False
-) -> tuple[Any, bool]:
-    """The container of a plan, and whether it was started now. The same plan already running is left alone.
+    client: DockerClient, plan: Plan, limits: Limits | None = None, *, replace: bool = False
+) -> tuple[Container, bool]:
+    """Return the plan's container, and whether it was started now. A running container of the same plan is kept.
 
-    Raises Refused for another plan or a stranger's container under that name and for a taken port; Failed, with
-    a diagnosis, where the engine cannot start it or did not grant what the plan needs.
+    Raises Refused if the name or a port is taken. Raises Failed, with a diagnosis, if the engine cannot start the
+    container or does not grant the plan's access.
     """
     name = name_of(plan)
-    there = _there(client, name)
-    if there is not None and _keep(there, plan, replace):
-        return there, False
-    given = _arguments(plan, name, limits or Limits(), client.images.get(plan.image).id)
-    _refuse_taken(plan, _ports_of(there))
-    if there is not None:  # nothing is ended before what can be checked is checked
-        stop(there)
+    existing = _find(client, name)
+    if existing is not None and _is_kept(existing, plan, replace):
+        return existing, False
+    arguments = _arguments(plan, name, limits or Limits(), str(client.images.get(plan.image).id))
+    ports.refuse_taken(plan, except_for=ports.held_by(existing))
+    if existing is not None:  # stopped only after all checks
+        stop(existing)
     _make_folders(plan)
-    with _told(name):
-        container = client.containers.create(**given)
+    with _diagnosed(name):
+        container = client.containers.create(**arguments)
     try:
-        with _told(name):
+        with _diagnosed(name):
             container.start()
         check_access(client, container, plan)
     except Failed:
@@ -76,30 +79,29 @@ def start(
 
 
 @contextmanager
-def _told(name: str) -> Iterator[None]:
-    """What the engine says against a container, as a failure with its cause where that is known."""
+def _diagnosed(name: str) -> Iterator[None]:
+    """Turn an error of the engine into Failed, with its cause and fix if they are known."""
     from docker.errors import APIError
 
     try:
         yield
     except APIError as error:
-        said = str(error.explanation or error)
-        found = diagnose(Evidence(engine_error=said))
-        cause = f": {found.cause}" if found.known else ""
-        fix = found.fix if found.known else "invoke doctor shows what this host lacks"
-        raise Failed(f"the engine could not start {name}{cause}", why=said[:500], fix=fix) from None
+        message = str(error.explanation or error)
+        result = diagnose(Evidence(engine_error=message))
+        cause = f": {result.cause}" if result.known else ""
+        fix = result.fix if result.known else "invoke doctor shows what this host lacks"
+        raise Failed(f"the engine could not start {name}{cause}", why=message[:500], fix=fix) from None
 
 
 def _make_folders(plan: Plan) -> None:
-    """Folders to be written to, which the engine would make as root's."""
+    """Create the folders that the container writes to; the engine would create them as root."""
     for mount in plan.container.mounts:
         if not mount.read_only and mount.source.startswith("/"):
             Path(mount.source).mkdir(parents=True, exist_ok=True)
 
 
 def _arguments(plan: Plan, name: str, limits: Limits, image_id: str) -> dict[str, Any]:
-    from launch.engine import create_args
-
+    planned = plan.container
     labels = {
         LABEL: plan.digest,
         "slipway.model": plan.model,
@@ -108,20 +110,24 @@ def _arguments(plan: Plan, name: str, limits: Limits, image_id: str) -> dict[str
         "slipway.url": url_of(plan),
         "slipway.vllm": plan.vllm_version,
         "slipway.strategy": plan.strategy,
-        "slipway.key": ",".join(plan.container.env_files),
-        "slipway.gpus": ",".join(plan.container.gpu_ids or plan.container.cdi or plan.container.devices),
+        "slipway.key": ",".join(planned.env_files),
+        "slipway.gpus": ",".join(planned.gpu_ids or planned.cdi or planned.devices),
     }
     logs = {"type": "json-file", "config": {"max-size": "100m", "max-file": "3"}}
-    secret = {k: v for path in plan.container.env_files for k, v in api_key.variables(Path(path)).items()}
-    if plan.container.env_files and not secret.get(api_key.NAMES[0]):
-        raise Failed("an open port asks for an API key, and there is none", fix="invoke run makes one")
-    given = create_args.arguments(plan, plan.processes[0])
-    given["environment"] = {**given.get("environment", {}), **secret}
+    arguments = create_args.arguments(plan, plan.processes[0])
+    arguments["environment"] = {**arguments.get("environment", {}), **_secrets(planned.env_files)}
     own = {"name": name, "labels": labels, "log_config": logs, "detach": True}
-    return {**given, **limits.arguments(), **own}
+    return {**arguments, **limits.arguments(), **own}
 
 
-def _there(client: Any, name: str) -> Any:
+def _secrets(env_files: tuple[str, ...]) -> dict[str, str]:
+    secrets = {name: value for path in env_files for name, value in env_file.read(Path(path)).items()}
+    if env_files and not secrets.get(env_file.API_KEY):
+        raise Failed("an open port needs an API key, and its file has none", fix="invoke run creates one")
+    return secrets
+
+
+def _find(client: DockerClient, name: str) -> Container | None:
     from docker.errors import NotFound
 
     try:
@@ -130,73 +136,45 @@ def _there(client: Any, name: str) -> Any:
         return None
 
 
-def runs(client: Any, plan: Plan) -> bool:
-    """Whether this very plan runs already: then it needs no image and no weights any more."""
-    there = _there(client, name_of(plan))
-    return there is not None and there.status == "running" and there.labels.get(LABEL) == plan.digest
+def runs(client: DockerClient, plan: Plan) -> bool:
+    """Return whether the same plan runs already; then neither image nor weights are needed."""
+    container = _find(client, name_of(plan))
+    return (
+        container is not None and container.status == "running" and container.labels.get(LABEL) == plan.digest
+    )
 
 
-def _keep(there: Any, plan: Plan, replace: bool) -> bool:
-    """Whether what has our name is what we want. Raises Refused if it is a stranger's or another plan."""
-    known = there.labels.get(LABEL)
-    if known is None:
+def _is_kept(existing: Container, plan: Plan, replace: bool) -> bool:
+    """Return whether the existing container of that name runs the plan. Raises Refused if it must not be replaced."""
+    name, digest = existing.name, existing.labels.get(LABEL)
+    if digest is None:
         raise Refused(
-            f"a container called {there.name} exists and is not ours", fix=f"docker rename {there.name} OTHER"
+            f"a container named '{name}' exists that Slipway did not start", fix=f"docker rename {name} OTHER"
         )
-    if there.status == "paused" and not replace:
-        raise Refused(f"{there.name} is paused", fix=f"docker unpause {there.name}, or --replace")
-    if there.status not in ("running", "paused"):
+    if replace or existing.status not in ("running", "paused"):
         return False
-    if known == plan.digest and not replace:
-        return True
-    if not replace:
+    if existing.status == "paused":
+        raise Refused(f"{name} is paused", fix=f"docker unpause {name}, or --replace")
+    if digest != plan.digest:
         raise Refused(
-            f"{there.name} already runs another plan ({known}, this one is {plan.digest})",
-            fix="--replace stops it first, or invoke stop",
+            f"{name} runs another plan ({digest}, this one is {plan.digest})",
+            fix="stop it with `invoke stop`, or pass --replace",
         )
-    return False
+    return True
 
 
-def _ports_of(container: Any) -> set[int]:
-    """Ports of this host that a running container of ours gives back when it is replaced."""
-    bound = container.attrs["NetworkSettings"]["Ports"] if container is not None else {}
-    return {int(host["HostPort"]) for hosts in (bound or {}).values() for host in hosts or ()}
-
-
-def _refuse_taken(plan: Plan, ours: set[int]) -> None:
-    for port in plan.container.ports:
-        if port.host not in ours and _is_taken(port.host_ip, port.host):
-            free = port.host + 1 if port.host < 65535 else 8000
-            raise Refused(
-                f"port {port.host} on {port.host_ip or 'this host'} is taken",
-                fix=f"--port {free}, or see who has it: ss -ltnp sport = :{port.host}",
-            )
-
-
-def _is_taken(address: str, port: int) -> bool:
-    """Whether somebody listens there. What only root may bind is the engine's affair."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address or "0.0.0.0", port))
-        except OSError as error:
-            return error.errno == errno.EADDRINUSE
-    return False
-
-
-def stop(container: Any, timeout: int = 30) -> None:
-    """Ask it to finish, wait, and take it away; after `timeout` seconds it is killed."""
+def stop(container: Container, timeout: int = 30) -> None:
+    """Ask the server to finish, kill it after `timeout` seconds, and remove the container."""
     if container.status == "running":
         container.stop(timeout=timeout)
     remove(container)
 
 
-def remove(container: Any) -> None:
+def remove(container: Container) -> None:
     """Save the last log lines of a container in `paths.logs_dir()` and remove it, running or not."""
     try:
         folder = paths.writable(paths.logs_dir())
-        lines = container.logs(tail=20000, timestamps=True)
+        lines = container.logs(tail=_SAVED_LOG_LINES, timestamps=True)
         (folder / f"{container.name}-{container.short_id}.log").write_bytes(lines)
     except (OSError, SlipwayError) as error:
         _log.warning("the log of %s is not saved: %s", container.name, error)

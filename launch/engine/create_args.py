@@ -1,26 +1,29 @@
-"""The plan as the arguments of the docker SDK's `containers.create`: what `invoke run` starts."""
+"""Translate a plan into arguments of the docker SDK's `containers.create`."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from launch.access.seccomp import for_api
 from launch.spec.plan import Container, Plan, Process
 
+if TYPE_CHECKING:
+    from docker.types import DeviceRequest, Ulimit
+
 
 def arguments(plan: Plan, process: Process) -> dict[str, Any]:
-    """Keyword arguments for one node's container; settings that are not used are left out.
+    """Return keyword arguments for one node's container, without settings that are not used.
 
-    The docker module is imported only where an NVIDIA device request or a ulimit is needed.
+    The docker module is imported only if the plan has a device request or a ulimit: the import is slow.
     """
     c = plan.container
-    given = {
+    args = {
         "image": plan.image,
         "entrypoint": list(plan.program(process)),
         "command": list(plan.command(process)),
         "environment": dict(plan.environment(process)),
         "devices": [f"{device}:{device}:rwm" for device in c.devices],
-        "device_requests": _requests(c),
+        "device_requests": _device_requests(c),
         "group_add": list(c.groups),
         "cap_add": list(c.cap_add),
         "cap_drop": list(c.cap_drop),
@@ -38,23 +41,23 @@ def arguments(plan: Plan, process: Process) -> dict[str, Any]:
         "tty": c.tty,
         "stdin_open": c.tty,
     }
-    return {key: value for key, value in given.items() if value}
+    return {key: value for key, value in args.items() if value}
 
 
-def _requests(container: Container) -> list[Any]:
+def _device_requests(container: Container) -> list[DeviceRequest]:
     if not (container.gpu_ids or container.cdi):
         return []
     from docker.types import DeviceRequest
 
-    found = [DeviceRequest(driver="cdi", device_ids=list(container.cdi))] if container.cdi else []
+    requests = [DeviceRequest(driver="cdi", device_ids=list(container.cdi))] if container.cdi else []
     if container.gpu_ids == ("all",):
-        return [*found, DeviceRequest(count=-1, capabilities=[["gpu"]])]
+        return [*requests, DeviceRequest(count=-1, capabilities=[["gpu"]])]
     if container.gpu_ids:
-        found.append(DeviceRequest(device_ids=list(container.gpu_ids), capabilities=[["gpu"]]))
-    return found
+        requests.append(DeviceRequest(device_ids=list(container.gpu_ids), capabilities=[["gpu"]]))
+    return requests
 
 
-def _ulimits(container: Container) -> list[Any]:
+def _ulimits(container: Container) -> list[Ulimit]:
     if not container.ulimits:
         return []
     from docker.types import Ulimit

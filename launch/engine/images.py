@@ -1,58 +1,62 @@
-"""The image of a plan on this engine: here already, or pulled with its bytes counted."""
+"""Images on the container engine: find one, pull one, and follow the engine's progress records."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from errors import Failed
+from launch.spec.image_reference import ImageReference
 
-Show = Callable[[float, float | None, str], None]
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.images import Image
+
+Show = Callable[[float, float | None, str], None]  # done, total if known, a note
+_MOVING = ("Downloading", "Pushing")
+_MOVED = ("Download complete", "Pull complete", "Pushed")
 
 
-def is_here(client: Any, reference: str) -> bool:
-    """Whether the engine has it."""
+def find(client: DockerClient, reference: str) -> Image | None:
+    """Return the image of that name, or None if the engine does not have it."""
     from docker.errors import ImageNotFound
 
     try:
-        client.images.get(reference)
-        return True
+        return client.images.get(reference)
     except ImageNotFound:
-        return False
+        return None
 
 
-def pull(client: Any, reference: str, show: Show) -> None:
-    """Pull it. Raises Failed with the registry's words: the SDK's stream ends quietly on errors."""
-    from docker.errors import APIError
+def pull(client: DockerClient, reference: str, show: Show) -> None:
+    """Pull an image and show the bytes. Raises Failed with the registry's reason."""
+    from docker.errors import DockerException
 
-    repository, tag = split(reference)
+    wanted = ImageReference.parse(reference)
     try:
-        follow(client.api.pull(repository, tag=tag, stream=True, decode=True), show)
-    except (APIError, Failed) as error:
+        follow(client.api.pull(wanted.name, tag=wanted.version, stream=True, decode=True), show)
+    except (DockerException, Failed) as error:
         why = getattr(error, "why", "") or str(error)[:300]
         fix = "check the name and the network; a nightly that upstream deleted needs a mirror (invoke pin --mirror)"
         raise Failed(f"cannot pull {reference}", why=why, fix=fix) from None
 
 
-def split(reference: str) -> tuple[str, str]:
-    """Repository and tag of `registry:5000/a/b:tag`, or repository and digest; no tag is `latest`."""
-    if "@" in reference:
-        repository, _, digest = reference.partition("@")
-        return repository, digest
-    head, colon, tag = reference.rpartition(":")
-    return (head, tag) if colon and "/" not in tag else (reference, "latest")
+def follow(records: Iterable[dict[str, Any]], show: Show) -> str:
+    """Show the bytes of all layers together; return the digest that ends a push ("" after a pull).
 
-
-def follow(records: Iterable[dict[str, Any]], show: Show) -> None:
-    """Add up the layers' bytes as they come. Raises Failed for an `error` record."""
+    Raises Failed for an `error` record: the engine answers 200 and the stream ends normally after it.
+    """
     layers: dict[str, tuple[int, int]] = {}
+    digest = ""
     for record in records:
         if "error" in record:
-            raise Failed("the pull failed", why=str(record["error"]))
+            raise Failed("the container engine reported an error", why=str(record["error"]))
+        digest = str((record.get("aux") or {}).get("Digest", digest))
+        status, layer = record.get("status", ""), record.get("id", "")
         detail = record.get("progressDetail") or {}
-        if record.get("status") == "Downloading" and detail.get("total"):
-            layers[record["id"]] = (detail["current"], detail["total"])
-        elif record.get("status") in ("Download complete", "Pull complete") and record.get("id") in layers:
-            layers[record["id"]] = (layers[record["id"]][1],) * 2
-        done, total = sum(now for now, _ in layers.values()), sum(size for _, size in layers.values())
-        show(done, total or None, f"{record.get('status', '')} {done >> 20} of {total >> 20} MiB")
+        if status in _MOVING and detail.get("total"):
+            layers[layer] = (detail["current"], detail["total"])
+        elif status in _MOVED and layer in layers:
+            layers[layer] = (layers[layer][1],) * 2
+        done, total = (sum(sizes) for sizes in zip(*layers.values(), strict=True)) if layers else (0, 0)
+        show(done, total or None, f"{status} {done >> 20} of {total >> 20} MiB" if total else status)
+    return digest

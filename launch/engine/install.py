@@ -1,7 +1,10 @@
-"""An engine where there is none: install docker.io, start dockerd in a session of its own, stop it again.
+"""Install docker.io with apt and run dockerd in a session of its own, on a host without a container engine.
 
-Only for root on a machine with apt; everybody else gets the remedy as a message. What was started here is
-known by its pid file, so that `make engine-stop` ends that daemon and never somebody else's.
+Needs root and apt; otherwise the error names the command to run. A PID file marks the dockerd that was started here,
+so `make engine-stop` never stops another one.
+
+`make engine-stop` runs this file with the system's python3, before any dependency is installed: import only the
+standard library and `errors` at the top.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from errors import Failed, SlipwayError
@@ -19,72 +23,78 @@ from errors import Failed, SlipwayError
 STATE = Path("/var/lib/slipway")
 PID = STATE / "dockerd.pid"
 LOG = STATE / "dockerd.log"
-# package -> the command it brings. On Debian 12 docker.io has a client that does BuildKit; from 13 on (and on
-# Ubuntu) client and BuildKit are packages of their own.
+# Package -> the command it provides. On Debian 12 docker.io includes a client with BuildKit; from Debian 13 on, and on
+# Ubuntu, the client and BuildKit are separate packages.
 NEEDED = {"docker.io": "dockerd", "iptables": "iptables", "mmdebstrap": "mmdebstrap"}
-WHERE_OFFERED = ("docker-cli", "docker-buildx")
-LEFTOVERS = (Path("/var/run/docker.pid"), Path("/var/run/docker/containerd/containerd.pid"))
+IF_AVAILABLE = ("docker-cli", "docker-buildx")
+STALE_PIDS = (Path("/var/run/docker.pid"), Path("/var/run/docker/containerd/containerd.pid"))
 _START_SECONDS = 40
 _STOP_SECONDS = 60
+Report = Callable[[str], None]
 
 
-def remedy() -> str:
-    """Why no engine can be made here, as the command that would help; empty where one can."""
+def report_to_stderr(line: str) -> None:
+    """Print a line of progress to stderr."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def obstacle() -> str:
+    """Return the fix if no engine can be installed here, else ""."""
     if os.environ.get("DOCKER_HOST"):
-        return "start the engine that DOCKER_HOST names, or unset it"
+        return "start the engine that DOCKER_HOST names, or unset DOCKER_HOST"
     if os.geteuid() != 0:
-        return "install Docker or podman and let this user reach its socket, or run as root"
+        return "install Docker or podman and give this user access to its socket, or run as root"
     if not shutil.which("apt-get"):
-        return "install Docker or podman (there is no apt-get here to do it with)"
+        return "install Docker or podman (this host has no apt-get)"
     return ""
 
 
-def ensure() -> None:
-    """A reachable engine, installed and started if need be. Raises Failed with the remedy if it cannot be."""
+def ensure(report: Report = report_to_stderr) -> None:
+    """Install and start an engine unless one answers. Raises Failed with the fix if that is impossible."""
     from launch.engine.client import connect
 
     try:
         connect().close()
         return
     except SlipwayError as error:
-        if remedy():
-            raise Failed("no container engine", why=error.why or error.what, fix=remedy()) from None
-    install()
-    start()
+        if fix := obstacle():
+            raise Failed("no container engine", why=error.why or error.what, fix=fix) from None
+    install(report)
+    start(report)
 
 
-def install() -> None:
-    """The packages that are missing, with apt."""
-    missing = [
-        package for package, command in NEEDED.items() if not shutil.which(command, path=_system_path())
-    ]
+def install(report: Report) -> None:
+    """Install the missing packages with apt. Raises Failed."""
+    path = _system_path()
+    missing = [package for package, command in NEEDED.items() if not shutil.which(command, path=path)]
     if not missing:
         return
-    _say(f"no container engine: installing {' '.join(missing)} with apt ...")
+    report(f"no container engine: installing {' '.join(missing)} with apt ...")
     _apt("update")
-    wanted = [*missing, *(package for package in WHERE_OFFERED if _offered(package))]
-    _apt("install", "-y", "--no-install-recommends", *wanted)
+    optional = [package for package in IF_AVAILABLE if _is_available(package)]
+    _apt("install", "-y", "--no-install-recommends", *missing, *optional)
 
 
-def _apt(*words: str) -> None:
+def _apt(*arguments: str) -> None:
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
-    done = subprocess.run(["apt-get", "-qq", *words], env=env, capture_output=True, text=True, check=False)
+    argv = ["apt-get", "-qq", *arguments]
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
-        why = done.stderr.strip()[-500:]
-        raise Failed(f"apt-get {words[0]} failed", why=why, fix="look at the package sources and the network")
+        why, fix = done.stderr.strip()[-500:], "check the package sources and the network"
+        raise Failed(f"apt-get {arguments[0]} failed", why=why, fix=fix)
 
 
-def _offered(package: str) -> bool:
+def _is_available(package: str) -> bool:
     argv, env = ["apt-cache", "policy", package], {**os.environ, "LC_ALL": "C"}
-    said = subprocess.run(argv, env=env, capture_output=True, text=True, check=False).stdout
-    return "Candidate:" in said and "Candidate: (none)" not in said
+    output = subprocess.run(argv, env=env, capture_output=True, text=True, check=False).stdout
+    return "Candidate:" in output and "Candidate: (none)" not in output
 
 
-def start() -> None:
-    """dockerd in its own session, so that it outlives this command; waits until it answers."""
+def start(report: Report) -> None:
+    """Start dockerd in a session of its own, so that it outlives this command; wait until it answers."""
     STATE.mkdir(parents=True, exist_ok=True)
-    clear_leftovers()
-    _say(f"starting dockerd in a session of its own (log: {LOG}; end it with `make engine-stop`) ...")
+    remove_stale_pids()
+    report(f"starting dockerd in a session of its own (log: {LOG}; stop it with `make engine-stop`) ...")
     with LOG.open("ab") as log:
         daemon = subprocess.Popen(
             ["dockerd"],
@@ -96,10 +106,10 @@ def start() -> None:
             env={**os.environ, "PATH": _system_path()},
         )
     PID.write_text(str(daemon.pid))
-    _wait(daemon)
+    _wait_for(daemon)
 
 
-def _wait(daemon: subprocess.Popen[bytes]) -> None:
+def _wait_for(daemon: subprocess.Popen[bytes]) -> None:
     from launch.engine.client import connect
 
     deadline = time.monotonic() + _START_SECONDS
@@ -111,38 +121,38 @@ def _wait(daemon: subprocess.Popen[bytes]) -> None:
             time.sleep(0.2)
     daemon.terminate()
     tail = "\n".join(LOG.read_text(errors="replace").splitlines()[-5:])
-    raise Failed("dockerd did not come up", why=tail, fix=f"read {LOG}")
+    raise Failed("dockerd did not start", why=tail, fix=f"read {LOG}")
 
 
-def clear_leftovers() -> None:
-    """A killed dockerd leaves its pid files, and the next one refuses to start until they are gone."""
-    for path in LEFTOVERS:
-        if path.exists() and not _runs(int(path.read_text() or 0)):
+def remove_stale_pids() -> None:
+    """Remove the PID files of a killed dockerd: the next one refuses to start while they exist."""
+    for path in STALE_PIDS:
+        if path.exists() and not _exists(int(path.read_text() or 0)):
             path.unlink()
 
 
-def _runs(pid: int) -> bool:
+def _exists(pid: int) -> bool:
     return pid > 0 and Path(f"/proc/{pid}").exists()
 
 
-def stop() -> None:
-    """End the dockerd that `start` began, and wait for it. Running containers stop with it. Raises Failed."""
+def stop(report: Report = report_to_stderr) -> None:
+    """Stop the dockerd that `start` started, with its containers, and wait for it. Raises Failed."""
     pid = int(PID.read_text()) if PID.exists() else 0
     if _name(pid) != "dockerd":
         PID.unlink(missing_ok=True)
-        _say("no dockerd of ours is running")
+        report("no dockerd that Slipway started is running")
         return
     try:
         os.kill(pid, signal.SIGTERM)
     except PermissionError:
-        raise Failed(f"dockerd (pid {pid}) is root's", fix="sudo make engine-stop") from None
+        raise Failed(f"dockerd (pid {pid}) belongs to root", fix="sudo make engine-stop") from None
     deadline = time.monotonic() + _STOP_SECONDS
-    while _name(pid) == "dockerd" and not _is_dead(pid):
+    while _name(pid) == "dockerd" and not _is_zombie(pid):
         if time.monotonic() > deadline:
-            raise Failed(f"dockerd (pid {pid}) does not end", fix=f"read {LOG}")
+            raise Failed(f"dockerd (pid {pid}) did not stop in {_STOP_SECONDS} s", fix=f"read {LOG}")
         time.sleep(0.1)
     PID.unlink(missing_ok=True)
-    _say(f"dockerd (pid {pid}) ended")
+    report(f"dockerd (pid {pid}) stopped")
 
 
 def _name(pid: int) -> str:
@@ -152,8 +162,8 @@ def _name(pid: int) -> str:
         return ""
 
 
-def _is_dead(pid: int) -> bool:
-    """Ended, though nobody has asked for its exit status yet."""
+def _is_zombie(pid: int) -> bool:
+    """Return whether the process has exited, although its parent has not read its exit status."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
@@ -162,10 +172,6 @@ def _is_dead(pid: int) -> bool:
 
 def _system_path() -> str:
     return f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a host grants a container beside its plan: memory, processes, and whether it starts again by itself."""
+"""Limits of a container that are not part of the plan: memory, processes, and the restart policy."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ RESTARTS = ("no", "on-failure", "unless-stopped", "always")
 
 @dataclass(frozen=True)
 class Limits:
-    """`memory` is what the engine understands ("64g"); "" and 0 are none."""
+    """`memory` is in the engine's notation ("64g"). "" and 0 mean unlimited."""
 
     memory: str = ""
     pids: int = 0
     restart: str = "no"
 
     def arguments(self) -> dict[str, Any]:
-        """For the docker SDK; a server that may not swap is ended by its limit and not by its slowness."""
-        found: dict[str, Any] = {"restart_policy": {"Name": self.restart}} if self.restart != "no" else {}
+        """Return keyword arguments for the docker SDK. A memory limit excludes swap, which would only be slow."""
+        arguments: dict[str, Any] = {}
+        if self.restart != "no":
+            arguments["restart_policy"] = {"Name": self.restart}
         if self.memory:
-            found |= {"mem_limit": self.memory, "memswap_limit": self.memory}
-        return found | ({"pids_limit": self.pids} if self.pids else {})
+            arguments |= {"mem_limit": self.memory, "memswap_limit": self.memory}
+        return arguments | ({"pids_limit": self.pids} if self.pids else {})
 
     def flags(self) -> tuple[str, ...]:
-        """The same for `docker run`."""
+        """Return the same limits as options of `docker run`."""
         return (
             *((f"--restart={self.restart}",) if self.restart != "no" else ()),
             *((f"--memory={self.memory}", f"--memory-swap={self.memory}") if self.memory else ()),

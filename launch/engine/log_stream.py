@@ -1,4 +1,4 @@
-"""Whole lines out of the chunks that an engine streams."""
+"""Split the chunks of an engine's output stream into lines."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 
 
 def split_lines(chunks: Iterable[bytes]) -> Iterator[str]:
-    """Whole lines out of chunks that end anywhere; a carriage return (a bar drawn again) ends a line too."""
+    """Yield lines from chunks that end anywhere. A carriage return ends a line, too: it redraws a progress bar."""
     rest = b""
     for chunk in chunks:
-        *whole, rest = re.split(rb"[\r\n]+", rest + chunk)
-        yield from (line.decode(errors="replace") for line in whole if line)
+        *lines, rest = re.split(rb"[\r\n]+", rest + chunk)
+        yield from (line.decode(errors="replace") for line in lines if line)
     if rest:
         yield rest.decode(errors="replace")

@@ -1,62 +1,67 @@
-"""After a start: whether the engine granted what the plan needs. Podman ignores device requests without a word."""
+"""Check after a start that the container has the access of its plan: an engine may ignore device requests."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING
 
 from errors import Failed
 from launch.engine.client import execute
-from launch.spec.plan import Container, Plan
+from launch.spec.plan import Container as PlannedContainer
+from launch.spec.plan import Plan
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.containers import Container
 
 RENDER = "/dev/dri/render"
-# What a GPU looks like inside: its device node; below Windows all NVIDIA GPUs share /dev/dxg.
+# Device nodes of GPUs inside a container. Under Windows all NVIDIA GPUs share /dev/dxg.
 NODES = {"cuda": r"nvidia\d+|dxg", "rocm": r"renderD\d+"}
 FIX = (
-    "use CDI (nvidia-ctk cdi generate; podman from 5.4 on) or Docker with the NVIDIA container toolkit;"
-    " invoke doctor"
+    "use CDI (nvidia-ctk cdi generate; podman 5.4 or later) or Docker with the NVIDIA container toolkit;"
+    " `invoke doctor` shows what is missing"
 )
 
 
-def check_access(client: Any, container: Any, plan: Plan) -> None:
-    """Raises Failed for a running container without the GPUs or the /dev/shm of its plan."""
+def check_access(client: DockerClient, container: Container, plan: Plan) -> None:
+    """Raise Failed if a running container lacks the GPUs or the /dev/shm size of its plan."""
     from docker.errors import APIError
 
     container.reload()
     if container.status != "running":
-        return  # it ended at once; its log tells more than its devices
+        return  # it exited: its log tells more than its devices
     if plan.container.shm_bytes and container.attrs["HostConfig"].get("ShmSize") != plan.container.shm_bytes:
-        raise Failed(f"{container.name} has another /dev/shm than planned", fix="invoke doctor")
-    if not _wants_gpus(plan.container):
+        raise Failed(f"the size of /dev/shm in {container.name} differs from the plan", fix="invoke doctor")
+    if not _needs_gpus(plan.container):
         return
     try:
-        status, said = execute(client, container, ["ls", "/dev", "/dev/dri"])
+        status, output = execute(client, container, ["ls", "/dev", "/dev/dri"])
     except APIError:
-        return  # it ended in between
-    missing = [] if status in (126, 127) else missing_gpus(plan, set(said.split()))  # an image without ls
-    if missing:
-        why = f"missing inside: {', '.join(missing)}; an engine may ignore device requests"
+        return  # it exited meanwhile
+    image_has_ls = status not in (126, 127)
+    if missing := missing_gpus(plan, set(output.split())) if image_has_ls else []:
+        why = f"missing in the container: {', '.join(missing)}; an engine may ignore device requests"
         raise Failed(f"{container.name} started without its GPUs", why=why, fix=FIX)
 
 
-def _wants_gpus(given: Container) -> bool:
-    return bool(given.gpu_ids or given.cdi or any(path.startswith(RENDER) for path in given.devices))
+def _needs_gpus(planned: PlannedContainer) -> bool:
+    return bool(planned.gpu_ids or planned.cdi or any(path.startswith(RENDER) for path in planned.devices))
 
 
-def missing_gpus(plan: Plan, seen: set[str]) -> list[str]:
-    """What of a plan's GPUs is not among the names of a container's /dev and /dev/dri."""
-    given = plan.container
-    wanted = [path for path in given.devices if path.startswith(RENDER)]
-    if given.cdi and plan.platform == "rocm":
-        wanted.append("/dev/kfd")
-    missing = [path for path in wanted if path.rpartition("/")[2] not in seen]
-    if given.gpu_ids or given.cdi:
-        missing += _too_few(plan, seen)
+def missing_gpus(plan: Plan, nodes: set[str]) -> list[str]:
+    """Return the GPUs of a plan that are not among the names in a container's /dev and /dev/dri."""
+    planned = plan.container
+    needed = [path for path in planned.devices if path.startswith(RENDER)]
+    if planned.cdi and plan.platform == "rocm":
+        needed.append("/dev/kfd")
+    missing = [path for path in needed if path.rpartition("/")[2] not in nodes]
+    if planned.gpu_ids or planned.cdi:
+        missing += _missing_by_count(plan, nodes)
     return missing
 
 
-def _too_few(plan: Plan, seen: set[str]) -> list[str]:
-    """By number: what a device request or a CDI name becomes inside is the engine's to say."""
-    have = sum(1 for name in seen if re.fullmatch(NODES[plan.platform], name))
-    need = max(1, len(plan.container.cdi))
-    return [] if have >= need or "dxg" in seen else [f"{need - have} of {need} GPU(s) by name"]
+def _missing_by_count(plan: Plan, nodes: set[str]) -> list[str]:
+    """Compare numbers only: the engine chooses the node names for a device request or a CDI name."""
+    found = sum(1 for name in nodes if re.fullmatch(NODES[plan.platform], name))
+    needed = max(1, len(plan.container.cdi))
+    return [] if found >= needed or "dxg" in nodes else [f"{needed - found} of {needed} GPU(s) by name"]

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from launch.allocation.selected_gpus import Chosen
     from launch.recipes.repository import RecipeRepository
     from launch.recipes.schema import Recipe
+    from launch.spec.capabilities import Capabilities
     from launch.spec.gpu_catalog import Hardware
-    from launch.spec.inputs import Capabilities, Image, PlanOptions
+    from launch.spec.inputs import Image, PlanOptions
     from launch.spec.plan import Plan
 
 
@@ -51,36 +52,33 @@ def here(gpus: str, platform: str, model: str) -> Chosen:
     from errors import SlipwayError
     from launch.allocation.gpus import holders
     from launch.allocation.selected_gpus import take
-    from launch.engine.client import by_cdi_alone, connect
+    from launch.engine.client import cdi_reason, connect
     from launch.engine.containers import name_for
     from launch.hardware.detect import detect
 
     try:
         client = connect()
-        running, by_cdi = holders(client), by_cdi_alone(client)
+        running, by_cdi = holders(client), cdi_reason(client)
     except SlipwayError:
         running, by_cdi = (), ""  # a plan needs no engine; `invoke run` has one by then
     return replace(take(detect(), gpus, platform, running, own=name_for(model)), by_cdi=by_cdi)
 
 
 def built(platform: str) -> Image:
-    """Our own image: with its contract where an engine has it, else what the lock will make of it."""
-    from dataclasses import asdict
-
+    """Describe the image that `invoke build` makes: its capabilities if the engine has it, else the lock's version."""
     from errors import SlipwayError
     from images import capabilities
     from images.build.pipeline import reference
     from images.lock.lockfile import load
     from launch.engine.client import connect
     from launch.planning.vllm_versions import image_for
-    from launch.spec.inputs import Capabilities
 
     tag, version = reference(platform), load().platform(platform).vllm.version
     try:
         found = capabilities.of(connect(), tag)
     except SlipwayError:
         found = None
-    return image_for(platform, version, tag, Capabilities.of(asdict(found)) if found else None)
+    return image_for(platform, version, tag, found)
 
 
 def image_of(options: PlanOptions, recipe: Recipe, machine: Hardware) -> Image:
@@ -110,11 +108,11 @@ def machine_of(book: RecipeRepository, hardware: str, platform: str) -> Hardware
 
 
 def capabilities_from(path: str) -> Capabilities | None:
-    """The contract in a JSON file. Raises Refused for a file that is none."""
+    """Read capabilities from a JSON file. Raises Refused if it cannot be read."""
     import json
     from pathlib import Path
 
-    from launch.spec.inputs import Capabilities
+    from launch.spec.capabilities import Capabilities
 
     if not path:
         return None

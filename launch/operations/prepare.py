@@ -63,7 +63,7 @@ class Background:
 
 def _provide_image(client: DockerClient, plan: Plan, events: Events, background: bool) -> None:
     """Build Slipway's own image or pull any other, unless the engine has it."""
-    if images.is_here(client, plan.image):
+    if images.find(client, plan.image):
         return
     if plan.image == pipeline.reference(plan.platform):
         with events.step(f"build {plan.platform} image", background) as show:

@@ -19,7 +19,9 @@ from pydantic import PlainValidator
 
 from errors import Refused, choice
 from launch.data_file import load
-from launch.spec.inputs import Capabilities, Image
+from launch.spec.capabilities import Capabilities
+from launch.spec.image_reference import DOCKER_HUB, ImageReference
+from launch.spec.inputs import Image
 from launch.spec.vllm_args import Arg, Draft, Setting
 
 USER = "user"
@@ -86,9 +88,8 @@ def image_for(
     parse(version)
     images = table().images
     reference = reference or images.get(platform, images["cuda"]).replace("{version}", version)
-    repository = reference.partition("@")[0]
-    repository = repository.rpartition(":")[0] if ":" in repository.rpartition("/")[2] else repository
-    own = repository in table().serves_by_itself
+    parsed = ImageReference.parse(reference)
+    own = parsed.registry == DOCKER_HUB and parsed.repository in table().serves_by_itself
     return Image(reference, version, ("vllm", "serve") if own else (), capabilities, assumed)
 
 

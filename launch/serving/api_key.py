@@ -13,8 +13,9 @@ from pathlib import Path
 
 from errors import Failed
 from launch import paths
+from launch.engine import env_file
 
-NAMES = ("VLLM_API_KEY", "OPENAI_API_KEY")
+NAMES = (env_file.API_KEY, "OPENAI_API_KEY")
 OPEN = (
     "/health",
     "/metrics",
@@ -54,26 +55,10 @@ def _tighten(path: Path) -> None:
         path.chmod(0o600)
 
 
-def variables(path: Path) -> dict[str, str]:
-    """The environment that a file holds. Raises Failed where it cannot be read."""
-    try:
-        lines = path.read_text().splitlines()
-    except OSError as error:
-        raise _unreadable(path, error) from None
-    words = (line.partition("=") for line in lines if "=" in line and not line.startswith("#"))
-    return {name.strip(): value.strip() for name, _, value in words}
-
-
 def read(path: Path) -> str:
     """The key; "" where there is none. Raises Failed where it cannot be read."""
     try:
         there = path.exists()
     except OSError as error:
-        raise _unreadable(path, error) from None
-    return variables(path).get(NAMES[0], "") if there else ""
-
-
-def _unreadable(path: Path, error: OSError) -> Failed:
-    theirs = isinstance(error, PermissionError)
-    fix = "ask as the user who started the server" if theirs else "invoke run makes it anew"
-    return Failed(f"{path} cannot be read", why=str(error.strerror), fix=fix)
+        raise env_file.unreadable(path, error) from None
+    return env_file.read(path).get(NAMES[0], "") if there else ""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from launch.spec.capabilities import Capabilities
 from launch.spec.gpu_catalog import Hardware
 from launch.spec.model_config import Shape
 from launch.spec.plan import Layout
@@ -52,38 +52,8 @@ class Host:
 
 
 @dataclass(frozen=True)
-class Capabilities:
-    """What is inside an image (images/capabilities.py): what its vLLM accepts."""
-
-    vllm_version: str = ""
-    flags: frozenset[str] = frozenset()
-    env: frozenset[str] = frozenset()
-    tool_parsers: frozenset[str] = frozenset()
-    reasoning_parsers: frozenset[str] = frozenset()
-    torch_flavour: str = ""
-    gpu_archs: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, data: Mapping[str, Any]) -> Capabilities:
-        """The contract from its JSON; keys that are not there are not checked."""
-        return cls(
-            vllm_version=str(data.get("vllm_version") or ""),
-            flags=frozenset(_words(data.get("flags"))),
-            env=frozenset(_words(data.get("env"))),
-            tool_parsers=frozenset(_words(data.get("tool_parsers"))),
-            reasoning_parsers=frozenset(_words(data.get("reasoning_parsers"))),
-            torch_flavour=str(data.get("torch_flavour") or ""),
-            gpu_archs=tuple(_words(data.get("gpu_archs"))),
-        )
-
-
-def _words(value: Any) -> list[str]:
-    return [str(word) for word in value] if isinstance(value, (list, tuple, dict)) else []
-
-
-@dataclass(frozen=True)
 class Image:
-    """The image to run, the vLLM in it, its ENTRYPOINT, and its contract where it is at hand.
+    """The image to run, the vLLM in it, its ENTRYPOINT, and its capabilities if they are known.
 
     `assumed`: neither the tag nor anybody else said which vLLM it has.
     """

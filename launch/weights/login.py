@@ -63,6 +63,22 @@ def log_in(token: str) -> tuple[str, Path]:
     return name, Path(constants.HF_TOKEN_PATH)
 
 
+def log_out() -> list[Path]:
+    """Delete the stored tokens, as `hf auth logout` does. Return the deleted files. Raises Failed."""
+    from huggingface_hub import constants
+
+    deleted = []
+    for path in map(Path, (constants.HF_TOKEN_PATH, constants.HF_STORED_TOKENS_PATH)):
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise Failed("the token cannot be removed", why=str(error), fix=f"rm {path}") from None
+        deleted.append(path)
+    return deleted
+
+
 def _refusal(status: int) -> Failed:
     if status == 429 or status >= 500:
         return Failed("not logged in", why=f"the Hub answered {status}", fix="try again later")

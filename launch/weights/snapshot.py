@@ -70,7 +70,7 @@ def described(folder: ModelFolder, manifest: Manifest, revision: str, fetched: i
 
 def fetch_command(model: str, revision: str, cache: Path | None) -> str:
     """Return the command line that completes a snapshot."""
-    words = ["invoke", "fetch", "--model", model]
+    words = ["invoke", "fetch", model]
     words += ["--revision", revision] if revision != "main" else []
     words += ["--cache", str(cache)] if cache else []
     return shlex.join(words)

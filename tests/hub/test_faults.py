@@ -68,7 +68,7 @@ TABLE = [
     ),
     Row("503 on the model", (Fault("status", "info", status=503, times=2),)),
     Row("401", (Fault("status", "info", status=401),), "does not exist, or it is private"),
-    Row("403, gated", (Fault("status", "info", status=403, headers=GATED),), "accept the licence"),
+    Row("403, gated", (Fault("status", "info", status=403, headers=GATED),), "accept the license"),
     Row("403, gated at the files", (Fault("status", "resolve", status=403, headers=GATED),), "is gated"),
     Row("404 for one file", (Fault("status", "resolve", match=BIG, status=404),), "does not exist"),
     # Redirects

@@ -97,18 +97,17 @@ def _locked(platform: str) -> Image:
 
 
 def image(client: Any, platform: str) -> Image:
-    """The image that `invoke build` makes for a platform, with its contract where it is here."""
+    """The image that `invoke build` makes for a platform, with its capabilities if the engine has it."""
     from docker.errors import APIError, ImageNotFound
 
-    from images.capabilities import LABEL, parse
+    from images.capabilities import from_labels
 
     locked = _locked(platform)
     try:
         labels = client.api.inspect_image(locked.reference)["Config"].get("Labels") or {}
     except (ImageNotFound, APIError, KeyError):
         return locked
-    try:
-        said = parse(labels.get(LABEL, "{}"))
-    except (ValueError, AttributeError):
+    found = from_labels(labels)
+    if not found:
         return Image(locked.reference, here=True)
-    return Image(locked.reference, True, None, said.cuda, said.hip, tuple(said.gpu_archs))
+    return Image(locked.reference, True, None, found.cuda, found.hip, found.gpu_archs)

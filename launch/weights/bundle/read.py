@@ -132,7 +132,7 @@ def for_model(manifest: Manifest, model: str, revision: str, where: object) -> M
     """Return the manifest if it is of this model and revision, with no file verified on this host. Raises Refused."""
     if manifest.model != model:
         name = printable(manifest.model)
-        raise Refused(f"{where} has {name}, not {model}", fix=f"fetch --model {name}")
+        raise Refused(f"{where} has {name}, not {model}", fix=f"invoke fetch {name} --from SOURCE")
     if revision not in (manifest.revision, manifest.commit, "main"):
         why = f"it has {printable(manifest.revision)} at {manifest.commit}"
         raise Refused(f"{where} does not have revision {revision}", why=why, fix="leave out --revision")

@@ -77,7 +77,7 @@ def _write(
             progress.add(entry.path, len(piece))
             on_progress(progress)
         if not digest.matches():
-            fix = f"invoke verify --model {manifest.model} --deep --repair, then make the bundle again"
+            fix = f"invoke verify {manifest.model} --deep --repair, then make the bundle again"
             raise Failed(f"{entry.path} has the wrong content: no bundle was made", fix=fix)
         stream.write(padding(entry.size))
         progress.end(entry.path)

@@ -73,7 +73,7 @@ def refusal(model: str, status: int, code: str, path: str = "") -> Failed:
         return Failed(
             f"{what} is gated: this account has no access",
             why=why,
-            fix=f"accept the licence on the model's page (/{model}), then invoke login and fetch again",
+            fix=f"accept the license on the model's page (/{model}), then invoke login and fetch again",
         )
     if status == 401 or code == "RepoNotFound":
         fix = "check the name; for a private model invoke login"
@@ -85,5 +85,5 @@ def refusal(model: str, status: int, code: str, path: str = "") -> Failed:
     return Failed(
         f"{what}: the Hub refuses the request",
         why=why,
-        fix="if the model is gated, accept its licence; check the token (invoke login), HF_ENDPOINT and the proxy",
+        fix="if the model is gated, accept its license; check the token (invoke login), HF_ENDPOINT and the proxy",
     )

@@ -76,7 +76,7 @@ def test_a_container_that_never_started_has_the_engine_s_words(engine: dict[str,
 
 
 def test_what_is_neither_is_refused(engine: dict[str, Container]) -> None:
-    with pytest.raises(Refused, match="no log file and no container is called 'nothing'"):
+    with pytest.raises(Refused, match="no log file and no container is named 'nothing'"):
         evidence_of("nothing")
-    with pytest.raises(Refused, match="no such log"):
+    with pytest.raises(Refused, match=r"'no/such\.log' does not exist"):
         evidence_of("no/such.log")

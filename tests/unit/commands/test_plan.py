@@ -68,7 +68,7 @@ REFUSALS = [
     (["--hardware", "h300"], "Did you mean `h800` or `h200`"),
     (["--model", "MiniMaxAI/MiniMax-M4", "--hardware", "h200"], "Did you mean `MiniMaxAI/MiniMax-M2`"),
     (["--hardware", "h200", "--set", "--max-num-seqs"], "a value is missing"),
-    (["--hardware", "h200", "--set"], "--set: a value is missing"),
+    (["--hardware", "h200", "--set"], "--set needs a value"),
     (
         ["--hardware", "h200", "--max-model-len", "many"],
         "--max-model-len must be a positive integer (got 'many')",

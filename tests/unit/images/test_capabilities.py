@@ -1,12 +1,24 @@
+"""An image's capabilities: compared with the lock, and found again in labels."""
+
+from __future__ import annotations
+
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from images.capabilities import LABEL, OWN_LAYERS, READ_FROM, Capabilities, differences, key, known, parse
+from images.capabilities import (
+    LABEL,
+    OWN_LAYERS,
+    READ_FROM,
+    content_key,
+    differences,
+    from_labels,
+    recorded,
+)
 from images.lock.lockfile import load
+from launch.spec.capabilities import Capabilities
 
 ROCM = Capabilities(
     python="3.12.13",
@@ -18,81 +30,76 @@ ROCM = Capabilities(
 )
 
 
-def test_what_the_lock_says_agrees():
+def test_differences_is_empty_if_the_image_agrees_with_the_lock() -> None:
     assert differences("rocm", load().platform("rocm"), ROCM) == []
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("changed", "message"),
     [
-        ({"vllm_version": "0.20.2"}, "vLLM is 0.20.2, the lock says 0.21.0rc1"),
+        ({"vllm_version": "0.20.2"}, "vLLM is 0.20.2, the lock has 0.21.0rc1"),
         ({"vllm_version": ""}, "vLLM is missing"),
-        ({"vllm_commit": "1234567"}, "vLLM's commit is 1234567, the lock says d801ae8"),
+        ({"vllm_commit": "1234567"}, "vLLM's commit is 1234567, the lock has d801ae8"),
         ({"torch_flavour": "cpu"}, "torch is the cpu build, rocm needs hip"),
         ({"torch_flavour": "cuda"}, "torch is the cuda build"),
-        ({"python": "3.11.2"}, "Python is 3.11.2, the lock says 3.12"),
+        ({"python": "3.11.2"}, "Python is 3.11.2, the lock has 3.12"),
         ({"vllm_version": "0.12.0"}, "MiniMax-M2 needs 0.13.0"),
     ],
 )
-def test_what_differs_is_said(name, said):
-    assert said in "; ".join(differences("rocm", load().platform("rocm"), replace(ROCM, **name)))
+def test_differences_names_each_difference(changed: dict[str, Any], message: str) -> None:
+    assert message in "; ".join(differences("rocm", load().platform("rocm"), replace(ROCM, **changed)))
 
 
-def test_a_short_commit_is_enough():
+def test_differences_accepts_a_short_commit() -> None:
     assert differences("rocm", load().platform("rocm"), replace(ROCM, vllm_commit="d801ae8c2")) == []
 
 
-def test_another_way_to_a_platform_needs_the_same_torch():
-    rocm = replace(ROCM, vllm_version="0.29.0+rocm723")
-    assert differences("rocm-openai", load().platform("rocm-openai"), rocm) == []
+def test_differences_expects_the_same_torch_for_another_image_of_the_hardware() -> None:
+    image = replace(ROCM, vllm_version="0.29.0+rocm723")
+    assert differences("rocm-openai", load().platform("rocm-openai"), image) == []
 
 
-def test_a_later_contract_with_more_keys_can_be_read():
-    assert parse('{"python": "3.13.1", "flags": ["--a"], "env": null, "colour": "red"}') == Capabilities(
-        python="3.13.1", flags=("--a",)
-    )
-
-
-@given(st.builds(Capabilities, python=st.text(), flags=st.lists(st.text()).map(tuple)))
-def test_what_is_stamped_is_what_is_read(capabilities):
-    assert parse(capabilities.as_json()) == capabilities
-
-
-def image(*layers, own="1", env=("A=1",)):
+def attrs(*layers: str, own: str = "1", env: tuple[str, ...] = ("A=1",)) -> dict[str, Any]:
     labels = {OWN_LAYERS: own} if own else None
     return {"Config": {"Env": list(env), "Labels": labels}, "RootFS": {"Layers": list(layers)}}
 
 
-def test_a_change_of_our_own_layer_leaves_the_contract_as_it_is():
-    assert key(image("base", "vllm", "plugin")) == key(image("base", "vllm", "another plugin"))
+def test_content_key_ignores_the_layer_of_the_plugin() -> None:
+    one, other = attrs("base", "vllm", "plugin"), attrs("base", "vllm", "another plugin")
+    assert content_key(one) == content_key(other)
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        image("base", "another vllm", "plugin"),
-        image("base", "vllm", "plugin", own=""),
-        image("base", "vllm", "plugin", env=("A=2",)),
+        attrs("base", "another vllm", "plugin"),
+        attrs("base", "vllm", "plugin", own=""),
+        attrs("base", "vllm", "plugin", env=("A=2",)),
     ],
 )
-def test_whatever_else_changes_is_read_anew(other):
-    assert key(other) != key(image("base", "vllm", "plugin"))
+def test_content_key_changes_with_layers_and_environment(other: dict[str, Any]) -> None:
+    assert content_key(other) != content_key(attrs("base", "vllm", "plugin"))
 
 
 class Engine:
-    """Only what `known` asks of an engine: images by label."""
+    """An engine that lists images by label."""
 
-    def __init__(self, *labels):
+    def __init__(self, *labels: dict[str, str]) -> None:
         self.images = self
-        self.kept = [SimpleNamespace(labels=dict(one)) for one in labels]
+        self._found = [SimpleNamespace(labels=one) for one in labels]
 
-    def list(self, filters):
+    def list(self, filters: dict[str, str]) -> Any:
         name, _, value = filters["label"].partition("=")
-        return [one for one in self.kept if one.labels.get(name) == value]
+        return [image for image in self._found if image.labels.get(name) == value]
 
 
-def test_the_same_bytes_are_not_asked_twice():
-    engine = Engine({READ_FROM: "k1", LABEL: ROCM.as_json()}, {READ_FROM: "k2"})
-    assert known(engine, "k1") == ROCM
-    assert known(engine, "k2") is None
-    assert known(engine, "k3") is None
+def test_recorded_returns_the_capabilities_of_an_image_with_the_same_content() -> None:
+    engine: Any = Engine({READ_FROM: "k1", LABEL: ROCM.as_json()}, {READ_FROM: "k2"})
+    assert recorded(engine, "k1") == ROCM
+    assert recorded(engine, "k2") is None
+    assert recorded(engine, "k3") is None
+
+
+@pytest.mark.parametrize("labels", [{}, {LABEL: ""}, {LABEL: "{"}, {LABEL: "[]"}])
+def test_from_labels_returns_none_for_a_missing_or_broken_label(labels: dict[str, str]) -> None:
+    assert from_labels(labels) is None

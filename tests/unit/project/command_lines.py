@@ -18,8 +18,8 @@ from tests.conftest import ROOT
 # Programs that docs and workflows start and that these tests do not know more about.
 OTHERS = re.findall(
     r"\S+",
-    """apt-get cd cosign curl docker echo exit export gh git hf install kubectl openssl pip pipx podman pre-commit
-    pytest python python3 rm scp skopeo source sudo systemctl tar uv vllm""",
+    """apt-get cd chmod cosign curl docker echo exit export gh git hf install kubectl openssl pip pipx podman pre-commit
+    rm scp skopeo source sudo systemctl tar uv vllm""",
 )
 
 
@@ -86,6 +86,8 @@ def check_command_line(text: str) -> None:
             check_slipway(words[1:])
         elif name == "make":
             check_make(words[1:])
+        elif name in ("pytest", "python"):
+            check_python(words[1:])
         else:
             assert name in OTHERS, f"'{name}' is not a program that the docs may use: {text}"
 
@@ -105,3 +107,18 @@ def check_make(words: list[str]) -> None:
         assert "=" in word or re.search(rf"^{re.escape(word)}:", makefile, re.MULTILINE), (
             f"make {word}: no such target"
         )
+
+
+def check_python(words: list[str]) -> None:
+    """Check that the module after -m and each path below tests/, scripts/ or examples/ exist."""
+    module = words[words.index("-m") + 1] if "-m" in words else "pytest"
+    if module != "pytest":
+        assert (ROOT / module.replace(".", "/")).with_suffix(".py").is_file(), (
+            f"python -m {module}: no such module"
+        )
+    missing = [
+        word
+        for word in words
+        if word.startswith(("tests/", "scripts/", "examples/")) and not (ROOT / word).exists()
+    ]
+    assert not missing, f"no such path: {missing}"

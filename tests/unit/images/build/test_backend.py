@@ -1,3 +1,7 @@
+"""The choice of a builder and its command line."""
+
+from __future__ import annotations
+
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +11,7 @@ from errors import Failed, Refused
 from images.build import backend
 from images.build.backend import Builder, Request, argv, choose
 
-ASKED = Request(
+REQUEST = Request(
     context=Path("ctx"),
     dockerfile=Path("ctx/wheel.Dockerfile"),
     id_file=Path("id"),
@@ -20,9 +24,9 @@ ASKED = Request(
 
 
 @pytest.mark.parametrize("name", ["buildx", "buildkit", "podman"])
-def test_every_backend_gets_the_same_request(name):
-    words = " ".join(argv(Builder(name, ("tool", "build")), ASKED))
-    assert words.startswith("tool build --file ctx/wheel.Dockerfile --iidfile id")
+def test_argv_has_the_whole_request_for_every_backend(name: str) -> None:
+    line = " ".join(argv(Builder(name, ("tool", "build")), REQUEST))
+    assert line.startswith("tool build --file ctx/wheel.Dockerfile --iidfile id")
     for part in (
         "--build-arg BASE=debian@sha256:1",
         "--secret id=pip,src=pip.env",
@@ -30,18 +34,25 @@ def test_every_backend_gets_the_same_request(name):
         "--cache-from reg/cache",
         "BUILDKIT_INLINE_CACHE=1" if name == "buildkit" else "--cache-to type=inline",
     ):
-        assert part in words
-    assert words.endswith(" ctx")
-    assert ("--progress=plain" in words) == (name != "podman")
+        assert part in line
+    assert line.endswith(" ctx")
+    assert ("--progress=plain" in line) == (name != "podman")
 
 
-def test_a_cache_elsewhere_takes_buildx():
+def test_argv_adds_the_registry_to_a_local_base_for_podman() -> None:
+    request = Request(Path("ctx"), build_args=(("BASE", "slipway/base-bookworm:1"),))
+    assert "BASE=docker.io/slipway/base-bookworm:1" in argv(Builder("podman", ("podman", "build")), request)
+
+
+def test_argv_refuses_a_cache_in_a_registry_without_buildx() -> None:
     with pytest.raises(Refused, match="needs buildx"):
-        argv(Builder("buildkit", ("docker", "build")), replace(ASKED, cache_to="type=registry,ref=reg/cache"))
+        argv(
+            Builder("buildkit", ("docker", "build")), replace(REQUEST, cache_to="type=registry,ref=reg/cache")
+        )
 
 
-def client(folder: Path, version: str, buildx: bool) -> None:
-    """A docker client that answers what the real ones answer."""
+def write_client(folder: Path, version: str, buildx: bool) -> None:
+    """Write a script that answers as a docker client of that version does."""
     folder.mkdir()
     script = folder / "docker"
     script.write_text(
@@ -55,33 +66,42 @@ esac
     script.chmod(0o755)
 
 
-def path(monkeypatch, *folders: Path) -> None:
+def set_path(monkeypatch: pytest.MonkeyPatch, *folders: Path) -> None:
     monkeypatch.setenv("PATH", ":".join(map(str, (*folders, "/usr/bin", "/bin"))))
     monkeypatch.setattr(backend.shutil, "which", lambda name: None)
 
 
-def ours(tmp_path):
-    """What of this host's own tools does not count."""
-    return [b for b in backend.available() if str(tmp_path) in b.words[0]]
+def available_below(folder: Path) -> list[Builder]:
+    """The builders found, without those of this host."""
+    return [builder for builder in backend.available() if str(folder) in builder.command[0]]
 
 
-def test_a_new_client_without_buildx_cannot_build(tmp_path, monkeypatch):
-    client(tmp_path / "new", "28.2.2", buildx=False)
-    path(monkeypatch, tmp_path / "new")
-    assert ours(tmp_path) == []
+def test_available_skips_a_new_client_without_buildx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_client(tmp_path / "new", "28.2.2", buildx=False)
+    set_path(monkeypatch, tmp_path / "new")
+    assert available_below(tmp_path) == []
 
 
-def test_buildx_comes_before_a_client_that_builds_by_itself(tmp_path, monkeypatch):
-    client(tmp_path / "old", "20.10.24", buildx=False)
-    client(tmp_path / "new", "28.2.2", buildx=True)
-    path(monkeypatch, tmp_path / "old", tmp_path / "new")
-    found = ours(tmp_path)
-    assert [b.name for b in found] == ["buildx", "buildkit"]
-    assert found[0].words[0] == str(tmp_path / "new" / "docker")
+def test_available_lists_buildx_before_an_old_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_client(tmp_path / "old", "20.10.24", buildx=False)
+    write_client(tmp_path / "new", "28.2.2", buildx=True)
+    set_path(monkeypatch, tmp_path / "old", tmp_path / "new")
+    found = available_below(tmp_path)
+    assert [builder.name for builder in found] == ["buildx", "buildkit"]
+    assert found[0].command[0] == str(tmp_path / "new" / "docker")
     assert found[1].env == (("DOCKER_BUILDKIT", "1"),)
 
 
-def test_the_forced_backend_is_taken_or_missed(monkeypatch):
+def test_available_skips_a_file_named_docker_that_is_not_a_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "docker").write_text("not a program")
+    (tmp_path / "docker").chmod(0o755)
+    set_path(monkeypatch, tmp_path)
+    assert available_below(tmp_path) == []
+
+
+def test_choose_returns_the_named_backend_or_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backend, "available", lambda: iter([Builder("buildkit", ("docker", "build"))]))
     assert choose().name == "buildkit"
     assert choose("buildkit").name == "buildkit"
@@ -91,15 +111,8 @@ def test_the_forced_backend_is_taken_or_missed(monkeypatch):
         choose("kaniko")
 
 
-def test_without_any_the_remedy_is_named(monkeypatch):
+def test_choose_names_the_package_to_install_if_there_is_no_builder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backend, "available", lambda: iter([]))
     with pytest.raises(Failed) as failed:
         choose()
     assert "docker.io" in failed.value.fix
-
-
-def test_what_is_called_docker_and_is_no_program_does_not_count(tmp_path, monkeypatch):
-    (tmp_path / "docker").write_text("not a program")
-    (tmp_path / "docker").chmod(0o755)
-    path(monkeypatch, tmp_path)
-    assert ours(tmp_path) == []

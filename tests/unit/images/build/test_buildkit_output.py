@@ -1,9 +1,13 @@
+"""BuildKit's plain output: the seconds of each step, and the text of the progress bar."""
+
+from __future__ import annotations
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from images.build.buildkit_output import Steps, follow, short
 
-SAID = """\
+OUTPUT = """\
 #1 [internal] load build definition from Dockerfile
 #1 DONE 0.1s
 
@@ -24,14 +28,15 @@ SAID = """\
 """
 
 
-def shown(text):
-    notes = []
-    steps = follow(text.splitlines(), lambda done, total, note: notes.append((done, total, note)))
-    return steps, notes
+def read(text: str) -> tuple[Steps, list[tuple[float, float | None, str]]]:
+    """Follow the text; return the steps and every call of `show`."""
+    calls: list[tuple[float, float | None, str]] = []
+    steps = follow(text.splitlines(), lambda done, total, note: calls.append((done, total, note)))
+    return steps, calls
 
 
-def test_each_step_has_its_seconds_under_a_short_name():
-    steps, _ = shown(SAID)
+def test_follow_returns_the_seconds_of_each_step_under_a_short_name() -> None:
+    steps, _ = read(OUTPUT)
     assert steps.seconds == {
         "[internal] load build definition from Dockerfile": 0.1,
         "[1/3] FROM docker.io/library/python@sha256:2fe5": 1.2,
@@ -41,23 +46,23 @@ def test_each_step_has_its_seconds_under_a_short_name():
     }
 
 
-def test_the_bar_counts_steps_and_tells_bytes_and_words():
-    _, notes = shown(SAID)
-    assert (0, 4, "[1/3] FROM docker.io/library/python@sha256:2fe5: 1.05MB / 28.21MB") in notes
-    assert (1, 4, "[2/3] RUN bash /run/install.sh: Installed 127 packages in 11.00s") in notes
+def test_follow_shows_the_number_of_steps_with_bytes_and_output() -> None:
+    _, calls = read(OUTPUT)
+    assert (0, 4, "[1/3] FROM docker.io/library/python@sha256:2fe5: 1.05MB / 28.21MB") in calls
+    assert (1, 4, "[2/3] RUN bash /run/install.sh: Installed 127 packages in 11.00s") in calls
 
 
-def test_the_last_lines_are_kept_for_the_cause():
-    steps, _ = shown("\n".join(f"#9 line {n}" for n in range(100)))
-    assert steps.tail[-1] == "#9 line 99"
-    assert len(steps.tail) == 40
+def test_follow_keeps_the_last_lines() -> None:
+    steps, _ = read("\n".join(f"#9 line {n}" for n in range(100)))
+    assert steps.tail == [f"#9 line {n}" for n in range(60, 100)]
 
 
-def test_a_long_command_is_cut():
-    assert short("[2/3] RUN " + "x" * 90).endswith("x…")
-    assert len(short("[2/3] RUN " + "x" * 90)) == 60
+def test_short_cuts_a_long_command() -> None:
+    assert short("[2/3] RUN " + "x" * 90) == "[2/3] RUN " + "x" * 49 + "…"
 
 
-@given(st.text())
-def test_no_output_breaks_it(text):
-    Steps().read(text)
+@given(st.lists(st.text()))
+def test_follow_accepts_any_output(lines: list[str]) -> None:
+    steps = follow(lines, lambda done, total, note: None)
+    assert steps.tail == [line.rstrip() for line in lines][-40:]
+    assert set(steps.seconds) <= set(steps.names.values())

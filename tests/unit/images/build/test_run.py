@@ -1,15 +1,23 @@
-"""A builder that fails: its words, and a build that could not have worked is not begun."""
+"""A builder that fails, and builds that are refused before they start."""
 
+from __future__ import annotations
+
+import errno
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from errors import Failed
-from images.build import backend, pipeline
+from images.build import backend, base_image, context, pipeline
 from images.build import run as build_run
 from images.build.backend import Builder, Request
+from images.lock.lockfile import load
+from tests.invocation import invoke
 
-SAID = """\
+OUTPUT = """\
 #2 [internal] load .dockerignore
 #2 transferring context: 2B done
 #2 DONE 0.0s
@@ -22,16 +30,20 @@ failed to solve with frontend dockerfile.v0: pull access denied
 """
 
 
-def quiet(done, total, note):
-    """Progress that nobody reads."""
+def ignore(done: float, total: float | None, note: str) -> None:
+    """Show no progress."""
 
 
-def test_of_a_failed_build_only_what_failed_is_said(tmp_path):
-    script = tmp_path / "builder"
-    script.write_text(f"#!/bin/sh\ncat <<'END'\n{SAID}END\nexit 1\n")
+def failing_builder(folder: Path, output: str) -> Builder:
+    script = folder / "builder"
+    script.write_text(f"#!/bin/sh\ncat <<'END'\n{output}END\nexit 1\n")
     script.chmod(0o755)
+    return Builder("buildkit", (str(script),))
+
+
+def test_run_explains_a_failed_build_with_the_lines_of_the_failed_step(tmp_path: Path) -> None:
     with pytest.raises(Failed, match=r"the build failed \(exit 1\)") as failed:
-        build_run.run(Builder("buildkit", (str(script),)), Request(tmp_path), quiet)
+        build_run.run(failing_builder(tmp_path, OUTPUT), Request(tmp_path), ignore)
     assert failed.value.why.splitlines() == [
         "#3 ERROR: pull access denied",
         "    > [internal] load metadata for docker.io/no-such/thing:1:",
@@ -39,28 +51,69 @@ def test_of_a_failed_build_only_what_failed_is_said(tmp_path):
     ]
 
 
-def test_podman_does_not_build_for_docker(monkeypatch):
-    """Its image would lie in its own store, and Docker would be asked for it in vain."""
+@pytest.mark.parametrize(
+    ("line", "fix"),
+    [
+        ("write /x: no space left on device", "free disk space"),
+        ("dns error: Temporary failure in name resolution", "check the network"),
+        ("something else", "--no-cache"),
+    ],
+)
+def test_run_suggests_a_fix(tmp_path: Path, line: str, fix: str) -> None:
+    with pytest.raises(Failed) as failed:
+        build_run.run(failing_builder(tmp_path, f"#3 ERROR: {line}\n"), Request(tmp_path), ignore)
+    assert fix in failed.value.fix
+
+
+class Engine:
+    """An engine that answers a ping as Docker or as podman."""
+
+    base_url = "http+docker://localhost"
+
+    def __init__(self, podman: bool) -> None:
+        self.api = self
+        self.headers = {"Libpod-API-Version": "5"} if podman else {}
+
+    def head(self, url: str) -> Engine:
+        return self
+
+
+@pytest.mark.parametrize("name", ["podman", ""])
+def test_podman_builds_for_podman_and_not_for_docker(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(backend, "available", lambda: iter([Builder("podman", ("podman", "build"))]))
-    for wanted in ("podman", ""):
-        monkeypatch.setattr(pipeline, "is_podman", lambda client: False)
-        with pytest.raises(Failed) as failed:
-            pipeline._tool(None, wanted)
-        assert "not in Docker's store" in failed.value.why
-    monkeypatch.setattr(pipeline, "is_podman", lambda client: True)
-    assert pipeline._tool(None, "").name == "podman"
+    docker: Any = Engine(podman=False)
+    podman: Any = Engine(podman=True)
+    with pytest.raises(Failed) as failed:
+        pipeline.choose_builder(docker, name)
+    assert "not in Docker's store" in failed.value.why
+    assert pipeline.choose_builder(podman, name).name == "podman"
 
 
-def test_no_room_for_the_context_is_said(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setattr(pipeline, "WORK", Path(tmp_path / "file"))
-    with pytest.raises(Failed, match="cannot write what the build needs below"):
-        pipeline._fill(tmp_path / "file" / "context", "rocm", pipeline.load().platform("rocm"), {}, tmp_path)
+def test_fill_fails_if_the_context_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: Any, **kwargs: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(context.shutil, "copytree", full)
+    with pytest.raises(Failed, match="cannot write the build context") as failed:
+        pipeline.fill(tmp_path / "context", "rocm", load().platform("rocm"), {}, tmp_path)
+    assert "No space left on device" in failed.value.why
 
 
-def test_a_dry_run_refuses_an_unknown_backend_too():
-    from tests.invocation import invoke
+def test_require_disk_space_fails_before_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=3e9))
+    here: Any = SimpleNamespace(info=lambda: {"DockerRootDir": "/"})
+    with pytest.raises(Failed, match="not enough disk space to build cpu") as failed:
+        base_image.require_disk_space(here, "cpu")
+    assert "3.0 GB free" in failed.value.why
 
+
+def test_require_disk_space_skips_a_remote_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=0))
+    remote: Any = SimpleNamespace(info=lambda: {"DockerRootDir": "/elsewhere"})
+    base_image.require_disk_space(remote, "cpu")
+
+
+def test_a_dry_run_refuses_an_unknown_backend() -> None:
     done = invoke("build", "--dry-run", "--backend", "kaniko")
     assert (done.code, done.out) == (2, "")
-    assert "unknown backend 'kaniko'" in done.err
+    assert "unknown --backend value 'kaniko'" in done.err

@@ -6,10 +6,7 @@ from errors import Refused
 from images.registry import reference
 
 
-def test_docker_hub_and_plain_hosts_are_told_apart():
-    assert reference.split("python:3.12-slim") == ("docker.io", "library/python", "3.12-slim")
-    assert reference.split("docker.io/rocm/vllm-dev@sha256:1") == ("docker.io", "rocm/vllm-dev", "sha256:1")
-    assert reference.split("127.0.0.1:5000/x:1") == ("127.0.0.1:5000", "x", "1")
+def test_url_of_uses_http_only_on_loopback():
     assert reference.url_of("127.0.0.1:5000") == "http://127.0.0.1:5000"
     assert reference.url_of("registry.example") == "https://registry.example"
     assert reference.url_of("[::1]:5000") == "http://[::1]:5000"

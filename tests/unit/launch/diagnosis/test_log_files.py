@@ -73,7 +73,7 @@ def test_an_empty_log_is_said_to_be_empty(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_log(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="is a folder, no log"):
+    with pytest.raises(Refused, match="is a folder"):
         evidence_of(str(tmp_path))
 
 

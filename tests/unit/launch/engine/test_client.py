@@ -1,23 +1,27 @@
-"""What an engine says of itself, and the ways that leaves to NVIDIA's GPUs."""
+"""Facts about an engine: whether it is podman, and whether it passes NVIDIA GPUs by CDI name only."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from launch.engine import client as engine_client
 
+CDI_FOLDERS = ["/etc/cdi", "/var/run/cdi"]
 
-class Said:
-    """An engine's answers to a ping and to info."""
+
+class Engine:
+    """An engine's answers to a ping and to a request for information."""
 
     base_url = "http+docker://localhost"
 
-    def __init__(self, *heads: str, **info: Any) -> None:
-        self.api, self.headers, self._info = self, dict.fromkeys(heads, "4.3.1"), info
+    def __init__(self, podman: bool = False, **info: Any) -> None:
+        self.api, self._info = self, info
+        self.headers = {"Libpod-API-Version": "4.3.1"} if podman else {}
 
-    def head(self, url: str) -> Said:
+    def head(self, url: str) -> Engine:
         assert url == "http+docker://localhost/_ping"
         return self
 
@@ -25,31 +29,33 @@ class Said:
         return self._info
 
 
-DIRS = ["/etc/cdi", "/var/run/cdi"]
-
-
 @pytest.mark.parametrize(
-    ("client", "hook", "why"),
+    ("engine", "hook", "reason"),
     [
-        (Said("Libpod-API-Version"), "/usr/bin/hook", "podman takes GPUs by CDI name only"),
+        (Engine(podman=True), "/usr/bin/hook", "podman takes GPUs by CDI name only"),
         (
-            Said(CDISpecDirs=DIRS, Runtimes={"runc": {}}),
+            Engine(CDISpecDirs=CDI_FOLDERS, Runtimes={"runc": {}}),
             "",
-            "no NVIDIA container toolkit and reads CDI specs",
+            "the engine has no NVIDIA container toolkit and reads CDI specs",
         ),
-        (Said(CDISpecDirs=DIRS, Runtimes={"runc": {}, "nvidia": {}}), "", ""),
-        (Said(CDISpecDirs=DIRS, Runtimes={"runc": {}}), "/usr/bin/nvidia-container-runtime-hook", ""),
-        (Said(CDISpecDirs=None, Runtimes=None), "", ""),
-        (Said(), "", ""),
+        (Engine(CDISpecDirs=CDI_FOLDERS, Runtimes={"runc": {}, "nvidia": {}}), "", ""),
+        (
+            Engine(CDISpecDirs=CDI_FOLDERS, Runtimes={"runc": {}}),
+            "/usr/bin/nvidia-container-runtime-hook",
+            "",
+        ),
+        (Engine(CDISpecDirs=None, Runtimes=None), "", ""),
+        (Engine(), "", ""),
     ],
 )
-def test_when_cdi_is_the_only_way(monkeypatch: pytest.MonkeyPatch, client: Any, hook: str, why: str) -> None:
+def test_cdi_reason(monkeypatch: pytest.MonkeyPatch, engine: Any, hook: str, reason: str) -> None:
     monkeypatch.setattr(engine_client, "nvidia_hook", lambda: hook)
-    said = engine_client.by_cdi_alone(client)
-    assert said.endswith(why) if why else said == ""
+    assert engine_client.cdi_reason(engine) == reason
 
 
-def test_the_base_package_alone_has_no_hook(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def test_nvidia_hook_is_missing_with_only_the_base_package(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     for name in ("nvidia-ctk", "nvidia-cdi-hook"):
         (tmp_path / name).touch(0o755)

@@ -1,7 +1,17 @@
+"""A plan's container: its name, its URL, and the containers that it may replace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from errors import Failed, Refused
+from launch.engine import containers, servers
 from launch.engine.containers import name_of, url_of
 from launch.spec.plan import Container, Layout, Plan, Port, Process
 
@@ -17,11 +27,11 @@ PLAN = Plan(
 )
 
 
-def test_a_container_is_called_after_its_model():
+def test_name_of_is_made_from_the_model() -> None:
     assert name_of(PLAN) == "slipway-minimax-m2.1"
 
 
-def test_a_plan_that_names_its_container_is_heeded():
+def test_name_of_is_the_plans_own_name() -> None:
     assert name_of(replace(PLAN, container=Container(name="MiniMax-M2"))) == "MiniMax-M2"
 
 
@@ -30,13 +40,116 @@ def test_a_plan_that_names_its_container_is_heeded():
     [
         ((Port("127.0.0.1", 8001, 8000),), "http://127.0.0.1:8001"),
         ((Port("0.0.0.0", 8001, 8000),), "http://127.0.0.1:8001"),
+        ((Port("::", 8001, 8000),), "http://[::1]:8001"),
         ((), "http://127.0.0.1:8000"),
     ],
 )
-def test_the_address_on_this_host(ports, url):
+def test_url_of(ports: tuple[Port, ...], url: str) -> None:
     assert url_of(replace(PLAN, container=Container(ports=ports))) == url
 
 
-def test_two_plans_with_the_same_words_have_one_digest_whatever_their_reasons():
+def test_digest_ignores_the_reasons_of_a_plan() -> None:
     assert replace(PLAN, notes=("a remark",)).digest == PLAN.digest
     assert replace(PLAN, image="i:2").digest != PLAN.digest
+
+
+class Existing:
+    """A container on the engine; records what is done to it."""
+
+    def __init__(self, status: str = "running", name: str = name_of(PLAN), **labels: str) -> None:
+        self.status, self.name, self.short_id, self.calls = status, name, "0123", list[str]()
+        self.labels = labels
+        self.attrs = {"NetworkSettings": {"Ports": {}}, "State": {}, "HostConfig": {}}
+
+    def stop(self, timeout: int) -> None:
+        self.calls.append("stop")
+
+    def logs(self, **options: Any) -> bytes:
+        return b"the last line\n"
+
+    def remove(self, **options: Any) -> None:
+        self.calls.append("remove")
+
+    def start(self) -> None:
+        self.calls.append("start")
+
+    def reload(self) -> None:
+        self.status = "exited"
+
+
+class Engine:
+    """An engine with at most one container."""
+
+    def __init__(self, existing: Existing | None = None) -> None:
+        self.containers, self.images = self, SimpleNamespace(get=lambda name: SimpleNamespace(id="sha256:1"))
+        self.existing, self.created = existing, dict[str, Any]()
+
+    def get(self, name: str) -> Existing:
+        from docker.errors import NotFound
+
+        if self.existing is None:
+            raise NotFound(name)
+        return self.existing
+
+    def create(self, **arguments: Any) -> Existing:
+        self.created = arguments
+        return Existing("created")
+
+    def list(self, **options: Any) -> list[Existing]:
+        return [self.existing] if self.existing else []
+
+
+@pytest.fixture(autouse=True)
+def no_port_is_taken(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr("launch.engine.ports._is_taken", lambda address, port: False)
+    yield
+
+
+@pytest.mark.parametrize(
+    ("existing", "message"),
+    [
+        (Existing(), "that Slipway did not start"),
+        (Existing("paused", **{servers.LABEL: PLAN.digest}), "is paused"),
+        (Existing(**{servers.LABEL: "another"}), "runs another plan"),
+    ],
+)
+def test_start_refuses_to_replace_another_container(existing: Existing, message: str) -> None:
+    engine: Any = Engine(existing)
+    with pytest.raises(Refused, match=message):
+        containers.start(engine, PLAN)
+    assert existing.calls == []
+
+
+def test_start_keeps_a_running_container_of_the_same_plan() -> None:
+    existing = Existing(**{servers.LABEL: PLAN.digest})
+    engine: Any = Engine(existing)
+    assert containers.start(engine, PLAN) == (existing, False)
+
+
+@pytest.mark.parametrize("status", ["exited", "running", "paused"])
+def test_start_replaces_its_own_container(status: str) -> None:
+    existing = Existing(status, **{servers.LABEL: PLAN.digest})
+    engine: Any = Engine(existing)
+    _, started = containers.start(engine, PLAN, replace=status != "exited")
+    assert started
+    assert existing.calls == (["stop", "remove"] if status == "running" else ["remove"])
+    assert engine.created["labels"][servers.LABEL] == PLAN.digest
+
+
+def test_start_fails_without_an_api_key_in_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "api-key.env"
+    file.write_text("# empty\n")
+    engine: Any = Engine()
+    with pytest.raises(Failed, match="needs an API key"):
+        containers.start(engine, replace(PLAN, container=Container(env_files=(str(file),))))
+
+
+def test_find_needs_a_name_only_if_there_are_several() -> None:
+    one: Any = Engine(Existing(name="a", **{servers.LABEL: "1"}))
+    assert servers.find(one).name == "a"
+    with pytest.raises(Refused, match="no Slipway server named 'b'") as refused:
+        servers.find(one, "b")
+    assert refused.value.why == "servers: a"
+    none: Any = Engine()
+    with pytest.raises(Refused, match="no Slipway server exists"):
+        servers.find(none)

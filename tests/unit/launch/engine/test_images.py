@@ -1,33 +1,48 @@
+"""The engine's progress records of a pull and a push."""
+
+from __future__ import annotations
+
+from typing import Any
+
 import pytest
 
 from errors import Failed
-from launch.engine.images import follow, split
+from launch.engine.images import follow
+
+Record = dict[str, Any]
+
+
+def moving(layer: str, status: str, now: int, total: int) -> Record:
+    return {"id": layer, "status": status, "progressDetail": {"current": now, "total": total}}
 
 
 @pytest.mark.parametrize(
-    ("reference", "parts"),
-    [
-        ("vllm/vllm-openai:v0.32.0", ("vllm/vllm-openai", "v0.32.0")),
-        ("127.0.0.1:5000/vllm", ("127.0.0.1:5000/vllm", "latest")),
-        ("127.0.0.1:5000/vllm:x", ("127.0.0.1:5000/vllm", "x")),
-        ("rocm/vllm-dev@sha256:ab", ("rocm/vllm-dev", "sha256:ab")),
-    ],
+    ("during", "end"),
+    [("Downloading", "Download complete"), ("Pushing", "Pushed"), ("Downloading", "Pull complete")],
 )
-def test_a_reference_is_a_repository_and_a_tag_or_digest(reference, parts):
-    assert split(reference) == parts
-
-
-def test_an_error_in_the_stream_is_a_failure_though_the_stream_ends_well():
-    with pytest.raises(Failed, match="manifest unknown"):
-        follow([{"status": "Pulling"}, {"error": "manifest unknown"}], lambda *_: None)
-
-
-def test_bytes_of_all_layers_are_added_up():
-    seen = []
+def test_follow_adds_up_the_bytes_of_all_layers(during: str, end: str) -> None:
+    calls: list[tuple[float, float | None]] = []
     records = [
-        {"id": "a", "status": "Downloading", "progressDetail": {"current": 10, "total": 100}},
-        {"id": "b", "status": "Downloading", "progressDetail": {"current": 5, "total": 50}},
-        {"id": "a", "status": "Download complete", "progressDetail": {}},
+        {"id": "a", "status": "Preparing", "progressDetail": {}},
+        moving("a", during, 10, 100),
+        moving("b", during, 5, 50),
+        {"id": "a", "status": end, "progressDetail": {}},
     ]
-    follow(records, lambda done, total, note: seen.append((done, total)))
-    assert seen == [(10, 100), (15, 150), (105, 150)]
+    follow(records, lambda done, total, note: calls.append((done, total)))
+    assert calls == [(0, None), (10, 100), (15, 150), (105, 150)]
+
+
+def test_follow_returns_the_digest_at_the_end_of_a_push() -> None:
+    records: list[Record] = [
+        {"status": "Pushed"},
+        {"aux": {"Digest": "sha256:1"}},
+        {"status": "done", "aux": None},
+    ]
+    assert follow(records, lambda *_: None) == "sha256:1"
+    assert follow([{"status": "Pull complete"}], lambda *_: None) == ""
+
+
+def test_follow_fails_for_an_error_record() -> None:
+    with pytest.raises(Failed) as failed:
+        follow([{"status": "Pulling"}, {"error": "manifest unknown"}], lambda *_: None)
+    assert failed.value.why == "manifest unknown"

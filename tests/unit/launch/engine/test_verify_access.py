@@ -1,4 +1,4 @@
-"""What is looked for inside a started container, by the plan that it was started from."""
+"""The access of a started container, compared with its plan."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ NODES = ("/dev/kfd", "/dev/dri/renderD128", "/dev/dri/renderD136")
 
 def plan(platform: str, **container: Any) -> Plan:
     process = Process("server", 0, ("vllm", "serve", "m"))
-    held = Container(**container)
-    return Plan("m", platform, "i:1", "0.32.0", "single_node_tp", Layout(tp=2), (process,), held)
+    planned = Container(**container)
+    return Plan("m", platform, "i:1", "0.32.0", "single_node_tp", Layout(tp=2), (process,), planned)
 
 
 @pytest.mark.parametrize(
-    ("made", "inside", "missing"),
+    ("plan", "names", "missing"),
     [
         (plan("cuda", gpu_ids=UUIDS), "null nvidia0 nvidiactl", []),
         (plan("cuda", gpu_ids=UUIDS), "null nvidiactl nvidia-uvm", ["1 of 1 GPU(s) by name"]),
@@ -40,45 +40,47 @@ def plan(platform: str, **container: Any) -> Plan:
         (plan("rocm", devices=NODES), "kfd renderD128", ["/dev/dri/renderD136"]),
     ],
 )
-def test_what_is_missing(made: Plan, inside: str, missing: list[str]) -> None:
-    assert missing_gpus(made, set(inside.split())) == missing
+def test_missing_gpus(plan: Plan, names: str, missing: list[str]) -> None:
+    assert missing_gpus(plan, set(names.split())) == missing
 
 
 class Engine:
-    """One running container, and what `ls` says in it."""
+    """An engine on which `ls` in the container prints this output."""
 
-    def __init__(self, said: str, status: int = 0) -> None:
-        self.api, self.said, self.status = self, said, status
+    def __init__(self, output: str = "", status: int = 0) -> None:
+        self.api, self._output, self._status = self, output, status
 
     def exec_create(self, container: str, argv: list[str]) -> dict[str, str]:
         return {"Id": "x"}
 
     def exec_start(self, created: str, stream: bool) -> list[bytes]:
-        return [self.said.encode()]
+        return [self._output.encode()]
 
     def exec_inspect(self, created: str) -> dict[str, int]:
-        return {"ExitCode": self.status}
+        return {"ExitCode": self._status}
 
 
-def container(status: str = "running", shm: int = 0) -> Any:
-    held = {"HostConfig": {"ShmSize": shm}}
-    return SimpleNamespace(id="x", name="ours", status=status, attrs=held, reload=lambda: None)
+def check(plan: Plan, output: str = "", status: int = 0, container: str = "running", shm: int = 0) -> None:
+    attrs = {"HostConfig": {"ShmSize": shm}}
+    started: Any = SimpleNamespace(id="x", name="server", status=container, attrs=attrs, reload=lambda: None)
+    engine: Any = Engine(output, status)
+    check_access(engine, started, plan)
 
 
-def test_podman_that_ignored_the_names_is_found_out() -> None:
-    with pytest.raises(Failed, match="ours started without its GPUs") as failure:
-        check_access(Engine("null\nzero\n", 2), container(), plan("cuda", cdi=NVIDIA))
-    assert "podman from 5.4 on" in failure.value.fix
+def test_check_access_fails_if_podman_ignored_the_cdi_names() -> None:
+    with pytest.raises(Failed, match="server started without its GPUs") as failure:
+        check(plan("cuda", cdi=NVIDIA), "null\nzero\n", status=2)
+    assert "podman 5.4 or later" in failure.value.fix
 
 
-def test_an_image_without_ls_and_a_dead_container_are_left_alone() -> None:
-    check_access(Engine("ls: not found", 127), container(), plan("rocm", devices=NODES))
-    check_access(None, container("exited"), plan("cuda", cdi=NVIDIA))
+def test_check_access_accepts_an_image_without_ls_and_a_container_that_exited() -> None:
+    check(plan("rocm", devices=NODES), "ls: not found", status=127)
+    check(plan("cuda", cdi=NVIDIA), container="exited")
 
 
-def test_without_gpus_nothing_is_asked_but_the_size_of_shm() -> None:
-    made = plan("cpu", shm_bytes=1 << 30)
-    check_access(None, container(shm=1 << 30), made)
-    with pytest.raises(Failed, match="another /dev/shm"):
-        check_access(None, container(shm=64 << 20), made)
-    check_access(None, container(), replace(made, container=Container()))
+def test_check_access_compares_the_size_of_shared_memory() -> None:
+    planned = plan("cpu", shm_bytes=1 << 30)
+    check(planned, shm=1 << 30)
+    with pytest.raises(Failed, match="the size of /dev/shm"):
+        check(planned, shm=64 << 20)
+    check(replace(planned, container=Container()), shm=64 << 20)

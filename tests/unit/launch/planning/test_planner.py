@@ -10,7 +10,8 @@ import pytest
 from errors import Refused
 from launch.planning.planner import make_plan
 from launch.planning.vllm_versions import image_for
-from launch.spec.inputs import Capabilities, Measured, PlanOptions
+from launch.spec.capabilities import Capabilities
+from launch.spec.inputs import Measured, PlanOptions
 from launch.spec.plan import Layout
 from tests.unit.launch.plan_builders import M2, M21, TINY, command, host, plan, recipe, why
 

@@ -14,8 +14,9 @@ from launch.recipes.loader import check
 from launch.recipes.schema import Recipe
 from launch.recipes.strategy import known as strategies
 from launch.render import FORMATS, render
+from launch.spec.capabilities import Capabilities
 from launch.spec.gpu_catalog import known
-from launch.spec.inputs import Capabilities, Host, PlanOptions
+from launch.spec.inputs import Host, PlanOptions
 from launch.spec.model_config import from_config
 
 words = st.sampled_from(

@@ -7,7 +7,7 @@ import pytest
 from errors import Refused
 from launch.planning.vllm_versions import USER, adapt, image_for, table
 from launch.planning.vllm_versions import parse as version_of
-from launch.spec.inputs import Capabilities
+from launch.spec.capabilities import Capabilities
 from launch.spec.vllm_args import Draft, Setting, parse, words
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from errors import Failed
+from launch.engine import env_file
 from launch.serving import api_key
 
 
@@ -21,7 +22,7 @@ def test_it_is_made_once_and_for_its_owner(tmp_path: Path, monkeypatch: pytest.M
     assert (stat.S_IMODE(path.stat().st_mode), len(key) > 40) == (0o600, True)
     assert not api_key.ensure(path)
     assert api_key.read(path) == key
-    assert api_key.variables(path) == {"VLLM_API_KEY": key, "OPENAI_API_KEY": key}
+    assert env_file.read(path) == {"VLLM_API_KEY": key, "OPENAI_API_KEY": key}
 
 
 def test_no_two_are_alike(tmp_path: Path) -> None:

@@ -1,0 +1,38 @@
+"""Types of checked strings (hashes, digests, commits), and one-line messages for values that fail a check."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+OptionalSha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+Commit = Annotated[str, Field(pattern=r"^([0-9a-f]{40})?$")]
+
+_MESSAGES = {  # by the pattern of the field, else by pydantic's type of error
+    "missing": "is missing",
+    "extra_forbidden": "unknown key",
+    "literal_error": "must be {expected}",
+    "model_type": "must be a mapping",
+    "dict_type": "must be a mapping",
+    "list_type": "must be a list",
+    "string_type": "must be a string",
+    "json_invalid": "is not valid JSON",
+    r"^[0-9a-f]{64}$": "must be 64 hex digits",
+    r"^([0-9a-f]{64})?$": "must be 64 hex digits",
+    r"^([0-9a-f]{40})?$": "must be 40 hex digits",
+    r"^sha256:[0-9a-f]{64}$": "must be sha256: and 64 hex digits",
+}
+_WITHOUT_VALUE = ("missing", "extra_forbidden", "json_invalid")
+
+
+def first_error(error: ValidationError) -> str:
+    """Describe the first failed check in one line: the key, what it must be, and the value."""
+    fault = error.errors()[0]
+    key = ".".join(str(part) for part in fault["loc"]) or "the file"
+    context = fault.get("ctx", {})
+    message = _MESSAGES.get(context.get("pattern", fault["type"]), "").format(**context) or fault["msg"]
+    value = "" if fault["type"] in _WITHOUT_VALUE else f", not {str(fault['input'])[:80]!r}"
+    return f"{key}: {message}{value}"

@@ -1,0 +1,70 @@
+"""Find Slipway's servers on the engine. Their state is in the container's labels (`slipway.*`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from errors import Refused
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.containers import Container
+
+LABEL = "slipway.plan"  # the digest of the plan; every server has it
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server, as its labels and its state describe it."""
+
+    name: str
+    id: str
+    model: str
+    plan: str
+    status: str
+    image: str
+    url: str
+    gpus: str
+    started: str
+    health: str
+
+
+def list_servers(client: DockerClient) -> list[Server]:
+    """Return all servers, running or not, by name."""
+    return [_describe(container) for container in _containers(client)]
+
+
+def find(client: DockerClient, name: str = "") -> Container:
+    """Return the container of the named server, else of the only one. Raises Refused."""
+    servers = _containers(client)
+    matching = [container for container in servers if name in ("", container.name)]
+    if len(matching) == 1:
+        return matching[0]
+    names = ", ".join(str(container.name) for container in servers)
+    if not servers:
+        raise Refused("no Slipway server exists", fix="start one with `invoke run`")
+    if not matching:
+        raise Refused(f"no Slipway server named '{name}'", why=f"servers: {names}", fix="invoke ps")
+    raise Refused("there are several servers", why=f"servers: {names}", fix="give a NAME")
+
+
+def _containers(client: DockerClient) -> list[Container]:
+    found = client.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True)
+    return sorted(found, key=lambda container: str(container.name))
+
+
+def _describe(container: Container) -> Server:
+    labels, state = container.labels, container.attrs["State"]
+    return Server(
+        name=str(container.name),
+        id=container.short_id,
+        model=labels.get("slipway.model", ""),
+        plan=labels[LABEL],
+        status=container.status,
+        image=labels.get("slipway.image", ""),
+        url=labels.get("slipway.url", ""),
+        gpus=labels.get("slipway.gpus", ""),
+        started=state.get("StartedAt", ""),
+        health=state.get("Health", {}).get("Status", ""),
+    )
