@@ -53,9 +53,9 @@ def test_file_names_are_escaped_if_the_terminal_cannot_show_them(tmp_path: Path,
 @pytest.mark.parametrize(
     ("environ", "message"),
     [
-        ({"INVOKE_SLIPWAY_STREAMS": "abc"}, "--streams abc: a whole number is wanted"),
+        ({"INVOKE_SLIPWAY_STREAMS": "abc"}, "setting streams must be an integer"),
         ({"HF_TOKEN_PATH": "/"}, "the token in / cannot be read"),
-        ({"HF_HUB_CACHE": "~nosuch/x"}, "a home directory is not known"),
+        ({"HF_HUB_CACHE": "~nosuch/x"}, "the home directory is unknown"),
     ],
 )
 def test_fetch_names_an_invalid_setting(environ: dict[str, str], message: str) -> None:
@@ -94,7 +94,7 @@ def test_the_next_command_is_quoted_for_the_shell(
     (snapshot.path / "config.json").unlink()
     result = invoke("verify", "--model", MODEL, "--revision", snapshot.commit, "--cache", str(cache))
     assert (
-        f"invoke verify --model {MODEL} --revision {snapshot.commit} --cache '{cache}' --repair" in result.err
+        f"invoke verify {MODEL} --revision {snapshot.commit} --cache '{cache}' --repair" in result.err
     )
     with pytest.raises(SlipwayError, match=f"--cache '{cache}'"):
         require_complete(MODEL, cache=cache)

@@ -64,7 +64,7 @@ def test_require_complete_names_the_command_that_completes_a_snapshot(
     with pytest.raises(Failed) as error:
         require_complete(MODEL, cache=cache)
     assert error.value.why == f"{BIG} is missing"
-    assert error.value.fix == f"invoke fetch --model {MODEL} --cache {cache}"
+    assert error.value.fix == f"invoke fetch {MODEL} --cache {cache}"
 
 
 def test_repair_fetches_only_bad_files(
