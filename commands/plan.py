@@ -10,7 +10,6 @@ from commands.options import OUTPUT, Format
 from commands.output import emit, say, show, table
 from commands.task import verb
 from errors import Failed, Refused
-from launch.operations.plan_inputs import plan_of
 from launch.spec.option import Option
 from launch.spec.plan_options import PlanOptions
 
@@ -34,6 +33,7 @@ def plan(
     invoke plan --gpus 4
     invoke plan MiniMaxAI/MiniMax-M2.1 --hardware mi300x --gpus 8 --format compose
     """
+    from launch.operations.plan_inputs import plan_of
     from launch.render import render
 
     text = render(plan_of(options), "table" if format == "text" else format)

@@ -26,13 +26,20 @@ FIXES = ("auto", "ask", "no")
 START = "Start"
 
 
+def _size(label: str, given: str) -> str:
+    """Return an amount of memory that the engine accepts."""
+    if not re.fullmatch(r"[1-9][0-9]*[bkmgBKMG]?", given):
+        raise Refused(f"{label} must be an amount such as 64g (got '{given}')")
+    return given
+
+
 @verb(help={"workaround": "apply a named workaround; or auto, ask, no: what to do if the start fails"})
 def run(
     c: Context,
     options: PlanOptions,
     memory: Annotated[
         str,
-        Option("memory limit of the container, e.g. 64g", metavar="SIZE", group=CONTAINER),
+        Option("memory limit of the container, e.g. 64g", metavar="SIZE", group=CONTAINER, parse=_size),
     ] = "",
     pids: Annotated[int, Option("maximum number of processes and threads", group=CONTAINER)] = 0,
     restart: Annotated[
@@ -66,7 +73,7 @@ def run(
     from launch.operations import launch as operation
 
     options, fixes = _split_workarounds(options)
-    limits = Limits(_size(memory), pids, restart)
+    limits = Limits(memory, pids, restart)
     how = LaunchOptions(replace, wait == "yes" and not detach, fetch, phase_timeout, fixes, limits)
     events = JsonEvents() if format == "json" else TerminalEvents()
     if dry_run:
@@ -85,13 +92,6 @@ def _show_command(plan: Plan, limits: Limits) -> None:
     print(docker.render(plan, (*name, *limits.flags())))
     for path in plan.container.env_files:
         say(f"note: the first `invoke run` creates the API key in {path}; later runs use the same key")
-
-
-def _size(memory: str) -> str:
-    """Return an amount of memory that the engine accepts."""
-    if memory and not re.fullmatch(r"[1-9][0-9]*[bkmgBKMG]?", memory):
-        raise Refused(f"--memory must be an amount such as 64g (got '{memory}')")
-    return memory
 
 
 def _split_workarounds(options: PlanOptions) -> tuple[PlanOptions, Fixes]:

@@ -25,7 +25,7 @@ class NotFound(Failed):
     """The server answered 404."""
 
 
-class ConnectionFailed(Failed):
+class NoResponse(Failed):
     """No complete response came: nothing listens, the connection broke, or it took too long."""
 
 
@@ -54,15 +54,15 @@ class Response:
         return printable(" ".join(self.read()[:300].decode(errors="replace").split()))
 
     def chunks(self) -> Iterator[bytes]:
-        """Read the body in pieces of CHUNK bytes. Raises ConnectionFailed if it breaks off."""
+        """Read the body in pieces of CHUNK bytes. Raises NoResponse if it breaks off."""
         with self._closing():
             while chunk := self._raw.read(CHUNK):
                 yield chunk
             if self._raw.length:
-                raise ConnectionFailed(f"{public(self.url)} ended {self._raw.length} bytes too early")
+                raise NoResponse(f"{public(self.url)} ended {self._raw.length} bytes too early")
 
     def lines(self) -> Iterator[bytes]:
-        """Read the body line by line, each as soon as it arrives. Raises ConnectionFailed if it breaks off."""
+        """Read the body line by line, each as soon as it arrives. Raises NoResponse if it breaks off."""
         with self._closing():
             yield from self._raw
 
@@ -71,7 +71,7 @@ class Response:
         try:
             yield
         except (OSError, http.client.HTTPException) as error:
-            raise ConnectionFailed(f"{public(self.url)} broke off", why=reason(error)) from None
+            raise NoResponse(f"{public(self.url)} broke off", why=reason(error)) from None
         finally:
             self.close()
 
@@ -88,11 +88,14 @@ def request(
     headers: Mapping[str, str] | None = None,
     body: bytes | Iterable[bytes] | None = None,
     timeout: float = 60,
+    direct: bool = False,
 ) -> Response:
     """Send a request; `timeout` limits connecting and each wait for data. A login in the URL is sent too.
 
+    `direct` ignores proxies, for a server on this host whatever its address.
+
     GET and HEAD follow redirects; credentials go to the first origin only. Every status is a response, except
-    a refused proxy login. Raises ConnectionFailed, or Failed for a request that cannot succeed on this host.
+    a refused proxy login. Raises NoResponse, or Failed for a request that cannot succeed on this host.
     """
     if not is_http_url(url):
         raise Failed(f"'{printable(url)}' is not an http(s) URL", fix="write it as http://host/path")
@@ -104,7 +107,7 @@ def request(
     first = url
     for _ in range(MOST_REDIRECTS + 1):
         at_home = origin(url) == origin(first)
-        response = _send(method, url, {**sent, **(secret if at_home else {})}, body, timeout)
+        response = _send(method, url, {**sent, **(secret if at_home else {})}, body, timeout, direct)
         if response.status not in REDIRECTS or method not in ("GET", "HEAD"):
             return response
         response.close()
@@ -128,9 +131,14 @@ def get(url: str, timeout: float = 60) -> Response:
 
 
 def _send(
-    method: str, url: str, headers: Mapping[str, str], body: bytes | Iterable[bytes] | None, timeout: float
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes | Iterable[bytes] | None,
+    timeout: float,
+    direct: bool,
 ) -> Response:
-    route = Route.to(url)
+    route = Route.to(url, {} if direct else None)
     connection = route.connection(timeout)
     try:
         connection.request(
@@ -142,7 +150,7 @@ def _send(
     except (OSError, http.client.HTTPException, ValueError) as error:
         connection.close()
         route.require_proxy_login(error)
-        raise ConnectionFailed(
+        raise NoResponse(
             route.no_response(error), fix="check the network, the proxy and the address"
         ) from None
     route.require_proxy_login(raw.status)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from errors import Failed, Refused, SlipwayError
 from launch.deadline import call_with_deadline
-from launch.http.client import ConnectionFailed
+from launch.http.client import NoResponse
 from launch.http.retry import RetryPolicy
 from launch.http.url import printable, public
 from launch.weights.sources.hub import endpoint_of
@@ -47,7 +47,7 @@ def log_in(token: str) -> tuple[str, Path]:
     try:
         with session(policy):
             name = call_with_deadline(policy.response_timeout, check_and_store)
-    except ConnectionFailed as error:
+    except NoResponse as error:
         raise _no_answer(error.what) from None
     except SlipwayError:
         raise

@@ -1,4 +1,4 @@
-"""What doctor reads from a Hub: the account, the access to a model, the clock."""
+"""Query a Hub for the doctor: the account of the token, access to the model, and the time."""
 
 from __future__ import annotations
 
@@ -10,37 +10,42 @@ from tests.hub.conftest import MODEL
 from tests.hub.faults import serve_folder
 
 
-def probe(endpoint: str, folder: Path, model: str = MODEL, **environ: str) -> Hub:
+def query(endpoint: str, folder: Path, model: str = MODEL, **environ: str) -> Hub:
     given = {"HF_ENDPOINT": endpoint, "HF_HOME": str(folder), **environ}
-    return probes_hub.online(probes_hub.on_disk(model, given), 5, given)
+    return probes_hub.query(probes_hub.read_disk(model, given), 5, given)
 
 
-def test_probe_with_an_accepted_token(folder: Path, tmp_path: Path) -> None:
+def test_query_returns_the_account_of_a_token(folder: Path, tmp_path: Path) -> None:
     with serve_folder(folder, token="hf_right") as hub:
-        facts = probe(hub.url, tmp_path, HF_TOKEN="hf_right")
-    assert (facts.reached, facts.refused, facts.user, facts.licence) == (True, False, "slipway", "open")
-    assert facts.skew is not None
-    assert abs(facts.skew) < 60
-    assert "hf_right" not in repr(facts)
+        answer = query(hub.url, tmp_path, HF_TOKEN="hf_right")
+    assert (answer.reached, answer.token_rejected, answer.user, answer.licence) == (
+        True,
+        False,
+        "slipway",
+        "open",
+    )
+    assert answer.clock_skew is not None
+    assert abs(answer.clock_skew) < 60
+    assert "hf_right" not in repr(answer)
 
 
-def test_probe_with_a_refused_token(folder: Path, tmp_path: Path) -> None:
+def test_query_reports_a_rejected_token(folder: Path, tmp_path: Path) -> None:
     with serve_folder(folder, token="hf_right") as hub:
-        facts = probe(hub.url, tmp_path, HF_TOKEN="hf_wrong")
-    assert (facts.reached, facts.refused, facts.licence) == (True, True, "")
+        answer = query(hub.url, tmp_path, HF_TOKEN="hf_wrong")
+    assert (answer.reached, answer.token_rejected, answer.licence) == (True, True, "")
 
 
-def test_probe_without_a_token(folder: Path, tmp_path: Path) -> None:
+def test_query_works_without_a_token(folder: Path, tmp_path: Path) -> None:
     with serve_folder(folder) as hub:
-        facts = probe(hub.url, tmp_path)
-        unknown = probe(hub.url, tmp_path, model="harbour/no-such-boat")
-    assert (facts.reached, facts.refused, facts.user, facts.licence) == (True, False, "", "open")
+        answer = query(hub.url, tmp_path)
+        unknown = query(hub.url, tmp_path, model="harbour/no-such-boat")
+    assert (answer.reached, answer.token_rejected, answer.user, answer.licence) == (True, False, "", "open")
     assert unknown.licence == "unknown model"
 
 
-def test_probe_of_a_hub_that_does_not_listen(folder: Path, tmp_path: Path) -> None:
+def test_query_reports_an_unreachable_hub(folder: Path, tmp_path: Path) -> None:
     with serve_folder(folder) as hub:
         endpoint = hub.url
-    facts = probe(endpoint, tmp_path)
-    assert not facts.reached
-    assert "refused" in facts.error
+    answer = query(endpoint, tmp_path)
+    assert not answer.reached
+    assert "refused" in answer.error

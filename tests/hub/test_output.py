@@ -93,9 +93,7 @@ def test_the_next_command_is_quoted_for_the_shell(
         snapshot = fetch(hub.url, cache=cache)
     (snapshot.path / "config.json").unlink()
     result = invoke("verify", "--model", MODEL, "--revision", snapshot.commit, "--cache", str(cache))
-    assert (
-        f"invoke verify {MODEL} --revision {snapshot.commit} --cache '{cache}' --repair" in result.err
-    )
+    assert f"invoke verify {MODEL} --revision {snapshot.commit} --cache '{cache}' --repair" in result.err
     with pytest.raises(SlipwayError, match=f"--cache '{cache}'"):
         require_complete(MODEL, cache=cache)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from errors import Failed, Refused, SlipwayError
-from launch.http.client import ConnectionFailed
+from launch.http.client import NoResponse
 from launch.http.retry import TransientError, retry_after
 from launch.http.url import printable
 
@@ -16,7 +16,7 @@ def transient(error: Exception, model: str) -> TransientError:
 
     if isinstance(error, TransientError):
         return error
-    if isinstance(error, ConnectionFailed):
+    if isinstance(error, NoResponse):
         return TransientError(f"{error.what}: {error.why}" if error.why else error.what)
     if isinstance(error, SlipwayError):
         raise error

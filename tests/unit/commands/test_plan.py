@@ -75,10 +75,10 @@ REFUSALS = [
     ),
     (["--hardware", "h200", "--format", "yaml"], "unknown --format value 'yaml'"),
     (["--hardware", "h200", "--port", "70000"], "--port must be an integer from 1 to 65535 (got '70000')"),
-    (["--hardware", "h200", "--platform", "rocm"], "h200 is cuda"),
+    (["--hardware", "h200", "--platform", "rocm"], "'h200' is cuda"),
     (["--platform", "tpu"], "unknown --platform value 'tpu'"),
     (["--hardware", "h200", "--recipes", "/nowhere"], "holds no recipes"),
-    (["--hardware", "h200", "--capabilities", "/nowhere"], "cannot be read"),
+    (["--hardware", "h200", "--capabilities", "/nowhere"], "cannot read"),
 ]
 
 
