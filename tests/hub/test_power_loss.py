@@ -1,4 +1,4 @@
-"""A host without power: a real file system of its own, whose last writes never reach its disk."""
+"""A loss of power: a real file system whose last writes do not reach its disk."""
 
 from __future__ import annotations
 
@@ -15,30 +15,33 @@ from pathlib import Path
 
 import pytest
 
-from launch import weights
-from launch.hub_server import serve_folder
+from launch.weights.fetch import fetch_model
+from launch.weights.snapshot import require_complete
 from launch.weights.transfer import partial_file
 from launch.weights.transfer.file_download import SPAN
+from launch.weights.verify import verify_model
 from tests.conftest import ROOT
-
-from .conftest import MODEL, SIZES
+from tests.hub.conftest import MODEL, SIZES
+from tests.hub.faults import serve_folder
 
 pytestmark = (
     pytest.mark.slow
-)  # kernels were seen to hang at an unmount after it: run it by name, on a machine to spare
+)  # some kernels hang at the unmount afterwards: run it by name, on a machine that can be restarted
 
-STREAMS = 2
+WORKERS = 2
 LARGE, SIZE = "harbour/ferry", 96 << 20
 
-# A fetch whose file system goes down, with neither data nor journal written, once so many bytes have landed.
-# The ioctl is FS_IOC_SHUTDOWN with NOLOGFLUSH, which file systems have for such tests.
+# Fetch, and shut the file system down without writing data or journal, once so many bytes are hashed.
+# The ioctl is FS_IOC_SHUTDOWN with NOLOGFLUSH, which exists for such tests.
 POWERLESS = """
 import fcntl, os, pathlib, signal, struct, sys, time
 from launch.weights.transfer import partial_file
 from launch.weights.progress import TransferProgress
-from launch import weights
+from launch.weights.snapshot import require_complete
+from launch.weights.fetch import fetch_model
+from launch.weights.verify import verify_model
 
-partial_file.booted = time.time  # a host that lost its power has just started
+partial_file.boot_time = time.time  # a host that lost power has just booted
 
 model, disk, endpoint, limit, streams = sys.argv[1:]
 root, add = os.open(disk, os.O_RDONLY), TransferProgress.add
@@ -47,20 +50,20 @@ def lose_power():
     fcntl.ioctl(root, 0x8004587D, struct.pack("I", 2))
     os.kill(os.getpid(), signal.SIGKILL)
 
-def counted(meter, name, count):
-    add(meter, name, count)
-    if meter.done >= int(limit):
+def count_bytes(progress, name, count):
+    add(progress, name, count)
+    if progress.done >= int(limit):
         lose_power()
 
-TransferProgress.add = counted
-weights.fetch(model, cache=pathlib.Path(disk, "cache"), endpoint=endpoint, streams=int(streams))
+TransferProgress.add = count_bytes
+fetch_model(model, cache=pathlib.Path(disk, "cache"), endpoint=endpoint, workers=int(streams))
 lose_power()
 """
 
 
 @dataclass(frozen=True)
 class Disk:
-    """A file that is a disk, and where it is mounted."""
+    """A file with a file system, and where it is mounted."""
 
     image: Path
     at: Path
@@ -71,18 +74,18 @@ class Disk:
 
     @property
     def kept(self) -> int:
-        """Bytes of blobs, whole and partial."""
+        """Bytes of blobs, complete and partial."""
         return sum(at.stat().st_size for at in self.cache.glob("models--*/blobs/*"))
 
     @property
-    def sound(self) -> int:
-        """Bytes of the one partial file that are data: ext4 may keep its length without its last bytes."""
+    def usable(self) -> int:
+        """Bytes of the partial file that are content: ext4 may keep its length without its last bytes."""
         (at,) = self.cache.glob("models--*/blobs/*")
-        return partial_file.sound(memoryview(at.read_bytes()))
+        return partial_file.bytes_before_zeros(memoryview(at.read_bytes()))
 
-    def fetch_until_power_is_lost(self, model: str, endpoint: str, limit: int) -> None:
-        """And then have it again: the file system is mounted anew, and mends itself from its journal."""
-        argv = [sys.executable, "-c", POWERLESS, model, str(self.at), endpoint, str(limit), str(STREAMS)]
+    def fetch_until_power_loss(self, model: str, endpoint: str, limit: int) -> None:
+        """Fetch until the power is lost, then mount the file system again; it recovers from its journal."""
+        argv = [sys.executable, "-c", POWERLESS, model, str(self.at), endpoint, str(limit), str(WORKERS)]
         done = subprocess.run(argv, env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=ROOT, check=False)
         assert done.returncode == -signal.SIGKILL
         subprocess.run(["umount", str(self.at)], check=True)
@@ -104,41 +107,41 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
         image.truncate(512 << 20)
     subprocess.run([maker, "-q", str(disk.image)], check=True)
     if disk.mount().returncode:
-        pytest.skip("a disk of its own needs the right to mount one: run as root")
+        pytest.skip("mounting a file system needs root")
     yield disk
     subprocess.run(["umount", "-l", str(disk.at)], check=True)
 
 
 @pytest.fixture(scope="module")
 def ferry(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder to serve, with a model that is one large file."""
+    """A folder with a model that is one large file, to serve."""
     root = tmp_path_factory.mktemp("served")
     (root / LARGE).mkdir(parents=True)
     (root / LARGE / "model.safetensors").write_bytes(random.Random(7).randbytes(SIZE))
     return root
 
 
-def test_what_is_lost_on_the_way_is_at_most_a_span_a_stream(
+def test_power_loss_costs_at_most_one_span_per_worker(
     ferry: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(partial_file, "booted", time.time)
+    monkeypatch.setattr(partial_file, "boot_time", time.time)
     with serve_folder(ferry) as hub:
         for limit in sorted(random.Random(8).sample(range(SIZE // 4, SIZE), 4)):
-            disk.fetch_until_power_is_lost(LARGE, hub.url, limit)
-            assert disk.sound >= limit - SPAN * STREAMS
-        kept = disk.sound
-        found = weights.fetch(LARGE, cache=disk.cache, endpoint=hub.url)
-    assert found.fetched == SIZE - kept, "what was kept was right"
+            disk.fetch_until_power_loss(LARGE, hub.url, limit)
+            assert disk.usable >= limit - SPAN * WORKERS
+        kept = disk.usable
+        snapshot = fetch_model(LARGE, cache=disk.cache, endpoint=hub.url)
+    assert snapshot.fetched == SIZE - kept, "the kept bytes were right"
     large = "model.safetensors"
-    assert (found.path / large).read_bytes() == (ferry / LARGE / large).read_bytes()
+    assert (snapshot.path / large).read_bytes() == (ferry / LARGE / large).read_bytes()
 
 
-def test_what_was_done_stays_done(
-    folder: Path, disk: Disk, commit: str, assert_whole: Callable[[Path], None]
+def test_a_finished_fetch_survives_a_power_loss(
+    folder: Path, disk: Disk, commit: str, assert_complete: Callable[[Path], None]
 ) -> None:
     with serve_folder(folder) as hub:
-        disk.fetch_until_power_is_lost(MODEL, hub.url, 1 << 40)
-    found = weights.check(MODEL, cache=disk.cache)
-    assert (found.commit, found.files) == (commit, len(SIZES))
-    assert_whole(found.path)
-    assert weights.verify(MODEL, cache=disk.cache, deep=True).bad == ()
+        disk.fetch_until_power_loss(MODEL, hub.url, 1 << 40)
+    snapshot = require_complete(MODEL, cache=disk.cache)
+    assert (snapshot.commit, snapshot.files) == (commit, len(SIZES))
+    assert_complete(snapshot.path)
+    assert verify_model(MODEL, cache=disk.cache, deep=True).bad == ()

@@ -1,4 +1,4 @@
-"""A server that means harm: names that leave the cache, listings without end, hashes that are paths."""
+"""A malicious server: names that leave the cache, endless listings, hashes that are paths."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 from huggingface_hub import scan_cache_dir
 
 from errors import SlipwayError
-from launch import weights
 from launch.http.retry import RetryPolicy
-from launch.hub_server import Fault, serve, serve_folder
 from launch.hub_server.repository import Repository, ServedFile, read_repository
-
-from .conftest import MODEL
+from launch.weights.fetch import fetch_model
+from launch.weights.snapshot import Snapshot
+from tests.hub.conftest import MODEL
+from tests.hub.faults import Fault, serve, serve_folder
 
 NAMES = (
     "../../x",
@@ -38,24 +38,24 @@ NAMES = (
 
 @dataclass(frozen=True)
 class Hostile(Repository):
-    """A repository whose commit does not follow from its files, because they are not what they seem."""
+    """A repository of invalid files, so that its commit cannot be computed from them."""
 
     @property
-    def commit(self) -> str:  # type: ignore[override]
+    def commit(self) -> str:
         return "c" * 40
 
     @property
-    def licence(self) -> str:  # type: ignore[override]
+    def licence(self) -> str:
         return "mit"
 
 
-def everything_in(folder: Path) -> list[str]:
+def all_paths(folder: Path) -> list[str]:
     return sorted(str(at.relative_to(folder)) for at in folder.rglob("*"))
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
-def test_no_name_leaves_the_cache(
-    name: str, folder: Path, tmp_path: Path, fetch: Callable[..., weights.Snapshot]
+def test_fetch_refuses_an_invalid_file_name(
+    name: str, folder: Path, tmp_path: Path, fetch: Callable[..., Snapshot]
 ) -> None:
     honest = read_repository(folder, MODEL)
     bad = replace(honest.by_path["config.json"], path=name)
@@ -63,12 +63,12 @@ def test_no_name_leaves_the_cache(
         with pytest.raises(SlipwayError, match="refused the file name"):
             fetch(hub.url)
         assert not [request for request in hub.requests if "resolve" in request.target]
-    assert everything_in(tmp_path) == []
+    assert all_paths(tmp_path) == []
 
 
 @pytest.mark.parametrize("blob", ["../../x", "", "A" * 40, "a" * 41])
-def test_no_hash_is_a_path(
-    blob: str, folder: Path, tmp_path: Path, fetch: Callable[..., weights.Snapshot]
+def test_fetch_refuses_an_invalid_hash(
+    blob: str, folder: Path, tmp_path: Path, fetch: Callable[..., Snapshot]
 ) -> None:
     bad = replace(read_repository(folder, MODEL).by_path["config.json"], blob_id=blob)
     with (
@@ -76,14 +76,14 @@ def test_no_hash_is_a_path(
         pytest.raises(SlipwayError, match="hash or size"),
     ):
         fetch(hub.url)
-    assert everything_in(tmp_path) == []
+    assert all_paths(tmp_path) == []
 
 
 NOWHERE = Path("/dev/null")
 
 
 class Endless(Sequence[ServedFile]):
-    """A million files that exist nowhere."""
+    """A million files that do not exist."""
 
     def __len__(self) -> int:
         return 1_000_000
@@ -94,15 +94,15 @@ class Endless(Sequence[ServedFile]):
         return ServedFile(f"part-{index:07d}.txt", NOWHERE, 1, "a" * 40, "b" * 64)
 
 
-def test_a_listing_of_a_million_files(tmp_path: Path, fetch: Callable[..., weights.Snapshot]) -> None:
+def test_fetch_refuses_a_listing_of_a_million_files(tmp_path: Path, fetch: Callable[..., Snapshot]) -> None:
     with serve(lambda model: Hostile(MODEL, Endless())) as hub:
         with pytest.raises(SlipwayError, match="more than 100000 files"):
-            fetch(hub.url, patience=RetryPolicy())
-        assert len(hub.requests) < 110, "it stopped reading at the limit"
-    assert everything_in(tmp_path) == []
+            fetch(hub.url, policy=RetryPolicy())
+        assert len(hub.requests) < 110, "it stopped at the limit"
+    assert all_paths(tmp_path) == []
 
 
-def test_the_same_name_twice(folder: Path, fetch: Callable[..., weights.Snapshot]) -> None:
+def test_fetch_refuses_a_name_listed_twice(folder: Path, fetch: Callable[..., Snapshot]) -> None:
     honest = read_repository(folder, MODEL)
     twice = Hostile(MODEL, (*honest.files, honest.files[0]))
     with serve(lambda model: twice) as hub, pytest.raises(SlipwayError, match="names a file twice"):
@@ -110,33 +110,37 @@ def test_the_same_name_twice(folder: Path, fetch: Callable[..., weights.Snapshot
 
 
 @pytest.mark.parametrize("address", ["ftp://hub.example", "hub.example", "/hub"])
-def test_what_is_no_address(address: str, fetch: Callable[..., weights.Snapshot]) -> None:
-    with pytest.raises(SlipwayError, match="is no address") as raised:
+def test_fetch_refuses_an_endpoint_of_another_scheme(address: str, fetch: Callable[..., Snapshot]) -> None:
+    with pytest.raises(SlipwayError, match="is not a URL") as error:
         fetch(address)
-    assert raised.value.code == 2
+    assert error.value.code == 2
 
 
-def test_a_cache_that_is_a_file(folder: Path, tmp_path: Path, fetch: Callable[..., weights.Snapshot]) -> None:
+def test_fetch_refuses_a_cache_that_is_a_file(
+    folder: Path, tmp_path: Path, fetch: Callable[..., Snapshot]
+) -> None:
     (tmp_path / "file").write_text("mine")
     with serve(lambda model: None) as hub, pytest.raises(SlipwayError, match="is not a folder"):
         fetch(hub.url, cache=tmp_path / "file")
 
 
 @pytest.mark.parametrize("model", ["../x", "a/../b", "a", "a/b/c", "a--b/c", "a/b\n", "-a/b", ""])
-def test_what_is_no_model(model: str, cache: Path) -> None:
-    with pytest.raises(SlipwayError, match="is not a model") as raised:
-        weights.fetch(model, cache=cache, endpoint="http://127.0.0.1:9")
-    assert raised.value.code == 2
+def test_fetch_refuses_an_invalid_model_name(model: str, cache: Path) -> None:
+    with pytest.raises(SlipwayError, match="is not a model name") as error:
+        fetch_model(model, cache=cache, endpoint="http://127.0.0.1:9")
+    assert error.value.code == 2
 
 
 @pytest.mark.parametrize("address", ["http://h:99999", "http://h:x", "http://[::1", "http://a b", "http://"])
-def test_what_cannot_be_asked(address: str, fetch: Callable[..., weights.Snapshot]) -> None:
-    with pytest.raises(SlipwayError, match="is no address") as raised:
+def test_fetch_refuses_an_invalid_endpoint(address: str, fetch: Callable[..., Snapshot]) -> None:
+    with pytest.raises(SlipwayError, match="is not a URL") as error:
         fetch(address)
-    assert raised.value.code == 2
+    assert error.value.code == 2
 
 
-def test_an_empty_file_with_the_wrong_hash(folder: Path, fetch: Callable[..., weights.Snapshot]) -> None:
+def test_fetch_fails_for_an_empty_file_with_the_wrong_hash(
+    folder: Path, fetch: Callable[..., Snapshot]
+) -> None:
     honest = read_repository(folder, MODEL)
     others = [file for file in honest.files if file.path != "empty.txt"]
     bad = replace(honest.by_path["empty.txt"], blob_id="a" * 40)
@@ -147,7 +151,7 @@ def test_an_empty_file_with_the_wrong_hash(folder: Path, fetch: Callable[..., we
         fetch(hub.url)
 
 
-def test_odd_names_are_names(tmp_path: Path, cache: Path) -> None:
+def test_fetch_accepts_unusual_names(tmp_path: Path, cache: Path) -> None:
     names = [
         "\u044e" * 125,
         "a" * 250,
@@ -159,28 +163,28 @@ def test_odd_names_are_names(tmp_path: Path, cache: Path) -> None:
         "[x]*",
     ]
     for name in names:
-        at = tmp_path / "odd" / MODEL / name
-        at.parent.mkdir(parents=True, exist_ok=True)
-        at.write_text(name)
-    with serve_folder(tmp_path / "odd") as hub:
-        found = weights.fetch(MODEL, cache=cache, endpoint=hub.url)
-    assert {at.name: at.read_text() for at in found.path.iterdir()} == {name: name for name in names}
+        path = tmp_path / "unusual" / MODEL / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    with serve_folder(tmp_path / "unusual") as hub:
+        snapshot = fetch_model(MODEL, cache=cache, endpoint=hub.url)
+    assert {at.name: at.read_text() for at in snapshot.path.iterdir()} == {name: name for name in names}
     assert not scan_cache_dir(cache).warnings
 
 
-def test_a_password_in_the_address_is_not_kept(
-    folder: Path, cache: Path, fetch: Callable[..., weights.Snapshot]
+def test_fetch_stores_and_shows_no_password_of_the_endpoint(
+    folder: Path, cache: Path, fetch: Callable[..., Snapshot]
 ) -> None:
     with serve_folder(folder) as hub:
         fetch(hub.url.replace("://", "://me:secret@"))
     assert "secret" not in next(cache.glob("models--*/manifests/*.json")).read_text()
-    with pytest.raises(SlipwayError) as raised:
+    with pytest.raises(SlipwayError) as error:
         fetch("http://me:secret@127.0.0.1:9")
-    assert "secret" not in str(raised.value)
+    assert "secret" not in str(error.value)
 
 
-def test_a_pinned_commit_is_that_commit_or_nothing(
-    folder: Path, cache: Path, fetch: Callable[..., weights.Snapshot]
+def test_fetch_refuses_another_commit_than_the_requested_one(
+    folder: Path, cache: Path, fetch: Callable[..., Snapshot]
 ) -> None:
     other = b'{"id": "a/b", "sha": "' + b"d" * 40 + b'"}'
     faults = (Fault("status", "info", status=200, body=other),)

@@ -1,4 +1,4 @@
-"""Names that cannot be made: found before the first byte, and no proof is lost over them."""
+"""Names that the file system cannot create."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from pathlib import Path
 import pytest
 
 from errors import SlipwayError
-from launch import weights
-from launch.hub_server import serve_folder
-from launch.weights import fetch as weights_fetch
+from launch.weights import fetch as fetch_module
 from launch.weights import manifest
-from launch.weights.cache import Place
+from launch.weights.cache import ModelFolder
+from launch.weights.snapshot import Snapshot
+from tests.hub.conftest import MODEL
+from tests.hub.faults import serve_folder
 
-from .conftest import MODEL
 
-
-def test_a_cache_too_deep_for_the_names_is_found_before_the_first_byte(
-    folder: Path, cache: Path, fetch: Callable[..., weights.Snapshot]
+def test_fetch_fails_before_the_first_byte_if_paths_are_too_long(
+    folder: Path, cache: Path, fetch: Callable[..., Snapshot]
 ) -> None:
     deep = cache.joinpath(*["x" * 200] * 19, "x" * 30)
     with serve_folder(folder) as hub:
@@ -28,18 +27,18 @@ def test_a_cache_too_deep_for_the_names_is_found_before_the_first_byte(
         assert not [request for request in hub.requests if "resolve" in request.target]
 
 
-def test_a_link_that_cannot_be_made_loses_no_proof(
+def test_fetch_keeps_the_verification_if_a_link_cannot_be_created(
     folder: Path,
     cache: Path,
     commit: str,
-    fetch: Callable[..., weights.Snapshot],
+    fetch: Callable[..., Snapshot],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def failing(*words: object) -> None:
+    def fail(*arguments: object) -> None:
         raise OSError(errno.ENAMETOOLONG, "File name too long")
 
-    monkeypatch.setattr(weights_fetch, "link", failing)
+    monkeypatch.setattr(fetch_module, "link", fail)
     with serve_folder(folder) as hub, pytest.raises(SlipwayError):
         fetch(hub.url)
-    kept = manifest.load(Place(cache, MODEL).manifest(commit))
-    assert kept and all(entry.verified for entry in kept.entries)
+    stored = manifest.load(ModelFolder(cache, MODEL).manifest(commit))
+    assert stored and all(entry.verified for entry in stored.entries)
