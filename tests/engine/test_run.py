@@ -164,7 +164,7 @@ def test_ps_tells_what_each_server_does_and_where(run, port):
     (server,) = invoke("ps", "--format", "json").json
     assert (server["name"], server["status"], server["url"]) == (NAME, "running", f"http://127.0.0.1:{port}")
     assert server["load"] == {"running": 1, "tokens": 42, "tokens_per_s": 0}
-    assert "0 tok/s, 1 running" in invoke("ps").ok().out
+    assert "RUNNING" in invoke("ps").ok().out
 
 
 def test_exec_runs_one_command_inside(run):

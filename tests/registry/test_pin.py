@@ -116,7 +116,7 @@ def test_a_dry_run_shows_and_writes_nothing(registry, written, index):
         (("--platform", "cuda", "--commit", COMMIT), f"nightly-{COMMIT}"),
         (("--platform", "cuda-wheel", "--commit", "b" * 40), "does not exist (404)"),
         (("--platform", "cuda-wheel", "--nightly", "--wheels", "http://127.0.0.1:9"), "does not answer"),
-        (("--platform", "cuda", "--mirror", "127.0.0.1:9"), "cannot pin cuda"),
+        (("--platform", "cuda", "--mirror", "127.0.0.1:9"), "cannot pin 'cuda'"),
     ],
 )
 def test_when_anything_does_not_answer_the_lock_stays(registry, written, index, words, said):
@@ -125,7 +125,7 @@ def test_when_anything_does_not_answer_the_lock_stays(registry, written, index, 
     done = pin(written, index, *words)
     assert done.code == 1
     assert said in done.err
-    assert "stays as it was" in done.err
+    assert "is unchanged" in done.err
     assert "Traceback" not in done.err
     assert {p: p.read_bytes() for p in written.parent.glob("*.*") if p.is_file()} == before
 

@@ -51,7 +51,7 @@ def test_a_lock_on_a_disk_that_cannot_be_written_is_said(registry, written):
         (("--commit", "abc"), "give all 40 hex digits"),
         (("--commit", "a" * 40, "--nightly"), "say different things"),
         (("--version", "../../x"), "'../../x' is no version"),
-        (("--base", "vllm/vllm-openai"), "--base is one platform's"),
+        (("--base", "vllm/vllm-openai"), "--base needs --platform"),
         (("--platform", "cuda", "--base", "vllm/vllm-openai:v1"), "a tag or digest stands in it"),
         (("--platform", "cuda", "--base", "vllm/VLLM"), "is no repository's name"),
         (("--registry", "docker.io=nonsense"), "that is no web address"),

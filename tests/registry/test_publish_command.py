@@ -13,8 +13,8 @@ TO = ("--to", "127.0.0.1:9/slipway/vllm")
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--platform", "cpu", "--unsigned"), "--to is missing"),
-        (("--platform", "cpu", *TO), "neither --key nor --unsigned"),
+        (("--platform", "cpu", "--unsigned"), "publish needs --to"),
+        (("--platform", "cpu", *TO), "publish needs --key or --unsigned"),
         (("--platform", "cpu", *TO, "--key", "/no/such.key"), "/no/such.key is not there"),
         (("--platform", "rocn", *TO, "--unsigned"), "unknown platform 'rocn'"),
         (("--platform", "cpu", "--to", "nowhere", "--unsigned"), "that names no registry"),
