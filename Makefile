@@ -12,20 +12,24 @@ demo: $(STAMP)
 	@$(VENV)/bin/invoke demo
 
 test: $(STAMP)
-	$(VENV)/bin/python -m pytest -n 4 tests/unit tests/hub
+	$(VENV)/bin/python -m pytest -n 4 tests/unit tests/hub tests/serving
 	$(VENV)/bin/python -m pytest tests/registry tests/images tests/engine tests/e2e
 
 check: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
 	$(VENV)/bin/python scripts/check_words.py
 	$(VENV)/bin/hadolint images/*/*Dockerfile
 	$(VENV)/bin/actionlint -config-file .github/actionlint.yaml -shellcheck= .github/workflows/*.yml
 
 reference: $(STAMP)
-	$(VENV)/bin/python scripts/generate_reference.py
+	$(VENV)/bin/python -m scripts.generate_reference
 	$(VENV)/bin/python -m launch.diagnosis.docs_page > docs/reference/symptoms.md
+
+pictures: $(STAMP)
+	$(VENV)/bin/python scripts/record_terminal.py docs/assets/plan --lines 22 -- slipway plan --hardware h200 --gpus 4
 
 docs: $(STAMP)
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
@@ -43,4 +47,4 @@ engine-stop:
 clean:
 	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: setup demo test check reference docs lock engine engine-stop clean
+.PHONY: setup demo test check reference pictures docs lock engine engine-stop clean

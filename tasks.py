@@ -1,34 +1,26 @@
-"""Slipway's commands: from a vLLM recipe to a serving, measured container. `invoke --list` shows them."""
+"""Slipway's verbs as an invoke namespace: `invoke` in a clone and the `slipway` command both use it."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
-from invoke import Collection
-from invoke.main import program
+# invoke switches compiled modules off, so that each start would compile all of them again (0.05 s).
+sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
 
-from commands import (
-    bench,
-    build,
-    demo,
-    diagnose,
-    host,
-    parser_errors,
-    pin,
-    plan,
-    publish,
-    run,
-    servers,
-    weights,
-)
-from commands.task import SETTINGS
+from commands import interrupt  # noqa: E402
 
-parser_errors.teach(program)
-parser_errors.check_settings(Path(__file__).with_name("invoke.yaml"))
+with interrupt.quiet():
+    from invoke.collection import Collection
+    from invoke.main import program
+
+    from commands import bench, build, demo, diagnose, host, pin, plan, publish, run, servers, weights
+    from commands.program import check_settings, settings_of, teach
 
 ns = Collection()
 for module in (host, build, pin, publish, weights, plan, run, servers, bench, diagnose, demo):
     for task in Collection.from_module(module).tasks.values():
         ns.add_task(task)
-options = (option for task in ns.tasks.values() for option in task.options if option.setting)
-ns.configure({"slipway": dict.fromkeys([*SETTINGS, *(option.key for option in options)], "")})
+check_settings(Path(__file__).with_name("invoke.yaml"), ns)
+ns.configure({"slipway": dict.fromkeys(settings_of(ns), "")})
+teach(program)

@@ -1,10 +1,10 @@
-"""How fast plans are made, and what `invoke` costs before it does anything.
+"""Measure how fast plans are made and how long `invoke` takes to start.
 
     python -m benchmarks.plan [--recipes DIR] [--seconds 3] [--runs 7] [--format json]
 
-Plans a second on one core, over every model, hardware, strategy and number of GPUs of the recipes; and the
-start-up of `invoke --list` and `invoke plan` as a multiple of bare `invoke` (one empty task): medians of
-several runs, taken in turn.
+It counts plans per second on one core, over every model, hardware, strategy and number of GPUs of the recipes, and
+times `invoke --list` and `invoke plan` as a multiple of bare `invoke` with one empty task (medians of alternating
+runs).
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from launch.planning.planner import make_plan
 from launch.planning.vllm_versions import image_for
 from launch.recipes.repository import RecipeRepository, open_repository
 from launch.recipes.schema import Recipe
-from launch.spec.inputs import Host, Image, PlanOptions
+from launch.spec.inputs import Host, Image
+from launch.spec.plan_options import PlanOptions
 
 ROOT = Path(__file__).parent.parent
 BARE = "from invoke import task\n\n\n@task\ndef nothing(c):\n    pass\n"
@@ -34,43 +35,42 @@ PLAN = ("plan", "--model", "MiniMaxAI/MiniMax-M2", "--hardware", "h200", "--gpus
 Case = tuple[PlanOptions, Host, Recipe, Image]
 
 
-def cases(book: RecipeRepository) -> list[Case]:
-    """Every combination that a user could ask for, legal or not."""
-    found: list[Case] = []
-    for recipe, hardware in itertools.product(book.read(book.names())[0], book.hardware.values()):
+def cases(recipes: RecipeRepository) -> list[Case]:
+    """Return every combination that a user can request, valid or not."""
+    combinations: list[Case] = []
+    for recipe, hardware in itertools.product(recipes.read(recipes.names())[0], recipes.hardware.values()):
         image = image_for(hardware.platform, "0.32.0")
         for gpus, strategy in itertools.product((1, 2, 3, 4, 8), ("", *recipe.compatible_strategies)):
-            host = Host(
-                hardware, gpus, 2 if strategy.startswith("multi") else 1, hub_cache="/hub", cache="/cache"
-            )
-            found.append((PlanOptions(recipe.model.model_id, strategy), host, recipe, image))
-    return found
+            nodes = 2 if strategy.startswith("multi") else 1
+            host = Host(hardware, gpus, nodes, hub_cache="/hub", cache="/cache")
+            combinations.append((PlanOptions(recipe.model.model_id, strategy), host, recipe, image))
+    return combinations
 
 
-def plans_a_second(book: RecipeRepository, seconds: float) -> dict[str, Any]:
-    """Plans made in CPU seconds, refusals apart: those end early and would flatter the figure."""
+def plans_per_second(recipes: RecipeRepository, seconds: float) -> dict[str, Any]:
+    """Count plans per CPU second. Refusals are left out: they end early and would raise the figure."""
     made = refused = 0
     spent = 0.0
-    rounds = itertools.cycle(cases(book))
+    rounds = itertools.cycle(cases(recipes))
     while spent < seconds:
         case = next(rounds)
         start = time.process_time()
         try:
-            make_plan(*case, book.strategies)
+            make_plan(*case, recipes.strategies)
         except Refused:
             refused += 1
             continue
         spent += time.process_time() - start
         made += 1
-    return {"plans_per_second": round(made / spent), "plans": made, "refused_beside": refused}
+    return {"plans_per_second": round(made / spent), "plans": made, "refused": refused}
 
 
 def start_up(runs: int) -> dict[str, Any]:
-    """Medians in seconds, and how many times bare `invoke` they take."""
+    """Return median seconds, and their ratio to bare `invoke`."""
     invoke = [sys.executable, "-m", "invoke"]
     with tempfile.TemporaryDirectory() as empty:
         (Path(empty) / "tasks.py").write_text(BARE)
-        commands = {
+        commands: dict[str, tuple[list[str], str | Path]] = {
             "bare": ([*invoke, "nothing"], empty),
             "--list": ([*invoke, "--list"], ROOT),
             "plan": ([*invoke, *PLAN], ROOT),
@@ -96,19 +96,21 @@ def _seconds(argv: list[str], folder: str | Path) -> float:
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words.add_argument("--recipes", default="")
-    words.add_argument("--seconds", type=float, default=3.0)
-    words.add_argument("--runs", type=int, default=7)
-    words.add_argument("--format", choices=("text", "json"), default="text")
-    asked = words.parse_args()
-    found = {**plans_a_second(open_repository(asked.recipes), asked.seconds), **start_up(asked.runs)}
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--recipes", default="")
+    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    asked = parser.parse_args()
+    figures = {**plans_per_second(open_repository(asked.recipes), asked.seconds), **start_up(asked.runs)}
     if asked.format == "json":
-        print(json.dumps(found))
+        print(json.dumps(figures))
         return
-    print(f"plans: {found['plans_per_second']:,} a second on one core ({found['plans']:,} made)")
-    for name, times in found["times_bare"].items():
-        seconds = found["seconds"]
+    print(f"plans: {figures['plans_per_second']:,} per second on one core ({figures['plans']:,} made)")
+    for name, times in figures["times_bare"].items():
+        seconds = figures["seconds"]
         print(f"invoke {name}: {times} times bare invoke ({seconds[name]} s, bare {seconds['bare']} s)")
 
 

@@ -1,7 +1,7 @@
-"""Servers behind a slow wire, and an engine that has nothing yet: what a host is on its first day.
+"""Servers behind slow links, and a Docker engine without images.
 
-Every server gets a network namespace of its own at the end of a pair of virtual cables; the kernel's token bucket
-limits what leaves it. Needs root.
+Every server has its own network namespace at one end of a veth pair; a token bucket filter of the kernel limits what
+it sends. It needs root.
 """
 
 from __future__ import annotations
@@ -17,37 +17,37 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Wire:
-    """A namespace at the end of a wire, and the address in it."""
+    """A network namespace behind a slow link, and its address."""
 
     namespace: str
     address: str
 
     def inside(self, *words: str) -> list[str]:
-        """The command, run in there."""
+        """Return the words that run a command in the namespace."""
         return ["ip", "netns", "exec", self.namespace, *words]
 
 
 @contextmanager
 def wire(number: int, mbit: int) -> Iterator[Wire]:
-    """A wire that lets `mbit` a second through towards this host."""
+    """Create a link of `mbit` Mbit/s towards this host."""
     name, here, there = f"slipway{number}", f"slw{number}h", f"slw{number}n"
-    mine, theirs = f"10.213.{number}.1", f"10.213.{number}.2"
+    host, server = f"10.213.{number}.1", f"10.213.{number}.2"
     run("ip", "netns", "add", name)
     try:
         run("ip", "link", "add", here, "type", "veth", "peer", "name", there, "netns", name)
-        run("ip", "addr", "add", f"{mine}/24", "dev", here)
+        run("ip", "addr", "add", f"{host}/24", "dev", here)
         run("ip", "link", "set", here, "up")
-        run("ip", "-n", name, "addr", "add", f"{theirs}/24", "dev", there)
+        run("ip", "-n", name, "addr", "add", f"{server}/24", "dev", there)
         run("ip", "-n", name, "link", "set", there, "up")
         run(*f"tc -n {name} qdisc add dev {there} root tbf rate {mbit}mbit burst 512kb latency 100ms".split())
-        yield Wire(name, theirs)
+        yield Wire(name, server)
     finally:
-        run("ip", "netns", "del", name)  # and the pair with it
+        run("ip", "netns", "del", name)  # removes the veth pair too
 
 
 @contextmanager
 def engine(registry: str) -> Iterator[str]:
-    """A dockerd with nothing in it, which trusts the registry; the address of its socket."""
+    """Run a dockerd without images that trusts the registry; yield the address of its socket."""
     with tempfile.TemporaryDirectory(prefix="slipway-bare-") as folder, _bridge("slwbridge", "10.213.9.1/24"):
         socket = f"unix://{folder}/docker.sock"
         words = [
@@ -86,7 +86,7 @@ def until(words: list[str], seconds: float = 60) -> None:
 
 
 def run(*words: str) -> None:
-    """A command that must succeed."""
+    """Run a command. Exits if it fails."""
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(words)}: {done.stderr.strip()[-500:]}")

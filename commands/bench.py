@@ -3,68 +3,77 @@
 from __future__ import annotations
 
 import platform
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from commands.output import bar, emit, say
-from commands.servers import serving
-from commands.task import one_of, setting, verb
+from invoke.context import Context
+
+from commands.options import DryRun, Format, Name
+from commands.output import bar, emit, say, show
+from commands.servers import running
+from commands.task import verb
 from errors import Refused
+from launch.spec.option import Option
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
+
+LABELS = ("model", "plan", "image", "vllm", "strategy")
 
 
-@verb(
-    help={
-        "preset": "guide-cuda or guide-rocm: the guide's commands",
-        "scale": "shrink lengths and request count by this factor (0.01 suits a CPU)",
-        "name": "which server, if there are several",
-        "results": "folder for the record, e.g. ./results (default: results/ in Slipway's state folder)",
-        "dry-run": "print the command instead of running it",
-        "format": "text or json",
-    }
-)
-def bench(
-    c: Any,
-    preset: str = "guide-cuda",
-    scale: str = "1",
-    name: str = "",
-    results: str = "",
-    dry_run: bool = False,
-    format: str = "text",
-) -> None:
-    """Run `vllm bench serve` inside a running server's container and record the result."""
-    from launch.bench import run as benching
-    from launch.engine import client as engine_client
-    from launch.paths import results_dir, writable
-
-    one_of("format", format, ("text", "json"))
-    factor = _factor(scale)
-    benching.command(preset, "", factor)
-    client = engine_client.connect()
-    server = serving(client, setting(c, "name", name))
-    words = benching.command(preset, server.labels["slipway.model"], factor)
-    if dry_run or c.config.run.dry:
-        print(" ".join(["docker", "exec", server.name, *words]))
-        return
-    folder = writable(results_dir(setting(c, "results", results)))  # before the run, which may take an hour
-    with bar(f"bench {preset}") as progress:
-        result = benching.run(client, server, words, 8000, lambda line: progress.update(0, None, line[-60:]))
-    facts = {"preset": preset, "scale": factor, "argv": words, "host": platform.node(), **_labels(server)}
-    path = benching.record(result, facts, folder)
-    if format == "json":
-        emit({"slipway": facts, "result": result})
-        return
-    print("\n".join(benching.table(result)))
-    say(f"recorded in {path}")
-
-
-def _factor(scale: str) -> float:
+def scale_of(label: str, given: Any) -> float:
+    """A factor above 0 and at most 1. Raises Refused for anything else."""
     try:
-        factor = float(scale)
+        factor = float(given)
     except ValueError:
         factor = 0
     if not 0 < factor <= 1:
-        raise Refused(f"--scale {scale}: a number above 0 and at most 1 is wanted", fix="--scale 0.01")
+        raise Refused(f"{label} must be a number above 0 and at most 1 (got '{given}')", fix=f"{label} 0.01")
     return factor
 
 
-def _labels(server: Any) -> dict[str, str]:
-    return {key: server.labels[f"slipway.{key}"] for key in ("model", "plan", "image", "vllm", "strategy")}
+@verb()
+def bench(
+    c: Context,
+    name: Name = "",
+    preset: Annotated[
+        str, Option("commands of the guide to run", choices=("guide-cuda", "guide-rocm"))
+    ] = "guide-cuda",
+    scale: Annotated[
+        float, Option("factor for lengths and number of requests, e.g. 0.01 on a CPU", parse=scale_of)
+    ] = 1.0,
+    results: Annotated[
+        str,
+        Option(
+            "folder for the record, e.g. ./results (default: results/ in the state folder)",
+            metavar="PATH",
+            setting=True,
+        ),
+    ] = "",
+    dry_run: DryRun = False,
+    format: Format = "text",
+) -> None:
+    """Run `vllm bench serve` inside a running server's container and record the result."""
+    from launch.bench.run import format_result, preset_command, run_benchmark, save_result
+    from launch.engine.client import connect
+    from launch.paths import results_dir, writable
+
+    client = connect()
+    server = running(client, name)
+    words = preset_command(preset, server.labels["slipway.model"], scale)
+    if dry_run:
+        print(" ".join(["docker", "exec", str(server.name), *words]))
+        return
+    folder = writable(results_dir(results))  # before the run, which may take an hour
+    with bar(f"bench {preset}") as progress:
+        result = run_benchmark(client, server, words, 8000, lambda line: progress.update(0, None, line[-60:]))
+    facts = {"preset": preset, "scale": scale, "argv": words, "host": platform.node(), **_labels(server)}
+    path = save_result(result, facts, folder)
+    if format == "json":
+        emit({"slipway": facts, "result": result})
+        return
+    show("\n".join(format_result(result)))
+    say(f"recorded in {path}")
+
+
+def _labels(server: Container) -> dict[str, str]:
+    return {key: server.labels[f"slipway.{key}"] for key in LABELS}

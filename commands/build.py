@@ -1,62 +1,58 @@
-"""`invoke build`: an image from the lock, proven and tagged."""
+"""`invoke build` and `invoke images`: build an image from the lock file, and list what was built."""
 
 from __future__ import annotations
 
 import shlex
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated
 
-from commands.output import bar, emit, say
-from commands.task import one_of, setting, verb
+from invoke.context import Context
+
+from commands.options import DryRun, Format, Lock
+from commands.output import bar, emit, say, show, table
+from commands.task import verb
+from images.build.backend import BACKENDS
+from launch.spec.option import Option
+
+if TYPE_CHECKING:
+    from images.build.pipeline import BuildOptions, Built
 
 
-@verb(
-    help={
-        "platform": "cpu, cuda, cuda-wheel, rocm or rocm-openai (the lock's names)",
-        "backend": "buildx, buildkit or podman (default: what is here)",
-        "no-cache": "begin anew",
-        "cache-from": "import a build cache",
-        "cache-to": "export the build cache",
-        "base": "build above this image instead of the pinned one",
-        "build-proxy": "HTTP proxy for the build alone",
-        "lock": "another lock than images/lock.yaml",
-        "dry-run": "print the command, run nothing",
-        "format": "text or json",
-    }
-)
+@verb()
 def build(
-    c: Any,
-    platform: str = "",
-    backend: str = "",
-    no_cache: bool = False,
-    cache_from: str = "",
-    cache_to: str = "",
-    base: str = "",
-    build_proxy: str = "",
-    lock: str = "",
-    dry_run: bool = False,
-    format: str = "text",
+    c: Context,
+    platform: Annotated[
+        str,
+        Option(
+            "platform of the lock file: cpu, cuda, cuda-wheel, rocm or rocm-openai",
+            metavar="NAME",
+            setting=True,
+        ),
+    ] = "cpu",
+    backend: Annotated[
+        str, Option("build tool (default: the first that is installed)", choices=BACKENDS, setting=True)
+    ] = "",
+    no_cache: Annotated[bool, Option("do not use the build cache")] = False,
+    cache_from: Annotated[
+        str, Option("import a build cache, e.g. type=registry,ref=IMAGE", metavar="CACHE", setting=True)
+    ] = "",
+    cache_to: Annotated[str, Option("export the build cache", metavar="CACHE", setting=True)] = "",
+    base: Annotated[str, Option("base image instead of the pinned one", metavar="IMAGE")] = "",
+    build_proxy: Annotated[str, Option("HTTP proxy for the build only", metavar="URL", setting=True)] = "",
+    lock: Lock = "",
+    dry_run: DryRun = False,
+    format: Format = "text",
 ) -> None:
-    """Build a platform's image from images/lock.yaml, read what is really inside, and tag it.
+    """Build the image for a platform, verify its contents against images/lock.yaml, and tag it.
 
     invoke build --platform cpu
     invoke build --platform rocm --dry-run
     """
-    from images.build import pipeline as images
+    from images.build import pipeline
 
-    one_of("format", format, ("text", "json"))
-    platform = setting(c, "platform", platform) or "cpu"
-    options = images.BuildOptions(
-        backend=setting(c, "backend", backend),
-        no_cache=no_cache,
-        cache_from=setting(c, "cache_from", cache_from),
-        cache_to=setting(c, "cache_to", cache_to),
-        base=base,
-        proxy=setting(c, "build_proxy", build_proxy),
-        lock=setting(c, "lock", lock),
-    )
-    if dry_run or c.config.run.dry:
+    options = pipeline.BuildOptions(backend, no_cache, cache_from, cache_to, base, build_proxy, lock)
+    if dry_run:
         _show_command(platform, options, format)
         return
     built = run_build(platform, options)
@@ -64,22 +60,22 @@ def build(
         emit(asdict(built))
     else:
         print(built.tag)
-        say(f"{built.id[:19]}  {built.size / 1e9:.2f} GB  vLLM {built.vllm_version}  above {built.base}")
+        say(f"{built.id[:19]}  {built.size / 1e9:.2f} GB  vLLM {built.vllm_version}  base {built.base}")
 
 
-def run_build(platform: str, options: Any, plain: bool = False) -> Any:
-    """Build with a bar; `invoke run` does it too where its image is missing."""
-    from images.build import pipeline as images
+def run_build(platform: str, options: BuildOptions, plain: bool = False) -> Built:
+    """Build with a progress bar; `invoke run` does it too if its image is missing."""
+    from images.build import pipeline
     from launch.engine.client import connect
 
     with bar(f"build {platform} image", plain) as progress:
-        return images.build(connect(timeout=600), platform, options, progress.update)
+        return pipeline.build(connect(timeout=600), platform, options, progress.update)
 
 
-def _show_command(platform: str, options: Any, format: str) -> None:
+def _show_command(platform: str, options: BuildOptions, format: str) -> None:
     from errors import Failed
     from images.build import backend as build_backend
-    from images.build import pipeline as images
+    from images.build import pipeline
     from images.lock.lockfile import load
 
     pins = load(Path(options.lock)) if options.lock else load()
@@ -87,12 +83,42 @@ def _show_command(platform: str, options: Any, format: str) -> None:
     try:
         tool = build_backend.choose(options.backend)
     except Failed as error:
-        say(f"note: {error.what}; showing the command for one that has BuildKit")
+        say(f"note: {error.what}; this is the command for a Docker with BuildKit")
         tool = build_backend.Builder("buildkit", ("docker", "build"), (("DOCKER_BUILDKIT", "1"),))
-    words = build_backend.argv(
-        tool, images.request(platform, entry, options.base or entry.base.reference, options)
+    request = pipeline.request(platform, entry, options.base or entry.base.reference, options)
+    words = build_backend.argv(tool, request)
+    if format == "json":
+        emit({"argv": words, "env": dict(tool.env), "tag": pipeline.reference(platform, pins)})
+    else:
+        print(" ".join([*(f"{name}={value}" for name, value in tool.env), shlex.join(words)]))
+
+
+@verb()
+def images(
+    c: Context,
+    remove_old: Annotated[
+        bool, Option("remove images that the lock file no longer describes and that no container uses")
+    ] = False,
+    dry_run: DryRun = False,
+    format: Format = "text",
+) -> None:
+    """List the images that Slipway built, with size and age."""
+    from images import built_images
+    from launch.engine.client import connect
+
+    client = connect(timeout=600)
+    found = (
+        built_images.remove_old(client, dry_run=dry_run) if remove_old else built_images.built_images(client)
     )
     if format == "json":
-        emit({"argv": words, "env": dict(tool.env), "tag": images.reference(platform, pins)})
+        emit([image.as_dict() for image in found])
+    elif remove_old:
+        show(
+            "\n".join(f"{'would remove' if dry_run else 'removed'} {image.tag}" for image in found)
+            or "no old images"
+        )
+    elif found:
+        rows = [(i.tag, i.vllm, f"{i.size / 1e9:.2f} GB", i.age(), i.state) for i in found]
+        show(table(("IMAGE", "VLLM", "SIZE", "AGE", "STATE"), rows))
     else:
-        print(" ".join([*(f"{k}={v}" for k, v in tool.env), shlex.join(words)]))
+        say("No images. Build one with `invoke build --platform cpu`.")

@@ -1,4 +1,4 @@
-"""`invoke demo`: the whole way on a machine without a GPU, with the commands that a user would type."""
+"""`invoke demo`: every step from the build to the stop on a host without a GPU, as commands that a user can type."""
 
 from __future__ import annotations
 
@@ -6,26 +6,29 @@ import os
 import shlex
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
+from invoke.context import Context
+
+from commands.names import command
 from commands.output import bar, say
 from commands.task import verb
 from errors import Failed
+from launch.spec.option import Option
 
 MODEL = "slipway/MiniMax-M2-tiny"
 
 
-@verb(help={"keep": "leave the server running at the end"})
-def demo(c: Any, keep: bool = False) -> None:
-    """Build, fetch, plan, run, ask, bench, stop: real vLLM on this machine's CPU, with a tiny MiniMax-M2."""
+@verb()
+def demo(c: Context, keep: Annotated[bool, Option("leave the server running at the end")] = False) -> None:
+    """Show every step on this host's CPU: real vLLM, with a tiny MiniMax-M2."""
     from launch.engine import install
     from launch.engine.containers import name_for
     from launch.hub_server import serve_folder
 
-    began = time.monotonic()
+    start = time.monotonic()
     install.ensure()
     _invoke("build", "--platform", "cpu")
     hub = _folder() / "hub"
@@ -34,17 +37,17 @@ def demo(c: Any, keep: bool = False) -> None:
     with serve_folder(hub) as server:
         _invoke("fetch", "--model", MODEL, HF_ENDPOINT=server.url)
     name = name_for(MODEL)
-    stops = not keep and not _is_there(name)
-    words = _wanted()
-    _invoke("plan", *words)
+    stops = not keep and not _exists(name)  # a server that ran before the demo is left running
+    plan = ["--platform", "cpu", "--model", MODEL, "--port", str(_free_port())]
+    _invoke("plan", *plan)
     try:
-        _invoke("run", *words)
+        _invoke("run", *plan)
         _invoke("chat", "What is a slipway?", "--max-tokens", "48", "--name", name)
         _invoke("bench", "--preset", "guide-cuda", "--scale", "0.02", "--name", name)
     finally:
-        if stops and _is_there(name):
+        if stops and _exists(name):
             _invoke("stop", "--name", name, check=False)
-    say(_closing(time.monotonic() - began, not stops))
+    say(_closing(time.monotonic() - start, not stops))
 
 
 def _folder() -> Path:
@@ -54,24 +57,20 @@ def _folder() -> Path:
     return writable(cache_dir() / "demo")
 
 
-def _is_there(name: str) -> bool:
-    """Whether a server of that name is here; one that was before the demo is not the demo's to stop."""
+def _exists(name: str) -> bool:
+    """Return whether this engine has a server of that name, running or not."""
     from launch.engine import client, servers
 
     return any(server.name == name for server in servers.list_servers(client.connect()))
 
 
-def _wanted() -> list[str]:
-    return ["--platform", "cpu", "--model", MODEL, "--port", str(_free_port())]
-
-
 def _free_port() -> int:
-    """8000 where it is free, else any."""
-    for options in (8000, 0):
+    """Return 8000 if it is free, else another free port."""
+    for port in (8000, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind(("127.0.0.1", options))
+                probe.bind(("127.0.0.1", port))
                 return int(probe.getsockname()[1])
             except OSError:
                 continue
@@ -88,21 +87,21 @@ def _write(hub: Path) -> None:
 
 
 def _invoke(*words: str, check: bool = True, **env: str) -> None:
-    """Show the command as a user would type it, and run it."""
+    """Print the command as a user would type it, and run it."""
     say(f"\n$ invoke {shlex.join(words)}")
     cache = {"HF_HUB_CACHE": str(_folder() / "cache")}
-    argv = [sys.executable, "-m", "invoke", *words]
+    argv = [*command(), *words]
     done = subprocess.run(argv, env={**os.environ, **cache, **env}, check=False)
     if check and done.returncode:
         raise Failed(f"the demo stopped: `invoke {words[0]}` ended with {done.returncode}")
 
 
 def _closing(seconds: float, keep: bool) -> str:
-    end = "it still serves (invoke stop ends it)" if keep else "the server is stopped"
+    server = "the server is still running (invoke stop stops it)" if keep else "the server is stopped"
     return f"""
-The demo took {seconds:.0f} s; {end}. The answer was noise: the weights are random, the way is real.
-Next, on a machine with GPUs:
-  invoke doctor                                  what this machine can do
-  invoke fetch --model MiniMaxAI/MiniMax-M2      the weights, 230 GB
-  invoke plan --gpus 4                           what would run, and why
-  invoke run --gpus 4                            run it"""
+The demo took {seconds:.0f} s; {server}. The answer was noise because the weights are random; all else was real.
+Next, on a host with GPUs:
+  invoke doctor                         check this host and list what to fix
+  invoke fetch MiniMaxAI/MiniMax-M2     download the weights, 230 GB
+  invoke plan --gpus 4                  show what would run, and why
+  invoke run --gpus 4                   run it"""

@@ -1,116 +1,129 @@
-"""`invoke doctor` and `invoke gpus`: what this host can do, and what is wrong before anything is loaded."""
+"""`invoke doctor` and `invoke gpus`: check this host, and list its GPUs."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
-from commands.output import emit, say
-from commands.task import one_of, setting, verb
-from errors import Failed, Refused
+from invoke.context import Context
+
+from commands.options import DryRun, Format
+from commands.output import emit, say, show, table
+from commands.task import verb
+from errors import Failed
+from launch.spec.option import Option
+from launch.spec.plan_options import PLATFORMS
 
 if TYPE_CHECKING:
     from launch.doctor.facts import Facts
     from launch.doctor.finding import Finding
     from launch.hardware.types import Gpu
 
-PLATFORMS = ("cpu", "cuda", "rocm")
 
-
-@verb(
-    help={
-        "platform": "cpu, cuda or rocm (default: that of the GPUs here)",
-        "model": "also: may it be downloaded, and is there room for it",
-        "port": "the port to serve on",
-        "fix": "do what is safe: create folders, tighten modes",
-        "format": "text or json",
-    }
-)
+@verb()
 def doctor(
-    c: Any, platform: str = "", model: str = "", port: int = 8000, fix: bool = False, format: str = "text"
+    c: Context,
+    platform: Annotated[
+        str,
+        Option("platform to check (default: that of the GPUs of this host)", choices=PLATFORMS, setting=True),
+    ] = "",
+    model: Annotated[
+        str, Option("also check access to this model and the space for it", metavar="MODEL")
+    ] = "",
+    port: Annotated[
+        int,
+        Option(
+            "host port that the server will use",
+            metavar="PORT",
+            setting=True,
+            short="p",
+            minimum=1,
+            maximum=65535,
+        ),
+    ] = 8000,
+    fix: Annotated[bool, Option("apply the safe fixes: create folders, restrict file modes")] = False,
+    dry_run: DryRun = False,
+    format: Format = "text",
 ) -> None:
-    """Tell what this host can do, what is wrong, and the command that helps. Exit 1 if a launch would fail.
+    """Check this host and list what to fix.
+
+    The exit code is 1 if a launch would fail.
 
     invoke doctor
     invoke doctor --platform rocm --model MiniMaxAI/MiniMax-M2 --format json
     """
+    from launch.doctor.auto_fix import apply_auto_fixes
     from launch.doctor.gather import gather
-    from launch.doctor.report import examine
+    from launch.doctor.report import run_checks
 
-    one_of("format", format, ("text", "json"))
-    platform = setting(c, "platform", platform)
-    if platform:
-        one_of("platform", platform, PLATFORMS)
-    if not 0 < port < 65536:
-        raise Refused(f"--port {port}: a port is between 1 and 65535")
     facts = gather(platform, model, port)
-    findings = examine(facts)
-    done: list[str] = []
-    if fix and (done := _fixed(c, facts, findings)):
+    findings = run_checks(facts)
+    fixed: list[str] = []
+    if fix and not dry_run and (fixed := apply_auto_fixes(facts, findings)):
         facts = gather(platform, model, port)
-        findings = examine(facts)
-    _report(facts, findings, done, format)
+        findings = run_checks(facts)
+    _report(facts, findings, fixed, format)
 
 
-def _fixed(c: Any, facts: Facts, findings: tuple[Finding, ...]) -> list[str]:
-    from launch.doctor.fix import fix
+def _report(facts: Facts, findings: tuple[Finding, ...], fixed: list[str], format: str) -> None:
+    from launch.doctor.report import count_by_severity, format_findings
 
-    if c.config.run.dry:
-        return []
-    return fix(facts, findings)
-
-
-def _report(facts: Facts, findings: tuple[Finding, ...], done: list[str], format: str) -> None:
-    from launch.doctor.report import count, lines
-
-    counts = count(findings)
+    counts = count_by_severity(findings)
     if format == "json":
-        emit(
-            {
-                "platform": facts.platform,
-                "counts": counts,
-                "fixed": done,
-                "findings": [asdict(f) for f in findings],
-            }
-        )
+        rows = [asdict(finding) for finding in findings]
+        emit({"platform": facts.platform, "counts": counts, "fixed": fixed, "findings": rows})
     else:
-        for line in (*done, *lines(findings)):
-            print(line)
-        say(
-            f"{facts.platform}: "
-            + ", ".join(f"{number} {level}" for level, number in counts.items() if number)
-        )
+        show("\n".join((*fixed, *format_findings(findings))))
+        totals = ", ".join(f"{number} {level}" for level, number in counts.items() if number)
+        say(f"{facts.platform}: {totals}")
     if counts["error"]:
-        raise Failed(
-            f"{counts['error']} finding(s) would stop a launch on {facts.platform}",
-            fix="the 'do' lines above, then invoke doctor again",
-        )
+        what = f"{counts['error']} finding(s) would stop a launch on {facts.platform}"
+        raise Failed(what, fix="run the commands after `next:` above, then `invoke doctor` again")
 
 
-@verb(help={"format": "text or json"})
-def gpus(c: Any, format: str = "text") -> None:
-    """The GPUs of this host: model, memory, links, partitions, who uses them."""
+@verb()
+def gpus(c: Context, format: Format = "text") -> None:
+    """List the GPUs of this host with memory, links, partitions and users."""
     from launch.hardware.detect import detect
 
-    one_of("format", format, ("text", "json"))
     hardware = detect()
     if format == "json":
         emit(asdict(hardware))
         return
-    for gpu in hardware.gpus:
-        print(_line(gpu))
+    if hardware.gpus:
+        show(table(HEADERS, [_row(gpu) for gpu in hardware.gpus]))
     for problem in (*hardware.nvidia.problems, *hardware.amd.problems):
         say(f"problem: {problem}")
     if not hardware.gpus:
-        say("no GPU that a driver shows; invoke doctor tells more")
+        say("No driver reports a GPU. `invoke doctor` shows details.")
 
 
-def _line(gpu: Gpu) -> str:
-    total = f"{gpu.memory / 2**30:.0f} GiB" if gpu.memory else "memory unknown"
-    used = f", {gpu.used / 2**30:.1f} used" if gpu.used is not None else ""
-    links = f"linked to {','.join(map(str, gpu.links))}" if gpu.links else "no links"
-    numa = f"NUMA {gpu.numa}" if gpu.numa is not None else "NUMA ?"
-    parts = f"{gpu.partition} x{gpu.ranks}" if gpu.ranks > 1 else gpu.partition
-    known = gpu.hardware or f"{gpu.arch} (not listed)"
-    words = (f"{gpu.index:>2} {gpu.name}", known, f"{total}{used}", gpu.pci, numa, links, parts, gpu.problem)
-    return "  ".join(word for word in words if word)
+HEADERS = (
+    "GPU",
+    "NAME",
+    "HARDWARE",
+    "MEMORY",
+    "USED",
+    "PCI",
+    "NUMA",
+    "LINKS",
+    "PARTITION",
+    "USED BY",
+    "PROBLEM",
+)
+
+
+def _row(gpu: Gpu) -> tuple[object, ...]:
+    return (
+        gpu.index,
+        gpu.name,
+        gpu.hardware or f"{gpu.arch} (not listed)",
+        f"{gpu.memory / 2**30:.0f} GiB" if gpu.memory else "unknown",
+        f"{gpu.used / 2**30:.1f} GiB" if gpu.used is not None else "",
+        gpu.pci,
+        gpu.numa if gpu.numa is not None else "",
+        ",".join(map(str, gpu.links)),
+        f"{gpu.partition} x{gpu.ranks}" if gpu.ranks > 1 else gpu.partition,
+        ", ".join(f"{process.name or 'process'} {process.pid}" for process in gpu.processes),
+        gpu.problem,
+    )

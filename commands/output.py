@@ -1,69 +1,145 @@
-"""Data goes to stdout, progress to stderr: bars on a terminal, plain lines elsewhere."""
+"""Results go to stdout; progress and messages go to stderr: bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
+
+from invoke.exceptions import Exit
+
+from commands.names import named
+from errors import SlipwayError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from launch.weights.progress import TransferProgress
+
+LOG = logging.getLogger(__name__)
+LIBRARY = ("launch", "images")
+EVERY = 5.0  # seconds between two lines of progress if stderr is not a terminal
 
 
 def emit(data: Any) -> None:
-    """One JSON document on stdout."""
-    print(json.dumps(data, indent=2))
+    """Print one JSON document on stdout."""
+    print(named(json.dumps(data, indent=2)))
+
+
+def show(text: str) -> None:
+    """Print text for a person on stdout."""
+    print(named(text))
 
 
 def say(line: str) -> None:
-    """One line of progress on stderr; the work goes on where nobody reads it any longer."""
-    try:
-        print(line, file=sys.stderr, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    """Print one line of progress on stderr, unless --quiet is given."""
+    LOG.info("%s", line)
+
+
+def refusal(error: SlipwayError) -> Exit:
+    """The end of the program with this message and its exit code."""
+    return Exit(named(str(error)), code=error.code)
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Rows below a header in aligned columns; an empty column is left out."""
+    lines = [list(headers), *([str(cell) for cell in row] for row in rows)]
+    columns = [column for column in zip(*lines, strict=True) if any(column[1:]) or not rows]
+    widths = [max(map(len, column)) for column in columns]
+    cells = [[cell.ljust(width) for cell in column] for column, width in zip(columns, widths, strict=True)]
+    return "\n".join("  ".join(row).rstrip() for row in zip(*cells, strict=True))
+
+
+class _Stderr(logging.Handler):
+    """Print records as plain lines on the stderr of the moment; go on if nothing reads it any longer."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record."""
+        prefix = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
+        try:
+            print(f"{prefix}{named(record.getMessage())}", file=sys.stderr, flush=True)
+        except BrokenPipeError:
+            no_reader(sys.stderr)
+
+
+def log_to_stderr(verbose: bool = False, quiet: bool = False) -> None:
+    """Install the one handler. `verbose` adds what the library logs, `quiet` leaves errors only."""
+    root = logging.getLogger()
+    if not any(isinstance(handler, _Stderr) for handler in root.handlers):
+        root.addHandler(_Stderr())
+    logging.getLogger(__package__).setLevel(logging.ERROR if quiet else logging.INFO)
+    for name in LIBRARY:
+        level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.WARNING
+        logging.getLogger(name).setLevel(level)
+
+
+def no_reader(stream: TextIO) -> None:
+    """Send what is still printed to nowhere: the reader of this stream is gone (`invoke plan | head`)."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class Bar:
-    """A step's progress. `update(done, total, note)` may be called as often as one likes."""
+    """Progress of one step, as a bar for the step and one for each of its parts, or as lines."""
 
-    def __init__(self, title: str, progress: Any, task_id: Any) -> None:
-        self.title, self._progress, self._task = title, progress, task_id
+    def __init__(self, title: str, progress: Progress | None) -> None:
+        self.title, self._progress = title, progress
+        self._whole = progress.add_task(title, total=None, note="") if progress else None
+        self._parts: dict[str, TaskID] = {}
         self._last = time.monotonic()
 
-    def update(self, done: float, total: float | None = None, note: str = "") -> None:
-        """Show how far the step is; without a terminal at most one line in five seconds."""
-        if self._progress is not None:
-            self._progress.update(self._task, completed=done, total=total, note=note)
-        elif time.monotonic() - self._last >= 5:
+    def update(
+        self,
+        done: float,
+        total: float | None = None,
+        note: str = "",
+        parts: Mapping[str, tuple[int, int]] | None = None,
+    ) -> None:
+        """Show how far the step is. `parts` are those in progress, by name, each with its size."""
+        if self._progress is not None and self._whole is not None:
+            self._progress.update(self._whole, completed=done, total=total, note=note)
+            self._draw(self._progress, parts or {})
+        elif time.monotonic() - self._last >= EVERY:
             self._last = time.monotonic()
-            say(f"  {self.title}: {_share(done, total)}{note}")
+            say(f"  {self.title}: {f'{done / total:.0%} ' if total else ''}{note}")
 
+    def transfer(self, progress: TransferProgress) -> None:
+        """Show how far a transfer of files is."""
+        self.update(progress.done, progress.total, progress.note, progress.active)
 
-def _share(done: float, total: float | None) -> str:
-    return f"{done / total:.0%} " if total else ""
+    def _draw(self, progress: Progress, parts: Mapping[str, tuple[int, int]]) -> None:
+        for name in self._parts.keys() - parts.keys():
+            progress.remove_task(self._parts.pop(name))
+        for name, (done, size) in parts.items():
+            if name not in self._parts:
+                self._parts[name] = progress.add_task(f"  {name}", total=size, note="")
+            progress.update(self._parts[name], completed=done)
 
 
 @contextmanager
 def bar(title: str, plain: bool = False) -> Iterator[Bar]:
-    """A progress bar for one long step, ended by a line with its seconds; `plain` beside another one's bars."""
+    """A bar for one long step, then a line with its seconds. `plain`: lines, since another bar is on the terminal."""
     start = time.monotonic()
-    if sys.stderr.isatty() and not plain:
+    if sys.stderr.isatty() and not plain and LOG.isEnabledFor(logging.INFO):
         with _rich() as progress:
-            yield Bar(title, progress, progress.add_task(title, total=None, note=""))
+            yield Bar(title, progress)
     else:
         say(f"{title} ...")
-        yield Bar(title, None, None)
+        yield Bar(title, None)
     say(f"{title}: done in {time.monotonic() - start:.1f} s")
 
 
-def _rich() -> Any:
+def _rich() -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
+        TextColumn("{task.description}", markup=False),  # names of files are not trusted
         BarColumn(),
         TextColumn("{task.fields[note]}", markup=False),
     )

@@ -1,97 +1,87 @@
-"""invoke's own refusals (an unknown option, a value too many, a broken invoke.yaml) end as ours do: in one clear
-line and with status 2, where invoke would end with 1 or with a traceback. `--help` behind a verb is always help.
-"""
+"""What is wrong with a command line, as one clear message with exit code 2."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from invoke.exceptions import Exit, ParseError
-from invoke.program import Program
+from invoke.exceptions import ParseError
+from invoke.parser.argument import Argument
+from invoke.parser.context import ParserContext
 
-from commands.arguments import renamed
-from commands.output import say
-from commands.task import no_reader
 from errors import Refused, choice
-from launch.data_file import parse_yaml
+
+if TYPE_CHECKING:
+    from launch.spec.option import Option
+
+# Words that users of other tools type: what to run instead.
+ELSEWHERE = {
+    "list": "`invoke ps` lists servers, `invoke models` lists models, `invoke --list` lists commands",
+    "ls": "`invoke ps` lists servers, `invoke models` lists models, `invoke images` lists images",
+    "rm": "`invoke stop NAME` removes a server, `invoke models --remove MODEL` removes a model",
+    "pull": "`invoke fetch MODEL` downloads a model",
+    "download": "`invoke fetch MODEL` downloads a model",
+    "serve": "`invoke run MODEL` starts a server",
+    "start": "`invoke run MODEL` starts a server",
+    "push": "`invoke publish` publishes an image",
+    "benchmark": "`invoke bench` measures a server",
+}
 
 
-def teach(program: Program) -> None:
-    """Let this program refuse so. It reads tasks.py before the words that name verbs and their options."""
-    parse = program.parse_tasks
+class Misuse(ParseError):
+    """A command line that cannot be carried out."""
 
-    def parse_tasks() -> None:
-        program.core.unparsed = renamed(program.core.unparsed, say)
-        try:
-            parse()
-        except ParseError as error:
-            raise _exit(in_our_words(error, tuple(program.parser.contexts))) from None
-        except ValueError as error:  # an option that is a number for invoke
-            raise _exit(Refused(f"a number is wanted: {error}")) from None
-        for context in program.tasks:
-            # For invoke it is the word that the verb still lacks.
-            if any(arg.positional and arg.value == "--help" for arg in context.args.values()):
-                program.print_task_help(str(context.name))
-                raise Exit
-
-    help_or_list = program.parse_cleanup
-
-    def parse_cleanup() -> None:
-        try:
-            help_or_list()
-        except BrokenPipeError:  # no further: what was asked for is help, and not the verb
-            no_reader()
-            raise Exit from None
-
-    program.parse_tasks = parse_tasks  # type: ignore[method-assign]
-    program.parse_cleanup = parse_cleanup  # type: ignore[method-assign]
+    def __init__(self, refused: Refused, context: ParserContext | None = None) -> None:
+        super().__init__(str(refused), context)
+        self.refused = refused
 
 
-def in_our_words(error: ParseError, verbs: tuple[str, ...]) -> Refused:
-    """The refusal that invoke's parser stands for."""
-    said, verb = str(error), getattr(error.context, "name", None) or ""
-    help_ = f"invoke --help {verb}" if verb else "invoke --list"
-    if found := re.fullmatch(r"No idea what '(.*)' is!", said):
-        return _unknown(found[1], verb, error.context, verbs)
-    if found := re.match(r"Flag <Argument: ([\w-]+)", said):
-        return Refused(f"--{found[1]}: a value is missing", fix=help_)
-    if found := re.search(r"required positional arguments: (.*)", said):
-        return Refused(f"{verb}: {found[1]} is missing", fix=help_)
-    return Refused(said, fix=help_)
+def unknown_command(word: str, verbs: Iterable[str]) -> Misuse:
+    """A first word that is neither a verb nor an option of the program."""
+    if word.startswith("-"):
+        return Misuse(Refused(f"unknown option '{word}'", fix="invoke --help"))
+    what = choice("command", word, tuple(verbs)).what
+    return Misuse(Refused(what, fix=ELSEWHERE.get(word, "invoke --list")))
 
 
-def _unknown(word: str, verb: str, context: Any, verbs: tuple[str, ...]) -> Refused:
-    if word.startswith("--"):
-        return choice("option", word, tuple(context.flags)) if verb else Refused(f"unknown option '{word}'")
-    if not verb:
-        return choice("command", word, verbs)
-    why = "an option that takes one value is given once, and a command takes only the words its help names"
-    return Refused(f"{verb}: '{word}' is one word too many", why=why, fix=f"invoke --help {verb}")
+def unknown_option(flag: str, context: ParserContext) -> Misuse:
+    """An option that the verb does not have."""
+    return Misuse(Refused(choice("option", flag, tuple(context.flags)).what, fix=_help(context)), context)
 
 
-def check_settings(path: Path) -> None:
-    """An invoke.yaml is something that invoke can read. Raises Exit: it is read before any verb begins."""
-    import yaml
-
-    try:
-        said = parse_yaml(path.read_text()) if path.is_file() else {}
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise _exit(Refused(f"{path.name} cannot be read", why=str(error))) from None
-    if found := _wrong(said):
-        raise _exit(Refused(f"{path.name}: {found}", fix="README.md shows one"))
+def short_of_invoke(flag: str, option: Option | None, context: ParserContext, core: Argument) -> Misuse:
+    """A one-letter option that means something else to invoke than to the verb."""
+    what = f"`{flag}` after a command is an option of invoke: --{core.names[0]}"
+    fix = f"write --{option.flag}, or run `slipway {context.name} {flag}`" if option else _help(context)
+    return Misuse(Refused(what, fix=fix), context)
 
 
-def _wrong(said: Any) -> str:
-    if said is not None and not isinstance(said, Mapping):
-        return "names and values are wanted"
-    for name in ("slipway", "run", "tasks"):
-        if said and name in said and not isinstance(said[name], Mapping):
-            return f"names and values are wanted below '{name}:'"
-    return ""
+def no_value(flag: str, context: ParserContext) -> Misuse:
+    """An option at the end of the line, or before another option."""
+    return Misuse(Refused(f"{flag} needs a value", fix=_help(context)), context)
 
 
-def _exit(refused: Refused) -> Exit:
-    return Exit(str(refused), code=refused.code)
+def takes_no_value(flag: str, context: ParserContext) -> Misuse:
+    """A switch with `=value`."""
+    return Misuse(Refused(f"{flag} takes no value", fix=_help(context)), context)
+
+
+def given_twice(flag: str, context: ParserContext) -> Misuse:
+    """An option with one value, given again."""
+    return Misuse(Refused(f"{flag} is given twice", why="it has one value", fix=_help(context)), context)
+
+
+def missing_argument(option: Option, context: ParserContext) -> Misuse:
+    """A verb without the argument that it needs."""
+    return Misuse(Refused(f"{context.name} needs {option.placeholder}", fix=_help(context)), context)
+
+
+def unexpected_argument(word: str, options: Iterable[Option], context: ParserContext) -> Misuse:
+    """An argument more than the verb takes; the option that may be meant is named."""
+    meant = [o for o in options if word in o.choices or (o.flag == "model" and "/" in word)]
+    hint = f". Did you mean `--{meant[0].flag} {word}`?" if meant else ""
+    return Misuse(Refused(f"unexpected argument '{word}'{hint}", fix=_help(context)), context)
+
+
+def _help(context: ParserContext) -> str:
+    return f"invoke {context.name} --help"

@@ -1,47 +1,47 @@
-"""`invoke pin`: refresh images/lock.yaml from the registry and the wheel index; keep copies of one's own."""
+"""`invoke pin`: update images/lock.yaml from the registry and the wheel index; copy inputs to a mirror."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from invoke.context import Context
+
+from commands.options import DryRun, Format, Lock, Registry
 from commands.output import bar, emit, say
-from commands.task import one_of, pairs, setting, verb
+from commands.task import verb
 from errors import Failed, Refused
+from launch.spec.option import Option
 
 
-@verb(
-    help={
-        "platform": "the platform to refresh (default: all)",
-        "commit": "a vLLM commit, all 40 digits",
-        "version": "a vLLM release",
-        "nightly": "the newest nightly",
-        "base": "another repository for the base, e.g. docker.io/vllm/vllm-openai-rocm",
-        "mirror": "copy base and wheel to this REGISTRY[/PREFIX] and record it",
-        "registry": "HOST=URL: where a registry really listens (repeatable)",
-        "wheels": "vLLM's wheel index",
-        "lock": "another lock than images/lock.yaml",
-        "dry-run": "show what would change, write nothing",
-        "format": "text or json",
-    },
-    iterable=["registry"],
-)
+@verb()
 def pin(
-    c: Any,
-    platform: str = "",
-    commit: str = "",
-    version: str = "",
-    nightly: bool = False,
-    base: str = "",
-    mirror: str = "",
-    registry: list[str] | None = None,
-    wheels: str = "",
-    lock: str = "",
-    dry_run: bool = False,
-    format: str = "text",
+    c: Context,
+    platform: Annotated[
+        str, Option("platform of the lock file to update (default: all)", metavar="NAME")
+    ] = "",
+    commit: Annotated[str, Option("pin this vLLM commit (all 40 digits)", metavar="SHA")] = "",
+    version: Annotated[str, Option("pin this vLLM release", metavar="VERSION")] = "",
+    nightly: Annotated[bool, Option("pin the newest nightly build")] = False,
+    base: Annotated[
+        str,
+        Option(
+            "other repository for the base image, e.g. docker.io/vllm/vllm-openai-rocm", metavar="REPOSITORY"
+        ),
+    ] = "",
+    mirror: Annotated[
+        str, Option("copy base image and wheel to this registry and record it", metavar="REGISTRY[/PREFIX]")
+    ] = "",
+    registry: Registry = (),
+    wheels: Annotated[str, Option("wheel index of vLLM", metavar="URL", setting=True)] = "",
+    lock: Lock = "",
+    dry_run: DryRun = False,
+    format: Format = "text",
 ) -> None:
-    """Ask what there is now, show old -> new, write the lock; without an answer it stays as it is.
+    """Update pinned inputs in images/lock.yaml.
+
+    If a source does not respond, the lock file is left unchanged.
 
     invoke pin --platform cuda --nightly
     invoke pin --platform rocm --mirror registry.example/slipway
@@ -51,15 +51,16 @@ def pin(
     from images.lock import pin as pins
     from images.registry import reference
 
-    one_of("format", format, ("text", "json"))
-    path = Path(setting(c, "lock", lock) or locks.LOCK)
+    path = Path(lock or locks.LOCK)
     if base and not platform:
-        raise Refused("--base is one platform's", fix="--platform P --base REPOSITORY")
+        raise Refused(
+            "--base needs --platform", why="each platform has its own base image", fix="invoke pin --help"
+        )
     options = pins.PinOptions(commit, version, nightly, reference.repository("--base", base) if base else "")
     sources = pins.Sources(
         datetime.now(UTC).date(),
-        reference.web("--wheels", setting(c, "wheels", wheels) or pins.WHEELS),
-        {host: reference.web(f"--registry {host}", url) for host, url in pairs("--registry", registry or [])},
+        reference.web("--wheels", wheels or pins.WHEELS),
+        {host: reference.web(f"--registry {host}", url) for host, url in registry},
         host_settings.find_links(),
     )
     if mirror:
@@ -67,7 +68,7 @@ def pin(
     old = locks.load(path)
     names = [platform] if platform else list(old.platforms)
     new = {name: _refresh(path, old, name, options, sources, mirror) for name in names}
-    _write(path, old, new, write=not (dry_run or c.config.run.dry), format=format)
+    _write(path, old, new, write=not dry_run, format=format)
 
 
 def _refresh(path: Path, old: Any, name: str, options: Any, sources: Any, mirror: str) -> Any:
@@ -87,7 +88,7 @@ def _refresh(path: Path, old: Any, name: str, options: Any, sources: Any, mirror
                 pinned = pins.Pinned(kept, pinned.requirements)
         except Failed as error:
             why = f"{error.what}: {error.why}" if error.why else error.what
-            raise Failed(f"cannot pin {name}; {path.name} is unchanged", why=why, fix=error.fix) from None
+            raise Failed(f"cannot pin '{name}'; {path.name} is unchanged", why=why, fix=error.fix) from None
     return pinned
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from commands.output import emit, say
-from commands.task import one_of, setting, verb
+from invoke.context import Context
+
+from commands.options import OUTPUT, Format
+from commands.output import emit, say, show, table
+from commands.task import verb
 from errors import Failed, Refused
-from launch.operations.plan_inputs import plan_of
 from launch.spec.option import Option
 from launch.spec.plan_options import PlanOptions
 
@@ -15,48 +17,67 @@ if TYPE_CHECKING:
     from launch.recipes.repository import RecipeRepository
     from launch.recipes.schema import Recipe
 
-FORMATS = ("table", "docker", "compose", "quadlet", "kubernetes", "json")
+FORMATS = ("text", "json", "docker", "compose", "quadlet", "kubernetes")
 
 
 @verb()
 def plan(
-    c: Any, options: PlanOptions, format: Annotated[str, Option("output format", choices=FORMATS)] = "table"
+    c: Context,
+    options: PlanOptions,
+    format: Annotated[str, Option("output format", choices=FORMATS, group=OUTPUT)] = "text",
 ) -> None:
-    """What would run and why: image, command, container access, memory; nothing is started."""
+    """Show what would run and why: image, command, container access, memory.
+
+    Nothing is started.
+
+    invoke plan --gpus 4
+    invoke plan MiniMaxAI/MiniMax-M2.1 --hardware mi300x --gpus 8 --format compose
+    """
+    from launch.operations.plan_inputs import plan_of
     from launch.render import render
 
-    print(render(plan_of(options), format))
+    text = render(plan_of(options), "table" if format == "text" else format)
+    show(text) if format == "text" else print(text)
 
 
-@verb(
-    help={
-        "recipes": "a folder in the layout of vllm-project/recipes (default: our own)",
-        "render": "write a JSON line for each model, hardware and strategy to this file (- is stdout)",
-        "vllm": "one vLLM version instead of those that the recipes are for",
-        "format": "table or json, of the list of recipes",
-    }
-)
-def recipes(c: Any, recipes: str = "", render: str = "", vllm: str = "", format: str = "table") -> None:
-    """The recipes there are, or every command they stand for: equal to upstream's, corrected or refused."""
+@verb()
+def recipes(
+    c: Context,
+    recipes: Annotated[
+        str,
+        Option(
+            "folder in the layout of vllm-project/recipes (default: the built-in recipes)",
+            metavar="PATH",
+            setting=True,
+        ),
+    ] = "",
+    render: Annotated[
+        str, Option("write one JSON line for each model, hardware and strategy; - is stdout", metavar="PATH")
+    ] = "",
+    vllm: Annotated[
+        str, Option("render for this vLLM version (default: those of the recipes)", metavar="VERSION")
+    ] = "",
+    format: Format = "text",
+) -> None:
+    """List recipes, or render the command for every recipe, hardware and strategy (--render)."""
     from launch.recipes.repository import open_repository
 
-    one_of("format", format, ("table", "json"))
-    book = open_repository(setting(c, "recipes", recipes))
+    repository = open_repository(recipes)
     if render:
-        _render_all(book, render, vllm)
+        _render_all(repository, render, vllm)
         return
-    readable, broken = book.read(book.names())
+    readable, broken = repository.read(repository.names())
     found = [_about(recipe) for recipe in readable]
     if format == "json":
         emit(found)
     else:
-        for row in found:
-            print(f"{row['model']:<52} {row['parameters']:>8}  {', '.join(row['strategies'])}")
+        rows = [(row["model"], row["parameters"], ", ".join(row["strategies"])) for row in found]
+        show(table(("MODEL", "PARAMETERS", "STRATEGIES"), rows))
     _refuse(broken)
 
 
 def _refuse(broken: list[Refused]) -> None:
-    """Recipes that could not be read, after all that could."""
+    """Report the recipes that cannot be read, after all the others. Raises the first Refused."""
     for error in broken[1:]:
         say(str(error))
     if broken:
@@ -73,17 +94,17 @@ def _about(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _render_all(book: RecipeRepository, target: str, vllm: str) -> None:
-    """Rows to a file, and how many of each kind to stderr."""
+def _render_all(repository: RecipeRepository, target: str, vllm: str) -> None:
+    """Write the rows to a file, and the number of each kind to stderr."""
     import json
     from pathlib import Path
 
     from launch.planning.matrix import rows
     from launch.recipes.repository import known_shapes
 
-    readable, broken = book.read(book.own_names())
+    readable, broken = repository.read(repository.own_names())
     shapes = known_shapes()
-    found = [row for recipe in readable for row in rows(book, recipe, shapes, vllm)]
+    found = [row for recipe in readable for row in rows(repository, recipe, shapes, vllm)]
     text = "".join(json.dumps(row) + "\n" for row in found)
     if target == "-":
         print(text, end="")
@@ -91,7 +112,7 @@ def _render_all(book: RecipeRepository, target: str, vllm: str) -> None:
         try:
             Path(target).write_text(text)
         except OSError as error:
-            raise Failed(f"cannot write {target}", why=str(error)) from error
+            raise Failed(f"cannot write '{target}'", why=str(error)) from error
     refused, corrected = (sum(key in row for row in found) for key in ("refused", "corrected"))
     say(f"{len(found)} commands: {refused} refused, {corrected} corrected")
     _refuse(broken)

@@ -1,46 +1,55 @@
-"""`invoke publish`: a tested image into a registry, by digest, with SBOM, provenance and signature."""
+"""`invoke publish`: push a tested image to a registry by digest, with SBOM, provenance and signature."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from invoke.context import Context
+
+from commands.options import DryRun, Format, Registry
 from commands.output import bar, emit, say
-from commands.task import one_of, pairs, setting, verb
+from commands.task import verb
 from errors import Refused
+from launch.spec.option import Option
+
+if TYPE_CHECKING:
+    from images.publish.publish import PublishRequest
 
 
-@verb(
-    help={
-        "platform": "whose image (a name of the lock)",
-        "to": "REGISTRY[/repository]",
-        "key": "private key to sign with (EC P-256, PEM, no password)",
-        "unsigned": "publish without a signature",
-        "no-sbom": "leave the bill of materials out",
-        "promote": "a record of `invoke bench`: make the published image known-good",
-        "image": "a local image instead of the platform's own",
-        "registry": "HOST=URL: where a registry really listens (repeatable)",
-        "dry-run": "show what would be published",
-        "format": "text or json",
-    },
-    iterable=["registry"],
-)
+@verb()
 def publish(
-    c: Any,
-    platform: str = "",
-    to: str = "",
-    key: str = "",
-    unsigned: bool = False,
-    no_sbom: bool = False,
-    promote: str = "",
-    image: str = "",
-    registry: list[str] | None = None,
-    dry_run: bool = False,
-    format: str = "text",
+    c: Context,
+    platform: Annotated[
+        str, Option("platform of the lock file whose image to publish", metavar="NAME", setting=True)
+    ] = "cpu",
+    to: Annotated[
+        str, Option("registry and repository to push to (required)", metavar="REGISTRY[/REPOSITORY]")
+    ] = "",
+    key: Annotated[
+        str, Option("private key to sign with (EC P-256, PEM, without a password)", metavar="PATH")
+    ] = "",
+    unsigned: Annotated[bool, Option("publish without a signature")] = False,
+    no_sbom: Annotated[bool, Option("do not attach a bill of materials")] = False,
+    promote: Annotated[
+        str,
+        Option(
+            "tag the published image `known-good` if this record of `invoke bench` passed", metavar="PATH"
+        ),
+    ] = "",
+    image: Annotated[
+        str, Option("local image instead of the one built for the platform", metavar="IMAGE")
+    ] = "",
+    registry: Registry = (),
+    dry_run: DryRun = False,
+    format: Format = "text",
 ) -> None:
-    """Publish a tested image by digest; what is there already is not sent again.
+    """Publish a tested image by digest.
+
+    Blobs that the registry already has are not sent again.
 
     invoke publish --platform cpu --to registry.example/slipway/vllm --key slipway.key
     invoke publish --platform cpu --to registry.example/slipway/vllm --promote results/20261123-guide.json
@@ -48,31 +57,34 @@ def publish(
     from images.publish import signing
     from images.registry import reference
 
-    one_of("format", format, ("text", "json"))
     if not to:
-        raise Refused("--to is missing", fix="--to registry.example/slipway/vllm")
+        raise Refused(
+            "publish needs --to", fix="invoke publish --to registry.example/slipway/vllm --key slipway.key"
+        )
     if not (key or unsigned or promote):
-        raise Refused("neither --key nor --unsigned", fix=f"{signing.MAKE_KEY}, then --key slipway.key")
+        why = "an image is signed with --key, or published with --unsigned"
+        raise Refused(
+            "publish needs --key or --unsigned", why=why, fix=f"{signing.MAKE_KEY}, then --key slipway.key"
+        )
     if key:
         signing.public_key(Path(key))
-    name = setting(c, "platform", platform) or "cpu"
-    urls = {
-        host: reference.web(f"--registry {host}", url) for host, url in pairs("--registry", registry or [])
-    }
-    order = _order(name, to, image, Path(key) if key else None, not no_sbom, urls)
-    if dry_run or c.config.run.dry:
+    urls = {host: reference.web(f"--registry {host}", url) for host, url in registry}
+    order = _order(platform, to, image, Path(key) if key else None, not no_sbom, urls)
+    if dry_run:
         _show(order, format)
         return
-    with bar(f"publish {name}") as progress:
-        done = _carry_out(order, promote, progress.update)
+    with bar(f"publish {platform}") as progress:
+        done = _publish(order, promote, progress.update)
     if format == "json":
         emit(asdict(done))
         return
     print(done.image)
-    say(f"{'pushed' if done.pushed else 'already there'}; tags: {', '.join(done.tags)}")
+    say(f"{'pushed' if done.pushed else 'already published'}; tags: {', '.join(done.tags)}")
 
 
-def _order(name: str, to: str, image: str, key: Path | None, with_sbom: bool, urls: dict[str, str]) -> Any:
+def _order(
+    name: str, to: str, image: str, key: Path | None, with_sbom: bool, urls: dict[str, str]
+) -> PublishRequest:
     from images.build import pipeline as images
     from images.lock.lockfile import load
     from images.publish import publish as publishing
@@ -81,7 +93,7 @@ def _order(name: str, to: str, image: str, key: Path | None, with_sbom: bool, ur
     lock = load()
     platform = lock.platform(name)
     host, repository = publishing.parse_target(to)
-    reference.login_of(host)  # a file of logins that cannot be read is said before anything is sent
+    reference.login_of(host)  # refuses an unreadable login file before anything is sent
     return publishing.PublishRequest(
         name=name,
         platform=platform,
@@ -96,7 +108,7 @@ def _order(name: str, to: str, image: str, key: Path | None, with_sbom: bool, ur
     )
 
 
-def _carry_out(order: Any, promote: str, show: Any) -> Any:
+def _publish(order: PublishRequest, promote: str, show: Callable[..., None]) -> Any:
     from images.publish import publish as publishing
     from launch.engine.client import connect
 
@@ -108,7 +120,7 @@ def _carry_out(order: Any, promote: str, show: Any) -> Any:
     return publishing.publish(client, order, show)
 
 
-def _show(order: Any, format: str) -> None:
+def _show(order: PublishRequest, format: str) -> None:
     what = {"image": order.image, "to": order.target, "signed": bool(order.key), "sbom": order.with_sbom}
     if format == "json":
         emit(what)

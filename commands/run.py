@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import replace as with_values
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
+from invoke.context import Context
+
+from commands.options import FORMATS, OUTPUT, DryRun
 from commands.output import say
 from commands.run_output import JsonEvents, TerminalEvents
 from commands.task import verb
@@ -14,53 +17,66 @@ from errors import Refused
 from launch.engine.limits import RESTARTS, Limits
 from launch.operations.launch_options import Fixes, LaunchOptions
 from launch.spec.option import Option
-from launch.spec.plan_options import PlanOptions
+from launch.spec.plan_options import CONTAINER, PlanOptions
 
 if TYPE_CHECKING:
     from launch.spec.plan import Plan
 
 FIXES = ("auto", "ask", "no")
+START = "Start"
 
-Yes = Annotated[
-    str, Option("wait until the server is ready: yes, or no to return at once", choices=("yes", "no"))
-]
+
+def _size(label: str, given: str) -> str:
+    """Return an amount of memory that the engine accepts."""
+    if not re.fullmatch(r"[1-9][0-9]*[bkmgBKMG]?", given):
+        raise Refused(f"{label} must be an amount such as 64g (got '{given}')")
+    return given
 
 
 @verb(help={"workaround": "apply a named workaround; or auto, ask, no: what to do if the start fails"})
 def run(
-    c: Any,
+    c: Context,
     options: PlanOptions,
-    replace: Annotated[bool, Option("stop the server of that name first")] = False,
-    wait: Yes = "yes",
-    fetch: Annotated[bool, Option("fetch missing weights first")] = False,
+    memory: Annotated[
+        str,
+        Option("memory limit of the container, e.g. 64g", metavar="SIZE", group=CONTAINER, parse=_size),
+    ] = "",
+    pids: Annotated[int, Option("maximum number of processes and threads", group=CONTAINER)] = 0,
+    restart: Annotated[
+        str, Option("restart policy of the container", choices=RESTARTS, group=CONTAINER)
+    ] = "no",
+    replace: Annotated[bool, Option("stop a running server of this name first", group=START)] = False,
+    fetch: Annotated[bool, Option("fetch missing weights first", group=START)] = False,
+    wait: Annotated[
+        str,
+        Option("yes: wait until the server is ready; no: return at once", choices=("yes", "no"), group=START),
+    ] = "yes",
+    detach: Annotated[bool, Option("return at once, like --wait no", short="d", group=START)] = False,
     phase_timeout: Annotated[
         int,
         Option(
-            "seconds without a new log line after which a phase has failed (default: each phase has its own)",
+            "seconds without a new log line after which a phase has failed (default: each phase has its own limit)",
             metavar="SECONDS",
+            group=START,
         ),
     ] = 0,
-    memory: Annotated[str, Option("memory limit of the container, e.g. 64g", metavar="SIZE")] = "",
-    pids: Annotated[int, Option("maximum number of processes and threads", metavar="NUMBER")] = 0,
-    restart: Annotated[str, Option("restart policy of the container", choices=RESTARTS)] = "no",
-    dry_run: Annotated[bool, Option("print the command instead of running it")] = False,
+    dry_run: DryRun = False,
     format: Annotated[
-        str,
-        Option("output format; json: one event a line, the last one is the result", choices=("text", "json")),
+        str, Option("output format; json: one event a line", choices=FORMATS, group=OUTPUT)
     ] = "text",
 ) -> None:
     """Plan, start the container, wait until it serves, and check it with a real completion request.
 
     invoke run --gpus 8
-    invoke run --platform cpu --model slipway/MiniMax-M2-tiny
+    invoke run slipway/MiniMax-M2-tiny --platform cpu
     """
     from launch.operations import launch as operation
 
     options, fixes = _split_workarounds(options)
-    limits = Limits(_size(memory), pids, restart)
-    how = LaunchOptions(replace, wait == "yes", fetch, phase_timeout, fixes, limits)
+    limits = Limits(memory, pids, restart)
+    how = LaunchOptions(replace, wait == "yes" and not detach, fetch, phase_timeout, fixes, limits)
     events = JsonEvents() if format == "json" else TerminalEvents()
-    if dry_run or c.config.run.dry:
+    if dry_run:
         _show_command(operation.planned(options, fixes, events), limits)
         return
     with events.reported():
@@ -76,13 +92,6 @@ def _show_command(plan: Plan, limits: Limits) -> None:
     print(docker.render(plan, (*name, *limits.flags())))
     for path in plan.container.env_files:
         say(f"note: the first `invoke run` creates the API key in {path}; later runs use the same key")
-
-
-def _size(memory: str) -> str:
-    """Return an amount of memory that the engine accepts."""
-    if memory and not re.fullmatch(r"[1-9][0-9]*[bkmgBKMG]?", memory):
-        raise Refused(f"--memory must be an amount such as 64g (got '{memory}')")
-    return memory
 
 
 def _split_workarounds(options: PlanOptions) -> tuple[PlanOptions, Fixes]:

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from commands.fetch_progress import progress
+from commands.names import named
 from commands.output import bar, say
 from errors import SlipwayError
 from launch.operations.events import Events, Show
 
 if TYPE_CHECKING:
     from launch.operations.launch import Launched
-    from launch.serving.readiness import Progress
+    from launch.serving.phases import StartupProgress
     from launch.weights.progress import TransferProgress
 
 
@@ -35,8 +35,8 @@ class TerminalEvents(Events):
     @contextmanager
     def fetch(self, title: str) -> Iterator[Callable[[TransferProgress], None]]:
         """Show a bar for each file."""
-        with progress(title) as show:
-            yield show
+        with bar(title) as progress_bar:
+            yield progress_bar.transfer
 
     def confirm(self, question: str) -> bool:
         """Ask on stderr; stdout is for the result."""
@@ -65,9 +65,9 @@ class TerminalEvents(Events):
 class JsonEvents(TerminalEvents):
     """One JSON object a line on stdout; the last one is the result. Progress stays on stderr."""
 
-    def phase(self, progress: Progress) -> None:
+    def phase(self, progress: StartupProgress) -> None:
         """Print the phase that runs now."""
-        _event("phase", phase=progress.phase.phase, percent=progress.percent)
+        _event("phase", phase=progress.phase.name, percent=progress.percent)
 
     @contextmanager
     def reported(self) -> Iterator[None]:
@@ -92,4 +92,4 @@ class JsonEvents(TerminalEvents):
 
 
 def _event(kind: str, **facts: Any) -> None:
-    print(json.dumps({"event": kind, **facts}), flush=True)
+    print(named(json.dumps({"event": kind, **facts})), flush=True)

@@ -1,170 +1,205 @@
-"""What one does with a server that runs: ps, logs, chat, shell, exec, restart, stop."""
+"""The verbs for running servers: ps, logs, chat, shell, exec, restart, stop."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Literal
+import sys
+import time
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Annotated
 
-from commands.output import bar, emit, say
-from commands.task import one_of, setting, verb, whole_number
+from invoke.context import Context
+
+from commands.options import DryRun, Format, Name
+from commands.output import bar, emit, say, show, table
+from commands.task import verb
 from errors import Failed, Refused
+from launch.spec.option import Option
 
 if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.containers import Container
+
     from launch.engine.servers import Server
     from launch.serving.metrics import Load
 
 
-@verb(help={"format": "text or json"})
-def ps(c: Any, format: str = "text") -> None:
-    """What of ours runs: model, address, GPUs, since when, whether it is healthy, tokens a second."""
-    from launch.engine import client as engine_client
-    from launch.engine import servers as engine_servers
+@verb()
+def ps(c: Context, format: Format = "text") -> None:
+    """List Slipway servers.
+
+    A server is `healthy` as soon as it answers requests.
+    """
+    from launch.engine.client import connect
+    from launch.engine.servers import list_servers
     from launch.serving import metrics
 
-    one_of("format", format, ("text", "json"))
-    found = engine_servers.list_servers(engine_client.connect())
-    loads = metrics.watch({server.name: server.url for server in found if server.status == "running"})
+    found = list_servers(connect())
+    loads = metrics.measure_load({server.name: server.url for server in found if server.status == "running"})
+    found = [replace(server, health="healthy") if server.name in loads else server for server in found]
     if format == "json":
         emit([{**asdict(server), "load": _as_dict(loads.get(server.name))} for server in found])
-        return
-    for server in found:
-        print(_row(server, loads.get(server.name)))
-    if not found:
-        say("nothing of ours runs; `invoke run` starts a server")
+    elif found:
+        show(
+            table(HEADERS, [_row(server, loads.get(server.name), gpus) for server, gpus in _with_gpus(found)])
+        )
+    else:
+        say("No Slipway servers are running. Start one with `invoke run`.")
 
 
-def _as_dict(load: Load | None) -> dict[str, Any] | None:
+HEADERS = ("NAME", "MODEL", "STATUS", "GPUS", "RUNNING", "TOKENS/S", "URL", "STARTED")
+
+
+def _as_dict(load: Load | None) -> dict[str, object] | None:
     return asdict(load) if load else None
 
 
-def _row(server: Server, load: Load | None) -> str:
-    does = f"{load.tokens_per_s or 0:.0f} tok/s, {load.running} running" if load else "does not answer"
-    state = server.status if server.status != "running" else f"{server.health or 'running'}, {does}"
-    gpus = f"  GPUs {server.gpus}" if server.gpus else ""
-    since = "" if server.started.startswith("0001") else f"  since {server.started[:19]}"  # never started
-    return f"{server.name}  {state}  {server.url}  {server.model}{since}{gpus}"
+def _with_gpus(found: list[Server]) -> list[tuple[Server, str]]:
+    """Each server with its GPUs in words; the drivers are asked only if a server has GPUs."""
+    if not any(server.gpus for server in found):
+        return [(server, "") for server in found]
+    from launch.allocation.gpus import described
+    from launch.hardware.detect import detect
+
+    gpus = detect().gpus
+    return [(server, described(server.gpus, gpus)) for server in found]
 
 
-@verb(
-    help={
-        "name": "which server, if there are several",
-        "follow": "go on as it speaks",
-        "f": "the same as --follow",
-        "tail": "last lines only",
-        "since": "seconds to look back",
-    }
-)
+def _row(server: Server, load: Load | None, gpus: str) -> tuple[object, ...]:
+    state = server.status if server.status != "running" else server.health or "running"
+    rate = f"{load.tokens_per_s or 0:.0f}" if load else ""
+    started = "" if server.started.startswith("0001") else server.started[:19]  # the engine's "never"
+    return server.name, server.model, state, gpus, load.running if load else "", rate, server.url, started
+
+
+@verb()
 def logs(
-    c: Any, name: str = "", follow: bool = False, f: bool = False, tail: str = "", since: str = ""
+    c: Context,
+    name: Name = "",
+    follow: Annotated[bool, Option("follow log output", short="f", invoke=True)] = False,
+    tail: Annotated[int, Option("show only this many of the last lines")] = 0,
+    since: Annotated[int, Option("show only the lines of the last seconds", metavar="SECONDS")] = 0,
 ) -> None:
-    """What a server said."""
-    import time
-
-    from launch.engine import client as engine_client
-    from launch.engine import servers as engine_servers
+    """Show a server's logs."""
+    from launch.engine.client import connect
     from launch.engine.log_stream import split_lines
+    from launch.engine.servers import find
 
-    container = engine_servers.find(engine_client.connect(), setting(c, "name", name))
-    back = whole_number("--since", since or 0)
-    after = int(time.time()) - back if back else None
-    last: int | Literal["all"] = whole_number("--tail", tail or 0) or "all"
-    for line in split_lines(container.logs(stream=True, follow=follow or f, tail=last, since=after)):
+    after = int(time.time()) - since if since else None
+    stream = find(connect(), name).logs(stream=True, follow=follow, tail=tail or "all", since=after)
+    for line in split_lines(stream):
         print(line)
 
 
-@verb(help={"name": "which server, if there are several", "max-tokens": "length of the answer"})
-def chat(c: Any, question: str, name: str = "", max_tokens: str = "256") -> None:
-    """Ask a running server; the answer streams to stdout, the model's reasoning to stderr."""
-    import sys
+@verb()
+def chat(
+    c: Context,
+    name: Name = "",
+    question: Annotated[str, Option("question to ask", metavar="TEXT", positional=True, required=True)] = "",
+    max_tokens: Annotated[int, Option("maximum length of the answer in tokens", minimum=1)] = 256,
+) -> None:
+    """Ask a running server a question.
 
-    from launch.engine import client as engine_client
+    The answer is printed on stdout and the model's reasoning on stderr.
+
+    invoke chat "What is a slipway?"
+    invoke chat slipway-minimax-m2 "What is a slipway?"
+    """
+    from launch.engine.client import connect
+    from launch.serving.api_key import key_of_container
     from launch.serving.openai_client import ask
-    from launch.serving.starting import key_of
 
-    server = serving(engine_client.connect(), setting(c, "name", name))
+    server = running(connect(), name)
     url, model = server.labels["slipway.url"], server.labels["slipway.model"]
-    for delta in ask(
-        url, model, question, max_tokens=whole_number("--max-tokens", max_tokens), api_key=key_of(server)
-    ):
+    for delta in ask(url, model, question, max_tokens=max_tokens, api_key=key_of_container(server)):
         print(delta.text, end="", flush=True, file=sys.stderr if delta.kind == "reasoning" else sys.stdout)
     print()
 
 
-def serving(client: Any, name: str) -> Any:
-    """Our container of that name, if it runs."""
-    from launch.engine import servers as engine_servers
+def running(client: DockerClient, name: str) -> Container:
+    """The container of a server. Raises Refused if it does not run."""
+    from launch.engine.servers import find
 
-    server = engine_servers.find(client, name)
+    server: Container = find(client, name)
     if server.status == "paused":
-        raise Refused(f"{server.name} is paused", fix=f"docker unpause {server.name}")
+        raise Refused(f"'{server.name}' is paused", fix=f"docker unpause {server.name}")
     if server.status != "running":
-        raise Refused(
-            f"{server.name} is {server.status}", fix="invoke logs tells why; invoke run starts it again"
-        )
+        fix = f"invoke diagnose {server.name}"
+        raise Refused(f"'{server.name}' is not running", why=f"its state is '{server.status}'", fix=fix)
     return server
 
 
-@verb(
-    help={"name": "which server, if there are several", "timeout": "seconds to finish in before it is killed"}
-)
-def stop(c: Any, name: str = "", timeout: str = "30", dry_run: bool = False) -> None:
-    """End a server and take its container away; its last words stay in results/logs/."""
-    from launch.engine import client as engine_client
-    from launch.engine import containers
-    from launch.engine import servers as engine_servers
+@verb()
+def stop(
+    c: Context,
+    name: Name = "",
+    timeout: Annotated[int, Option("seconds to wait before killing the server", metavar="SECONDS")] = 30,
+    dry_run: DryRun = False,
+) -> None:
+    """Stop a server and remove its container.
 
-    seconds = whole_number("--timeout", timeout)
-    container = engine_servers.find(engine_client.connect(timeout=seconds + 60), setting(c, "name", name))
-    if dry_run or c.config.run.dry:
-        print(f"docker stop --time {seconds} {container.name} && docker rm {container.name}")
+    The last log lines are saved in the results folder.
+    """
+    from launch.engine import containers
+    from launch.engine.client import connect
+    from launch.engine.servers import find
+
+    container = find(connect(timeout=timeout + 60), name)
+    if dry_run:
+        print(f"docker stop --time {timeout} {container.name} && docker rm {container.name}")
         return
     with bar(f"stop {container.name}"):
-        containers.stop(container, seconds)
+        containers.stop(container, timeout)
 
 
-@verb(help={"name": "which server, if there are several", "dry-run": "print what would be done"})
-def restart(c: Any, name: str = "", dry_run: bool = False) -> None:
-    """Start a server's container again as it was; its plan and its access stay."""
-    from launch.engine import client as engine_client
-    from launch.engine import servers as engine_servers
-    from launch.serving.starting import key_of, phase_note, watched
+@verb()
+def restart(c: Context, name: Name = "", dry_run: DryRun = False) -> None:
+    """Restart a server's container with the same plan and access, and wait until it is ready."""
+    from launch.engine.client import connect
+    from launch.engine.servers import find
+    from launch.serving.api_key import key_of_container
+    from launch.serving.readiness import wait_for_server
 
-    container = engine_servers.find(engine_client.connect(), setting(c, "name", name))
-    if dry_run or c.config.run.dry:
+    container = find(connect(), name)
+    if dry_run:
         print(f"docker restart {container.name}")
         return
-    key_of(container)  # who may not ask it may not prove it either
+    key_of_container(container)  # without it the final request would fail after minutes of loading
     container.restart(timeout=30)
     with bar(f"restart {container.name}") as progress:
-        watched(container, lambda seen: progress.update(seen.index, None, phase_note(seen)))
+        wait_for_server(container, lambda seen: progress.update(seen.index, len(seen.phases), seen.note))
     print(f"{container.labels['slipway.model']} serves at {container.labels['slipway.url']}/v1")
 
 
-@verb(help={"name": "which server, if there are several"})
-def shell(c: Any, name: str = "") -> None:
-    """A shell inside a running server: the same image, devices and weights."""
-    _enter(c, name, ["/bin/bash"])
+@verb()
+def shell(c: Context, name: Name = "") -> None:
+    """Open a shell inside a running server, with its image, devices and weights."""
+    _enter(name, ["/bin/bash"])
 
 
-@verb(help={"name": "which server, if there are several"})
-def exec(c: Any, command: str, name: str = "") -> None:
-    """Run one command inside a running server: invoke exec "vllm --version"."""
-    import shlex
+@verb()
+def exec(
+    c: Context,
+    name: Name = "",
+    command: Annotated[str, Option("command to run", metavar="COMMAND", positional=True, required=True)] = "",
+) -> None:
+    """Run one command inside a running server.
 
-    _enter(c, name, shlex.split(command))
+    invoke exec "vllm --version"
+    invoke exec slipway-minimax-m2 -- vllm --version
+    """
+    _enter(name, shlex.split(command))
 
 
-def _enter(c: Any, name: str, words: list[str]) -> None:
-    """Hand this terminal over to the engine's own client, which knows terminals."""
-    import sys
+def _enter(name: str, words: list[str]) -> None:
+    """Replace this process by the engine's own client, which can pass a terminal on."""
+    from launch.engine.client import connect
 
-    from launch.engine import client as engine_client
-
-    server = serving(engine_client.connect(), setting(c, "name", name))
+    server = running(connect(), name)
     client = shutil.which("docker") or shutil.which("podman")
     if not client:
         raise Failed("neither docker nor podman is on PATH", fix="apt-get install docker.io")
     terminal = ["-it"] if sys.stdin.isatty() else ["-i"]
-    os.execv(client, [client, "exec", *terminal, server.name, *words])
+    os.execv(client, [client, "exec", *terminal, str(server.name), *words])

@@ -9,19 +9,25 @@ import inspect
 import io
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import is_dataclass
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, get_origin, get_type_hints
 
+from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
-from errors import Refused, SlipwayError, choice
+from commands import settings
+from commands.names import named
+from commands.options import QUIET, VERBOSE
+from commands.output import log_to_stderr, no_reader, refusal
+from errors import SlipwayError
 from launch.spec.option import Option, bind, options_of
 
-NOTHING: tuple[Any, ...] = ("", None, False, 0, [], ())  # what an option holds that was not given
+Body = Callable[..., None]
 Parameters = dict[str, tuple[Option, ...]]
+COMMON = (bind(VERBOSE, "verbose", bool, False), bind(QUIET, "quiet", bool, False))
+NOT_GIVEN: tuple[Any, ...] = ("", None, False, [])
 
 
 class Verb(Task[Any]):
@@ -31,123 +37,124 @@ class Verb(Task[Any]):
     the options that its fields describe (`launch/spec/plan_options.py`).
     """
 
-    def __init__(self, body: Callable[..., None], help: Mapping[str, str], iterable: Sequence[str]) -> None:
-        self.parameters = _parameters(body, help, iterable)
-        self.options = tuple(option for options in self.parameters.values() for option in options)
-        required = [option.key for option in self.options if option.default is inspect.Parameter.empty]
-        super().__init__(_guarded(body, self.parameters), positional=required)
+    def __init__(self, body: Body, help: Mapping[str, str]) -> None:
+        parameters = _parameters(body, help)
+        self.options = (*(option for group in parameters.values() for option in group), *COMMON)
+        super().__init__(_guarded(body, parameters), positional=())
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
-        """The options as invoke's parser knows them."""
-        return [_argument(option, option.key in self.positional) for option in self.options]
+        """The options as invoke knows them."""
+        return [_argument(option) for option in self.options]
+
+    def option(self, flag: str) -> Option | None:
+        """The option of a flag, long or short."""
+        return next(
+            (o for o in self.options if flag == f"--{o.flag}" or (o.short and flag == f"-{o.short}")), None
+        )
 
 
-def verb(
-    help: Mapping[str, str] | None = None, iterable: Sequence[str] = ()
-) -> Callable[[Callable[..., None]], Verb]:
-    """Make a function an invoke task whose SlipwayErrors end as `Exit(message, code)`."""
-    return lambda body: Verb(body, help or {}, iterable)
+def verb(help: Mapping[str, str] | None = None) -> Callable[[Body], Verb]:
+    """Make a function an invoke task whose SlipwayErrors end as `Exit(message, code)`.
+
+    `help` replaces help texts, by flag, of options that a dataclass describes.
+    """
+    return lambda body: Verb(body, help or {})
 
 
-def _parameters(body: Callable[..., None], help: Mapping[str, str], iterable: Sequence[str]) -> Parameters:
+def _parameters(body: Body, help: Mapping[str, str]) -> Parameters:
     """The options of each parameter but the first, which is invoke's context."""
     hints = get_type_hints(body, include_extras=True)
     found: Parameters = {}
     for name, parameter in list(inspect.signature(body).parameters.items())[1:]:
-        hint = hints.get(name, str)
-        if is_dataclass(hint) and isinstance(hint, type):
-            found[name] = tuple(_helped(option, help) for option in options_of(hint))
+        hint = hints[name]
+        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+            options = options_of(hint)
+            found[name] = tuple(dataclasses.replace(o, help=help.get(o.flag, o.help)) for o in options)
         elif get_origin(hint) is Annotated:
             found[name] = (bind(hint.__metadata__[0], name, hint.__origin__, parameter.default),)
         else:
-            text = help.get(name) or help.get(name.strip("_").replace("_", "-"), "")
-            kind = tuple[str, ...] if name in iterable else hint
-            found[name] = (bind(Option(text), name, kind, parameter.default),)
+            raise TypeError(f"{body.__name__}: parameter {name} describes no option")
     return found
 
 
-def _helped(option: Option, help: Mapping[str, str]) -> Option:
-    """The option with the help text that this verb has of its own."""
-    return dataclasses.replace(option, help=help[option.flag]) if option.flag in help else option
-
-
-def _argument(option: Option, positional: bool) -> Argument:
+def _argument(option: Option) -> Argument:
     kind = list if option.repeatable else bool if option.kind is bool else str
-    argument = Argument(name=option.flag, kind=kind, help=option.help, positional=positional)
-    argument.default = {list: [], bool: False}.get(kind)
+    argument = Argument(name=option.flag, kind=kind, help=option.help)
+    argument.default = [] if kind is list else None
     if option.key != option.flag:
         argument.attr_name = option.key
     return argument
 
 
-def _guarded(body: Callable[..., None], parameters: Parameters) -> Callable[..., None]:
+def _guarded(body: Body, parameters: Parameters) -> Body:
     """The body, called with values; what it raises becomes a message and an exit code."""
 
     @functools.wraps(body)
-    def run(c: Any, **given: Any) -> None:
+    def run(c: Context, verbose: bool = False, quiet: bool = False, **given: Any) -> None:
         try:
             _have_streams()
-            _refuse_open_end(
-                (o.flag for options in parameters.values() for o in options if o.repeatable), sys.argv
-            )
-            body(c, **_values(body, parameters, given, c.config.slipway if c else {}))
+            log_to_stderr(verbose, quiet)
+            body(c, **_values(body, parameters, given, c))
         except SlipwayError as error:
-            raise Exit(str(error), code=error.code) from error
+            raise refusal(error) from error
         except Exit:
             raise
         except BrokenPipeError:
-            no_reader()
+            no_reader(sys.stdout)
         except Exception as error:
             if os.environ.get("SLIPWAY_DEBUG"):
                 raise
-            raise Exit(_unexpected(error), code=1) from error
+            raise Exit(named(_unexpected(error)), code=1) from error
         except KeyboardInterrupt:
             raise Exit("interrupted", code=130) from None
 
     return run
 
 
-def _values(
-    body: Callable[..., None], parameters: Parameters, given: Mapping[str, Any], settings: Mapping[str, Any]
-) -> dict[str, Any]:
-    """What the body is called with: flags count first, then settings, then defaults. Raises Refused."""
+def _values(body: Body, parameters: Parameters, given: Mapping[str, Any], c: Context) -> dict[str, Any]:
+    """What the body is called with. Raises Refused for a value that an option does not accept."""
     options = [option for group in parameters.values() for option in group]
-    values = resolve(options, given, settings)
+    values = resolve(options, given, _settings(c, options))
+    if "dry_run" in values:
+        values["dry_run"] |= bool(c.config.run.dry)  # `invoke --dry VERB`
     hints = get_type_hints(body)
     return {
         name: hints[name](**{option.name: values[option.key] for option in group})
-        if is_dataclass(hints.get(name))
+        if dataclasses.is_dataclass(hints[name])
         else values[group[0].key]
         for name, group in parameters.items()
     }
 
 
+def _settings(c: Context, options: Iterable[Option]) -> dict[str, Any]:
+    """The settings of files and of the environment."""
+    names = [option.key for option in options if option.setting]
+    found: Mapping[str, Any] = c.config.get("slipway") or {}
+    return {**found, **settings.of_environment(os.environ, names)} if names else {}
+
+
 def resolve(
     options: Iterable[Option], given: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The value of every option, by its key. Raises Refused for a value that it does not accept."""
+    """The value of every option by its key: as given, else from the settings, else the default.
+
+    Raises Refused for a value that an option does not accept.
+    """
     options = tuple(options)
-    overridden = {name for o in options if given.get(o.key) not in NOTHING for name in o.overrides}
-    return {
-        option.key: _value(option, given, {} if option.key in overridden else settings) for option in options
-    }
+    overridden = {name for o in options if given.get(o.key) not in NOT_GIVEN for name in o.overrides}
+    return {o.key: _value(o, given.get(o.key), {} if o.key in overridden else settings) for o in options}
 
 
-def _value(option: Option, given: Mapping[str, Any], settings: Mapping[str, Any]) -> Any:
-    if (text := given.get(option.key)) not in NOTHING:
-        return option.value(text)
+def _value(option: Option, given: Any, settings: Mapping[str, Any]) -> Any:
+    if given not in NOT_GIVEN:
+        return option.value(given)
     if option.setting and (text := settings.get(option.key)) not in ("", None):
         return option.value(text, f"setting {option.key}")
     return option.default
 
 
-def no_reader() -> None:
-    """Whoever read stdout has what it wanted (`invoke plan | head`): say no more there, nor that nobody reads it."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _have_streams() -> None:
-    """Something to print to, also for who closed stdout or stderr, and for names that their encoding lacks."""
+    """Streams to print to if stdout or stderr is closed, and for names that their encoding lacks."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 -- for as long as the process lives
@@ -156,59 +163,12 @@ def _have_streams() -> None:
 
 
 def _unexpected(error: Exception) -> str:
-    """What nobody foresaw is one message too; the place it came from is for who asks."""
+    """Format an unexpected exception as a single message; SLIPWAY_DEBUG=1 shows the traceback."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        fix = "df -h; TMPDIR=FOLDER names another place for what is temporary"
+        fix = "free some space (df -h), or set TMPDIR to another folder for temporary files"
         return str(SlipwayError("no space left on the disk", why=str(error.filename or error), fix=fix))
     if isinstance(error, RuntimeError) and "home directory" in str(error):  # Path.expanduser
         fix = "set HOME; or set HF_HOME and XDG_CACHE_HOME, and give --cache, as folders without ~"
-        return str(SlipwayError("a home directory is not known", why=str(error), fix=fix))
+        return str(SlipwayError("the home directory is unknown", why=str(error), fix=fix))
     what = f"unexpected: {type(error).__name__}: {error}".splitlines()[0][:300]
-    return str(SlipwayError(what, fix="SLIPWAY_DEBUG=1 shows where it came from; please report it"))
-
-
-def _refuse_open_end(repeated: Iterable[str], argv: Sequence[str]) -> None:
-    """A repeated option without its value, at the end of the line: invoke takes it for nothing said."""
-    flags = [f"--{name}" for name in repeated]
-    if argv and argv[-1] in flags:
-        raise Refused(
-            f"{argv[-1]}: a value is missing", fix=f"write {argv[-1]} and its value, or leave it out"
-        )
-
-
-# Settings of the verbs that read them by `setting()`.
-SETTINGS = (
-    *("backend", "build_proxy", "cache", "cache_from", "cache_to"),
-    *("lock", "model", "name", "platform", "results", "revision", "streams", "wheels"),
-)
-
-
-def setting(c: Any, name: str, given: Any) -> Any:
-    """A flag's value, else `slipway.<name>` of invoke.yaml or INVOKE_SLIPWAY_<NAME>, else what was given."""
-    return given if given not in ("", None, False, 0) else c.config.slipway.get(name) or given
-
-
-def one_of(kind: str, given: str, known: tuple[str, ...]) -> str:
-    """The value, or a refusal that lists the known ones."""
-    if given not in known:
-        raise choice(kind, given, known)
-    return given
-
-
-def pairs(flag: str, given: list[str]) -> tuple[tuple[str, str], ...]:
-    """`K=V` words of a repeated flag as pairs; a word without `=` is refused."""
-    for word in given:
-        if "=" not in word or word.startswith("="):
-            raise Refused(f"{flag} {word}: a value is missing", fix=f"write {flag} NAME=VALUE")
-    return tuple((w.split("=", 1)[0], w.split("=", 1)[1]) for w in given)
-
-
-def whole_number(name: str, given: Any) -> int:
-    """A setting as a number from 0 on; the environment and invoke.yaml may hold words."""
-    try:
-        number = int(given)
-    except (TypeError, ValueError):
-        number = -1
-    if number < 0:
-        raise Refused(f"{name} {given}: a whole number is wanted, 0 or more")
-    return number
+    return str(SlipwayError(what, fix="set SLIPWAY_DEBUG=1 to see the traceback, and report it"))

@@ -186,6 +186,11 @@ def findings(files: list[Path], rules: dict[str, Any]) -> Iterator[str]:
     )
 
 
+def _place(finding: str) -> tuple[str, int, str]:
+    file, number, text = finding.split(":", 2) if finding.count(":") > 1 else (finding, "", "")
+    return file, int(number) if number.isdigit() else 0, text
+
+
 def main(arguments: list[str]) -> int:
     """Check the named files, or all tracked ones. Return 1 if there is a word to replace."""
     rules = yaml.safe_load(RULES.read_text())
@@ -193,7 +198,7 @@ def main(arguments: list[str]) -> int:
     if arguments:
         named = {Path(argument).resolve() for argument in arguments}
         files = [path for path in files if path in named or named & set(path.parents)]
-    found = sorted(set(findings(files, rules)))
+    found = sorted(set(findings(files, rules)), key=_place)
     if arguments:  # an exception for another file is not needed here
         found = [line for line in found if not line.startswith(RULES.name)]
     print("\n".join(found) or f"{len(files)} files: no word to replace")

@@ -7,6 +7,7 @@ choice until the container has started, so that two launches at once see each ot
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +43,28 @@ class Holder:
         else:
             names |= {gpu.cdi, *(part.cdi for part in gpu.parts)}
         return bool((names - {""}).intersection(self.gpus))
+
+
+def described(given: str, gpus: Sequence[Gpu]) -> str:
+    """GPUs of the label of a container in words: `0-3 (4 x MI300X)`; a count if they are not on this host."""
+    names = tuple(filter(None, map(by_name, given.split(","))))
+    if not names:
+        return ""
+    held = [gpu for gpu in gpus if Holder("", names).holds(gpu)]
+    if not held:
+        return f"{len(names)} unknown"
+    kinds = Counter((gpu.hardware or gpu.arch or gpu.name).upper() for gpu in held)
+    return (
+        f"{_ranges([gpu.index for gpu in held])} ({', '.join(f'{n} x {kind}' for kind, n in kinds.items())})"
+    )
+
+
+def _ranges(indices: Sequence[int]) -> str:
+    """`0-3,6` for 0, 1, 2, 3, 6."""
+    ordered = sorted(indices)
+    starts = [n for n in ordered if n - 1 not in ordered]
+    ends = [n for n in ordered if n + 1 not in ordered]
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True))
 
 
 def holders(client: Any) -> tuple[Holder, ...]:

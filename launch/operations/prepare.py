@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from errors import Failed
 from images.build import pipeline
-from launch import weights
+from launch import deadline, weights
 from launch.engine import client as engine_client
 from launch.engine import images
 from launch.operations.events import Events
@@ -28,36 +27,10 @@ def prepare(client: DockerClient, plan: Plan, fetch: bool, events: Events) -> No
     missing = _missing_weights(plan.model)
     if missing and not fetch:
         raise missing
-    image = Background(lambda: _provide_image(client, plan, events, background=missing is not None))
+    image = deadline.start(lambda: _provide_image(client, plan, events, background=missing is not None))
     if missing:
-        _fetch(plan.model, events, image.check)
-    image.wait()
-
-
-class Background:
-    """Work in a daemon thread: a failure elsewhere or Ctrl-C does not wait for it."""
-
-    def __init__(self, work: Callable[[], None]) -> None:
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
-        self._thread.start()
-
-    def _run(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except BaseException as error:  # check() raises it in the thread that waits
-            self._error = error
-
-    def check(self) -> None:
-        """Raise what the work has raised so far."""
-        if self._error:
-            raise self._error
-
-    def wait(self) -> None:
-        """Wait until the work is done, and raise what it raised."""
-        while self._thread.is_alive():
-            self._thread.join(0.2)  # a join without a timeout would hold back Ctrl-C
-        self.check()
+        _fetch(plan.model, events, image)
+    image.result()
 
 
 def _provide_image(client: DockerClient, plan: Plan, events: Events, background: bool) -> None:
@@ -81,12 +54,13 @@ def _missing_weights(model: str) -> Failed | None:
         return missing
 
 
-def _fetch(model: str, events: Events, check: Callable[[], None]) -> None:
-    """Fetch the weights; stop as soon as `check` raises that the image has failed."""
+def _fetch(model: str, events: Events, image: Future[None]) -> None:
+    """Fetch the weights; stop as soon as the image has failed."""
     with events.fetch(f"fetch {model}") as show:
 
         def check_and_show(progress: TransferProgress) -> None:
-            check()
+            if image.done():
+                image.result()
             show(progress)
 
         weights.fetch(model, show=check_and_show)

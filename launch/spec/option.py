@@ -22,7 +22,9 @@ class Option:
     group: str = ""
     flag: str = ""  # without dashes; default: the name
     short: str = ""  # one letter
+    invoke: bool = False  # `invoke` takes the short form too
     positional: bool = False  # may also be given as an argument
+    required: bool = False
     setting: bool = False  # may also be given in the environment or in a configuration file
     overrides: tuple[str, ...] = ()  # settings that do not count if this option is given
     minimum: int = 0
@@ -41,6 +43,13 @@ class Option:
     def key(self) -> str:
         """The flag as a Python name: what a setting is called."""
         return self.flag.replace("-", "_")
+
+    @property
+    def placeholder(self) -> str:
+        """What stands for the value in help texts."""
+        if self.choices:
+            return f"{{{','.join(self.choices)}}}"
+        return self.metavar or ("NUMBER" if self.is_integer else self.key.upper())
 
     @property
     def is_integer(self) -> bool:

@@ -61,6 +61,22 @@ def log_in(token: str) -> tuple[str, Path]:
     return name, Path(constants.HF_TOKEN_PATH)
 
 
+def log_out() -> list[Path]:
+    """Remove the stored tokens, as `hf auth logout` does. Returns the files that were removed."""
+    from huggingface_hub import constants
+
+    removed = []
+    for path in map(Path, (constants.HF_TOKEN_PATH, constants.HF_STORED_TOKENS_PATH)):
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise Failed("the token cannot be removed", why=str(error), fix=f"rm {path}") from None
+        removed.append(path)
+    return removed
+
+
 def _unanswered(error: Exception) -> Failed:
     return Failed(
         "not logged in",

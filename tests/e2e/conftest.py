@@ -1,4 +1,4 @@
-"""One real vLLM on CPU, started by `invoke run`, for all tests that only ask it."""
+"""One real vLLM on CPU, started by `invoke run`, for all tests that only send requests to it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from tests.conftest import MODEL
 from tests.invocation import invoke
 
 WANTED = ("--platform", "cpu", "--model", MODEL)
+NAME = "slipway-minimax-m2-tiny"  # the container of MODEL
 
 
 def free_port() -> str:
-    """A port on loopback that nobody has."""
+    """Return a free port of the loopback address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return str(probe.getsockname()[1])
@@ -29,10 +30,10 @@ def settings(hub_cache: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def server(cpu_image: str, settings: dict[str, str]) -> Iterator[Any]:
-    """What `invoke run --format json` said of a server that is up; it is stopped at the end."""
+def server(cpu_image: str, settings: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """The last event of `invoke run --format json`, and the port; the server is stopped at the end."""
     port = free_port()
-    said = invoke("run", *WANTED, "--port", port, "--replace", "--format", "json", **settings)
-    serves = said.events[-1]
+    finished = invoke("run", *WANTED, "--port", port, "--replace", "--format", "json", **settings)
+    serves = finished.events[-1]
     yield {**serves, "port": port}
     invoke("stop", "--name", serves["name"])

@@ -1,4 +1,4 @@
-"""MiniMax-M2's layouts on CPU say what one rank says. The CPU image carries our plugin for it."""
+"""Every layout of MiniMax-M2 on CPU answers like one rank. The plugin of the CPU image makes that possible."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from tests.conftest import MODEL
-from tests.e2e.conftest import WANTED, free_port
+from tests.e2e.conftest import NAME, WANTED, free_port
 from tests.invocation import invoke
 
-LAYOUTS = {
+LAYOUTS: dict[str, tuple[str, ...]] = {
     "TP1": (),
     "TP2+EP": ("--gpus", "2", "--strategy", "single_node_tep"),
     "DP2+EP": ("--gpus", "2", "--strategy", "single_node_dep"),
@@ -20,7 +20,7 @@ LAYOUTS = {
 
 
 def greedy(port: str) -> dict[str, Any]:
-    """Eight tokens and their log probabilities; later ones are near ties that rounding decides."""
+    """Return eight tokens and their log probabilities; rounding decides between later ones, which are near ties."""
     connection = HTTPConnection("127.0.0.1", int(port), timeout=120)
     body = {"model": MODEL, "prompt": "A slipway is", "max_tokens": 8, "temperature": 0, "logprobs": 1}
     connection.request("POST", "/v1/completions", json.dumps(body), {"Content-Type": "application/json"})
@@ -29,19 +29,21 @@ def greedy(port: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def said() -> dict[str, Any]:
-    """What each layout that was tried so far said."""
+def answers() -> dict[str, Any]:
+    """The answer of each layout so far."""
     return {}
 
 
 @pytest.mark.parametrize("layout", ["TP1", pytest.param("TP2+EP", marks=pytest.mark.slow), "DP2+EP"])
-def test_cpu_image_with_our_plugin_says_the_same_in_every_layout(layout, cpu_image, settings, said):
+def test_cpu_image_answers_alike_in_every_layout(
+    layout: str, cpu_image: str, settings: dict[str, str], answers: dict[str, Any]
+) -> None:
     port = free_port()
     exact = ("--set", "--dtype=float32")
     try:
         invoke("run", *WANTED, *LAYOUTS[layout], *exact, "--port", port, "--replace", **settings).ok()
-        said[layout] = greedy(port)
+        answers[layout] = greedy(port)
     finally:
-        invoke("stop", "--name", "slipway-minimax-m2-tiny")
-    assert said[layout]["text"] == said["TP1"]["text"]
-    assert said[layout]["logprobs"] == pytest.approx(said["TP1"]["logprobs"], abs=1e-3)
+        invoke("stop", "--name", NAME)
+    assert answers[layout]["text"] == answers["TP1"]["text"]
+    assert answers[layout]["logprobs"] == pytest.approx(answers["TP1"]["logprobs"], abs=1e-3)

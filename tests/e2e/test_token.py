@@ -1,4 +1,4 @@
-"""Where the token is after a whole run with real vLLM: in the file of `hf auth login`, and nowhere else."""
+"""After a whole run with real vLLM the token is in the file of `hf auth login` and nowhere else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -16,22 +16,26 @@ from launch.demo.tiny_checkpoint import write_checkpoint
 from launch.hub_server import serve_folder
 from launch.paths import cache_dir, state_dir
 from tests.conftest import MODEL
-from tests.e2e.conftest import WANTED, free_port
+from tests.e2e.conftest import NAME, WANTED, free_port
 from tests.invocation import Finished, invoke
 
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.containers import Container
+    from docker.models.images import Image
+
 TOKEN = "hf_ThisMustNotBeSeenAnywhere"
-NAME = "slipway-minimax-m2-tiny"
-KEPT = (state_dir(), cache_dir())  # what commands leave outside HOME
+WRITTEN = (state_dir(), cache_dir())  # what commands write outside HOME
 FORMATS = ("table", "json", "docker", "compose", "quadlet", "kubernetes")
 
 
 @dataclass
 class Trip:
-    """What a run from login to stop said and left, place by place."""
+    """What a run from login to stop printed and left, place by place."""
 
     home: Path
-    said: list[Finished] = field(default_factory=list)
-    arguments: set[str] = field(default_factory=set)  # command lines on this machine that held the token
+    commands: list[Finished] = field(default_factory=list)
+    arguments: set[str] = field(default_factory=set)  # command lines on this host that contain the token
     inspected: str = ""
     environments: bytes = b""
     files: list[str] = field(default_factory=list)  # in the container and its mounts
@@ -39,8 +43,8 @@ class Trip:
 
 
 @pytest.fixture(scope="module")
-def trip(engine: Any, cpu_image: str, tmp_path_factory: pytest.TempPathFactory) -> Trip:
-    """Log in, build, fetch, plan, run, ask, measure, stop: with the token stored and in the environment as well."""
+def trip(engine: DockerClient, cpu_image: str, tmp_path_factory: pytest.TempPathFactory) -> Trip:
+    """Log in, build, fetch, plan, run, chat, bench and stop with the token both stored and in the environment."""
     folder = tmp_path_factory.mktemp("token")
     (folder / "hub" / MODEL).mkdir(parents=True)
     write_checkpoint(folder / "hub" / MODEL)
@@ -52,7 +56,7 @@ def trip(engine: Any, cpu_image: str, tmp_path_factory: pytest.TempPathFactory) 
         try:
             _look(trip, engine.containers.get(NAME), engine.images.get(cpu_image))
         finally:
-            trip.said.append(invoke("stop", "--name", NAME, **given).ok())
+            trip.commands.append(invoke("stop", "--name", NAME, **given).ok())
     return trip
 
 
@@ -73,20 +77,26 @@ def _go(trip: Trip, given: dict[str, str], secret: str) -> None:
         ("fetch", "--model", MODEL, "--bundle", str(trip.home.parent / "bundle.tar")),
     ]
     for words in commands:
-        trip.said.append(invoke(*words, **given).ok())
+        trip.commands.append(invoke(*words, **given).ok())
 
 
-def _look(trip: Trip, container: Any, image: Any) -> None:
+def _look(trip: Trip, container: Container, image: Image) -> None:
     trip.inspected = json.dumps([container.attrs, image.attrs, image.history()])
-    trip.environments = container.exec_run(["sh", "-c", "cat /proc/[0-9]*/environ"]).output
+    trip.environments = _run_in(container, "sh", "-c", "cat /proc/[0-9]*/environ")
     mounts = {mount["Destination"] for mount in container.attrs["Mounts"]}
-    memory = set(container.attrs["HostConfig"].get("Tmpfs") or ())  # no export shows what is in there
-    trip.files = container.exec_run(["grep", "-rlF", TOKEN, *mounts, *memory]).output.decode().splitlines()
-    trip.in_image = _holds(container.export())
+    memory = set(container.attrs["HostConfig"].get("Tmpfs") or ())  # an export leaves it out
+    trip.files = _run_in(container, "grep", "-rlF", TOKEN, *mounts, *memory).decode().splitlines()
+    trip.in_image = _holds(cast("Iterator[bytes]", container.export()))  # the stubs say str
+
+
+def _run_in(container: Container, *words: str) -> bytes:
+    output = container.exec_run(list(words)).output
+    assert isinstance(output, bytes)
+    return output
 
 
 def _holds(stream: Iterator[bytes]) -> bool:
-    """Whether the token is in there, be it across two pieces."""
+    """Return whether the stream contains the token, also across two pieces."""
     tail = b""
     for piece in stream:
         if TOKEN.encode() in tail + piece:
@@ -96,8 +106,8 @@ def _holds(stream: Iterator[bytes]) -> bool:
 
 
 @contextmanager
-def watched(seen: set[str]) -> Iterator[None]:
-    """Meanwhile look again and again at the command lines of this machine for the token."""
+def watched(lines: set[str]) -> Iterator[None]:
+    """Search the command lines of this host for the token all the while."""
     done = threading.Event()
 
     def look() -> None:
@@ -108,7 +118,7 @@ def watched(seen: set[str]) -> Iterator[None]:
                 except OSError:
                     continue
                 if TOKEN.encode() in line:
-                    seen.add(line.decode(errors="replace"))
+                    lines.add(line.decode(errors="replace"))
 
     watcher = threading.Thread(target=look)
     watcher.start()
@@ -119,34 +129,34 @@ def watched(seen: set[str]) -> Iterator[None]:
         watcher.join()
 
 
-def test_it_is_in_nothing_that_a_command_said(trip):
-    assert [one for one in trip.said if TOKEN in one.out + one.err] == []
-    assert f"{MODEL} serves at" in "".join(one.out for one in trip.said)
+def test_token_is_not_in_the_output_of_a_command(trip: Trip) -> None:
+    assert [command for command in trip.commands if TOKEN in command.out + command.err] == []
+    assert f"{MODEL} serves at" in "".join(command.out for command in trip.commands)
 
 
-def test_it_is_in_no_argument_list(trip):
+def test_token_is_not_in_a_command_line(trip: Trip) -> None:
     assert trip.arguments == set()
 
 
-def test_it_is_in_nothing_that_docker_inspect_shows_of_container_and_image(trip):
+def test_token_is_not_in_docker_inspect_of_container_or_image(trip: Trip) -> None:
     assert NAME in trip.inspected
     assert TOKEN not in trip.inspected
 
 
-def test_it_is_in_no_environment_of_the_servers_processes(trip):
+def test_token_is_not_in_the_environment_of_the_server(trip: Trip) -> None:
     assert b"HF_HUB_OFFLINE=1" in trip.environments
     assert TOKEN.encode() not in trip.environments
     assert b"HF_TOKEN" not in trip.environments
 
 
-def test_it_is_in_no_file_that_the_server_can_read(trip):
+def test_token_is_not_in_a_file_that_the_server_can_read(trip: Trip) -> None:
     assert trip.files == []
     assert not trip.in_image
 
 
-def test_on_this_host_it_is_where_hf_auth_login_keeps_it_and_nowhere_else(trip):
+def test_token_on_the_host_is_only_where_hf_auth_login_stores_it(trip: Trip) -> None:
     (trip.home.parent / "secret").unlink(missing_ok=True)
-    places = (trip.home.parent, *KEPT)
+    places = (trip.home.parent, *WRITTEN)
     files = [at for place in places for at in place.rglob("*") if at.is_file()]
     assert (trip.home.parent / "bundle.tar") in files
     assert sorted(at.name for at in files if TOKEN.encode() in at.read_bytes()) == ["stored_tokens", "token"]

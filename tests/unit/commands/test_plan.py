@@ -68,17 +68,17 @@ REFUSALS = [
     (["--hardware", "h300"], "Did you mean `h800` or `h200`"),
     (["--model", "MiniMaxAI/MiniMax-M4", "--hardware", "h200"], "Did you mean `MiniMaxAI/MiniMax-M2`"),
     (["--hardware", "h200", "--set", "--max-num-seqs"], "a value is missing"),
-    (["--hardware", "h200", "--set"], "--set: a value is missing"),
+    (["--hardware", "h200", "--set"], "--set needs a value"),
     (
         ["--hardware", "h200", "--max-model-len", "many"],
         "--max-model-len must be a positive integer (got 'many')",
     ),
     (["--hardware", "h200", "--format", "yaml"], "unknown --format value 'yaml'"),
     (["--hardware", "h200", "--port", "70000"], "--port must be an integer from 1 to 65535 (got '70000')"),
-    (["--hardware", "h200", "--platform", "rocm"], "h200 is cuda"),
+    (["--hardware", "h200", "--platform", "rocm"], "'h200' is cuda"),
     (["--platform", "tpu"], "unknown --platform value 'tpu'"),
     (["--hardware", "h200", "--recipes", "/nowhere"], "holds no recipes"),
-    (["--hardware", "h200", "--capabilities", "/nowhere"], "cannot be read"),
+    (["--hardware", "h200", "--capabilities", "/nowhere"], "cannot read"),
 ]
 
 

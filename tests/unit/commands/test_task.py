@@ -3,8 +3,8 @@ import errno
 import pytest
 from invoke.exceptions import Exit
 
-from commands.task import one_of, pairs, verb, whole_number
-from errors import Failed, Refused
+from commands.task import verb
+from errors import Failed
 
 
 def test_an_error_ends_as_its_message_and_exit_code():
@@ -36,20 +36,3 @@ def test_a_full_disk_is_foreseen():
 
     with pytest.raises(Exit, match="no space left on the disk\n  why: /tmp/x\n  next: df -h"):
         fills.body(None)
-
-
-def test_pairs_need_a_value():
-    assert pairs("--env", ["A=b=c"]) == (("A", "b=c"),)
-    with pytest.raises(Refused, match="a value is missing"):
-        pairs("--env", ["A"])
-
-
-def test_one_of_names_the_known_ones():
-    with pytest.raises(Refused, match="cpu"):
-        one_of("platform", "cpo", ("cpu", "cuda"))
-
-
-@pytest.mark.parametrize("word", ["-1", "x", "", None, "1.5"])
-def test_what_is_no_number_from_nought_on_is_refused(word):
-    with pytest.raises(Refused, match="--timeout"):
-        whole_number("--timeout", word)

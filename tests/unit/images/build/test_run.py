@@ -116,4 +116,4 @@ def test_require_disk_space_skips_a_remote_engine(monkeypatch: pytest.MonkeyPatc
 def test_a_dry_run_refuses_an_unknown_backend() -> None:
     done = invoke("build", "--dry-run", "--backend", "kaniko")
     assert (done.code, done.out) == (2, "")
-    assert "unknown backend 'kaniko'" in done.err
+    assert "unknown --backend value 'kaniko'" in done.err

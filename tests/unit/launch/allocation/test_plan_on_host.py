@@ -59,7 +59,7 @@ def test_all_that_are_free(plan: Plan) -> None:
         (["--gpus", "9"], "9 GPUs are wanted, 8"),
         (["--gpus", "8,9"], "there is no GPU 8"),
         (["--gpus", "x"], "--gpus x"),
-        (["--gpus", "0,2", "--hardware", "h200"], "--gpus 0,2"),
+        (["--gpus", "0,2", "--hardware", "h200"], "--gpus must be"),
         (["--platform", "rocm"], "no GPU for rocm is here"),
         (["--listen", "localhost"], "--listen localhost"),
         (["--cdi", "yes"], "no CDI spec names these GPUs"),

@@ -26,7 +26,9 @@ def test_obstacle_without_apt_is_the_installation(monkeypatch: pytest.MonkeyPatc
     assert "no apt-get" in install.obstacle()
 
 
-@pytest.mark.parametrize(("pid", "is_kept"), [(os.getpid(), True), (2**22 + 1, False)])
+@pytest.mark.parametrize(
+    ("pid", "is_kept"), [(os.getpid(), True), (2**22 + 1, False)], ids=["living", "gone"]
+)
 def test_remove_stale_pids_keeps_the_file_of_a_living_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pid: int, is_kept: bool
 ) -> None:

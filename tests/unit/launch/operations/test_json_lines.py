@@ -16,7 +16,7 @@ def test_json_lines_come_back_in_order(tmp_path: Path) -> None:
     assert list(json_lines.read(path)) == [{"a": 1}, {"b": [2]}]
 
 
-def test_json_lines_of_a_missing_file_are_none(tmp_path: Path) -> None:
+def test_json_lines_of_a_missing_file_are_empty(tmp_path: Path) -> None:
     assert list(json_lines.read(tmp_path / "rows.jsonl")) == []
 
 

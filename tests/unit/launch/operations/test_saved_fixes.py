@@ -34,10 +34,11 @@ def test_saved_fix_is_in_the_next_plan(state: Path) -> None:
     assert "too long" in fixed.notes[-1]
 
 
-@pytest.mark.parametrize("change", [{"model": "m/y"}, {"image": "i:2"}, {"hardware": "h100"}])
-def test_saved_fix_is_only_for_its_model_image_and_hardware(change: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "other", [replace(PLAN, model="m/y"), replace(PLAN, image="i:2"), replace(PLAN, hardware="h100")]
+)
+def test_saved_fix_is_only_for_its_model_image_and_hardware(other: Plan) -> None:
     saved_fixes.save(PLAN, SHORTER)
-    other = replace(PLAN, **change)
     assert saved_fixes.apply_saved(other) == other
 
 

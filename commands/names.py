@@ -1,0 +1,38 @@
+"""What the program and its verbs are called. Texts in the code say `invoke VERB`; `named` puts in what was typed."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+# The verbs as `slipway` without arguments lists them.
+GROUPS = {
+    "Set up": ("doctor", "gpus", "login", "logout"),
+    "Build": ("pin", "build", "images"),
+    "Weights": ("fetch", "verify", "models", "serve-weights"),
+    "Launch": ("recipes", "plan", "run"),
+    "Servers": ("ps", "logs", "chat", "shell", "exec", "restart", "stop"),
+    "Measure": ("bench",),
+    "Diagnose": ("diagnose",),
+    "Publish": ("publish",),
+    "Try": ("demo",),
+}
+_COMMAND = re.compile(
+    rf"\binvoke (?=(?:{'|'.join(v for verbs in GROUPS.values() for v in verbs)}|--?\w[\w-]*|COMMAND|VERB)\b)"
+)
+
+
+def program() -> str:
+    """The program that was typed: `slipway`, or `invoke` in a clone."""
+    return "slipway" if Path(sys.argv[0]).stem == "slipway" else "invoke"
+
+
+def named(text: str) -> str:
+    """The text with its commands as the user types them."""
+    return _COMMAND.sub("slipway ", text) if program() == "slipway" else text
+
+
+def command() -> list[str]:
+    """The first words of a command line that runs this program again."""
+    return [sys.executable, "-m", "commands.console" if program() == "slipway" else "invoke"]

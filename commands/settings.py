@@ -1,0 +1,60 @@
+"""Settings: values of options from a configuration file and from the environment.
+
+`slipway` reads ./slipway.yaml (settings stand at the top level), else ./invoke.yaml (below `slipway:`). `invoke` itself
+reads the invoke.yaml of the clone. The environment counts above files (INVOKE_SLIPWAY_NAME and SLIPWAY_NAME), and
+options count above the environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from errors import Refused, choice
+from launch.data_file import parse_yaml
+
+PREFIXES = ("INVOKE_SLIPWAY_", "SLIPWAY_")
+BELOW = "slipway"  # the key of invoke.yaml that settings stand below
+OF_INVOKE = ("run", "tasks")  # keys that invoke reads
+
+
+def of_folder(folder: Path, names: Iterable[str]) -> dict[str, Any]:
+    """The settings of the configuration file in a folder. Raises Refused for a file that is not valid."""
+    found = [path for name in ("slipway.yaml", "invoke.yaml") if (path := folder / name).is_file()]
+    return of_file(found[0], names) if found else {}
+
+
+def of_file(path: Path, names: Iterable[str]) -> dict[str, Any]:
+    """The settings in a configuration file. Raises Refused if it is not valid or has an unknown key."""
+    import yaml
+
+    try:
+        data = parse_yaml(path.read_text())
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise Refused(f"cannot read '{path.name}'", why=str(error)) from None
+    found = _mapping(data, path.name)
+    if path.name == "invoke.yaml":
+        for key in OF_INVOKE:
+            _mapping(found.get(key, {}), f"{path.name}: {key}")
+        found = _mapping(found.get(BELOW, {}), f"{path.name}: {BELOW}")
+    known = tuple(names)
+    for key in found:
+        if key not in known:
+            what = choice("setting", str(key), known).what
+            raise Refused(f"{path.name}: {what}", fix=f"choose from {', '.join(known)}")
+    return dict(found)
+
+
+def of_environment(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """The settings in environment variables; an empty variable is not set."""
+    keys = {f"{prefix}{name.upper()}": name for prefix in PREFIXES for name in names}
+    return {name: environ[key] for key, name in keys.items() if environ.get(key)}
+
+
+def _mapping(data: Any, where: str) -> Mapping[str, Any]:
+    if data is None and ":" not in where:
+        return {}  # an empty file
+    if not isinstance(data, Mapping):
+        raise Refused(f"{where} must hold names and values", fix=f"{BELOW}:\n    port: 8001")
+    return data

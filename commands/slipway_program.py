@@ -1,0 +1,84 @@
+"""The program behind `slipway`: its own options, its configuration file, one verb a command line."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from invoke.collection import Collection
+from invoke.config import Config
+from invoke.exceptions import ParseError
+from invoke.parser.argument import Argument
+
+from commands import settings
+from commands.help import overview
+from commands.output import refusal, show
+from commands.program import VerbProgram, settings_of
+from errors import Refused, SlipwayError
+
+SHORT = ("h", "V")
+OPTIONS = """
+Options:
+  -h, --help                            show this list
+  -V, --version                         show the version
+  --config PATH                         read this file instead of ./slipway.yaml
+  --print-completion-script {bash,zsh,fish}
+                                        print a script that completes commands and options"""
+
+
+class SlipwayProgram(VerbProgram):
+    """invoke's program without what only `invoke` needs: short options of its own, chained verbs, its files."""
+
+    chained = False
+
+    def __init__(self, namespace: Collection) -> None:
+        super().__init__(namespace=namespace, name="slipway", binary="slipway", binary_names=["slipway"])
+
+    def core_args(self) -> list[Argument]:
+        """invoke's options; of their one-letter forms only -h and -V, the others belong to the verbs."""
+        found = super().core_args()
+        for argument in found:
+            argument.names = tuple(name for name in argument.names if len(name) > 1 or name in SHORT)
+            if argument.name == "write-pyc":  # else an installed Slipway is compiled at every start
+                argument.default = True
+        return found
+
+    def create_config(self) -> None:
+        """No files of invoke: they belong to the projects of other programs."""
+        self.config = Config(lazy=True)
+        self.config.merge()
+
+    def update_config(self, merge: bool = True) -> None:
+        """Settings from the file, then from the environment. Raises Exit for a file that is not valid."""
+        names = settings_of(self.collection)
+        path = self.args.config.value
+        try:
+            found: dict[str, Any] = (
+                settings.of_file(Path(path), names) if path else settings.of_folder(Path(), names)
+            )
+        except SlipwayError as error:
+            raise refusal(error) from None
+        found |= settings.of_environment(os.environ, names)
+        self.config.load_overrides({"slipway": found, "run": {"dry": bool(self.args.dry.value)}}, merge=merge)
+
+    def parse_core_args(self) -> None:
+        """The program's own options. Raises Exit with one message for a wrong one."""
+        try:
+            super().parse_core_args()
+        except (ParseError, ValueError) as error:
+            raise refusal(Refused(str(error), fix="invoke --help")) from None
+
+    def print_help(self) -> None:
+        """List the verbs and the program's own options."""
+        show(overview(self.collection.tasks) + "\n" + OPTIONS)
+
+    no_tasks_given = print_help
+
+    def print_version(self) -> None:
+        """Print `slipway 1.2.3`."""
+        try:
+            print(f"slipway {version('slipway')}")
+        except PackageNotFoundError:  # run from a clone
+            print("slipway (not installed)")

@@ -1,0 +1,148 @@
+"""List the models in the Hugging Face cache, and remove one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from errors import Failed, Refused
+from launch.weights import manifest as manifests
+from launch.weights.cache import COMMIT, Place, cache_folder
+from launch.weights.snapshot import missing
+from launch.weights.transfer.blob_lock import Locks
+
+PREFIX = "models--"
+# Names before contents: if a removal is interrupted, no snapshot is left that looks complete.
+ORDER = ("refs", "manifests", "snapshots", "blobs")
+
+
+@dataclass(frozen=True)
+class CachedModel:
+    """One snapshot of a model in the cache. `bytes` is what its files hold, `state` what is verified."""
+
+    model: str
+    revision: str
+    commit: str
+    bytes: int
+    state: str
+    path: Path
+
+    def as_dict(self) -> dict[str, Any]:
+        """The values of `invoke models --format json`."""
+        return {**self.__dict__, "path": str(self.path)}
+
+
+def cached_models(cache: Path | None = None) -> list[CachedModel]:
+    """Every snapshot, by model and revision; a model without a snapshot is a download that was not completed."""
+    return [found for place in _places(cache or cache_folder()) for found in _snapshots(place)]
+
+
+def _places(cache: Path) -> Iterator[Place]:
+    try:
+        folders = sorted(path for path in cache.iterdir() if path.name.startswith(PREFIX) and path.is_dir())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise Failed(
+            f"cannot read the cache '{cache}'", why=str(error), fix="invoke models --cache PATH"
+        ) from None
+    for folder in folders:
+        try:
+            yield Place(cache, folder.name.removeprefix(PREFIX).replace("--", "/", 1))
+        except Refused:  # a model without an organization, which Slipway does not fetch
+            continue
+
+
+def _snapshots(place: Place) -> Iterator[CachedModel]:
+    root = place.folder / "snapshots"
+    commits = (
+        sorted(path.name for path in root.iterdir() if COMMIT.fullmatch(path.name)) if root.is_dir() else []
+    )
+    if not commits:
+        yield CachedModel(place.model, "", "", _size(place.blobs), "download not completed", place.folder)
+    names = _revisions(place)
+    for commit in commits:
+        path = place.snapshot(commit)
+        yield CachedModel(
+            place.model, names.get(commit, ""), commit, _size(path), _state(place, commit), path
+        )
+
+
+def _revisions(place: Place) -> dict[str, str]:
+    """Branches and tags by the commit that they stand for."""
+    root = place.folder / "refs"
+    files = [path for path in sorted(root.rglob("*")) if path.is_file()]
+    names = [str(path.relative_to(root)) for path in files]
+    found: dict[str, str] = {}
+    for name in names:
+        commit = place.commit(name) or ""
+        found[commit] = f"{found[commit]}, {name}" if commit in found else name
+    return found
+
+
+def _state(place: Place, commit: str) -> str:
+    """What is known of a snapshot from local facts: names and sizes against its manifest."""
+    try:
+        manifest = manifests.load(place.manifest(commit))
+    except Failed:
+        return "manifest unreadable"
+    if manifest is None:
+        return "not verified"
+    if wrong := missing(place, manifest):
+        return f"incomplete: {wrong[0]}"
+    return f"all files, {min(entry.verified for entry in manifest.wanted)[:10]}"
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the files below a folder; a file that two links point to counts once."""
+    sizes = {}
+    for path in folder.rglob("*"):
+        try:
+            facts = path.stat()
+        except OSError:  # a link to a blob that is missing
+            continue
+        if path.is_file():
+            sizes[facts.st_ino] = facts.st_size
+    return sum(sizes.values())
+
+
+@dataclass(frozen=True)
+class Removed:
+    """The folder of a removed model, and the bytes that it held."""
+
+    path: Path
+    bytes: int
+
+
+def remove_model(model: str, cache: Path | None = None, *, dry_run: bool = False) -> Removed:
+    """Remove all snapshots of a model from the cache. Raises Refused if it is not there or is being fetched."""
+    place = Place(cache or cache_folder(), model)
+    if place.folder.is_symlink() or not place.folder.is_dir():
+        raise Refused(
+            f"'{model}' is not in the cache", why=f"'{place.folder}' does not exist", fix="invoke models"
+        )
+    found = Removed(place.folder, _size(place.blobs))
+    if dry_run:
+        return found
+    locks = Locks(place)
+    try:
+        for blob in _locked(place):
+            if holder := locks.take(blob):
+                raise Refused(f"'{model}' is being fetched by {holder}", fix="invoke models")
+        for part in ORDER:
+            shutil.rmtree(place.folder / part, ignore_errors=not (place.folder / part).exists())
+        shutil.rmtree(place.folder)
+    except OSError as error:
+        raise Failed(f"cannot remove '{place.folder}'", why=str(error), fix=f"ls -l {place.folder}") from None
+    finally:
+        locks.release_all()
+    shutil.rmtree(place.locks, ignore_errors=True)
+    return found
+
+
+def _locked(place: Place) -> list[str]:
+    """Blobs that have a lock file."""
+    return sorted({path.stem for path in place.locks.glob("*.lock")}) if place.locks.is_dir() else []

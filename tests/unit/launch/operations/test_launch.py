@@ -1,0 +1,189 @@
+"""What a launch does after a failed start or after losing its GPUs. The engine and the server are stand-ins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from errors import Refused
+from launch.allocation.reservation import Taken
+from launch.diagnosis.types import Diagnosis
+from launch.engine import client as engine_client
+from launch.engine import containers
+from launch.operations import launch as operation
+from launch.operations.events import Events
+from launch.operations.launch import launch
+from launch.operations.launch_options import Fixes, LaunchOptions
+from launch.serving.readiness import Died, Ready
+from launch.spec.plan import Plan, Process
+from launch.spec.plan_options import PlanOptions
+from tests.unit.launch.plan_builders import M2, plan
+
+OPTIONS = PlanOptions(model=M2)
+PLAN = plan(M2, "h200", 4)
+SHORTER = Diagnosis(
+    "kv-cache-too-small", "too long", change={"set": {"--max-model-len": "1024"}}, known=True, safe=True
+)
+
+
+class Recorded(Events):
+    """Keep the notes, and give one answer to every question."""
+
+    def __init__(self, agrees: bool = False) -> None:
+        self.notes: list[str] = []
+        self.questions: list[str] = []
+        self.agrees = agrees
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def confirm(self, question: str) -> bool:
+        self.questions.append(question)
+        return self.agrees
+
+
+class Host:
+    """A host whose starts end as `results` says: a Ready, or the error that is raised."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *results: Ready | Exception) -> None:
+        self.results = list(results)
+        self.started: list[tuple[Plan, bool]] = []
+        self.plan = PLAN
+        self.taken: list[Taken] = []
+        monkeypatch.setattr(engine_client, "connect", SimpleNamespace)
+        monkeypatch.setattr(operation, "plan_of", lambda options: self.plan)
+        monkeypatch.setattr(operation, "prepare", lambda *arguments: None)
+        monkeypatch.setattr(containers, "runs", lambda client, plan: False)
+        monkeypatch.setattr(containers, "start", self._start)
+        monkeypatch.setattr(operation, "claimed", self._claimed)
+        monkeypatch.setattr(operation, "watched", self._watched)
+
+    @contextmanager
+    def _claimed(self, *arguments: Any) -> Iterator[None]:
+        if self.taken:
+            raise self.taken.pop()
+        yield
+
+    def _start(self, client: Any, plan: Plan, limits: Any, replace: bool) -> tuple[Any, bool]:
+        self.started.append((plan, replace))
+        return SimpleNamespace(name="slipway-m2", labels={"slipway.url": "http://127.0.0.1:8000"}), True
+
+    def _watched(self, *arguments: Any) -> Ready:
+        result = self.results.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+
+@pytest.fixture(autouse=True)
+def state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("SLIPWAY_STATE_DIR", str(tmp_path))
+    return tmp_path / "state"
+
+
+def ready() -> Ready:
+    return Ready({"import": 1.0}, None, "a ramp")
+
+
+def died(diagnosis: Diagnosis = SHORTER) -> Died:
+    return Died("slipway-m2 exited with 1", diagnosis)
+
+
+def test_launch_returns_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(monkeypatch, ready())
+    server = launch(OPTIONS)
+    assert (server.name, server.url, server.started) == ("slipway-m2", "http://127.0.0.1:8000/v1", True)
+    assert host.started == [(PLAN, False)]
+
+
+def test_launch_applies_and_saves_a_safe_fix(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+    host = Host(monkeypatch, died(), ready(), ready())
+    server = launch(OPTIONS, LaunchOptions(fixes="auto"))
+    assert server.plan.processes[0].argv[-2:] == ("--max-model-len", "1024")
+    assert [replaces for _, replaces in host.started] == [False, True]
+    assert launch(OPTIONS).plan.processes[0].argv[-2:] == ("--max-model-len", "1024")
+
+
+def test_launch_saves_no_fix_that_did_not_help(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+    Host(monkeypatch, died(), died())
+    with pytest.raises(Died):
+        launch(OPTIONS, LaunchOptions(fixes="auto"))
+    assert not (state / "fixes.jsonl").exists()
+
+
+@pytest.mark.parametrize("agrees", [True, False])
+def test_launch_asks_before_it_applies_a_fix(monkeypatch: pytest.MonkeyPatch, agrees: bool) -> None:
+    host = Host(monkeypatch, died(), ready())
+    events = Recorded(agrees)
+    if agrees:
+        launch(OPTIONS, LaunchOptions(fixes="ask"), events)
+    else:
+        with pytest.raises(Died):
+            launch(OPTIONS, LaunchOptions(fixes="ask"), events)
+    assert len(events.questions) == 1
+    assert any("--max-model-len 1024" in note for note in events.notes)
+    assert len(host.started) == 1 + agrees
+
+
+@pytest.mark.parametrize("fixes", ["report", "no"])
+def test_launch_only_reports_a_failure(monkeypatch: pytest.MonkeyPatch, fixes: Fixes) -> None:
+    host = Host(monkeypatch, died())
+    events = Recorded(agrees=True)
+    with pytest.raises(Died):
+        launch(OPTIONS, LaunchOptions(fixes=fixes), events)
+    assert (events.questions, len(host.started)) == ([], 1)
+
+
+@pytest.mark.parametrize("diagnosis", [replace(SHORTER, safe=False), replace(SHORTER, change=None)])
+def test_launch_applies_only_a_safe_fix(monkeypatch: pytest.MonkeyPatch, diagnosis: Diagnosis) -> None:
+    host = Host(monkeypatch, died(diagnosis))
+    with pytest.raises(Died):
+        launch(OPTIONS, LaunchOptions(fixes="auto"))
+    assert len(host.started) == 1
+
+
+def test_launch_leaves_out_saved_fixes_if_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    Host(monkeypatch, died(), ready(), ready())
+    launch(OPTIONS, LaunchOptions(fixes="auto"))
+    assert launch(OPTIONS, LaunchOptions(fixes="no")).plan == PLAN
+
+
+def test_launch_plans_again_if_another_launch_took_its_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(monkeypatch, ready())
+    host.taken = [Taken("the GPUs were taken")]
+    events = Recorded()
+    launch(OPTIONS, events=events)
+    assert "the GPUs were taken" in events.notes[0]
+    assert len(host.started) == 1
+
+
+def test_launch_does_not_wait_if_asked_not_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    Host(monkeypatch)
+    assert launch(OPTIONS, LaunchOptions(wait=False)).ready is None
+
+
+def test_launch_refuses_a_plan_for_several_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(monkeypatch)
+    worker = Process("worker", 1, ("vllm", "serve"))
+    host.plan = replace(PLAN, processes=(*PLAN.processes, worker))
+    with pytest.raises(Refused, match="2 nodes"):
+        launch(OPTIONS)
+
+
+def test_launch_says_after_ctrl_c_that_the_server_continues(monkeypatch: pytest.MonkeyPatch) -> None:
+    Host(monkeypatch)
+    events = Recorded()
+
+    def interrupted(*arguments: Any) -> Ready:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(operation, "watched", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        launch(OPTIONS, events=events)
+    assert "continues to start" in events.notes[-1]

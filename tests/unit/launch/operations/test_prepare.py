@@ -1,0 +1,78 @@
+"""Image and weights are provided at the same time, and the failure of one ends the other."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from errors import Failed
+from launch import weights
+from launch.engine import images
+from launch.operations.events import Events
+from launch.operations.prepare import prepare
+from launch.weights.progress import TransferProgress
+from tests.unit.launch.plan_builders import M2, plan
+
+PLAN = plan(M2, "h200", 4)
+MISSING = Failed("the weights are not complete", fix="invoke fetch")
+
+
+class Engine:
+    """The parts of `launch.engine.images` that prepare() uses."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, here: bool) -> None:
+        self.pulled: list[str] = []
+        self.error: Failed | None = None
+        monkeypatch.setattr(images, "find", lambda client, reference: object() if here else None)
+        monkeypatch.setattr(images, "pull", self._pull)
+
+    def _pull(self, client: Any, reference: str, show: Callable[..., None]) -> None:
+        self.pulled.append(reference)
+        if self.error:
+            raise self.error
+
+
+def missing(model: str) -> None:
+    raise MISSING
+
+
+def test_prepare_refuses_missing_weights_before_it_pulls_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(monkeypatch, here=False)
+    monkeypatch.setattr(weights, "check", missing)
+    with pytest.raises(Failed, match="not complete"):
+        prepare(None, PLAN, False, Events())  # type: ignore[arg-type]
+    assert engine.pulled == []
+
+
+def test_prepare_pulls_a_missing_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(monkeypatch, here=False)
+    monkeypatch.setattr(weights, "check", lambda model: None)
+    prepare(None, PLAN, False, Events())  # type: ignore[arg-type]
+    assert engine.pulled == [PLAN.image]
+
+
+def test_prepare_does_nothing_if_image_and_weights_are_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(monkeypatch, here=True)
+    monkeypatch.setattr(weights, "check", lambda model: None)
+    prepare(None, PLAN, True, Events())  # type: ignore[arg-type]
+    assert engine.pulled == []
+
+
+def test_prepare_stops_the_fetch_when_the_image_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(monkeypatch, here=False)
+    engine.error = Failed("cannot pull the image")
+    monkeypatch.setattr(weights, "check", missing)
+    pause = threading.Event()
+
+    def fetch(model: str, show: Callable[[TransferProgress], None]) -> None:
+        for _ in range(1000):  # ten seconds, unless show() raises
+            show(TransferProgress())
+            pause.wait(0.01)
+        raise AssertionError("the fetch went on to its end")
+
+    monkeypatch.setattr(weights, "fetch", fetch)
+    with pytest.raises(Failed, match="cannot pull the image"):
+        prepare(None, PLAN, True, Events())  # type: ignore[arg-type]
