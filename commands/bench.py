@@ -53,25 +53,25 @@ def bench(
     format: Format = "text",
 ) -> None:
     """Run `vllm bench serve` inside a running server's container and record the result."""
-    from launch.bench import run as benching
+    from launch.bench.run import format_result, preset_command, run_benchmark, save_result
     from launch.engine.client import connect
     from launch.paths import results_dir, writable
 
     client = connect()
     server = running(client, name)
-    words = benching.command(preset, server.labels["slipway.model"], scale)
+    words = preset_command(preset, server.labels["slipway.model"], scale)
     if dry_run:
         print(" ".join(["docker", "exec", str(server.name), *words]))
         return
     folder = writable(results_dir(results))  # before the run, which may take an hour
     with bar(f"bench {preset}") as progress:
-        result = benching.run(client, server, words, 8000, lambda line: progress.update(0, None, line[-60:]))
+        result = run_benchmark(client, server, words, 8000, lambda line: progress.update(0, None, line[-60:]))
     facts = {"preset": preset, "scale": scale, "argv": words, "host": platform.node(), **_labels(server)}
-    path = benching.record(result, facts, folder)
+    path = save_result(result, facts, folder)
     if format == "json":
         emit({"slipway": facts, "result": result})
         return
-    show("\n".join(benching.table(result)))
+    show("\n".join(format_result(result)))
     say(f"recorded in {path}")
 
 

@@ -52,33 +52,33 @@ def doctor(
     invoke doctor
     invoke doctor --platform rocm --model MiniMaxAI/MiniMax-M2 --format json
     """
-    from launch.doctor import fix as fixes
+    from launch.doctor.auto_fix import apply_auto_fixes
     from launch.doctor.gather import gather
-    from launch.doctor.report import examine
+    from launch.doctor.report import run_checks
 
     facts = gather(platform, model, port)
-    findings = examine(facts)
+    findings = run_checks(facts)
     fixed: list[str] = []
-    if fix and not dry_run and (fixed := fixes.fix(facts, findings)):
+    if fix and not dry_run and (fixed := apply_auto_fixes(facts, findings)):
         facts = gather(platform, model, port)
-        findings = examine(facts)
+        findings = run_checks(facts)
     _report(facts, findings, fixed, format)
 
 
 def _report(facts: Facts, findings: tuple[Finding, ...], fixed: list[str], format: str) -> None:
-    from launch.doctor.report import count, lines
+    from launch.doctor.report import count_by_severity, format_findings
 
-    counts = count(findings)
+    counts = count_by_severity(findings)
     if format == "json":
         rows = [asdict(finding) for finding in findings]
         emit({"platform": facts.platform, "counts": counts, "fixed": fixed, "findings": rows})
     else:
-        show("\n".join((*fixed, *lines(findings))))
+        show("\n".join((*fixed, *format_findings(findings))))
         totals = ", ".join(f"{number} {level}" for level, number in counts.items() if number)
         say(f"{facts.platform}: {totals}")
     if counts["error"]:
         what = f"{counts['error']} finding(s) would stop a launch on {facts.platform}"
-        raise Failed(what, fix="run the commands after `do` above, then `invoke doctor` again")
+        raise Failed(what, fix="run the commands after `next:` above, then `invoke doctor` again")
 
 
 @verb()

@@ -15,7 +15,7 @@ from launch.operations.events import Events, Show
 
 if TYPE_CHECKING:
     from launch.operations.launch import Launched
-    from launch.serving.readiness import Progress
+    from launch.serving.phases import StartupProgress
     from launch.weights.progress import TransferProgress
 
 
@@ -65,9 +65,9 @@ class TerminalEvents(Events):
 class JsonEvents(TerminalEvents):
     """One JSON object a line on stdout; the last one is the result. Progress stays on stderr."""
 
-    def phase(self, progress: Progress) -> None:
+    def phase(self, progress: StartupProgress) -> None:
         """Print the phase that runs now."""
-        _event("phase", phase=progress.phase.phase, percent=progress.percent)
+        _event("phase", phase=progress.phase.name, percent=progress.percent)
 
     @contextmanager
     def reported(self) -> Iterator[None]:

@@ -37,7 +37,7 @@ def ps(c: Context, format: Format = "text") -> None:
     from launch.serving import metrics
 
     found = list_servers(connect())
-    loads = metrics.watch({server.name: server.url for server in found if server.status == "running"})
+    loads = metrics.measure_load({server.name: server.url for server in found if server.status == "running"})
     found = [replace(server, health="healthy") if server.name in loads else server for server in found]
     if format == "json":
         emit([{**asdict(server), "load": _as_dict(loads.get(server.name))} for server in found])
@@ -108,12 +108,12 @@ def chat(
     invoke chat slipway-minimax-m2 "What is a slipway?"
     """
     from launch.engine.client import connect
+    from launch.serving.api_key import key_of_container
     from launch.serving.openai_client import ask
-    from launch.serving.starting import key_of
 
     server = running(connect(), name)
     url, model = server.labels["slipway.url"], server.labels["slipway.model"]
-    for delta in ask(url, model, question, max_tokens=max_tokens, api_key=key_of(server)):
+    for delta in ask(url, model, question, max_tokens=max_tokens, api_key=key_of_container(server)):
         print(delta.text, end="", flush=True, file=sys.stderr if delta.kind == "reasoning" else sys.stdout)
     print()
 
@@ -159,16 +159,17 @@ def restart(c: Context, name: Name = "", dry_run: DryRun = False) -> None:
     """Restart a server's container with the same plan and access, and wait until it is ready."""
     from launch.engine.client import connect
     from launch.engine.servers import find
-    from launch.serving.starting import key_of, phase_note, watched
+    from launch.serving.api_key import key_of_container
+    from launch.serving.readiness import wait_for_server
 
     container = find(connect(), name)
     if dry_run:
         print(f"docker restart {container.name}")
         return
-    key_of(container)  # without it the final request would fail after minutes of loading
+    key_of_container(container)  # without it the final request would fail after minutes of loading
     container.restart(timeout=30)
     with bar(f"restart {container.name}") as progress:
-        watched(container, lambda seen: progress.update(seen.index, len(seen.phases), phase_note(seen)))
+        wait_for_server(container, lambda seen: progress.update(seen.index, len(seen.phases), seen.note))
     print(f"{container.labels['slipway.model']} serves at {container.labels['slipway.url']}/v1")
 
 

@@ -16,7 +16,7 @@ from launch.operations.events import Events
 from launch.operations.launch import launch
 from launch.operations.launch_options import LaunchOptions
 from launch.operations.plan_inputs import plan_of
-from launch.serving.readiness import Progress
+from launch.serving.phases import StartupProgress
 from launch.spec.plan_options import PlanOptions
 
 
@@ -27,9 +27,9 @@ class PrintedEvents(Events):
         """Print a line."""
         print(text, file=sys.stderr)
 
-    def phase(self, progress: Progress) -> None:
+    def phase(self, progress: StartupProgress) -> None:
         """Print the phase that begins."""
-        print(f"  {progress.phase.phase} ...", file=sys.stderr)
+        print(f"  {progress.phase.name} ...", file=sys.stderr)
 
 
 def main() -> int:

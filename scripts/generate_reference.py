@@ -102,14 +102,14 @@ def settings_page() -> str:
     """Return the page of settings and exit codes."""
     used: dict[str, list[str]] = {}
     options: dict[str, Option] = {}
-    for name, verb in sorted(VERBS.items()):
-        for option in verb.options:
+    for name in dict.fromkeys(("plan", *sorted(VERBS))):  # `plan` has the most general help text
+        for option in VERBS[name].options:
             if option.setting:
                 used.setdefault(option.key, []).append(name)
                 options.setdefault(option.key, option)
     rows = [
-        f"| `{key}` | `{PREFIXES[-1]}{key.upper()}` | {_cell(_text(options[key].help))} | {', '.join(used[key])} |"
-        for key in sorted(used)
+        f"| `{key}` | `{PREFIXES[-1]}{key.upper()}` | {_cell(_text(option.help))} | {', '.join(sorted(used[key]))} |"
+        for key, option in sorted(options.items())
     ]
     return f"""{NOTE}# Settings and exit codes
 

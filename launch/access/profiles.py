@@ -16,7 +16,6 @@ from launch.access.documented import widened
 from launch.access.gpu_devices import with_gpus
 from launch.recipes.extension import GuideContainer
 from launch.recipes.schema import Recipe
-from launch.serving.api_key import OPEN
 from launch.spec.inputs import Host, PlanOptions
 from launch.spec.plan import Container, Mount, Port, Reason
 from launch.spec.vllm_args import Setting
@@ -25,6 +24,8 @@ PROFILES = ("least", "documented", "guide", "profiling", "rdma")
 GIB = 2**30
 HUB, CACHE = "/hub", "/cache"
 SERVES_ON = 8000  # vLLM's default --port
+# Paths that the API key does not protect (vLLM's documentation).
+UNPROTECTED_PATHS = ("/health", "/metrics", "/pause", "/abort_requests", "/invocations")
 LEAST = (
     Reason("cap-drop ALL", "serving needs no capability", RULE),
     Reason("no-new-privileges", "nothing in the image may gain rights", RULE),
@@ -139,7 +140,7 @@ def _listening(access: Access, options: PlanOptions, host: Host) -> Access:
         ),
     )
     files = (host.key_file,) if host.key_file else ()
-    notes = (*access.notes, f"not behind the key: {' '.join(OPEN)}; let only those in who may call them")
+    notes = (*access.notes, f"not behind the key: {' '.join(UNPROTECTED_PATHS)}; let only those in who may call them")
     wider = replace(access.container, ports=ports, env_files=files)
     return replace(access, container=wider, reasons=(*kept, *reasons), notes=notes)
 

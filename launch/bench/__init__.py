@@ -1,1 +1,1 @@
-"""Run `vllm bench serve` inside a server's container and record the result."""
+"""Run `vllm bench serve` in a server's container and record the result."""

@@ -1,6 +1,6 @@
-"""`vllm bench serve` inside the server's own container, its result read and recorded.
+"""Run `vllm bench serve` in the container of a server, and read and record its result.
 
-The exit status says nothing: it is 0 although every request failed. What counts is `completed` and `failed`.
+The exit status of vLLM is 0 even if every request failed, so the numbers of completed and failed requests count.
 """
 
 from __future__ import annotations
@@ -9,18 +9,22 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from errors import Failed, choice
 from launch.data_file import load
 from launch.engine.client import execute
 
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.containers import Container
+
 PRESETS = Path(__file__).with_name("presets.yaml")
 _RESULT = "slipway-bench.json"
-_PID = "/tmp/slipway-bench.pid"
+_PID_FILE = "/tmp/slipway-bench.pid"
 
-# (key of vLLM's result, what people call it, unit)
-FIGURES = (
+# (key of vLLM's result, label, unit)
+METRICS = (
     ("completed", "successful requests", ""),
     ("failed", "failed requests", ""),
     ("duration", "duration", "s"),
@@ -36,80 +40,76 @@ FIGURES = (
 
 @dataclass(frozen=True)
 class Preset:
-    """A load, as the guide spells it. `scaled` names the flags that --scale shrinks."""
+    """A load from the guide. `scaled` lists the options whose numbers --scale multiplies."""
 
     source: str
     argv: tuple[str, ...]
     scaled: tuple[str, ...]
 
 
-def presets(path: Path = PRESETS) -> dict[str, Preset]:
-    """All presets by name."""
+def load_presets(path: Path = PRESETS) -> dict[str, Preset]:
+    """Read the presets by name."""
     return load(path, dict[str, Preset])
 
 
-def command(name: str, model: str, scale: float = 1.0) -> list[str]:
-    """A preset's argv for a model, each scaled number at least 1. Raises Refused for an unknown preset."""
-    known = presets()
-    if name not in known:
-        raise choice("preset", name, sorted(known))
-    preset = known[name]
-    words = [word.replace("{model}", model) for word in preset.argv]
-    for flag in preset.scaled:
-        at = words.index(flag) + 1
-        words[at] = str(max(1, round(int(words[at]) * scale)))
-    return words
+def preset_command(name: str, model: str, scale: float = 1.0) -> list[str]:
+    """Return a preset's command for a model; scaled numbers are at least 1. Raises Refused for an unknown preset."""
+    presets = load_presets()
+    if name not in presets:
+        raise choice("preset", name, sorted(presets))
+    argv = [word.replace("{model}", model) for word in presets[name].argv]
+    for option in presets[name].scaled:
+        index = argv.index(option) + 1
+        argv[index] = str(max(1, round(int(argv[index]) * scale)))
+    return argv
 
 
-def run(
-    client: Any, container: Any, words: list[str], port: int, show: Callable[[str], None]
+def run_benchmark(
+    client: DockerClient, container: Container, argv: list[str], port: int, show: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Run it in the container; vLLM's result. Raises Failed if a request failed or none was made."""
-    saved = ["--port", str(port), "--save-result", "--result-dir", "/tmp", "--result-filename", _RESULT]
-    status, output = _attended(client, container, [*words, *saved], show)
+    """Run the command in the container and return vLLM's result. Raises Failed if not all requests succeeded."""
+    save = ["--port", str(port), "--save-result", "--result-dir", "/tmp", "--result-filename", _RESULT]
+    status, output = _run_attached(client, container, [*argv, *save], show)
     if status:
         raise Failed(f"vllm bench serve exited with {status}", why=output.strip()[-600:])
     status, text = execute(client, container, ["cat", f"/tmp/{_RESULT}"])
     if status:
-        raise Failed("vllm bench serve left no result", why=output.strip()[-600:])
-    return judged(json.loads(text), output)
+        raise Failed("vllm bench serve saved no result", why=output.strip()[-600:])
+    return require_success(json.loads(text), output)
 
 
-def _attended(client: Any, container: Any, words: list[str], show: Callable[[str], None]) -> tuple[int, str]:
-    """Run it, and end it with us: the engine would let it load the server on to its own end."""
-    remembered = ["sh", "-c", f'echo $$ > {_PID} && exec "$@"', "bench", *words]
+def _run_attached(
+    client: DockerClient, container: Container, argv: list[str], show: Callable[[str], None]
+) -> tuple[int, str]:
+    """Run the command, and kill it on Ctrl-C: the engine would let it continue to load the server."""
+    with_pid_file = ["sh", "-c", f'echo $$ > {_PID_FILE} && exec "$@"', "bench", *argv]
     try:
-        return execute(client, container, remembered, show)
+        return execute(client, container, with_pid_file, show)
     except BaseException:
-        execute(client, container, ["sh", "-c", f"kill $(cat {_PID})"])
+        execute(client, container, ["sh", "-c", f"kill $(cat {_PID_FILE})"])
         raise
 
 
-def judged(result: dict[str, Any], output: str = "") -> dict[str, Any]:
-    """The result, if every request in it succeeded."""
-    if result.get("failed") or not result.get("completed"):
-        tail = "\n    ".join(output.strip().splitlines()[-4:-1])
-        raise Failed(
-            f"{result.get('failed')} of {result.get('num_prompts')} requests failed",
-            why=tail,
-            fix="invoke logs shows what the server said",
-        )
-    return result
+def require_success(result: dict[str, Any], output: str = "") -> dict[str, Any]:
+    """Return the result. Raises Failed if a request failed, or if no request completed."""
+    failed, completed = result.get("failed"), result.get("completed")
+    if completed and not failed:
+        return result
+    what = f"{failed} of {result.get('num_prompts')} requests failed" if failed else "no request completed"
+    raise Failed(what, why="\n    ".join(output.strip().splitlines()[-4:-1]), fix="invoke logs")
 
 
-def record(result: dict[str, Any], facts: dict[str, Any], folder: Path) -> Path:
-    """Write the result and the facts about it into `folder`; return the file."""
+def save_result(result: dict[str, Any], facts: dict[str, Any], folder: Path) -> Path:
+    """Write the result with the facts about the run into a folder, and return the file."""
     path = folder / f"{result['date']}-{facts['preset']}.json"
     path.write_text(json.dumps({"slipway": facts, "result": result}, indent=2) + "\n")
     return path
 
 
-def table(result: dict[str, Any]) -> list[str]:
-    """The figures as lines for a person."""
+def format_result(result: dict[str, Any]) -> list[str]:
+    """Format the metrics of a result, one line each."""
+    rows = ((label, result[key], unit) for key, label, unit in METRICS if result.get(key) is not None)
     return [
-        f"{label + ':':<28}{result[key]:>12.2f} {unit}".rstrip()
-        if isinstance(result[key], float)
-        else f"{label + ':':<28}{result[key]:>12} {unit}".rstrip()
-        for key, label, unit in FIGURES
-        if result.get(key) is not None
+        f"{label + ':':<28}{value:>12{'.2f' if isinstance(value, float) else ''}} {unit}".rstrip()
+        for label, value, unit in rows
     ]

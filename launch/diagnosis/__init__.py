@@ -1,1 +1,1 @@
-"""The parts of `launch/diagnosis/diagnose.py`: read a log, find its first failure, name it, change the plan."""
+"""Diagnose failed starts: parse the log, find the root cause, name its fix, apply the fix to a plan."""

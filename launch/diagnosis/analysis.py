@@ -1,139 +1,144 @@
-"""The evidence, sorted for a verdict: causes apart from consequences, lines apart from tracebacks."""
+"""Sort what a log contains for matching: causes and consequences, tracebacks and single lines."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from launch.diagnosis.log_line import Record, read
-from launch.diagnosis.log_prefixes import Line
+from launch.diagnosis.log_line import LogLine, parse_line
+from launch.diagnosis.log_prefixes import StrippedLine
 from launch.diagnosis.log_reader import read_log
-from launch.diagnosis.log_summary import Reading
-from launch.diagnosis.rules import Symptom, Table
-from launch.diagnosis.traceback_model import Failure, Raised, Weight
-from launch.diagnosis.types import Evidence
+from launch.diagnosis.log_summary import LogSummary
+from launch.diagnosis.rules import Rule, Rules
+from launch.diagnosis.types import DiagnosisInput, RaisedException, Severity, Traceback
 
-_RAISED = re.compile(r"(?:^|\s)(?:\w+\.)*(?:[A-Z]\w*)?(?:[Ee]rror|[Ee]xception): \S")
-_NATIVE = re.compile(r"(?i)\W*(?:\w+[ _])?(?:error|fatal)(?: error)?\s?[:|]|docker: Error")
-SHOWN = 500  # characters of a line that is shown
+_EXCEPTION = re.compile(r"(?:^|\s)(?:\w+\.)*(?:[A-Z]\w*)?(?:[Ee]rror|[Ee]xception): \S")
+_NATIVE_ERROR = re.compile(r"(?i)\W*(?:\w+[ _])?(?:error|fatal)(?: error)?\s?[:|]|docker: Error")
+MAX_SHOWN = 500  # characters of a line
 
 
 @dataclass(frozen=True)
-class Found:
-    """The row that fits, where it fits, and the lines to show for it."""
+class RuleMatch:
+    """A rule that matches, where it matches, and the lines that show it."""
 
-    symptom: Symptom
+    rule: Rule
     match: re.Match[str] | None
-    proof: tuple[str, ...]
+    evidence: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Case:
-    """`causes` are failures that no other explains, `followers` those that only report another one.
+class Analysis:
+    """`causes` are tracebacks that no other explains, `consequences` those that only report another one.
 
-    `complaints` and `echoes` are the same for lines outside any traceback. `requests` are failures that a
-    serving server told to its clients.
+    `error_lines` and `consequence_lines` are the same for lines outside tracebacks. `request_failures` are
+    tracebacks that a serving server reported to its clients.
     """
 
-    evidence: Evidence
-    causes: tuple[Failure, ...]
-    followers: tuple[Failure, ...]
-    requests: tuple[Failure, ...]
-    lines: tuple[Record, ...]
-    complaints: tuple[Record, ...]
-    echoes: tuple[Record, ...]
-    engine: tuple[Record, ...]
-    reading: Reading
+    input: DiagnosisInput
+    causes: tuple[Traceback, ...]
+    consequences: tuple[Traceback, ...]
+    request_failures: tuple[Traceback, ...]
+    lines: tuple[LogLine, ...]
+    error_lines: tuple[LogLine, ...]
+    consequence_lines: tuple[LogLine, ...]
+    engine_lines: tuple[LogLine, ...]
+    summary: LogSummary
 
     @property
-    def unexplained(self) -> bool:
-        """Whether an exception that ended the server stands there; what came after it is then no answer."""
-        return any(failure.weight is not Weight.HANDLED for failure in self.causes)
+    def has_fatal_cause(self) -> bool:
+        """Whether an exception ended the server; what comes after it in the log does not explain it."""
+        return any(traceback.severity is not Severity.HANDLED for traceback in self.causes)
 
     @property
     def healthy(self) -> bool:
-        """Whether the server goes on, as far as its log and its end tell; only single requests failed."""
-        told = self.complaints or self.echoes or self.engine or self.cut
-        return not (self.causes or self.followers or told) and self.evidence.exit_code in (0, None)
+        """Whether log and exit code show a server that goes on; at most single requests failed."""
+        problems = self.error_lines or self.consequence_lines or self.engine_lines or self.unfinished
+        return not (self.causes or self.consequences or problems) and self.input.exit_code in (0, None)
 
     @property
-    def cut(self) -> str:
-        """Where a traceback stands whose exception is not in the log, as long as no other is."""
-        return "" if self.causes or self.followers else self.reading.cut
+    def unfinished(self) -> str:
+        """The innermost frame of a traceback that the log cuts off, if there is no other traceback."""
+        return "" if self.causes or self.consequences else self.summary.unfinished
 
     @property
     def first_exception(self) -> str:
-        """The root of the first failure; a complaining line where no traceback is in the log."""
-        if self.healthy or self.cut:
+        """The root exception of the first traceback, or the first error line if there is no traceback."""
+        if self.healthy or self.unfinished:
             return ""
-        if failures := self.causes or self.followers:
-            return failures[0].root.head[:SHOWN]
-        return next((record.text.strip() for record in self.complaints + self.echoes), "")[:SHOWN]
+        if tracebacks := self.causes or self.consequences:
+            return tracebacks[0].root.summary[:MAX_SHOWN]
+        return next((line.text.strip() for line in self.error_lines + self.consequence_lines), "")[:MAX_SHOWN]
 
     @property
-    def last_words(self) -> tuple[str, ...]:
-        """The last lines that were more than information."""
-        return tuple(shown(record.who, record.text.strip()[:SHOWN]) for record in self.lines[-2:])
+    def last_lines(self) -> tuple[str, ...]:
+        """The last two lines above the level INFO."""
+        return tuple(show(line) for line in self.lines[-2:])
 
 
-def open_case(evidence: Evidence, table: Table) -> Case:
-    """Read the log and sort what is in it."""
-    return case_of(read_log(evidence.lines), evidence, table)
+def analyze(given: DiagnosisInput, rules: Rules) -> Analysis:
+    """Read the log and sort its contents."""
+    return analyze_start(read_log(given.lines), given, rules)
 
 
-def case_of(reading: Reading, evidence: Evidence, table: Table) -> Case:
-    """What one start left in the log, sorted."""
-    failures = sorted(reading.all_failures, key=lambda failure: failure.weight is Weight.HANDLED)
-    own = [failure for failure in failures if not table.is_consequence(failure.root.head)]
-    requests = [failure for failure in own if reading.serving and failure.weight is Weight.HANDLED]
+def analyze_start(summary: LogSummary, given: DiagnosisInput, rules: Rules) -> Analysis:
+    """Sort what one start of the server left in the log."""
+    tracebacks = sorted(summary.tracebacks, key=lambda traceback: traceback.severity is Severity.HANDLED)
+    own = [traceback for traceback in tracebacks if not rules.is_consequence(traceback.root.summary)]
+    requests = [one for one in own if summary.serving and one.severity is Severity.HANDLED]
     lines = [
-        record
-        for record in reading.lines
-        if not (_outlived(record, reading) or table.is_survived(record.text))
+        line
+        for line in summary.lines
+        if not (_precedes_answer(line, summary) or rules.is_non_fatal(line.text))
     ]
-    complaints = list(filter(_complains, lines))
-    return Case(
-        evidence,
+    errors = list(filter(_reports_error, lines))
+    return Analysis(
+        given,
         tuple(own[: len(own) - len(requests)]),
-        tuple(failure for failure in failures if table.is_consequence(failure.root.head)),
+        tuple(traceback for traceback in tracebacks if rules.is_consequence(traceback.root.summary)),
         tuple(requests),
         tuple(lines),
-        tuple(record for record in complaints if not table.is_consequence(record.text)),
-        tuple(record for record in complaints if table.is_consequence(record.text)),
-        tuple(read(Line(line)) for line in evidence.engine_error.splitlines() if line.strip()),
-        reading,
+        tuple(line for line in errors if not rules.is_consequence(line.text)),
+        tuple(line for line in errors if rules.is_consequence(line.text)),
+        tuple(parse_line(StrippedLine(line)) for line in given.engine_error.splitlines() if line.strip()),
+        summary,
     )
 
 
-def _outlived(record: Record, reading: Reading) -> bool:
+def _precedes_answer(line: LogLine, summary: LogSummary) -> bool:
     """Whether a request was answered after vLLM logged this error."""
-    return record.logged and record.level == "ERROR" and record.number < reading.answered
+    return line.from_vllm_logger and line.level == "ERROR" and line.number < summary.last_answer
 
 
-def _complains(record: Record) -> bool:
-    """An error that was logged, or an exception whose traceback is not in the log."""
-    if record.level:
-        return record.level in ("ERROR", "CRITICAL")
-    return _RAISED.search(record.text) is not None or _NATIVE.match(record.text) is not None
+def _reports_error(line: LogLine) -> bool:
+    """Whether the line is a logged error, or an exception without its traceback."""
+    if line.level:
+        return line.level in ("ERROR", "CRITICAL")
+    return _EXCEPTION.search(line.text) is not None or _NATIVE_ERROR.match(line.text) is not None
 
 
-def proof(raised: Raised, match: re.Match[str]) -> tuple[str, ...]:
-    """The exception, and the line of its message that told, where that is another one."""
-    told = line_of(raised.text, match)
-    seen = " ".join(told.split())[:80] in raised.head
-    words = (raised.head[:SHOWN],) if seen else (raised.lines[0][:SHOWN], told)
-    return tuple(shown(raised.who, line) for line in words)
+def exception_evidence(exception: RaisedException, match: re.Match[str]) -> tuple[str, ...]:
+    """Return the exception, and the line of its message that matched if it is another one."""
+    matched = matched_line(exception.text, match)
+    lines = [exception.summary[:MAX_SHOWN]]
+    if " ".join(matched.split())[:80] not in exception.summary:
+        lines = [exception.lines[0][:MAX_SHOWN], matched]
+    return tuple(with_process(exception.process_name, line) for line in lines)
 
 
-def line_of(text: str, match: re.Match[str]) -> str:
-    """The line around a match, shortened to what a person reads."""
+def matched_line(text: str, match: re.Match[str]) -> str:
+    """Return the line around a match, shortened."""
     begin = text.rfind("\n", 0, match.start()) + 1
     end = text.find("\n", match.end())
     line = text[begin : end if end >= 0 else len(text)]
-    start = max(0, match.start() - begin - 60) if len(line) > SHOWN else 0
-    return line[start : start + SHOWN].strip()
+    start = max(0, match.start() - begin - 60) if len(line) > MAX_SHOWN else 0
+    return line[start : start + MAX_SHOWN].strip()
 
 
-def shown(who: str, line: str) -> str:
-    """A line with the name of who said it."""
-    return f"({who}) {line}" if who else line
+def show(line: LogLine) -> str:
+    """Format a log line, shortened."""
+    return with_process(line.process_name, line.text.strip()[:MAX_SHOWN])
+
+
+def with_process(process_name: str, text: str) -> str:
+    """Put the name of the process before a text."""
+    return f"({process_name}) {text}" if process_name else text

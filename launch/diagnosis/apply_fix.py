@@ -1,4 +1,4 @@
-"""A cure as a change of the plan: the same plan with the options of the diagnosis, each with its reason."""
+"""Apply the fix of a diagnosis to a plan, with the reason for each changed option."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from typing import Any
 
 from errors import Refused
 from launch.diagnosis.types import Diagnosis
-from launch.spec.plan import Plan, Port, Process, Reason
+from launch.spec.plan import Plan, Process, Reason
 from launch.spec.vllm_args import Arg, last_wins, parse, words
 
-# What vLLM takes where the plan says nothing (vllm/config/cache.py, 0.32).
+# vLLM's default if the plan does not set the option (vllm/config/cache.py, 0.32).
 DEFAULTS = {"--gpu-memory-utilization": 0.92}
-LEAST = {"--gpu-memory-utilization": 0.5}  # our rule: where half a GPU is too much, memory is not the cause
+MINIMUM = {
+    "--gpu-memory-utilization": 0.5
+}  # Slipway's rule: if half a GPU is too much, memory is not the cause
 
-# These are the planner's: legality and memory are worked out anew for another layout.
+# Only the planner changes these: another layout must be checked for validity and memory again.
 LAYOUT = (
     "--tensor-parallel-size",
     "--pipeline-parallel-size",
@@ -27,59 +29,61 @@ LAYOUT = (
 Args = tuple[Arg, ...]
 
 
-def fixed(plan: Plan, diagnosis: Diagnosis, port: int = 0) -> Plan:
-    """The plan with the diagnosis' change in it; the very same plan where it already has it.
+def apply_fix(plan: Plan, diagnosis: Diagnosis, port: int = 0) -> Plan:
+    """Return the plan with the change of a diagnosis; the same object if it has the change already.
 
-    `port` is a free port of this host for a change that asks for another one; 0 takes the next number.
-    Raises Refused where the diagnosis has no change, or one that is another layout.
+    `port` is a free port of the host for a change that needs another port; 0 takes the next number.
+    Raises Refused if the diagnosis has no change, or one that changes the parallel layout.
     """
     change = diagnosis.change
     if not change:
-        raise Refused("no change of the plan cures this", why=diagnosis.cause, fix=diagnosis.fix)
+        raise Refused("no change of the plan fixes this failure", why=diagnosis.cause, fix=diagnosis.fix)
     if any(flag in LAYOUT for flag in change.get("set", {})):
-        raise Refused("this cure is another layout, which is planned anew", fix=diagnosis.fix)
-    made = plan
+        raise Refused(
+            "the fix changes the parallel layout, which only `invoke plan` can do", fix=diagnosis.fix
+        )
+    changed = plan
     for kind, value in change.items():
-        made = _KINDS[kind](made, value, port)
-    return _with_reasons(made, diagnosis) if made != plan else plan
+        changed = _CHANGES[kind](changed, value, port)
+    return _with_reasons(changed, diagnosis) if changed != plan else plan
 
 
 def _set(plan: Plan, flags: Mapping[str, str], port: int) -> Plan:
-    return _arguments(plan, lambda args: last_wins((*args, *(_option(args, f, v) for f, v in flags.items()))))
+    return _with_args(plan, lambda args: last_wins((*args, *(_arg(args, f, v) for f, v in flags.items()))))
 
 
-def _option(args: Args, flag: str, value: str) -> Arg:
-    """A switch for "true"; JSON is merged into the JSON that is there."""
+def _arg(args: Args, flag: str, value: str) -> Arg:
+    """Return the argument; "true" makes a switch, and JSON is merged into the present JSON."""
     if value == "true":
         return Arg(flag)
-    old = next((arg.value for arg in args if arg.key == flag), "")
-    return Arg(flag, (_merged(old, value),))
+    present = next((arg.value for arg in args if arg.key == flag), "")
+    return Arg(flag, (_merge_json(present, value),))
 
 
-def _merged(old: str, new: str) -> str:
+def _merge_json(present: str, value: str) -> str:
     try:
-        both = [json.loads(old), json.loads(new)]
+        both = [json.loads(present), json.loads(value)]
     except ValueError:
-        return new
-    return json.dumps(both[0] | both[1]) if all(isinstance(one, dict) for one in both) else new
+        return value
+    return json.dumps(both[0] | both[1]) if all(isinstance(one, dict) for one in both) else value
 
 
 def _unset(plan: Plan, flags: list[str], port: int) -> Plan:
-    return _arguments(plan, lambda args: tuple(arg for arg in args if arg.key not in flags))
+    return _with_args(plan, lambda args: tuple(arg for arg in args if arg.key not in flags))
 
 
 def _lower(plan: Plan, flags: Mapping[str, str], port: int) -> Plan:
-    return _arguments(plan, lambda args: last_wins((*args, *_lowered(args, flags))))
+    return _with_args(plan, lambda args: last_wins((*args, *_lowered(args, flags))))
 
 
 def _lowered(args: Args, flags: Mapping[str, str]) -> list[Arg]:
-    found = []
+    lowered = []
     for flag, step in flags.items():
-        said = next((arg.value for arg in args if arg.key == flag), "")
-        value = round((float(said) if said else DEFAULTS[flag]) - float(step), 4)
-        if value >= LEAST[flag]:
-            found.append(Arg(flag, (f"{value:g}",)))
-    return found
+        present = next((arg.value for arg in args if arg.key == flag), "")
+        value = round((float(present) if present else DEFAULTS[flag]) - float(step), 4)
+        if value >= MINIMUM[flag]:
+            lowered.append(Arg(flag, (f"{value:g}",)))
+    return lowered
 
 
 def _env(plan: Plan, env: Mapping[str, str], port: int) -> Plan:
@@ -88,21 +92,20 @@ def _env(plan: Plan, env: Mapping[str, str], port: int) -> Plan:
 
 
 def _port(plan: Plan, wanted: bool, port: int) -> Plan:
-    """Another port of the host; with the host's own network, another port of the server."""
-    old = plan.container.ports
-    if old:
-        moved = (replace(old[0], host=port or old[0].host + 1), *old[1:])
+    """Change the published port of the host, or the server's own port if it uses the host's network."""
+    published = plan.container.ports
+    if published:
+        moved = (replace(published[0], host=port or published[0].host + 1), *published[1:])
         return replace(plan, container=replace(plan.container, ports=moved))
-    said = next((a.value for p in plan.processes for a in parse(p.argv) if a.key == "--port"), "")
-    return _set(plan, {"--port": str(port or int(said or 8000) + 1)}, port)
+    present = next((a.value for p in plan.processes for a in parse(p.argv) if a.key == "--port"), "")
+    return _set(plan, {"--port": str(port or int(present or 8000) + 1)}, port)
 
 
 def _shm(plan: Plan, size: int, port: int) -> Plan:
-    bigger = max(size, plan.container.shm_bytes)
-    return replace(plan, container=replace(plan.container, shm_bytes=bigger))
+    return replace(plan, container=replace(plan.container, shm_bytes=max(size, plan.container.shm_bytes)))
 
 
-_KINDS: Mapping[str, Callable[[Plan, Any, int], Plan]] = {
+_CHANGES: Mapping[str, Callable[[Plan, Any, int], Plan]] = {
     "set": _set,
     "unset": _unset,
     "lower": _lower,
@@ -112,31 +115,33 @@ _KINDS: Mapping[str, Callable[[Plan, Any, int], Plan]] = {
 }
 
 
-def _arguments(plan: Plan, change: Callable[[Args], Args]) -> Plan:
-    """The change in the command of every process."""
-    return replace(plan, processes=tuple(_rewritten(process, change) for process in plan.processes))
+def _with_args(plan: Plan, change: Callable[[Args], Args]) -> Plan:
+    """Change the arguments of every process."""
 
+    def changed(process: Process) -> Process:
+        return replace(process, argv=words(change(parse(process.argv))))
 
-def _rewritten(process: Process, change: Callable[[Args], Args]) -> Process:
-    return replace(process, argv=words(change(parse(process.argv))))
+    return replace(plan, processes=tuple(map(changed, plan.processes)))
 
 
 def _with_reasons(plan: Plan, diagnosis: Diagnosis) -> Plan:
-    source = f"cure: {diagnosis.cause_id} ({diagnosis.source})"
-    items = (item for kind, value in (diagnosis.change or {}).items() for item in _items(kind, value, plan))
+    source = f"fix: {diagnosis.cause_id} ({diagnosis.source})"
+    items = [
+        item for kind, value in (diagnosis.change or {}).items() for item in _describe(kind, value, plan)
+    ]
     reasons = tuple(Reason(item, diagnosis.cause, source) for item in items)
-    note = f"changed after a failed start: {', '.join(reason.item for reason in reasons)}: {diagnosis.cause}"
+    note = f"changed after a failed start: {', '.join(items)}: {diagnosis.cause}"
     return replace(plan, reasons=(*plan.reasons, *reasons), notes=(*plan.notes, note))
 
 
-def _items(kind: str, value: Any, plan: Plan) -> list[str]:
-    """How the change reads among the plan's reasons."""
+def _describe(kind: str, value: Any, plan: Plan) -> list[str]:
+    """Return how a change is listed among the plan's reasons."""
     if kind == "set":
-        return [flag if said == "true" else f"{flag} {said}" for flag, said in value.items()]
+        return [flag if setting == "true" else f"{flag} {setting}" for flag, setting in value.items()]
     if kind == "env":
-        return [f"{name}={said}" for name, said in value.items()]
+        return [f"{name}={setting}" for name, setting in value.items()]
     if kind == "port":
-        ports: tuple[Port, ...] = plan.container.ports
+        ports = plan.container.ports
         return [f"port {ports[0].host}" if ports else "--port"]
     if kind == "lower":
         return [f"{flag} lowered by {step}" for flag, step in value.items()]

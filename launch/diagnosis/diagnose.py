@@ -1,29 +1,28 @@
-"""Why a server failed, from what it left behind: the cause, the lines that prove it, the cure.
+"""Diagnose a failed server from its log, exit code and engine error.
 
-`diagnose(Evidence(lines, exit_code, oom_killed, engine_error))` is all that others call. The rows of what is
-known are in symptoms.yaml.
+Call `diagnose(DiagnosisInput(lines, exit_code, oom_killed, engine_error))`; `rules.yaml` lists the known causes.
 """
 
 from __future__ import annotations
 
-from launch.diagnosis.types import Diagnosis, Evidence
+from launch.diagnosis.types import Diagnosis, DiagnosisInput
 
-__all__ = ["Diagnosis", "Evidence", "diagnose", "text"]
-
-
-def diagnose(evidence: Evidence) -> Diagnosis:
-    """The cause of a failure. Never raises for any log; `known` is False where no row fits."""
-    from launch.diagnosis.matcher import judge
-    from launch.diagnosis.rules import table
-
-    return judge(evidence, table())
+__all__ = ["Diagnosis", "DiagnosisInput", "diagnose", "format_text"]
 
 
-def text(diagnosis: Diagnosis) -> str:
-    """A diagnosis for people: what, why, next."""
+def diagnose(given: DiagnosisInput) -> Diagnosis:
+    """Find the cause of a failure. Never raises, whatever the log; `known` is False if no rule matches."""
+    from launch.diagnosis.matcher import match_input
+    from launch.diagnosis.rules import load_rules
+
+    return match_input(given, load_rules())
+
+
+def format_text(diagnosis: Diagnosis) -> str:
+    """Format a diagnosis for people: what, why, next."""
     parts = [f"what: {diagnosis.cause}"]
-    if diagnosis.proof:
-        parts.append("why:  " + "\n      ".join(diagnosis.proof))
+    if diagnosis.evidence:
+        parts.append("why:  " + "\n      ".join(diagnosis.evidence))
     if not diagnosis.known and diagnosis.first_exception:
         parts.append(f"first exception: {diagnosis.first_exception}")
     if diagnosis.fix:

@@ -1,28 +1,28 @@
-"""docs/reference/symptoms.md out of rules.yaml: `python -m launch.diagnosis.docs_page > docs/reference/symptoms.md`."""
+"""Print the page of symptoms: `python -m launch.diagnosis.docs_page > docs/reference/symptoms.md`."""
 
 from __future__ import annotations
 
 import re
 
-from launch.diagnosis.rules import Symptom, Table, table
+from launch.diagnosis.rules import Rule, Rules, load_rules
 
 HEAD = """\
 # Symptoms
 
-What `invoke diagnose` and `invoke run` know of failed starts. Made from `launch/diagnosis/rules.yaml`; a number as
-source is an issue of vllm-project/vllm. A cure marked `auto` is safe: `--workaround auto` applies it unasked.
+The failures that `invoke diagnose` and `invoke run` recognize, generated from `launch/diagnosis/rules.yaml`. A number
+in the column Source is an issue of vllm-project/vllm. A fix marked `auto` is safe: `--workaround auto` applies it.
 """
-TITLE = "| Symptom | Cause | Cure | Source |\n|---|---|---|---|\n"
+TABLE_HEAD = "| Symptom | Cause | Fix | Source |\n|---|---|---|---|\n"
 
 
-def page(known: Table) -> str:
-    """The whole page."""
-    ends = [*known.signals.items(), *known.exits.items()]
+def render_page(rules: Rules) -> str:
+    """Render the whole page."""
+    ends = [*rules.signals.items(), *rules.exits.items()]
     return (
-        f"{HEAD}\n{TITLE}{''.join(_row(row.id, row) for row in known.symptoms)}"
-        f"\n## How it ended, where its log says nothing\n\n{TITLE}{_row('OOMKilled', known.oom_killed)}"
-        f"{_row('no word at all', known.silence)}"
-        f"{''.join(_row(_end(number), row) for number, row in ends)}"
+        f"{HEAD}\n{TABLE_HEAD}{''.join(_row(rule.id, rule) for rule in rules.rules)}"
+        f"\n## Recognized by how the process ended\n\n{TABLE_HEAD}{_row('OOMKilled', rules.oom_killed)}"
+        f"{_row('no error in the log', rules.silent_end)}"
+        f"{''.join(_row(_end(number), rule) for number, rule in ends)}"
     )
 
 
@@ -30,10 +30,10 @@ def _end(number: int) -> str:
     return f"exit {number}" if number > 100 else f"signal {number}, exit {128 + number}"
 
 
-def _row(name: str, row: Symptom) -> str:
-    fix = f"{row.fix} (`auto`)" if row.safe else row.fix
-    cause = row.cause.replace("[", "").replace("]", "")
-    return f"| {name} | {_cell(cause)} | {_cell(fix)} | {_source(row.source)} |\n"
+def _row(name: str, rule: Rule) -> str:
+    fix = f"{rule.fix} (`auto`)" if rule.safe else rule.fix
+    cause = rule.cause.replace("[", "").replace("]", "")
+    return f"| {name} | {_cell(cause)} | {_cell(fix)} | {_source(rule.source)} |\n"
 
 
 def _cell(text: str) -> str:
@@ -45,4 +45,4 @@ def _source(text: str) -> str:
 
 
 if __name__ == "__main__":
-    print(page(table()), end="")
+    print(render_page(load_rules()), end="")

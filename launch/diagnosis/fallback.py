@@ -1,63 +1,64 @@
-"""What is said where no row fits: what there is, and that it is not known."""
+"""The result if no rule matches: what the log shows, and that the cause is unknown."""
 
 from __future__ import annotations
 
-from launch.diagnosis.analysis import SHOWN, Case, shown
-from launch.diagnosis.traceback_model import Failure
-from launch.diagnosis.types import Diagnosis
+from launch.diagnosis.analysis import MAX_SHOWN, Analysis, show, with_process
+from launch.diagnosis.types import Diagnosis, Traceback
 
-_CURE = "read the lines above the first exception (invoke logs), and search vLLM's issues for its words"
-
-
-def healthy(case: Case, earlier: Diagnosis | None) -> Diagnosis:
-    """Nothing ended this start; a start before it, and requests, may have failed."""
-    words = tuple(word for failure in case.requests[:1] for word in _words(failure))
-    if earlier:
-        cause = f"no failure in the newest start of this log, which serves; the one before: {earlier.cause}"
-        return Diagnosis("", cause, earlier.proof)
-    coming = case.reading.begun and not case.reading.serving
-    return Diagnosis("", _nothing(case), words or (case.last_words[-1:] if coming else ()))
+_FIX = "read the lines above the first exception (invoke logs), and search vLLM's issues for it"
 
 
-def _nothing(case: Case) -> str:
-    """How far a log without a failure goes."""
-    if case.reading.empty:
+def no_failure(analysis: Analysis, previous: Diagnosis | None) -> Diagnosis:
+    """Report that this start did not fail, although the start before it or single requests may have failed."""
+    if previous:
+        cause = f"no failure in the newest start, which serves; the start before it failed: {previous.cause}"
+        return Diagnosis("", cause, previous.evidence)
+    lines = tuple(line for traceback in analysis.request_failures[:1] for line in _root_and_last(traceback))
+    loading = analysis.summary.has_beginning and not analysis.summary.serving
+    return Diagnosis("", _no_failure_cause(analysis), lines or (analysis.last_lines[-1:] if loading else ()))
+
+
+def _no_failure_cause(analysis: Analysis) -> str:
+    if analysis.summary.empty:
         return "the log is empty"
-    if case.reading.begun and not case.reading.serving:
-        return "no failure in this log, but the server has not come up where it ends"
-    if case.requests:
-        return "no failure of the server in this log; what it reports is of single requests"
+    if analysis.summary.has_beginning and not analysis.summary.serving:
+        return "no failure in this log, but it ends before the server is ready"
+    if analysis.request_failures:
+        return "no failure of the server in this log; only single requests failed"
     return "no failure in this log"
 
 
-def unknown(case: Case) -> Diagnosis:
-    """Say so, and show what there is."""
-    failures, first = case.causes or case.followers, case.first_exception
-    words = tuple(word for failure in failures[:1] for word in _words(failure))
-    words = tuple(record.text[:SHOWN] for record in case.engine[:3]) or words or _lines(case)
-    return Diagnosis("", _cause(case, first), words, _CURE, first_exception=first)
+def unknown_failure(analysis: Analysis) -> Diagnosis:
+    """Report that the cause is unknown, with the lines that tell most."""
+    first = analysis.first_exception
+    return Diagnosis("", _unknown_cause(analysis, first), _lines(analysis), _FIX, first_exception=first)
 
 
-def _cause(case: Case, first: str) -> str:
-    followers = case.followers or (case.echoes and not case.complaints)
-    if case.cut:
-        return "the log is cut off inside a traceback, before its exception; where it stands is shown"
-    if followers and not case.causes:
-        return "the log holds only consequences; what caused them is not in it"
-    if not first and not case.engine:
-        return f"the server ended with exit code {case.evidence.exit_code} and left no error in its log"
-    return "this failure is not known here; its first exception is shown"
+def _unknown_cause(analysis: Analysis, first: str) -> str:
+    consequences = analysis.consequences or (analysis.consequence_lines and not analysis.error_lines)
+    if analysis.unfinished:
+        return "the log ends inside a traceback, before its exception; the innermost frame is shown"
+    if consequences and not analysis.causes:
+        return "the log contains only consequences, not their cause"
+    if not first and not analysis.engine_lines:
+        return f"the server exited with code {analysis.input.exit_code} and left no error in its log"
+    return "unknown cause; the first exception is shown"
 
 
-def _lines(case: Case) -> tuple[str, ...]:
-    if case.cut:
-        return (case.cut[:SHOWN],)
-    if told := case.complaints or case.echoes:
-        return tuple(shown(record.who, record.text.strip()[:SHOWN]) for record in told[:1])
-    return case.last_words
+def _lines(analysis: Analysis) -> tuple[str, ...]:
+    if analysis.engine_lines:
+        return tuple(line.text[:MAX_SHOWN] for line in analysis.engine_lines[:3])
+    if tracebacks := analysis.causes or analysis.consequences:
+        return _root_and_last(tracebacks[0])
+    if analysis.unfinished:
+        return (analysis.unfinished[:MAX_SHOWN],)
+    if lines := analysis.error_lines or analysis.consequence_lines:
+        return (show(lines[0]),)
+    return analysis.last_lines
 
 
-def _words(failure: Failure) -> tuple[str, ...]:
-    """The root exception, and what was made of it in the end."""
-    ends = (failure.root, failure.chain[-1])
-    return tuple(dict.fromkeys(shown(raised.who, raised.head[:SHOWN]) for raised in ends))
+def _root_and_last(traceback: Traceback) -> tuple[str, ...]:
+    """Return the root exception and the last exception of the chain."""
+    ends = (traceback.root, traceback.exceptions[-1])
+    lines = (with_process(exception.process_name, exception.summary[:MAX_SHOWN]) for exception in ends)
+    return tuple(dict.fromkeys(lines))

@@ -1,7 +1,7 @@
-"""One line of vLLM: who said it, how loud, and the words.
+"""Parse one line of a vLLM log: process, level, logging call and text.
 
-Without its wrapping (see wrapping.py) a line may carry the process (`(Worker_TP0 pid=24)`, `[rank1]:`) and the
-logger's own `ERROR 11-23 02:58:24 [core.py:1510]`.
+After `log_prefixes` a line can still start with the process (`(Worker_TP0 pid=24)`, `[rank1]:`) and with vLLM's
+own logging prefix, `ERROR 11-23 02:58:24 [core.py:1510]`.
 """
 
 from __future__ import annotations
@@ -9,78 +9,79 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from launch.diagnosis.log_prefixes import Line
+from launch.diagnosis.log_prefixes import StrippedLine
 
 _PROCESS = re.compile(r"^\((?P<name>[^()\s,]+),?\s(?:[\w=]+\s)?pid=(?P<pid>\d+)(?:, ip=[^)]+)?\)\s?")
 _RANK = re.compile(r"^\[rank(?P<rank>\d+)\]:\s?(?=\S|\s\s|$)")
-_LEVEL = re.compile(
+_VLLM_LEVEL = re.compile(
     r"^(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL)\s+"
-    r"(?:(?:\d{4}-)?\d\d-\d\d\s\d\d:\d\d:\d\d(?:[.,]\d+)?\s+)?\[?(?P<place>[\w./<>-]+:\d+)\]\s?"
+    r"(?:(?:\d{4}-)?\d\d-\d\d\s\d\d:\d\d:\d\d(?:[.,]\d+)?\s+)?\[?(?P<location>[\w./<>-]+:\d+)\]\s?"
 )
 _PLAIN_LEVEL = re.compile(r"^(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL):\s{1,5}")
-_GLOG = re.compile(r"^\[?(?P<letter>[IWEF])\d{3,4} [\d:.]+ .*?\]\s?")
+_GLOG_LEVEL = re.compile(r"^\[?(?P<letter>[IWEF])\d{3,4} [\d:.]+ .*?\]\s?")
 _PYTHON_WARNING = re.compile(r"^\S+\.py:\d+: \w*Warning: ")
-_GROUP = re.compile(r"^\s+(?:\|\s|\+ (?=Exception Group)|\+-)")
+_EXCEPTION_GROUP = re.compile(r"^\s+(?:\|\s|\+ (?=Exception Group)|\+-)")
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-_LETTERS = {"I": "INFO", "W": "WARNING", "E": "ERROR", "F": "CRITICAL"}
+_GLOG_LETTERS = {"I": "INFO", "W": "WARNING", "E": "ERROR", "F": "CRITICAL"}
 
 
 @dataclass(frozen=True)
-class Record:
-    """A line taken apart. `process` tells one writer from another, `who` is its name for people.
+class LogLine:
+    """One parsed line. `process` identifies the writer, `process_name` is the name to show for it.
 
-    `level` is "" for what is printed past the logger; `place` is the logging call, `core.py:1510`; `box` is the
-    container or pod where a collector names it.
+    `level` is "" for output that did not go through a logger. `location` is the logging call, `core.py:1510`.
+    `source` is the container or pod if the collector names it.
     """
 
     number: int
     process: str
-    who: str
+    process_name: str
     level: str
-    place: str
+    location: str
     text: str
-    box: str = ""
+    source: str = ""
 
     @property
     def writer(self) -> tuple[str, str]:
-        """Lines of one traceback share it: the same process, the same logging call."""
-        return self.process, self.place
+        """What all lines of one traceback share: the process and the logging call."""
+        return self.process, self.location
 
     @property
-    def logged(self) -> bool:
-        """Whether vLLM's own logger said it, and not a library past it."""
-        return ".py:" in self.place
+    def from_vllm_logger(self) -> bool:
+        """Whether vLLM's own logger wrote the line, not a library that prints."""
+        return ".py:" in self.location
 
 
-def read(line: Line, number: int = 0) -> Record:
-    """Take one line apart; never raises, whatever the line is."""
-    who, process, text = _process(line.text)
-    level, place, text = _level(text)
-    if (group := _GROUP.match(text)) and not level:
+def parse_line(line: StrippedLine, number: int = 0) -> LogLine:
+    """Parse one line. Never raises."""
+    name, process, text = _parse_process(line.text)
+    level, location, text = _parse_level(text)
+    if (group := _EXCEPTION_GROUP.match(text)) and not level:
         text = text[group.end() :]
     if not level and line.level in _LEVELS:
         level = line.level
-    return Record(number, f"{line.box}{process}", who, level, place, text, line.box)
+    return LogLine(number, f"{line.source}{process}", name, level, location, text, line.source)
 
 
-def _process(text: str) -> tuple[str, str, str]:
-    """Who speaks; where prefixes are nested (Ray, executors) the innermost counts."""
-    who = pid = ""
+def _parse_process(text: str) -> tuple[str, str, str]:
+    """Return name, process id and the remaining text. The innermost of nested prefixes (Ray) counts."""
+    name = pid = ""
     while match := _PROCESS.match(text):
-        who, pid, text = match["name"], match["pid"], text[match.end() :]
+        name, pid, text = match["name"], match["pid"], text[match.end() :]
     if match := _RANK.match(text):
         text = text[match.end() :]
-        who, pid = who or f"rank{match['rank']}", pid or f"rank{match['rank']}"
-    return who, pid, text
+        name, pid = name or f"rank{match['rank']}", pid or f"rank{match['rank']}"
+    return name, pid, text
 
 
-def _level(text: str) -> tuple[str, str, str]:
-    if match := _LEVEL.match(text):
-        return match["level"], match["place"], text[match.end() :]
+def _parse_level(text: str) -> tuple[str, str, str]:
+    """Return level, logging call and the remaining text."""
+    if match := _VLLM_LEVEL.match(text):
+        return match["level"], match["location"], text[match.end() :]
     if match := _PLAIN_LEVEL.match(text):
         return match["level"], "", text[match.end() :]
-    if match := _GLOG.match(text):
-        return _LETTERS[match["letter"]], "native", text[match.end() :]
+    if match := _GLOG_LEVEL.match(text):
+        return _GLOG_LETTERS[match["letter"]], "native", text[match.end() :]
     if _PYTHON_WARNING.match(text):
         return "WARNING", "warnings", text
     return "", "", text

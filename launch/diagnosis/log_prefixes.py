@@ -1,7 +1,7 @@
-"""What collectors put around a line, taken off: colours, timestamps, JSON, the name of a pod.
+"""Strip what log collectors add around a line: colours, timestamps, JSON, pod names.
 
-A mark that nobody listed is learned: what stands in front of vLLM's own prefix, twice in the same form, is taken
-off the lines that have no such prefix too (those of a traceback that Python prints itself).
+Unlisted prefixes are learned: text that precedes vLLM's own prefix in two lines of the same form is also stripped
+from lines without that prefix, such as those of a traceback that Python prints itself.
 """
 
 from __future__ import annotations
@@ -13,141 +13,154 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-LONGEST = 4000  # characters of a line that are looked at; dumps of whole configurations are longer
-_SHAPES = 32  # forms of a mark that are remembered
-_FRONT = 200  # characters in which a mark ends
+MAX_LENGTH = 4000  # characters of a line that are read; dumps of whole configurations are longer
+_MAX_PATTERNS = 32  # learned prefix patterns
+_MAX_PREFIX = 200  # characters in which a prefix ends
 
 _ANSI = re.compile(
     r"(?:\x1b|\^\[|#033|\\u001b|\\x1b)\[[0-9;?]*[A-Za-z]|"
     r"\[\d{1,2}(?:;\d{1,3}){1,4}m"  # copied without its escape character
 )
-_STAMP = r"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d[\d.,]*(?:Z|[+-]\d\d:?\d\d)?"
-_OUTER = re.compile(
+_TIMESTAMP = r"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d[\d.,]*(?:Z|[+-]\d\d:?\d\d)?"
+_COLLECTOR_PREFIX = re.compile(
     r"^(?:│\s?)?"
-    r"(?:(?P<box>[\w./-]+)\s+\|\s)?"
+    r"(?:(?P<container>[\w./-]+)\s+\|\s)?"
     r"(?:\[pod/(?P<pod>[^\]]+)\]\s)?"
     r"(?:[A-Z][a-z]{2}\s+\d+\s[\d:]{8}\s\S+\s[^\s\[]+\[\d+\]:\s)?"
-    rf"(?:\[?{_STAMP}\]?(?:\s|$)(?:std(?:out|err)\s[FP]\s)?)?"
+    rf"(?:\[?{_TIMESTAMP}\]?(?:\s|$)(?:std(?:out|err)\s[FP]\s)?)?"
     r"(?:\[(?:Info|Error|Warning)\] \(Process\) )?"
 )
-_STACK = re.compile(
-    r"(?P<mark>(?!\[rank|\w+:\s+Trace)\S[^(]*?(?:\d|\b(?:DEBUG|INFO|WARNING|ERROR)\b)[^(]*?)"
+_PREFIXED_TRACEBACK = re.compile(
+    r"(?P<prefix>(?!\[rank|\w+:\s+Trace)\S[^(]*?(?:\d|\b(?:DEBUG|INFO|WARNING|ERROR)\b)[^(]*?)"
     r"Traceback \(most recent call last"
 )
-_DATED = r"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) \d\d-\d\d \d\d:\d\d:\d\d"
-_OURS = re.compile(rf"\(\w+,?(?: [\w=]+)? pid=\d+|{_DATED}")
-_BEGIN = re.compile(rf"(?:\(\w+,?(?: [\w=]+)? pid=\d+[^()]*\) ?)*{_DATED} \[?[\w./]+:\d+\]")
-_RETURNS = re.compile(r"\^M(?=\^\[|\(|$)")  # carriage returns, as a terminal shows them
+_LEVEL_AND_DATE = r"(?:DEBUG|INFO|WARNING|ERROR|CRITICAL) \d\d-\d\d \d\d:\d\d:\d\d"
+_VLLM_PREFIX = re.compile(rf"\(\w+,?(?: [\w=]+)? pid=\d+|{_LEVEL_AND_DATE}")
+_VLLM_LINE_START = re.compile(
+    rf"(?:\(\w+,?(?: [\w=]+)? pid=\d+[^()]*\) ?)*{_LEVEL_AND_DATE} \[?[\w./]+:\d+\]"
+)
+_CARRIAGE_RETURN = re.compile(r"\^M(?=\^\[|\(|$)")  # as a terminal shows it
 _LEVEL_WORD = re.compile(r"(?i)\b(?:debug|info|warning|warn|error|critical|stdout|stderr)\b")
-_WORDS = ("log", "message", "msg", "textPayload", "MESSAGE", "@message", "_msg", "text", "body", "line")
-_TRACES = ("exc_info", "exception", "traceback", "stack_trace", "exc_text", "stack")
-_LEVELS = ("level", "levelname", "log.level")  # not severity, which is but the stream for most collectors
-_INSIDE = ("jsonPayload", "record", "fields")
-_LOGFMT = re.compile(r'^(?=.*\blevel=(?P<level>\w+)).*\bmsg="(?P<words>(?:[^"\\]|\\.)*)"')
+_MESSAGE_KEYS = (
+    "log",
+    "message",
+    "msg",
+    "textPayload",
+    "MESSAGE",
+    "@message",
+    "_msg",
+    "text",
+    "body",
+    "line",
+)
+_TRACEBACK_KEYS = ("exc_info", "exception", "traceback", "stack_trace", "exc_text", "stack")
+_LEVEL_KEYS = ("level", "levelname", "log.level")  # not severity: most collectors set it from the stream
+_NESTED_KEYS = ("jsonPayload", "record", "fields")
+_LOGFMT = re.compile(r'^(?=.*\blevel=(?P<level>\w+)).*\bmsg="(?P<message>(?:[^"\\]|\\.)*)"')
 
 
 @dataclass(frozen=True)
-class Line:
-    """A line out of its wrapping; `level` is what the wrapping said of it."""
+class StrippedLine:
+    """A line without its prefix. `source` is the container or pod, `level` the level that the collector states."""
 
     text: str
-    box: str = ""
+    source: str = ""
     level: str = ""
 
 
-class Wrapping:
-    """Takes lines out of their wrapping, and learns its form as it goes."""
+class PrefixStripper:
+    """Strip prefixes, and learn unlisted ones line by line."""
 
-    levelled = False  # whether marks carry a level of their own, which says nothing of vLLM's
+    prefixes_have_levels = False  # such a level is the collector's and tells nothing about vLLM's own level
 
     def __init__(self) -> None:
-        self._shapes: Counter[str] = Counter()
-        self._known: list[re.Pattern[str]] = []
+        self._counts: Counter[str] = Counter()
+        self._learned: list[re.Pattern[str]] = []
 
-    def lines(self, raw: str) -> Iterator[Line]:
-        """The lines in one line of a file; none where it is but a timestamp."""
-        for level, part in _parts(raw.rstrip()):
-            plain = _ANSI.sub("", part[:LONGEST])
-            outer = _OUTER.match(plain)
-            box = (outer["box"] or outer["pod"] or "") if outer else ""
-            mark, text = self._marked(plain[outer.end() :] if outer else plain)
+    def strip(self, raw: str) -> Iterator[StrippedLine]:
+        """Yield the lines that one line of a file contains; none if it is only a timestamp."""
+        for level, part in _split(raw.rstrip()):
+            plain = _ANSI.sub("", part[:MAX_LENGTH])
+            collector = _COLLECTOR_PREFIX.match(plain)
+            source = (collector["container"] or collector["pod"] or "") if collector else ""
+            name, text = self._strip_unlisted(plain[collector.end() :] if collector else plain)
             if text.strip() or not plain.strip():
-                yield Line(text.removesuffix("\\n"), box or mark, level)
+                yield StrippedLine(text.removesuffix("\\n"), source or name, level)
 
     def learn(self, raw: str) -> None:
-        """Look at a line for its mark only."""
+        """Learn the prefix of a line without reading its text."""
         if " pid=" in raw or "INFO " in raw:
-            for _ in self.lines(raw[:LONGEST]):
+            for _ in self.strip(raw[:MAX_LENGTH]):
                 pass
 
-    def _marked(self, text: str) -> tuple[str, str]:
-        """The mark in front of a line, and the line without it."""
-        if ours := _OURS.search(text, 0, _FRONT):
-            return self._learned(text[: ours.start()]), text[ours.start() :]
-        if python_s_own := _STACK.match(text, 0, _FRONT):
-            return self._learned(python_s_own["mark"], 2), text[python_s_own.end("mark") :]
-        for shape in self._known:
-            if match := shape.match(text):
-                return _name(match[0]), text[match.end() :]
+    def _strip_unlisted(self, text: str) -> tuple[str, str]:
+        """Return the name that an unlisted prefix contains, and the text after the prefix."""
+        if vllm := _VLLM_PREFIX.search(text, 0, _MAX_PREFIX):
+            return self._count(text[: vllm.start()]), text[vllm.start() :]
+        if traceback := _PREFIXED_TRACEBACK.match(text, 0, _MAX_PREFIX):
+            return self._count(traceback["prefix"], 2), text[traceback.end("prefix") :]
+        for pattern in self._learned:
+            if match := pattern.match(text):
+                return _name_in(match[0]), text[match.end() :]
         return "", text
 
-    def _learned(self, mark: str, weight: int = 1) -> str:
-        shape = _shape(mark)
-        if mark and (shape in self._shapes or len(self._shapes) < _SHAPES):
-            self._shapes[shape] += weight
-            if self._shapes[shape] > 1 and shape not in (known.pattern for known in self._known):
-                self._known.append(re.compile(shape))
-                self.levelled |= _LEVEL_WORD.search(mark) is not None
-        return _name(mark)
+    def _count(self, prefix: str, weight: int = 1) -> str:
+        pattern = _pattern_for(prefix)
+        if prefix and (pattern in self._counts or len(self._counts) < _MAX_PATTERNS):
+            self._counts[pattern] += weight
+            if self._counts[pattern] > 1 and pattern not in (known.pattern for known in self._learned):
+                self._learned.append(re.compile(pattern))
+                self.prefixes_have_levels |= _LEVEL_WORD.search(prefix) is not None
+        return _name_in(prefix)
 
 
-def _shape(mark: str) -> str:
-    """A pattern for marks that differ only in their numbers and levels."""
-    escaped = re.sub(r"\d+", r"\\d+", re.escape(mark))
+def _pattern_for(prefix: str) -> str:
+    """Return a pattern for all prefixes that differ from this one only in numbers and levels."""
+    escaped = re.sub(r"\d+", r"\\d+", re.escape(prefix))
     return _LEVEL_WORD.sub(r"\\w+", escaped)
 
 
-def _name(mark: str) -> str:
-    """What of a mark names its writer: no times, no levels."""
-    words = (word for word in mark.split() if re.search("[A-Za-z]", word) and not re.match(r"\W*\d", word))
+def _name_in(prefix: str) -> str:
+    """Return the words of a prefix that name its writer: no times, no levels."""
+    words = (word for word in prefix.split() if re.search("[A-Za-z]", word) and not re.match(r"\W*\d", word))
     return " ".join(word for word in words if word.strip("[]:-").lower() not in ("info", "error", "warning"))
 
 
-def _parts(raw: str) -> list[tuple[str, str]]:
-    """The lines that one line holds, with their level: the fields of JSON, or lines pasted into one."""
-    said = _fields(raw) if raw.startswith("{") else []
+def _split(raw: str) -> list[tuple[str, str]]:
+    """Split one line into its lines with their levels: fields of JSON or logfmt, or lines pasted together."""
+    parts = _json_lines(raw) if raw.startswith("{") else []
     if raw.startswith(("time=", "ts=", "level=")) and (logfmt := _LOGFMT.match(raw)):
-        words = logfmt["words"].replace('\\"', '"').replace("\\n", "\n")
-        said = [(_level(logfmt["level"]), line) for line in words.splitlines()]
-    return [(level, line) for level, text in said or [("", raw)] for line in _pasted(text)]
+        message = logfmt["message"].replace('\\"', '"').replace("\\n", "\n")
+        parts = [(_level(logfmt["level"]), line) for line in message.splitlines()]
+    return [(level, line) for level, text in parts or [("", raw)] for line in _split_pasted(text)]
 
 
-def _pasted(text: str) -> list[str]:
-    """The lines that were copied into one."""
+def _split_pasted(text: str) -> list[str]:
+    """Split text in which several lines were copied into one."""
     if "^M" in text:
-        return _RETURNS.split(text)
-    if len(text) < _FRONT or not _BEGIN.search(text, 0, 10 * _FRONT):
+        return _CARRIAGE_RETURN.split(text)
+    if len(text) < _MAX_PREFIX or not _VLLM_LINE_START.search(text, 0, 10 * _MAX_PREFIX):
         return [text]
-    cuts = [begin.start() for begin in _BEGIN.finditer(text)][1:]
+    cuts = [start.start() for start in _VLLM_LINE_START.finditer(text)][1:]
     return [text[a:b].rstrip() for a, b in zip([0, *cuts], [*cuts, None], strict=True)]
 
 
-def _fields(raw: str) -> list[tuple[str, str]]:
-    """The words of a log in JSON lines, and the traceback that is a field of its own there."""
+def _json_lines(raw: str) -> list[tuple[str, str]]:
+    """Return the message of a JSON record, followed by its traceback field if it has one."""
     try:
-        found = json.loads(raw)
+        record = json.loads(raw)
     except (ValueError, RecursionError):
         return []
-    if not isinstance(found, dict):
+    if not isinstance(record, dict):
         return []
-    inside: Mapping[str, Any] = next((v for k in _INSIDE if isinstance(v := found.get(k), dict)), {})
-    found = {**found, **inside}
-    said = "\n".join(_first(found, keys) for keys in (_WORDS, _TRACES))
-    return [(_level(_first(found, _LEVELS)), line) for line in said.rstrip("\n").splitlines()]
+    nested: Mapping[str, Any] = next((v for k in _NESTED_KEYS if isinstance(v := record.get(k), dict)), {})
+    record = {**record, **nested}
+    text = "\n".join(_first_string(record, keys) for keys in (_MESSAGE_KEYS, _TRACEBACK_KEYS))
+    return [(_level(_first_string(record, _LEVEL_KEYS)), line) for line in text.rstrip("\n").splitlines()]
 
 
-def _first(found: Mapping[str, Any], keys: tuple[str, ...]) -> str:
-    return next((value for key in keys if isinstance(value := found.get(key), str) and value), "")
+def _first_string(record: Mapping[str, Any], keys: tuple[str, ...]) -> str:
+    return next((value for key in keys if isinstance(value := record.get(key), str) and value), "")
 
 
 def _level(name: str) -> str:

@@ -1,6 +1,6 @@
-"""What stays of a log: the first and the last failures, the first and the last lines that complain.
+"""What is kept of a log: the first and last tracebacks, the first and last lines that report a problem.
 
-Memory is bounded whatever the size of the log. Lines that differ only in their numbers are one.
+Memory is bounded whatever the size of the log. Of lines that differ only in numbers, one is kept.
 """
 
 from __future__ import annotations
@@ -9,77 +9,78 @@ import re
 from collections import deque
 from dataclasses import dataclass, field, replace
 
-from launch.diagnosis.log_line import Record
-from launch.diagnosis.traceback_model import Failure, Weight
+from launch.diagnosis.log_line import LogLine
+from launch.diagnosis.types import Severity, Traceback
 
-KEPT = 64  # failures from each end of the log
-KEPT_LINES = 1000  # complaining lines from each end
-LONGEST = 1000  # characters of such a line; the rows look for its beginning
+MAX_TRACEBACKS = 64  # kept from each end of the log
+MAX_LINES = 1000  # problem lines kept from each end
+MAX_LENGTH = 1000  # characters of such a line; rules look at its beginning
 
 _NUMBERS = re.compile(r"0x[0-9a-fA-F]+|\d+")
 
 
 @dataclass
-class Reading:
+class LogSummary:
     """What one start of the server left in its log."""
 
-    failures: list[Failure] = field(default_factory=list)
-    last_failures: deque[Failure] = field(default_factory=lambda: deque(maxlen=KEPT))
-    first: dict[str, Record] = field(default_factory=dict)
-    last: deque[Record] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
-    empty: bool = False  # nothing at all was read
-    begun: bool = False  # the log holds the beginning of this start
+    first_tracebacks: list[Traceback] = field(default_factory=list)
+    last_tracebacks: deque[Traceback] = field(default_factory=lambda: deque(maxlen=MAX_TRACEBACKS))
+    first_lines: dict[str, LogLine] = field(default_factory=dict)
+    last_lines: deque[LogLine] = field(default_factory=lambda: deque(maxlen=MAX_LINES))
+    empty: bool = False
+    has_beginning: bool = False  # the log contains the beginning of this start
     serving: bool = False
-    answered: int = 0  # the last line that says that a request was served
-    waited: int = 0  # how often a rank was waited for
-    cut: str = ""  # the last line of a traceback whose exception is not in the log
-    earlier: Reading | None = None  # the start before this one, where it failed
+    last_answer: int = 0  # number of the last line that logs an answered request
+    stall_reports: int = 0  # how often vLLM logged that a rank does not read
+    unfinished: str = ""  # the innermost frame of a traceback whose exception is not in the log
+    previous: LogSummary | None = None  # the start before this one, if it failed
 
-    def add(self, failure: Failure) -> None:
-        """Keep a failure, among the first or the last."""
-        if len(self.failures) < KEPT:
-            self.failures.append(failure)
+    def add_traceback(self, traceback: Traceback) -> None:
+        """Keep a traceback among the first or the last."""
+        if len(self.first_tracebacks) < MAX_TRACEBACKS:
+            self.first_tracebacks.append(traceback)
         else:
-            self.last_failures.append(failure)
+            self.last_tracebacks.append(traceback)
 
-    def note(self, record: Record) -> None:
-        """Keep a line unless one like it is already here."""
-        record = replace(record, text=record.text[:LONGEST])
-        alike = _NUMBERS.sub("#", record.text)
-        if len(self.first) < KEPT_LINES:
-            self.first.setdefault(alike, record)
-        elif alike not in self.first:
-            self.last.append(record)
+    def add_line(self, line: LogLine) -> None:
+        """Keep a line unless a similar one is kept already."""
+        line = replace(line, text=line.text[:MAX_LENGTH])
+        without_numbers = _NUMBERS.sub("#", line.text)
+        if len(self.first_lines) < MAX_LINES:
+            self.first_lines.setdefault(without_numbers, line)
+        elif without_numbers not in self.first_lines:
+            self.last_lines.append(line)
 
-    def survived(self, box: str) -> None:
-        """What one box reported before it served did not stop it."""
-        self.waited = 0
-        self.failures = [failure for failure in self.failures if failure.box != box]
-        self.last_failures = deque((f for f in self.last_failures if f.box != box), KEPT)
-        self.first = {alike: record for alike, record in self.first.items() if record.box != box}
-        self.last = deque((record for record in self.last if record.box != box), KEPT_LINES)
+    def forget(self, source: str) -> None:
+        """Drop what one container reported, because it started all the same."""
+        self.stall_reports = 0
+        self.first_tracebacks = [one for one in self.first_tracebacks if one.source != source]
+        self.last_tracebacks = deque((t for t in self.last_tracebacks if t.source != source), MAX_TRACEBACKS)
+        self.first_lines = {key: line for key, line in self.first_lines.items() if line.source != source}
+        self.last_lines = deque((line for line in self.last_lines if line.source != source), MAX_LINES)
 
     @property
     def failed(self) -> bool:
-        """Whether something ended this start."""
-        return any(failure.weight is Weight.FATAL for failure in self.all_failures)
+        """Whether a fatal traceback ended this start."""
+        return any(traceback.severity is Severity.FATAL for traceback in self.tracebacks)
 
     @property
-    def quiet(self) -> bool:
-        """Whether nothing complained."""
-        return not self.all_failures and not self.lines
+    def clean(self) -> bool:
+        """Whether no problem was reported."""
+        return not self.tracebacks and not self.lines
 
     @property
-    def all_failures(self) -> list[Failure]:
-        """Those that came to an exception, in the order of the log."""
-        return [self._seen(failure) for failure in (*self.failures, *self.last_failures) if failure.chain]
+    def tracebacks(self) -> list[Traceback]:
+        """The kept tracebacks that have an exception, in the order of the log."""
+        kept = (*self.first_tracebacks, *self.last_tracebacks)
+        return [self._reassess(traceback) for traceback in kept if traceback.exceptions]
 
-    def _seen(self, failure: Failure) -> Failure:
-        """A failure that was only logged did not end a server that answered a request after it."""
-        outlived = failure.weight is Weight.LOGGED and failure.root.number < self.answered
-        return replace(failure, weight=Weight.HANDLED) if outlived else failure
+    def _reassess(self, traceback: Traceback) -> Traceback:
+        """Lower a logged traceback to handled if the server answered a request after it."""
+        survived = traceback.severity is Severity.LOGGED and traceback.root.number < self.last_answer
+        return replace(traceback, severity=Severity.HANDLED) if survived else traceback
 
     @property
-    def lines(self) -> list[Record]:
-        """The complaining lines, in the order of the log."""
-        return [*self.first.values(), *self.last]
+    def lines(self) -> list[LogLine]:
+        """The kept problem lines, in the order of the log."""
+        return [*self.first_lines.values(), *self.last_lines]

@@ -1,7 +1,7 @@
-"""From what was read to the cause: the first failure of the first rank, never what followed from it.
+"""Find the rule that names the cause: the first failure of the first rank, not a consequence of it.
 
-The order of search is the order of trust: what the engine said; the root exception; a kill for memory; lines
-outside any traceback; then broad rows; then words that consequences carry; and last how the process ended.
+The searches run in order of trust: the container engine's error; root exceptions; a kill for memory; lines outside
+tracebacks; broad rules; consequences that quote the cause; and last the exit code.
 """
 
 from __future__ import annotations
@@ -9,156 +9,182 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-from launch.diagnosis.analysis import SHOWN, Case, Found, case_of, line_of, open_case, proof, shown
-from launch.diagnosis.exit_signals import signalled
-from launch.diagnosis.fallback import healthy, unknown
-from launch.diagnosis.log_line import Record
-from launch.diagnosis.rules import Symptom, Table, captured, change_of, filled, told
-from launch.diagnosis.traceback_model import Failure, Weight
-from launch.diagnosis.types import Diagnosis, Evidence
+from launch.diagnosis.analysis import (
+    MAX_SHOWN,
+    Analysis,
+    RuleMatch,
+    analyze,
+    analyze_start,
+    exception_evidence,
+    matched_line,
+    with_process,
+)
+from launch.diagnosis.exit_signals import match_signal
+from launch.diagnosis.fallback import no_failure, unknown_failure
+from launch.diagnosis.log_line import LogLine
+from launch.diagnosis.rules import Rule, Rules, captured_values, fill, fill_cause, fill_change
+from launch.diagnosis.types import Diagnosis, DiagnosisInput, Severity, Traceback
 
-Wanted = Callable[[Symptom], bool]
+RuleFilter = Callable[[Rule], bool]
 
-_ENGINE_GONE = re.compile(
+_ENGINE_ENDED = re.compile(
     r"Engine core initialization failed|EngineDeadError|WorkerProc initialization failed|died unexpectedly|"
     r"Engine process failed to start"
 )
 
 
-def judge(evidence: Evidence, table: Table) -> Diagnosis:
-    """Name the cause of what the evidence shows."""
-    return _judged(open_case(evidence, table), table)
+def match_input(given: DiagnosisInput, rules: Rules) -> Diagnosis:
+    """Diagnose what a failed server left behind."""
+    return _match(analyze(given, rules), rules)
 
 
-def _judged(case: Case, table: Table) -> Diagnosis:
-    looks = [_at_engine, _at_causes, _at_kill, _at_lines, _broadly]
-    looks += [] if case.unexplained else [_at_followers, _at_exit, _at_silence]
-    for look in looks:
-        if found := look(case, table):
-            return _diagnosis(found, case.first_exception)
-    if not case.healthy:
-        return unknown(case)
-    earlier = case.reading.earlier
-    return healthy(case, _judged(case_of(earlier, case.evidence, table), table) if earlier else None)
+def _match(analysis: Analysis, rules: Rules) -> Diagnosis:
+    searches = [_engine_error, _narrow_causes, _memory_kill, _narrow_lines, _broad_rules]
+    # If an exception ended the server, its consequences and its exit code do not explain it.
+    searches += [] if analysis.has_fatal_cause else [_consequences, _exit_code, _silent_end]
+    for search in searches:
+        if found := search(analysis, rules):
+            return _diagnosis(found, analysis.first_exception)
+    if not analysis.healthy:
+        return unknown_failure(analysis)
+    previous = analysis.summary.previous
+    return no_failure(
+        analysis, _match(analyze_start(previous, analysis.input, rules), rules) if previous else None
+    )
 
 
-def _narrow(symptom: Symptom) -> bool:
-    return not symptom.broad
+def _is_narrow(rule: Rule) -> bool:
+    return not rule.broad
 
 
-def _broad(symptom: Symptom) -> bool:
-    return symptom.broad
+def _is_broad(rule: Rule) -> bool:
+    return rule.broad
 
 
-def _any(symptom: Symptom) -> bool:
+def _is_any(rule: Rule) -> bool:
     return True
 
 
-def _at_engine(case: Case, table: Table) -> Found | None:
-    """The container did not even start: the engine's own words count."""
-    text = "\n".join(record.text for record in case.engine)
-    for symptom in sorted(table.symptoms, key=_broad):
-        if text and (match := symptom.match(text)):
-            return Found(symptom, match, (line_of(text, match),))
+def _engine_error(analysis: Analysis, rules: Rules) -> RuleMatch | None:
+    """Match the container engine's error: the container did not start."""
+    text = "\n".join(line.text for line in analysis.engine_lines)
+    for rule in sorted(rules.rules, key=_is_broad):
+        if text and (match := rule.match(text)):
+            return RuleMatch(rule, match, (matched_line(text, match),))
     return None
 
 
-def _at_causes(case: Case, table: Table) -> Found | None:
-    return _first_known(case, table, _narrow)
+def _narrow_causes(analysis: Analysis, rules: Rules) -> RuleMatch | None:
+    return _match_causes(analysis, rules, _is_narrow)
 
 
-def _first_known(case: Case, table: Table, wanted: Wanted) -> Found | None:
-    """The first failure that a row knows; one that ended the server and that no row knows ends the search."""
-    for failure in case.causes:
-        if failure.weight is Weight.HANDLED and case.unexplained:
+def _match_causes(analysis: Analysis, rules: Rules, wanted: RuleFilter) -> RuleMatch | None:
+    """Match the first known traceback. An unknown one that ended the server ends the search."""
+    for traceback in analysis.causes:
+        if traceback.severity is Severity.HANDLED and analysis.has_fatal_cause:
             break
-        if found := _known(failure, table, wanted):
+        if found := _match_traceback(traceback, rules, wanted):
             return found
-        if failure.weight is Weight.FATAL:
+        if traceback.severity is Severity.FATAL:
             break
     return None
 
 
-def _known(failure: Failure, table: Table, wanted: Wanted) -> Found | None:
-    """The row that knows one of the chained exceptions, the root first; what was only tried comes last."""
-    for raised in sorted(failure.chain, key=lambda raised: raised.probe):
-        for symptom in filter(wanted, table.symptoms):
-            if match := symptom.match(raised.text, raised.frames):
-                return Found(symptom, match, proof(raised, match))
+def _match_traceback(traceback: Traceback, rules: Rules, wanted: RuleFilter) -> RuleMatch | None:
+    """Match one of the chained exceptions, the root first and handled lookups last."""
+    for exception in sorted(traceback.exceptions, key=lambda exception: exception.was_lookup):
+        for rule in filter(wanted, rules.rules):
+            if match := rule.match(exception.text, exception.frames):
+                return RuleMatch(rule, match, exception_evidence(exception, match))
     return None
 
 
-def _at_kill(case: Case, table: Table) -> Found | None:
-    if not case.evidence.oom_killed:
+def _memory_kill(analysis: Analysis, rules: Rules) -> RuleMatch | None:
+    if not analysis.input.oom_killed:
         return None
-    return Found(table.oom_killed, None, ("the engine reports: OOMKilled", *case.last_words))
+    return RuleMatch(rules.oom_killed, None, ("the engine reports: OOMKilled", *analysis.last_lines))
 
 
-def _at_lines(case: Case, table: Table) -> Found | None:
-    """Lines outside any traceback: argument errors, GPU faults, NCCL's own warnings."""
-    return _in_lines(_own_lines(case, table), table, _narrow)
+def _narrow_lines(analysis: Analysis, rules: Rules) -> RuleMatch | None:
+    """Match lines outside tracebacks: argument errors, GPU faults, NCCL's warnings."""
+    return _match_lines(_explaining_lines(analysis, rules), rules, _is_narrow)
 
 
-def _own_lines(case: Case, table: Table) -> list[Record]:
-    """Where an exception ended the server, only what libraries said before it may tell why."""
-    lines = [record for record in case.lines if not table.is_consequence(record.text)]
-    ends = [failure.root.number for failure in case.causes if failure.weight is not Weight.HANDLED]
-    if not ends:
+def _explaining_lines(analysis: Analysis, rules: Rules) -> list[LogLine]:
+    """Return the lines that can explain the failure.
+
+    If an exception ended the server, only lines that libraries printed before it can.
+    """
+    lines = [line for line in analysis.lines if not rules.is_consequence(line.text)]
+    fatal = [one.root.number for one in analysis.causes if one.severity is not Severity.HANDLED]
+    if not fatal:
         return lines
-    before = (record for record in lines if record.number < min(ends))
-    return [record for record in before if not (record.logged and record.level == "ERROR")]
+    before = (line for line in lines if line.number < min(fatal))
+    return [line for line in before if not (line.from_vllm_logger and line.level == "ERROR")]
 
 
-def _in_lines(lines: Iterable[Record], table: Table, wanted: Wanted) -> Found | None:
-    rows = [symptom for symptom in filter(wanted, table.symptoms) if not symptom.frames]
-    for record in lines:
-        for symptom in rows:
-            if record.level == "WARNING" and not symptom.warnings:
+def _match_lines(lines: Iterable[LogLine], rules: Rules, wanted: RuleFilter) -> RuleMatch | None:
+    without_frames = [rule for rule in filter(wanted, rules.rules) if not rule.frames]
+    for line in lines:
+        for rule in without_frames:
+            if line.level == "WARNING" and not rule.warnings:
                 continue
-            if match := symptom.match(record.text):
-                return Found(symptom, match, (shown(record.who, line_of(record.text, match)),))
+            if match := rule.match(line.text):
+                evidence = with_process(line.process_name, matched_line(line.text, match))
+                return RuleMatch(rule, match, (evidence,))
     return None
 
 
-def _broadly(case: Case, table: Table) -> Found | None:
-    found = _first_known(case, table, _broad)
-    return found if found or case.unexplained else _in_lines(_own_lines(case, table), table, _broad)
+def _broad_rules(analysis: Analysis, rules: Rules) -> RuleMatch | None:
+    found = _match_causes(analysis, rules, _is_broad)
+    if found or analysis.has_fatal_cause:
+        return found
+    return _match_lines(_explaining_lines(analysis, rules), rules, _is_broad)
 
 
-def _at_followers(case: Case, table: Table) -> Found | None:
-    """Only consequences are left: one may still carry the cause's words, or the signal that killed a rank."""
-    for failure in case.followers:
-        if found := _known(failure, table, _any):
+def _consequences(analysis: Analysis, rules: Rules) -> RuleMatch | None:
+    """Match consequences: one may quote the cause, or name the signal that killed a rank."""
+    for traceback in analysis.consequences:
+        if found := _match_traceback(traceback, rules, _is_any):
             return found
-    texts = [record.text for record in case.lines] + [failure.root.text for failure in case.followers]
-    signals = (found for text in texts if (found := signalled(text, table)))
-    return next(signals, None) or _in_lines(case.lines, table, _any)
+    texts = [line.text for line in analysis.lines] + [one.root.text for one in analysis.consequences]
+    signals = (found for text in texts if (found := match_signal(text, rules)))
+    return next(signals, None) or _match_lines(analysis.lines, rules, _is_any)
 
 
-def _at_exit(case: Case, table: Table) -> Found | None:
-    code = case.evidence.exit_code
+def _exit_code(analysis: Analysis, rules: Rules) -> RuleMatch | None:
+    code = analysis.input.exit_code
     if code is None:
         return None
-    symptom = table.signals.get(code - 128) or table.exits.get(code)
-    return Found(symptom, None, (f"exit code {code}", *case.last_words)) if symptom else None
+    rule = rules.signals.get(code - 128) or rules.exits.get(code)
+    return RuleMatch(rule, None, (f"exit code {code}", *analysis.last_lines)) if rule else None
 
 
-def _at_silence(case: Case, table: Table) -> Found | None:
-    """A whole log in which all only report another's end: that one was killed.
+def _silent_end(analysis: Analysis, rules: Rules) -> RuleMatch | None:
+    """Conclude from a complete log that contains only consequences that a process was killed.
 
     vLLM 0.32 names no signal: `kill -9` of the engine core leaves "Failed core proc(s): {}", that of a loading
     rank "WorkerProc initialization failed" without an exception of the rank (both seen on CPU).
     """
-    ends = [failure.root for failure in case.followers if _ENGINE_GONE.search(failure.root.head)]
-    if not case.reading.begun or not ends or any(not record.level for record in case.complaints):
+    roots = [one.root for one in analysis.consequences if _ENGINE_ENDED.search(one.root.summary)]
+    printed = any(not line.level for line in analysis.error_lines)
+    if not analysis.summary.has_beginning or not roots or printed:
         return None
-    words = (shown(ends[0].who, ends[0].head[:SHOWN]), "no process left an error of its own")
-    return Found(table.silence, None, words)
+    evidence = with_process(roots[0].process_name, roots[0].summary[:MAX_SHOWN])
+    return RuleMatch(rules.silent_end, None, (evidence, "no process left an error of its own"))
 
 
-def _diagnosis(found: Found, first: str) -> Diagnosis:
-    symptom, words = found.symptom, captured(found.match)
-    change = change_of(symptom, words)
-    cause, fix = told(symptom.cause, words), filled(symptom.fix, words)
-    safe = symptom.safe and change is not None
-    return Diagnosis(symptom.id, cause, found.proof, fix, change, safe, True, first, symptom.source)
+def _diagnosis(found: RuleMatch, first_exception: str) -> Diagnosis:
+    rule, values = found.rule, captured_values(found.match)
+    change = fill_change(rule, values)
+    return Diagnosis(
+        rule.id,
+        fill_cause(rule.cause, values),
+        found.evidence,
+        fill(rule.fix, values),
+        change,
+        safe=rule.safe and change is not None,
+        known=True,
+        first_exception=first_exception,
+        source=rule.source,
+    )

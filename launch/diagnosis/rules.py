@@ -1,4 +1,4 @@
-"""The rows of rules.yaml: which words mean which cause, and what cures it."""
+"""The rules of rules.yaml: which message means which cause, and what fixes it."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from pydantic import PlainValidator
 
 from launch.data_file import load
 
-TABLE = Path(__file__).with_name("rules.yaml")
+RULES = Path(__file__).with_name("rules.yaml")
 
-_BLANK = re.compile(r"<(\w+)>")
+_PLACEHOLDER = re.compile(r"<(\w+)>")
 _OPTIONAL = re.compile(r"\[([^\]]*)\]")
 Pattern = Annotated[re.Pattern[str], PlainValidator(re.compile)]
-Wording = Annotated[
+MessagePattern = Annotated[
     re.Pattern[str], PlainValidator(lambda text: re.compile(text, re.IGNORECASE | re.MULTILINE))
 ]
 
 
 @dataclass(frozen=True)
-class Symptom:
-    """One row. `broad` rows speak where no narrow one does; `warnings` lets a warning prove it.
+class Rule:
+    """One row. `broad` rules are tried after all narrow ones; `warnings` lets a warning match.
 
-    `frames` must occur in a `file.function` of the traceback, `unless` must not occur in the words.
+    `frames` must occur in a `file.function` of the traceback; `unless` must not occur in the message.
     """
 
     id: str
     cause: str
     fix: str
     source: str
-    patterns: tuple[Wording, ...] = ()
+    patterns: tuple[MessagePattern, ...] = ()
     change: Mapping[str, Any] | None = None
     safe: bool = False
     broad: bool = False
@@ -44,8 +44,8 @@ class Symptom:
     unless: Pattern | None = None
 
     def match(self, text: str, frames: Iterable[str] = ()) -> re.Match[str] | None:
-        """The first pattern that fits the words, where the rest of the row allows it."""
-        if self.frames and not any(self.frames.search(name) for name in frames):
+        """Return the match of the first pattern that occurs in the text, if frames and `unless` allow it."""
+        if self.frames and not any(self.frames.search(frame) for frame in frames):
             return None
         if self.unless and self.unless.search(text):
             return None
@@ -54,87 +54,91 @@ class Symptom:
 
 @dataclass(frozen=True)
 class LogPattern:
-    """A wording of the log, and where it was seen."""
+    """A pattern of log lines, and where they were observed."""
 
     pattern: Pattern
     source: str
 
 
 @dataclass(frozen=True)
-class Table:
-    """All that rules.yaml says. `signals` and `exits` are keyed by their number."""
+class Rules:
+    """The contents of rules.yaml. The keys of `signals` and `exits` are signal numbers and exit codes."""
 
-    symptoms: tuple[Symptom, ...]
+    rules: tuple[Rule, ...]
     consequences: tuple[LogPattern, ...]
-    survived: tuple[LogPattern, ...]
-    signals: Mapping[int, Symptom]
-    exits: Mapping[int, Symptom]
-    oom_killed: Symptom
-    silence: Symptom
+    non_fatal: tuple[LogPattern, ...]
+    signals: Mapping[int, Rule]
+    exits: Mapping[int, Rule]
+    oom_killed: Rule
+    silent_end: Rule
 
     def is_consequence(self, text: str) -> bool:
-        """Whether the words only report that something else failed."""
+        """Whether the text only reports that something else failed."""
         return any(row.pattern.search(text) for row in self.consequences)
 
-    def is_survived(self, text: str) -> bool:
-        """Whether a server that says so goes on all the same."""
-        return any(row.pattern.search(text) for row in self.survived)
+    def is_non_fatal(self, text: str) -> bool:
+        """Whether a server that logs the text goes on all the same."""
+        return any(row.pattern.search(text) for row in self.non_fatal)
 
 
 @cache
-def table(path: Path = TABLE) -> Table:
-    """Return the rules. Raises Failed with the row and field of an error."""
-    return load(path, Table)
+def load_rules(path: Path = RULES) -> Rules:
+    """Read the rules once. Raises Failed with the row and field of an error."""
+    return load(path, Rules)
 
 
-def captured(match: re.Match[str] | None) -> dict[str, str]:
-    """The named parts of a match, and what follows from them."""
-    parts = match.groupdict() if match else {}
-    found = {name: " ".join(text.split()) for name, text in parts.items() if text}
-    return {**found, **_derived(found)}
+def captured_values(match: re.Match[str] | None) -> dict[str, str]:
+    """Return the named groups of a match, and the values derived from them."""
+    groups = match.groupdict() if match else {}
+    values = {name: " ".join(text.split()) for name, text in groups.items() if text}
+    return {**values, **_derived_values(values)}
 
 
-def _derived(found: Mapping[str, str]) -> dict[str, str]:
+def _derived_values(values: Mapping[str, str]) -> dict[str, str]:
     derived = {}
-    if {"given", "choices"} <= found.keys():
-        derived["nearest"] = _nearest(found["given"], re.findall(r"[\w.-]+", found["choices"]))
-    if "kind" in found:
-        derived["kind"] = found["kind"].lower()
+    if {"given", "choices"} <= values.keys():
+        derived["nearest"] = _nearest(values["given"], re.findall(r"[\w.-]+", values["choices"]))
+    if "kind" in values:
+        derived["kind"] = values["kind"].lower()
         derived["parser"] = f"--{'reasoning' if derived['kind'] == 'reasoning' else 'tool-call'}-parser"
-    if {"free", "total"} <= found.keys() and float(found["total"]) > 0:
-        share = int(100 * float(found["free"]) / float(found["total"])) / 100
+    if {"free", "total"} <= values.keys() and float(values["total"]) > 0:
+        share = int(100 * float(values["free"]) / float(values["total"])) / 100
         derived |= {"utilization": f"{share:.2f}"} if share > 0 else {}
-    if {"heads", "tp"} <= found.keys():
-        heads, tp = int(found["heads"]), int(found["tp"])
-        legal = [size for size in range(1, min(heads, tp) + 1) if heads % size == 0]
-        derived |= {"legal": str(legal[-1])} if legal else {}
+    if {"heads", "tp"} <= values.keys():
+        heads, tp = int(values["heads"]), int(values["tp"])
+        divisors = [size for size in range(1, min(heads, tp) + 1) if heads % size == 0]
+        derived |= {"divisor": str(divisors[-1])} if divisors else {}
     return derived
 
 
 def _nearest(given: str, choices: list[str]) -> str:
     near = get_close_matches(given, choices, n=3, cutoff=0.5)
-    return "nearest: " + ", ".join(near) if near else f"the line above names all {len(choices)}"
+    return "nearest: " + ", ".join(near) if near else f"the line above lists all {len(choices)} choices"
 
 
-def filled(text: str, found: Mapping[str, str]) -> str:
-    """`<name>` replaced by what the log said, by NAME where it did not say."""
-    return _BLANK.sub(lambda match: found.get(match[1], match[1].upper()), text)
+def fill(text: str, values: Mapping[str, str]) -> str:
+    """Replace `<name>` by its value, or by NAME if the log does not give one."""
+    return _PLACEHOLDER.sub(lambda match: values.get(match[1], match[1].upper()), text)
 
 
-def told(cause: str, found: Mapping[str, str]) -> str:
-    """The cause, without the parts in brackets whose blanks the log does not fill."""
-    said = _OPTIONAL.sub(lambda part: part[1] if found.keys() >= set(_BLANK.findall(part[1])) else "", cause)
-    return filled(said, found)
+def fill_cause(cause: str, values: Mapping[str, str]) -> str:
+    """Fill a cause, without the parts in brackets for which the log gives no value."""
+
+    def keep(part: re.Match[str]) -> str:
+        return part[1] if values.keys() >= set(_PLACEHOLDER.findall(part[1])) else ""
+
+    return fill(_OPTIONAL.sub(keep, cause), values)
 
 
-def change_of(symptom: Symptom, found: Mapping[str, str]) -> dict[str, Any] | None:
-    """The plan change with its numbers, or None where the log does not give one of them."""
-    if symptom.change is None or any(name not in found for name in _BLANK.findall(str(symptom.change))):
+def fill_change(rule: Rule, values: Mapping[str, str]) -> dict[str, Any] | None:
+    """Return the plan change with its values, or None if the log does not give one of them."""
+    names = _PLACEHOLDER.findall(str(rule.change))
+    if rule.change is None or any(name not in values for name in names):
         return None
-    return {key: _filled_value(value, found) for key, value in symptom.change.items()}
+    return {key: _fill_nested(value, values) for key, value in rule.change.items()}
 
 
-def _filled_value(value: Any, found: Mapping[str, str]) -> Any:
+def _fill_nested(value: Any, values: Mapping[str, str]) -> Any:
     if isinstance(value, dict):
-        return {key: _filled_value(inner, found) for key, inner in value.items()}
-    return filled(value, found) if isinstance(value, str) else value
+        return {key: _fill_nested(inner, values) for key, inner in value.items()}
+    return fill(value, values) if isinstance(value, str) else value

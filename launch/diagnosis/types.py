@@ -1,19 +1,23 @@
-"""What is known of a server that failed, and what is concluded from it."""
+"""Input and result of a diagnosis, and the tracebacks in between."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any
+
+_LOOKUP_ERROR = re.compile(r"(?:ModuleNotFound|Import|Key|Index|Attribute)Error\b|StopIteration\b")
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What a dead server left behind.
+class DiagnosisInput:
+    """What a failed server left behind.
 
-    `lines` is read once and never held: a generator over a log of any size is fine. `exit_code` is None
-    where the container still runs or only its log is at hand. `engine_error` is what the container engine
-    said when it could not create or start the container.
+    `lines` is iterated once and never stored, so a generator over a log of any size works. `exit_code` is None
+    while the container runs, or if only its log is available. `engine_error` is the message of the container
+    engine if it could not create or start the container.
     """
 
     lines: Iterable[str] = ()
@@ -24,20 +28,80 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What failed, the lines that prove it, and what to do.
+    """The cause of a failure, the log lines that show it (`evidence`), and the fix.
 
-    `change` is a plan change for `launch/diagnosis/apply_fix.py`, or None where no change of the plan helps:
-    `{"set": {flag: value}}`, `{"unset": [flag]}`, `{"env": {name: value}}`, `{"port": true}` (another one),
-    `{"shm": bytes}`, `{"lower": {flag: step}}`; the keys may come together. `safe` says that it may be
-    applied unasked. `known` is False where no symptom matched; `first_exception` then says what there is.
+    `change` is a plan change for `launch/diagnosis/apply_fix.py`, or None if no change of the plan helps:
+    `{"set": {flag: value}}`, `{"unset": [flag]}`, `{"env": {name: value}}`, `{"port": true}` (another port),
+    `{"shm": bytes}`, `{"lower": {flag: step}}`; keys can be combined. `safe` allows the change to be applied
+    without asking. `known` is False if no rule matched; `first_exception` then quotes the log.
     """
 
     cause_id: str
     cause: str
-    proof: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
     fix: str = ""
     change: dict[str, Any] | None = None
     safe: bool = False
     known: bool = False
     first_exception: str = ""
     source: str = ""
+
+
+class Severity(IntEnum):
+    """How surely a traceback tells why the server ended."""
+
+    FATAL = 0
+    LOGGED = 1
+    HANDLED = 2
+
+
+@dataclass
+class RaisedException:
+    """One exception: `lines` as printed, starting with `Type: message`; `frames` are `file.function`.
+
+    `caught` is True if another exception was raised while this one was handled; the two may be unrelated.
+    """
+
+    number: int
+    process_name: str
+    lines: list[str]
+    frames: list[str] = field(default_factory=list)
+    caught: bool = False
+
+    @property
+    def summary(self) -> str:
+        """The first line, or the first three if the message starts on the second."""
+        first = self.lines[0]
+        return " ".join(" ".join(self.lines[:3]).split()) if _lacks_message(first) else first
+
+    @property
+    def was_lookup(self) -> bool:
+        """Whether the program handled it as the answer to a lookup (an optional module, a missing key)."""
+        return self.caught and _LOOKUP_ERROR.match(self.lines[0]) is not None
+
+    @property
+    def text(self) -> str:
+        """The whole message."""
+        return "\n".join(self.lines)
+
+
+def _lacks_message(line: str) -> bool:
+    """Whether the message is on the next lines (pydantic's `1 validation error for ...`, a bare `assert`)."""
+    return (
+        line.endswith(("Error:", "Exception:", "Error", "Exception"))
+        or re.search(r"\d+ validation errors? for \w+$", line) is not None
+    )
+
+
+@dataclass
+class Traceback:
+    """The chained exceptions of one traceback, root first. `source` is the container or pod."""
+
+    source: str
+    severity: Severity
+    exceptions: list[RaisedException] = field(default_factory=list)
+
+    @property
+    def root(self) -> RaisedException:
+        """The exception from which the others follow."""
+        return self.exceptions[0]

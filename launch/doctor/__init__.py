@@ -1,4 +1,4 @@
-"""What this host can do, found in two seconds instead of after twenty minutes of loading.
+"""Check what this host can run, in two seconds instead of after twenty minutes of loading.
 
-The `look_` modules look, the checks judge what was seen, `fix.py` does the little that is safe.
+`probes/` read the host into facts, `checks/` judge the facts, `auto_fix.py` applies the few fixes that are safe.
 """

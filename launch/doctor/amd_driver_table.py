@@ -43,28 +43,27 @@ def table() -> DriverTable:
 
 
 def release_of(number: str) -> str:
-    """The release of a module number, 30.30 for 6.16.13; "" where we know none.
+    """Return the release of a module number, 30.30 for 6.16.13; "" if the table does not list it.
 
-    From 31.40 on the fourth part says it: 6.19.14.31400000 (ROCm/gpu-operator issue 609).
+    Since 31.40 the fourth part contains it: 6.19.14.31400000 (ROCm/gpu-operator issue 609).
     """
-    said = re.fullmatch(r"\d+\.\d+\.\d+\.(\d\d)(\d\d)\d{4}", number, re.ASCII)
-    if said:
-        return f"{said[1]}.{said[2]}"
+    if match := re.fullmatch(r"\d+\.\d+\.\d+\.(\d\d)(\d\d)\d{4}", number, re.ASCII):
+        return f"{match[1]}.{match[2]}"
     return next((row.release for row in table().modules if row.number == number), "")
 
 
-def supported(release: str) -> tuple[str, ...]:
-    """The ROCm releases in a driver's row of AMD's table, oldest first; none where it has no row."""
+def supported_rocm(release: str) -> tuple[str, ...]:
+    """Return the ROCm releases that AMD supports with a driver, oldest first; () if it has no row."""
     rows = (row.rocm for row in table().supported if row.release == release)
     return next(rows, ())
 
 
 def drivers_for(rocm: str) -> tuple[str, ...]:
-    """The driver releases whose row names a ROCm release, newest first."""
+    """Return the driver releases that AMD supports with a ROCm release, newest first."""
     return tuple(row.release for row in table().supported if rocm in row.rocm)
 
 
 def rocm_of(hip: str) -> str:
-    """ROCm's release from the HIP version of an image: 7.2 for 7.2.53211-e1a6bc5663; they count alike."""
-    found = re.match(r"\d+\.\d+", hip, re.ASCII)
-    return found.group() if found else ""
+    """Return the ROCm release of a HIP version: 7.2 for 7.2.53211-e1a6bc5663. Both have the same numbers."""
+    match = re.match(r"\d+\.\d+", hip, re.ASCII)
+    return match.group() if match else ""

@@ -1,4 +1,4 @@
-"""Everything that the checks judge, frozen. Sizes are bytes; None and "" are not known."""
+"""What the checks judge. Sizes are bytes; None and "" mean unknown."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from launch.hardware.types import Hardware
 
 @dataclass(frozen=True)
 class Image:
-    """The platform's image as our lock names it, and what its contract says, where it is here."""
+    """The image of the platform as the lock names it, and its capabilities if it is present."""
 
     reference: str = ""
-    here: bool = False
-    size: int | None = None  # how much it will take, where it is not here
+    present: bool = False
+    size: int | None = None  # expected size on disk if it is absent
     cuda: str = ""
     hip: str = ""
     archs: tuple[str, ...] = ()
@@ -26,7 +26,7 @@ class Engine:
 
     url: str = ""
     error: str = ""
-    remedy: str = ""
+    fix: str = ""  # of the error
     podman: bool = False
     version: str = ""
     storage: str = ""
@@ -35,18 +35,18 @@ class Engine:
     runtimes: tuple[str, ...] = ()
     cdi: bool = False  # it reads CDI specs
     seccomp: bool = True
-    open_files: int | None = None  # what a container gets
+    open_files: int | None = None  # the limit in a container
     builder: str = ""
-    ports: tuple[tuple[int, str], ...] = ()  # (host port, container) of what runs
+    ports: tuple[tuple[int, str], ...] = ()  # (host port, container) of running containers
     image: Image = field(default_factory=Image)
 
 
 @dataclass(frozen=True)
 class Device:
-    """A device node: who owns it, and whether this user may use it."""
+    """A device node: its group, and whether this user can open it."""
 
     path: str
-    here: bool = False
+    present: bool = False
     gid: int | None = None
     group: str = ""
     usable: bool = False
@@ -54,7 +54,7 @@ class Device:
 
 @dataclass(frozen=True)
 class Kernel:
-    """What the kernel was told. `iommu` is the default domain type: identity (pass-through), DMA, or ""."""
+    """Kernel settings. `iommu` is the default domain type: identity (pass-through), DMA, or ""."""
 
     numa_balancing: int | None = None
     iommu: str = ""
@@ -62,37 +62,37 @@ class Kernel:
     shm: int | None = None
     shm_free: int | None = None
     memlock: int | None = None  # None is unlimited
-    release: str = ""  # as uname -r says it
+    release: str = ""  # as uname -r prints it
 
 
 @dataclass(frozen=True)
 class Hub:
-    """Our token, what the Hub says of it, and the cache. `skew` are seconds we are ahead of the Hub."""
+    """The Hub token, what the Hub answers about it, and the cache."""
 
     endpoint: str = ""
-    token_from: str = ""  # HF_TOKEN, or the file; "" is no token
+    token_source: str = ""  # HF_TOKEN, or the file; "" without a token
     token_mode: int | None = None
-    token_broken: bool = False  # it holds what no token has: a blank, a line end, an accent
+    token_malformed: bool = False  # it contains a blank, a line end, or a character that is not ASCII
     reached: bool = False
     error: str = ""
     user: str = ""
-    refused: bool = False
+    token_rejected: bool = False
     licence: str = ""  # of the model: "open", "accepted", "missing", "unknown model"
-    skew: float | None = None
+    clock_skew: float | None = None  # seconds that this host is ahead of the Hub
     cache: str = ""
-    cache_here: bool = False
+    cache_present: bool = False
     cache_writable: bool = False
     cache_owner: str = ""
-    cache_file: str = ""  # a file that stands where the cache's folder is wanted
+    cache_file: str = ""  # a file at the place of the cache's folder
     cache_free: int | None = None
-    strangers: int = 0  # entries of the cache that are another user's
-    needed: int | None = None  # bytes of weights still to come
+    foreign_entries: int = 0  # entries of the cache that belong to another user
+    to_fetch: int | None = None  # bytes of weights that are not in the cache
     model: str = ""
 
 
 @dataclass(frozen=True)
 class Certificates:
-    """A variable that names a CA bundle, and what is wrong with the file; "" where nothing is."""
+    """A variable that names a CA bundle, and the problem with the file; "" if it is usable."""
 
     name: str
     path: str
@@ -104,15 +104,15 @@ class Network:
     """The port to serve on, the proxies, the CA bundles."""
 
     port: int = 8000
-    taken: bool = False
-    proxies: tuple[tuple[str, str], ...] = ()  # passwords taken out
+    port_in_use: bool = False
+    proxies: tuple[tuple[str, str], ...] = ()  # without logins
     no_proxy: str = ""
     certificates: tuple[Certificates, ...] = ()
 
 
 @dataclass(frozen=True)
 class Facts:
-    """One host, looked at for one platform."""
+    """The facts about one host for one platform."""
 
     platform: str
     user: str = ""
@@ -122,9 +122,9 @@ class Facts:
     engine: Engine = field(default_factory=Engine)
     devices: tuple[Device, ...] = ()
     specs: tuple[CdiSpec, ...] = ()
-    toolkit: str = ""  # where the hook of NVIDIA's container toolkit is
+    toolkit: str = ""  # the path of the hook of NVIDIA's container toolkit
     kernel: Kernel = field(default_factory=Kernel)
     hub: Hub = field(default_factory=Hub)
     network: Network = field(default_factory=Network)
     clock: float = 0.0  # seconds since 1970
-    unanswered: tuple[str, ...] = ()  # drivers that did not answer in time
+    timed_out: tuple[str, ...] = ()  # drivers that did not answer in time

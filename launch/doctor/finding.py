@@ -1,4 +1,4 @@
-"""What a check says: how bad it is, what was seen, why it matters, and the command that helps."""
+"""The result of a check: severity, what was found, why it matters, and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ SEVERITIES = ("ok", "info", "warning", "error")
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report. `fix` names a remedy that `--fix` may carry out (`fix.py`)."""
+    """One line of the report. `auto_fix` names the fix of `auto_fix.py` that `--fix` applies."""
 
     check: str
     severity: str
-    seen: str
+    what: str
     why: str = ""
-    remedy: str = ""
     fix: str = ""
+    auto_fix: str = ""
 
 
 Check = Callable[[Facts], Iterable[Finding]]
 
 
-def ok(check: str, seen: str) -> Finding:
-    """All is well."""
-    return Finding(check, "ok", seen)
+def ok(check: str, what: str) -> Finding:
+    """Report that the check passed."""
+    return Finding(check, "ok", what)
 
 
-def info(check: str, seen: str, why: str = "", remedy: str = "") -> Finding:
-    """Worth knowing; nothing needs to be done."""
-    return Finding(check, "info", seen, why, remedy)
+def info(check: str, what: str, why: str = "", fix: str = "", auto_fix: str = "") -> Finding:
+    """Report a fact that needs no action."""
+    return Finding(check, "info", what, why, fix, auto_fix)
 
 
-def warning(check: str, seen: str, why: str, remedy: str, fix: str = "") -> Finding:
-    """It will run, worse or less surely than it could."""
-    return Finding(check, "warning", seen, why, remedy, fix)
+def warning(check: str, what: str, why: str, fix: str, auto_fix: str = "") -> Finding:
+    """Report that a launch will work, but slower or less reliably."""
+    return Finding(check, "warning", what, why, fix, auto_fix)
 
 
-def error(check: str, seen: str, why: str, remedy: str, fix: str = "") -> Finding:
-    """A launch on this platform will fail."""
-    return Finding(check, "error", seen, why, remedy, fix)
+def error(check: str, what: str, why: str, fix: str, auto_fix: str = "") -> Finding:
+    """Report that a launch on this platform will fail."""
+    return Finding(check, "error", what, why, fix, auto_fix)

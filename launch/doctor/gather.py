@@ -1,35 +1,40 @@
-"""Looking at everything at once, within a bound: what hangs is left behind and named, never waited for."""
+"""Gather the facts about this host in parallel, with a deadline: what hangs is reported instead of waited for."""
 
 from __future__ import annotations
 
 import os
 import pwd
-import threading
 import time
-from collections.abc import Callable
+from concurrent.futures import Future, wait
 from dataclasses import replace
-from typing import Any
+from typing import TypeVar
 
+from launch.deadline import start
 from launch.doctor.facts import Engine, Facts
-from launch.doctor.probes import engine as probes_engine
+from launch.doctor.probes import engine as engine_probe
 from launch.doctor.probes import host, hub, network
 from launch.engine.client import nvidia_hook
 from launch.hardware import cdi, detect
 from launch.hardware.types import Hardware
 
-PATIENCE = 1.2  # seconds, so that the whole command stays under two
+TIME_LIMIT = 1.2  # seconds, so that the whole command takes less than two
+
+Result = TypeVar("Result")
 
 
-def gather(platform: str = "", model: str = "", port: int = 8000, patience: float = PATIENCE) -> Facts:
-    """The facts of this host. Raises Refused where both vendors' GPUs are here and no platform was named."""
-    deadline = time.monotonic() + patience
-    disk = hub.on_disk(model)
-    first = Race(hardware=detect.detect)
-    asked = Race(hub=lambda: hub.online(disk, patience), builder=probes_engine.builder)
-    hardware = first.take("hardware", deadline, Hardware())
+def gather(platform: str = "", model: str = "", port: int = 8000, seconds: float = TIME_LIMIT) -> Facts:
+    """Return the facts. Raises Refused if GPUs of both vendors are present and no platform is given."""
+    deadline = time.monotonic() + seconds
+    on_disk = hub.read_disk(model)
+    detection = start(detect.detect)
+    online = start(lambda: hub.query(on_disk, seconds))
+    builder = start(engine_probe.builder)
+    unknown = Hardware()
+    hardware = _result(detection, deadline, unknown)
+    timed_out = ("hardware",) if hardware is unknown else ()
     platform = detect.platform_of(hardware, platform)
-    engine = Race(engine=lambda: probes_engine.look(platform))
-    hangs = Engine(error="the engine does not answer in time", remedy="docker info")
+    engine = start(lambda: engine_probe.probe(platform))
+    no_answer = Engine(error="the engine does not answer in time", fix="docker info")
     return Facts(
         platform=platform,
         user=user_name(os.geteuid()),
@@ -40,55 +45,26 @@ def gather(platform: str = "", model: str = "", port: int = 8000, patience: floa
         specs=cdi.specs(),
         toolkit=nvidia_hook(),
         kernel=host.kernel(),
-        network=network.look(port),
+        network=network.probe(port),
         clock=time.time(),
-        # A podman that has just woken up takes a second and more for its first answer; an engine that hangs is rare.
+        # A podman that has just been started takes more than a second for its first answer.
         engine=replace(
-            engine.take("engine", deadline + patience, hangs), builder=asked.take("builder", deadline, "")
+            _result(engine, deadline + seconds, no_answer), builder=_result(builder, deadline, "")
         ),
-        hub=asked.take("hub", deadline, disk),
-        unanswered=tuple(first.late),
+        hub=_result(online, deadline, on_disk),
+        timed_out=timed_out,
     )
 
 
+def _result(future: Future[Result], deadline: float, default: Result) -> Result:
+    """Wait until the deadline, then return the result of a probe or the default."""
+    wait([future], timeout=max(0.0, deadline - time.monotonic()))
+    return future.result() if future.done() else default
+
+
 def user_name(uid: int) -> str:
-    """The user's name, or the number where there is none."""
+    """Return the name of a user, or the number if the system has no name for it."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
-
-
-class Race:
-    """Questions asked in threads of their own: one that hangs (a dying driver) holds nobody up."""
-
-    def __init__(self, **questions: Callable[[], Any]) -> None:
-        self.late: list[str] = []
-        self._answers: dict[str, Any] = {}
-        self._threads = {
-            name: threading.Thread(target=self._ask, args=(name, ask), daemon=True)
-            for name, ask in questions.items()
-        }
-        for thread in self._threads.values():
-            thread.start()
-
-    def _ask(self, name: str, question: Callable[[], Any]) -> None:
-        try:
-            self._answers[name] = question()
-        except BaseException as error:  # raised again where the answer is taken
-            self._answers[name] = _Raised(error)
-
-    def take(self, name: str, deadline: float, default: Any) -> Any:
-        """The answer, or the default (and the name in `late`) once the deadline has passed."""
-        self._threads[name].join(max(0.0, deadline - time.monotonic()))
-        answer = self._answers.get(name, default)
-        if name not in self._answers:
-            self.late.append(name)
-        if isinstance(answer, _Raised):
-            raise answer.error
-        return answer
-
-
-class _Raised:
-    def __init__(self, error: BaseException) -> None:
-        self.error = error

@@ -1,4 +1,4 @@
-"""All checks over one host, in the order of a launch."""
+"""Run all checks on a host's facts, in the order of a launch, and format the findings."""
 
 from __future__ import annotations
 
@@ -6,40 +6,31 @@ from launch.doctor.checks import amd, amd_driver, engine, gpu, hub, memory, netw
 from launch.doctor.facts import Facts
 from launch.doctor.finding import SEVERITIES, Check, Finding
 
-ROOMS = (
-    engine,
-    gpu,
-    nvidia,
-    amd_driver,
-    amd,
-    memory,
-    hub,
-    network,
-)
-CHECKS: tuple[Check, ...] = tuple(check for room in ROOMS for check in room.CHECKS)
+MODULES = (engine, gpu, nvidia, amd_driver, amd, memory, hub, network)
+CHECKS: tuple[Check, ...] = tuple(check for module in MODULES for check in module.CHECKS)
 
 
-def examine(facts: Facts) -> tuple[Finding, ...]:
-    """Every finding; those of one name stand together, the order is the checks'."""
-    found = [finding for check in CHECKS for finding in check(facts)]
-    names = list(dict.fromkeys(finding.check for finding in found))
-    return tuple(sorted(found, key=lambda finding: names.index(finding.check)))
+def run_checks(facts: Facts) -> tuple[Finding, ...]:
+    """Return all findings, grouped by the name of their check."""
+    findings = [finding for check in CHECKS for finding in check(facts)]
+    names = list(dict.fromkeys(finding.check for finding in findings))
+    return tuple(sorted(findings, key=lambda finding: names.index(finding.check)))
 
 
-def count(findings: tuple[Finding, ...]) -> dict[str, int]:
-    """How many of each severity."""
+def count_by_severity(findings: tuple[Finding, ...]) -> dict[str, int]:
+    """Count the findings of each severity."""
     return {level: sum(finding.severity == level for finding in findings) for level in SEVERITIES}
 
 
-def lines(findings: tuple[Finding, ...]) -> list[str]:
-    """The report for a person: one line each, and below it what to do."""
+def format_findings(findings: tuple[Finding, ...]) -> list[str]:
+    """Format the report: one line for each finding, with why and next below it."""
     width = max((len(finding.check) for finding in findings), default=0)
-    shown = []
+    indent = " " * (9 + width + 2)
+    lines = []
     for finding in findings:
-        shown.append(f"{finding.severity:<8} {finding.check:<{width}}  {finding.seen}")
-        indent = " " * (9 + width + 2)
+        lines.append(f"{finding.severity:<8} {finding.check:<{width}}  {finding.what}")
         if finding.why:
-            shown.append(f"{indent}why: {finding.why}")
-        if finding.remedy:
-            shown.append(f"{indent}do:  {finding.remedy}")
-    return shown
+            lines.append(f"{indent}why:  {finding.why}")
+        if finding.fix:
+            lines.append(f"{indent}next: {finding.fix}")
+    return lines

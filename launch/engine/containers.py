@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from errors import Failed, Refused, SlipwayError
 from launch import paths
-from launch.diagnosis.diagnose import Evidence, diagnose
+from launch.diagnosis.diagnose import DiagnosisInput, diagnose
 from launch.engine import create_args, env_file, ports
 from launch.engine.limits import Limits
 from launch.engine.servers import LABEL
@@ -87,7 +87,7 @@ def _diagnosed(name: str) -> Iterator[None]:
         yield
     except APIError as error:
         message = str(error.explanation or error)
-        result = diagnose(Evidence(engine_error=message))
+        result = diagnose(DiagnosisInput(engine_error=message))
         cause = f": {result.cause}" if result.known else ""
         fix = result.fix if result.known else "invoke doctor shows what this host lacks"
         raise Failed(f"the engine could not start {name}{cause}", why=message[:500], fix=fix) from None

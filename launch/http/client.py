@@ -89,8 +89,11 @@ def request(
     headers: Mapping[str, str] | None = None,
     body: bytes | Iterable[bytes] | None = None,
     timeout: float = 60,
+    direct: bool = False,
 ) -> Response:
     """Send a request; `timeout` limits connecting and each wait for data. A login in the URL is sent too.
+
+    `direct` ignores proxies, for a server on this host whatever its address.
 
     GET and HEAD follow redirects; credentials go to the first origin only. Every status is a response, except
     a refused proxy login. Raises NoResponse, or Failed for a request that cannot succeed on this host.
@@ -107,7 +110,7 @@ def request(
                 f"'{printable(url)}' is not an http(s) URL", fix="write it as http://host or https://host"
             )
         at_home = origin(url) == origin(first)
-        response = _send(method, url, {**sent, **(secret if at_home else {})}, body, timeout)
+        response = _send(method, url, {**sent, **(secret if at_home else {})}, body, timeout, direct)
         if response.status not in REDIRECTS or method not in ("GET", "HEAD"):
             return response
         response.close()
@@ -140,9 +143,14 @@ def _redirect_target(response: Response) -> str:
 
 
 def _send(
-    method: str, url: str, headers: Mapping[str, str], body: bytes | Iterable[bytes] | None, timeout: float
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes | Iterable[bytes] | None,
+    timeout: float,
+    direct: bool,
 ) -> Response:
-    route = Route.to(url)
+    route = Route.to(url, {} if direct else None)
     connection = route.connection(timeout)
     try:
         connection.request(

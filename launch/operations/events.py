@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from launch.serving.readiness import Progress
+    from launch.serving.phases import StartupProgress
     from launch.weights.progress import TransferProgress
 
 Show = Callable[[float, float | None, str], None]  # done, total if known, a note
@@ -29,7 +29,7 @@ class Events:
         """Surround the fetch of weights and yield what shows its progress."""
         yield lambda progress: None
 
-    def phase(self, progress: Progress) -> None:
+    def phase(self, progress: StartupProgress) -> None:
         """Take a change of the phase or the percentage of a start."""
 
     def confirm(self, question: str) -> bool:

@@ -34,7 +34,7 @@ def gather(
         hub_cache=str(hub.absolute()),
         cache=str(paths.cache_dir()),
         folder=str(Path.cwd()),
-        key_file=str(api_key.place()),
+        key_file=str(api_key.key_file()),
         shapes={**(known or {}), **shapes(hub, models)},
         measured=tuple(_measured()),
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from errors import Failed, Refused
 from launch.allocation.reservation import Taken, claimed
-from launch.diagnosis.apply_fix import fixed
+from launch.diagnosis.apply_fix import apply_fix
 from launch.engine import client as engine_client
 from launch.engine import containers
 from launch.operations import host_facts, saved_fixes
@@ -22,8 +22,9 @@ from launch.operations.launch_options import Fixes, LaunchOptions
 from launch.operations.plan_inputs import plan_of
 from launch.operations.prepare import prepare
 from launch.serving import api_key, openai_client
-from launch.serving.readiness import Died, Progress, Ready
-from launch.serving.starting import key_of, phase_note, watched
+from launch.serving.phases import StartupProgress
+from launch.serving.readiness import Ready, wait_for_server
+from launch.serving.server_exit import ServerExited
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -55,7 +56,7 @@ class Launched:
     @property
     def api_key(self) -> str:
         """The key that the server requires; empty if it requires none."""
-        return key_of(self.container)
+        return api_key.key_of_container(self.container)
 
     def ask(self, question: str, max_tokens: int = 256) -> Iterator[openai_client.Delta]:
         """Yield the answer to a question piece by piece."""
@@ -68,7 +69,7 @@ class Launched:
             return "the recipe has no parser"
         url = self.container.labels["slipway.url"]
         try:
-            called = openai_client.calls_a_tool(url, self.plan.model, api_key=self.api_key)
+            called = openai_client.calls_tool(url, self.plan.model, api_key=self.api_key)
         except Failed as error:
             return f"not accepted: {error.why or error.what}"
         return "parsed" if called else "the model answered in words"
@@ -82,7 +83,7 @@ class Launched:
 def launch(options: PlanOptions, how: LaunchOptions | None = None, events: Events | None = None) -> Launched:
     """Start the server that the options describe. If it fails and a safe fix is known, try once more with it.
 
-    Raises Refused for a request that cannot work, Died with a diagnosis if the server exits, Failed otherwise.
+    Raises Refused for a request that cannot work, ServerExited with a diagnosis if the server exits, Failed otherwise.
     """
     how, events = how or LaunchOptions(), events or Events()
     client = engine_client.connect()
@@ -94,7 +95,7 @@ def launch(options: PlanOptions, how: LaunchOptions | None = None, events: Event
     except Taken as taken:  # another launch took these GPUs while this one prepared: plan again, on others
         events.note(str(taken))
         return _start(client, planned(options, how.fixes, events), how, events)
-    except Died as failure:
+    except ServerExited as failure:
         better = _with_fix(plan, failure, how.fixes, events)
         if better is None:
             raise
@@ -118,13 +119,13 @@ def planned(options: PlanOptions, fixes: Fixes = "report", events: Events | None
     return plan
 
 
-def _with_fix(plan: Plan, failure: Died, fixes: Fixes, events: Events) -> Plan | None:
+def _with_fix(plan: Plan, failure: ServerExited, fixes: Fixes, events: Events) -> Plan | None:
     """Return the plan with the fix of a failure; None if there is none, it is not safe, or it is not wanted."""
     diagnosis = failure.diagnosis
     if not (diagnosis.change and diagnosis.safe) or fixes not in ("ask", "auto"):
         return None
     try:
-        better = fixed(plan, diagnosis)
+        better = apply_fix(plan, diagnosis)
     except Refused:
         return None
     if better == plan:
@@ -148,19 +149,19 @@ def _start(client: DockerClient, plan: Plan, how: LaunchOptions, events: Events)
 def _ensure_api_key(plan: Plan, events: Events) -> None:
     """Create the API key of this user if the plan needs one, and show it this once."""
     for path in map(Path, plan.container.env_files):
-        if api_key.ensure(path):
-            events.note(f"API key (shown only now, saved in {path}): {api_key.read(path)}")
+        if api_key.ensure_key(path):
+            events.note(f"API key (shown only now, saved in {path}): {api_key.read_key(path)}")
 
 
 def _wait(container: Container, plan: Plan, how: LaunchOptions, started: bool, events: Events) -> Ready:
     name = container.name
     with events.step(f"start {name}") as show, _left_running(name, events):
 
-        def on_progress(progress: Progress) -> None:
-            show(progress.index, len(progress.phases), phase_note(progress))
+        def on_progress(progress: StartupProgress) -> None:
+            show(progress.index, len(progress.phases), progress.note)
             events.phase(progress)
 
-        return watched(container, on_progress, how.phase_timeout, started, plan.budgets)
+        return wait_for_server(container, on_progress, how.phase_timeout, started, plan.budgets)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 
 from errors import Refused
 from launch import paths
-from launch.diagnosis.apply_fix import fixed
+from launch.diagnosis.apply_fix import apply_fix
 from launch.diagnosis.types import Diagnosis
 from launch.operations import json_lines
 from launch.planning.vllm_versions import USER
@@ -30,7 +30,7 @@ def apply_saved(plan: Plan) -> Plan:
     """Return the plan with every fix saved for it, except fixes to options that the user set."""
     for diagnosis in _saved_for(plan):
         try:
-            plan = plan if _changes_user_option(plan, diagnosis) else fixed(plan, diagnosis)
+            plan = plan if _changes_user_option(plan, diagnosis) else apply_fix(plan, diagnosis)
         except Refused:
             continue
     return plan

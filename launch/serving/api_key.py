@@ -1,64 +1,65 @@
-"""The key that a server asks for once it can be reached from other machines: made once, kept for its owner alone.
+"""Create and read the API key that a server requires if other hosts can reach it.
 
-A file of environment lines, so that it stands in no argument, no plan and no log (vLLM prints its arguments).
-`OPENAI_API_KEY` is the same for `vllm bench serve`, which runs in the same container.
+The key is stored in a file of environment variables, readable by its owner only, so that it is not in the arguments,
+which vLLM logs, and not in the plan. `OPENAI_API_KEY` is the same key for `vllm bench serve`, which runs in the same
+container.
 """
 
 from __future__ import annotations
 
-import os
 import secrets
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from errors import Failed
 from launch import paths
+from launch.atomic_write import write_text
 from launch.engine import env_file
 
+if TYPE_CHECKING:
+    from docker.models.containers import Container
+
 NAMES = (env_file.API_KEY, "OPENAI_API_KEY")
-OPEN = (
-    "/health",
-    "/metrics",
-    "/pause",
-    "/abort_requests",
-    "/invocations",
-)  # not behind the key (vLLM's documentation)
 
 
-def place() -> Path:
+def key_file() -> Path:
     """Return the file that holds this user's key."""
     return paths.config_dir() / "api-key.env"
 
 
-def ensure(path: Path) -> bool:
-    """A key is there, readable by its owner only; whether it was made now. Raises Failed where it cannot be kept.
+def ensure_key(path: Path) -> bool:
+    """Create the key if there is none; return whether it was created. Raises Failed if it cannot be stored.
 
-    It appears whole or not at all: a file without a key would be an open port without one.
+    The write is atomic: a file without a key would mean an open port without a key.
     """
     try:
-        if read(path):
-            _tighten(path)
+        if read_key(path):
+            _restrict(path)
             return False
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = path.with_name(f".{path.name}.{os.getpid()}")
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            key = f"sk-{secrets.token_urlsafe(32)}"
-            file.writelines(f"{name}={key}\n" for name in NAMES)
-        fresh.replace(path)
+        key = f"sk-{secrets.token_urlsafe(32)}"
+        write_text(path, "".join(f"{name}={key}\n" for name in NAMES), mode=0o600)
     except OSError as error:
-        raise Failed(f"the API key cannot be kept in {path}", why=str(error.strerror)) from None
+        raise Failed(f"cannot store the API key in '{path}'", why=str(error.strerror)) from None
     return True
 
 
-def _tighten(path: Path) -> None:
+def _restrict(path: Path) -> None:
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         path.chmod(0o600)
 
 
-def read(path: Path) -> str:
-    """The key; "" where there is none. Raises Failed where it cannot be read."""
+def read_key(path: Path) -> str:
+    """Read the key; "" if there is none. Raises Failed if it cannot be read."""
     try:
-        there = path.exists()
+        exists = path.exists()
     except OSError as error:
         raise env_file.unreadable(path, error) from None
-    return env_file.read(path).get(NAMES[0], "") if there else ""
+    return env_file.read(path).get(NAMES[0], "") if exists else ""
+
+
+def key_of_container(container: Container) -> str:
+    """Return the API key that a container's server requires; "" if it requires none."""
+    path = container.labels.get("slipway.key", "")
+    return read_key(Path(path)) if path else ""

@@ -1,23 +1,22 @@
-"""Ask a running server through the OpenAI API, streamed: reasoning apart from the answer."""
+"""Query a running server through the OpenAI API: streamed answers with separate reasoning, tool calls, health."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any
-from urllib.parse import urlsplit
 
 from errors import Failed
+from launch.http.client import NoResponse, Response, request
 
-_LOGS = "invoke logs shows what happened to the server"
-_OTHER = "invoke ps shows the address: does something else answer there?"
+_LOGS = "invoke logs"
+_OTHER_SERVER = "invoke ps shows the address; check whether another program listens there"
 
 
 @dataclass(frozen=True)
 class Delta:
-    """A piece of the answer. `kind` is "reasoning" or "content"."""
+    """A piece of an answer. `kind` is "reasoning" or "content"."""
 
     kind: str
     text: str
@@ -33,7 +32,7 @@ def ask(
     api_key: str = "",
     timeout: float = 300,
 ) -> Iterator[Delta]:
-    """The streamed answer to one question. Raises Failed if the server refuses, breaks off or is gone."""
+    """Stream the answer to one question. Raises Failed if the server rejects it, exits or stops in the middle."""
     body = {
         "model": model,
         "messages": [{"role": "user", "content": question}],
@@ -41,16 +40,8 @@ def ask(
         "stream": True,
         **({"min_tokens": min_tokens} if min_tokens else {}),
     }
-    try:
-        response = _post(url, "/v1/chat/completions", body, api_key, timeout)
-        for event in _events(response):
-            yield from _deltas(event)
-    except (OSError, HTTPException) as error:
-        raise Failed(
-            f"{url} does not answer",
-            why=f"{type(error).__name__}: {error}",
-            fix="invoke ps shows what runs; invoke logs what it says",
-        ) from None
+    for event in _events(_post(url, body, api_key, timeout)):
+        yield from _deltas(event)
 
 
 TOOL = {
@@ -63,73 +54,76 @@ TOOL = {
 }
 
 
-def calls_a_tool(url: str, model: str, *, api_key: str = "", timeout: float = 300) -> bool:
-    """Whether the model, free to choose, called a tool and the server's parser understood it.
+def calls_tool(url: str, model: str, *, api_key: str = "", timeout: float = 300) -> bool:
+    """Return whether the model calls a tool of its own choice and the server's parser recognizes the call.
 
-    Raises Failed when the server does not take the request at all (no parser, no auto tool choice).
+    Raises Failed if the server rejects the request (no parser, no automatic tool choice).
     """
-    question = "When is the tide high at Bergen? Use the tool."
     body = {
         "model": model,
-        "messages": [{"role": "user", "content": question}],
+        "messages": [{"role": "user", "content": "When is the tide high at Bergen? Use the tool."}],
         "tools": [TOOL],
         "max_tokens": 128,
     }
+    answer = _post(url, body, api_key, timeout).read()
     try:
-        answer = json.loads(_post(url, "/v1/chat/completions", body, api_key, timeout).read())
-        return bool(answer["choices"][0]["message"].get("tool_calls"))
-    except (OSError, HTTPException) as error:
-        raise Failed(f"{url} does not answer", why=f"{type(error).__name__}: {error}") from None
+        return bool(json.loads(answer)["choices"][0]["message"].get("tool_calls"))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise Failed("the answer is not what vLLM speaks", why=str(error), fix=_OTHER) from None
+        raise Failed(f"{url} did not answer like vLLM", why=str(error), fix=_OTHER_SERVER) from None
 
 
-def healthy(url: str, timeout: float = 5) -> bool:
-    """Whether /health answers 200. It says that the server listens, not that it can generate."""
-    place = urlsplit(url)
-    connection = HTTPConnection(place.hostname or "127.0.0.1", place.port or 80, timeout=timeout)
+def is_healthy(url: str, timeout: float = 5) -> bool:
+    """Whether /health answers 200. It shows that the server listens, not that it can generate."""
     try:
-        connection.request("GET", "/health")
-        return connection.getresponse().status == 200
-    except (OSError, HTTPException):
+        response = request("GET", f"{url}/health", timeout=timeout, direct=True)
+    except Failed:
         return False
-    finally:
-        connection.close()
+    response.close()
+    return response.status == 200
 
 
-def _post(url: str, path: str, body: dict[str, Any], api_key: str, timeout: float) -> HTTPResponse:
-    place = urlsplit(url)
-    connection = HTTPConnection(place.hostname or "127.0.0.1", place.port or 80, timeout=timeout)
-    headers = {
-        "Content-Type": "application/json",
-        **({"Authorization": f"Bearer {api_key}"} if api_key else {}),
-    }
-    connection.request("POST", path, json.dumps(body), headers)
-    response = connection.getresponse()
-    if response.status != 200:
-        raise Failed(
-            f"the server refused the question (HTTP {response.status})", why=_message(response.read())
+def _post(url: str, body: dict[str, Any], api_key: str, timeout: float) -> Response:
+    headers = {"Content-Type": "application/json"}
+    if api_key:
+        headers["Authorization"] = f"Bearer {api_key}"
+    data = json.dumps(body).encode()
+    try:
+        response = request(
+            "POST", f"{url}/v1/chat/completions", headers=headers, body=data, timeout=timeout, direct=True
         )
+    except NoResponse as error:
+        raise Failed(f"{url} does not answer", why=error.what, fix="invoke ps") from None
+    if response.status != 200:
+        why = _error_message(response.read())
+        raise Failed(f"the server rejected the request (HTTP {response.status})", why=why, fix=_LOGS)
     return response
 
 
-def _message(body: bytes) -> str:
+def _error_message(body: bytes) -> str:
     try:
         return str(json.loads(body)["error"]["message"])
     except (ValueError, KeyError, TypeError):
         return body[:300].decode(errors="replace")
 
 
-def _events(response: HTTPResponse) -> Iterator[dict[str, Any]]:
-    """The data of a server-sent event stream. Raises Failed if it ends without [DONE]."""
-    for raw in response:
+def _events(response: Response) -> Iterator[dict[str, Any]]:
+    """Yield the data of a server-sent event stream. Raises Failed if it ends without [DONE]."""
+    for raw in _lines(response):
         name, _, data = raw.decode(errors="replace").strip().partition(":")
         if name != "data":
             continue
         if data.strip() == "[DONE]":
+            response.close()
             return
         yield _event(data)
-    raise Failed("the answer broke off", fix=_LOGS)
+    raise Failed("the answer ended early", why="the stream has no [DONE]", fix=_LOGS)
+
+
+def _lines(response: Response) -> Iterator[bytes]:
+    try:
+        yield from response.lines()
+    except Failed as error:
+        raise Failed("the answer ended early", why=error.why or error.what, fix=_LOGS) from None
 
 
 def _event(data: str) -> dict[str, Any]:
@@ -138,7 +132,7 @@ def _event(data: str) -> dict[str, Any]:
     except ValueError:
         event = None
     if not isinstance(event, dict):
-        raise Failed("the answer is not what vLLM speaks", why=data.strip()[:200], fix=_OTHER)
+        raise Failed("the server did not answer like vLLM", why=data.strip()[:200], fix=_OTHER_SERVER)
     return event
 
 
@@ -146,12 +140,12 @@ def _deltas(event: dict[str, Any]) -> Iterator[Delta]:
     if "error" in event:
         error = event["error"]
         why = error.get("message") if isinstance(error, dict) else None
-        raise Failed("the server failed in the middle of the answer", why=str(why or error)[:300], fix=_LOGS)
+        raise Failed("the server failed during the answer", why=str(why or error)[:300], fix=_LOGS)
     for choice in event.get("choices") or ():
         delta = choice.get("delta") or {}
         # Upstream renamed `reasoning_content` to `reasoning`; both are in use.
-        thought = delta.get("reasoning") or delta.get("reasoning_content")
-        if thought:
-            yield Delta("reasoning", thought)
+        reasoning = delta.get("reasoning") or delta.get("reasoning_content")
+        if reasoning:
+            yield Delta("reasoning", reasoning)
         if delta.get("content"):
             yield Delta("content", delta["content"])

@@ -121,4 +121,4 @@ def test_it_gets_no_more_access_than_the_plan_names(on_podman, podman):
 def test_doctor_knows_podman(podman):
     """Its exit status is another matter: on a small host this podman may lack room for the image."""
     findings = json.loads(invoke("doctor", "--platform", "cpu", "--format", "json", **podman).out)["findings"]
-    assert [one["seen"].split()[0] for one in findings if one["check"] == "engine"] == ["podman"]
+    assert [one["what"].split()[0] for one in findings if one["check"] == "engine"] == ["podman"]

@@ -93,7 +93,7 @@ def test_a_safe_cure_is_applied_once_when_asked_for_and_kept_for_the_next_start(
 def test_silence_longer_than_ones_patience_is_a_failure_with_the_last_evidence(run):
     said = run("hangs", "--phase-timeout", "3")
     assert said.code == 1
-    assert "has said nothing for 3 s in the phase 'load weights' at 99%" in said.err
+    assert "logged nothing new for 3 s in the phase 'load weights' at 99%" in said.err
     assert "99% Completed" in said.err
 
 
@@ -109,7 +109,7 @@ def test_events_tell_each_phase_and_end_with_what_serves(run, port):
 def test_a_memory_limit_that_is_too_small_is_named(run):
     said = run("eats-memory", "--memory", "128m")
     assert said.code == 1
-    assert "was killed for memory" in said.err
+    assert "ran out of memory and was killed" in said.err
 
 
 @pytest.mark.slow
@@ -155,7 +155,7 @@ def test_an_engine_that_goes_away_in_the_middle_is_said_and_the_server_is_found_
     proxy.cut()
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "the container engine stopped answering" in said
+    assert "the container engine stopped responding" in said
     assert "already running" in run("hangs", "--wait", "no").ok().err
 
 
@@ -249,7 +249,7 @@ def test_a_server_that_is_taken_away_while_it_starts_is_said_and_is_the_last_eve
     engine.containers.get(NAME).remove(force=True)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert f"{NAME} was taken away while it started" in err
+    assert f"{NAME} was removed while it was starting" in err
     assert json.loads(out.splitlines()[-1])["event"] == "failed"
 
 

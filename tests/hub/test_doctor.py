@@ -1,4 +1,4 @@
-"""What doctor learns from a Hub: who we are, whether the model may be had, what time it is."""
+"""Query a Hub for the doctor: the account of the token, access to the model, and the time."""
 
 from __future__ import annotations
 
@@ -10,37 +10,42 @@ from launch.hub_server import serve_folder
 from tests.hub.conftest import MODEL
 
 
-def asked(endpoint: str, folder: Path, model: str = MODEL, **environ: str) -> Hub:
+def query(endpoint: str, folder: Path, model: str = MODEL, **environ: str) -> Hub:
     given = {"HF_ENDPOINT": endpoint, "HF_HOME": str(folder), **environ}
-    return probes_hub.online(probes_hub.on_disk(model, given), 5, given)
+    return probes_hub.query(probes_hub.read_disk(model, given), 5, given)
 
 
-def test_a_good_token(folder: Path, tmp_path: Path) -> None:
+def test_query_returns_the_account_of_a_token(folder: Path, tmp_path: Path) -> None:
     with serve_folder(folder, token="hf_right") as hub:
-        seen = asked(hub.url, tmp_path, HF_TOKEN="hf_right")
-    assert (seen.reached, seen.refused, seen.user, seen.licence) == (True, False, "slipway", "open")
-    assert seen.skew is not None
-    assert abs(seen.skew) < 60
-    assert "hf_right" not in repr(seen)
+        answer = query(hub.url, tmp_path, HF_TOKEN="hf_right")
+    assert (answer.reached, answer.token_rejected, answer.user, answer.licence) == (
+        True,
+        False,
+        "slipway",
+        "open",
+    )
+    assert answer.clock_skew is not None
+    assert abs(answer.clock_skew) < 60
+    assert "hf_right" not in repr(answer)
 
 
-def test_a_token_that_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_query_reports_a_rejected_token(folder: Path, tmp_path: Path) -> None:
     with serve_folder(folder, token="hf_right") as hub:
-        seen = asked(hub.url, tmp_path, HF_TOKEN="hf_wrong")
-    assert (seen.reached, seen.refused, seen.licence) == (True, True, "")
+        answer = query(hub.url, tmp_path, HF_TOKEN="hf_wrong")
+    assert (answer.reached, answer.token_rejected, answer.licence) == (True, True, "")
 
 
-def test_nobody_asks_for_a_public_model(folder: Path, tmp_path: Path) -> None:
+def test_query_works_without_a_token(folder: Path, tmp_path: Path) -> None:
     with serve_folder(folder) as hub:
-        seen = asked(hub.url, tmp_path)
-        unknown = asked(hub.url, tmp_path, model="harbour/no-such-boat")
-    assert (seen.reached, seen.refused, seen.user, seen.licence) == (True, False, "", "open")
+        answer = query(hub.url, tmp_path)
+        unknown = query(hub.url, tmp_path, model="harbour/no-such-boat")
+    assert (answer.reached, answer.token_rejected, answer.user, answer.licence) == (True, False, "", "open")
     assert unknown.licence == "unknown model"
 
 
-def test_a_hub_that_is_gone(folder: Path, tmp_path: Path) -> None:
+def test_query_reports_an_unreachable_hub(folder: Path, tmp_path: Path) -> None:
     with serve_folder(folder) as hub:
         endpoint = hub.url
-    seen = asked(endpoint, tmp_path)
-    assert not seen.reached
-    assert "refused" in seen.error
+    answer = query(endpoint, tmp_path)
+    assert not answer.reached
+    assert "refused" in answer.error

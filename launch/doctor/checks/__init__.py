@@ -1,1 +1,1 @@
-"""One module for each subject: facts in, findings out. Pure."""
+"""The checks: facts in, findings out, without looking at the host."""

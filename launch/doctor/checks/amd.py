@@ -1,4 +1,4 @@
-"""AMD: device nodes that this user may open, and kernel settings that hang or slow down a launch."""
+"""Check AMD device nodes and the kernel settings that make GPUs hang or slow."""
 
 from __future__ import annotations
 
@@ -8,41 +8,42 @@ from launch.doctor.facts import Device, Facts
 from launch.doctor.finding import Finding, error, ok, warning
 
 
-def nodes(facts: Facts) -> Iterator[Finding]:
-    """/dev/kfd and the render nodes are there, and the container's user will be in their groups."""
+def device_nodes(facts: Facts) -> Iterator[Finding]:
+    """Check that /dev/kfd and the render nodes exist, and that this user can open them."""
     if facts.platform != "rocm":
         return
-    missing = [device.path for device in facts.devices if not device.here]
+    missing = [device.path for device in facts.devices if not device.present]
     if missing:
-        why = "the container is given /dev/kfd and the render nodes of its GPUs"
-        yield error("devices", f"not here: {', '.join(missing)}", why, "sudo modprobe amdgpu")
-    closed = [device for device in facts.devices if device.here and not device.usable]
-    for device in closed[:1]:
-        yield _closed(device, [d.path for d in closed], facts)
-    if not missing and not closed and facts.devices:
+        why = "the container needs /dev/kfd and the render nodes of its GPUs"
+        yield error("devices", f"missing: {', '.join(missing)}", why, "sudo modprobe amdgpu")
+    unusable = [device for device in facts.devices if device.present and not device.usable]
+    if unusable:
+        yield _no_permission(unusable, facts)
+    if not missing and not unusable and facts.devices:
         yield ok("devices", f"/dev/kfd and {len(facts.devices) - 1} render node(s) can be opened")
 
 
-def _closed(device: Device, paths: list[str], facts: Facts) -> Finding:
+def _no_permission(devices: list[Device], facts: Facts) -> Finding:
+    device, paths = devices[0], [device.path for device in devices]
     group = device.group or str(device.gid)
-    seen = f"{facts.user} may not open {', '.join(paths[:3])} (group {group})"
+    what = f"{facts.user} has no permission to open {', '.join(paths[:3])} (group {group})"
     if device.gid in (None, 0, *facts.groups):
-        remedy = f"sudo chmod g+rw {device.path}  # and a udev rule that keeps it"
+        fix = f"sudo chmod g+rw {device.path}  # a udev rule makes it permanent"
     else:
-        remedy = f"sudo usermod -a -G {group} {facts.user}  # then log in again"
-    # The container gets the group by number, so a launch works; only tools on the host itself do not.
-    return warning("groups", seen, "containers get the group by number; tools on the host fail", remedy)
+        fix = f"sudo usermod -a -G {group} {facts.user}  # then log in again"
+    # A launch works, because the container gets the group by number.
+    return warning("groups", what, "containers get the group by number; tools on the host fail", fix)
 
 
 def numa_balancing(facts: Facts) -> Iterator[Finding]:
-    """AMD: with automatic balancing GPUs may hang until the kernel has moved pages."""
+    """Check automatic NUMA balancing, during which GPUs can hang (AMD)."""
     if facts.platform != "rocm" or facts.kernel.numa_balancing is None:
         return
     if facts.kernel.numa_balancing:
         yield warning(
             "numa",
             "automatic NUMA balancing is on",
-            "the GPU might hang until a balancing pass ends (AMD)",
+            "a GPU can hang until the kernel has moved its pages (AMD)",
             "sudo sysctl -w kernel.numa_balancing=0",
         )
     else:
@@ -50,18 +51,18 @@ def numa_balancing(facts: Facts) -> Iterator[Finding]:
 
 
 def iommu(facts: Facts) -> Iterator[Finding]:
-    """Several GPUs: DMA between them must not be translated (AMD: iommu=pt)."""
+    """Check that the IOMMU does not translate DMA between several GPUs (AMD: iommu=pt)."""
     if facts.platform != "rocm" or len(facts.hardware.amd.gpus) < 2:
         return
     if facts.kernel.iommu == "DMA":
         yield warning(
             "iommu",
-            f"translating, {facts.kernel.iommu_groups} groups",
-            "transfers between GPUs may hang or be slow (AMD)",
+            f"the IOMMU translates, in {facts.kernel.iommu_groups} groups",
+            "transfers between GPUs can hang or be slow (AMD)",
             "add iommu=pt to GRUB_CMDLINE_LINUX, then: sudo update-grub && sudo reboot",
         )
     else:
-        yield ok("iommu", "pass-through" if facts.kernel.iommu else "none")
+        yield ok("iommu", "pass-through" if facts.kernel.iommu else "off")
 
 
-CHECKS = (nodes, numa_balancing, iommu)
+CHECKS = (device_nodes, numa_balancing, iommu)

@@ -1,59 +1,56 @@
-"""AMD: the driver on the host and the ROCm in the image come from releases that AMD supports together."""
+"""Check that AMD supports the driver of the host together with the ROCm release of the image."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from launch.doctor import amd_driver_table
+from launch.doctor.amd_driver_table import drivers_for, release_of, rocm_of, supported_rocm
 from launch.doctor.facts import Facts
 from launch.doctor.finding import Finding, info, ok, warning
 
-LATER = "compared with the image once it is built"
+_LATER = "it is compared with the image once the image is built"
 
 
 def driver(facts: Facts) -> Iterator[Finding]:
-    """AMD's table names them in one row. Outside of it much still works: never an error."""
+    """Compare driver and ROCm with AMD's table. Many other pairs work, so this is never an error."""
     if facts.platform != "rocm" or not facts.hardware.amd.gpus:
         return
-    release, rocm = (
-        amd_driver_table.release_of(facts.hardware.amd.driver),
-        amd_driver_table.rocm_of(facts.engine.image.hip),
-    )
-    seen = _named(facts, release)
-    if not amd_driver_table.supported(release):
-        yield info("driver", seen, "AMD's table of drivers and ROCm releases has no row for it", _own(facts))
+    release, rocm = release_of(facts.hardware.amd.driver), rocm_of(facts.engine.image.hip)
+    what, supported = _describe(facts, release), supported_rocm(release)
+    if not supported:
+        why = "AMD's table of drivers and ROCm releases has no row for it"
+        yield info("driver", what, why, _fix_for_unlisted(rocm))
     elif not rocm:
-        known = ", ".join(amd_driver_table.supported(release))
-        yield info("driver", f"{seen}: AMD supports it with ROCm {known}", LATER)
-    elif rocm in amd_driver_table.supported(release):
-        yield ok("driver", f"{seen}: AMD supports it with the image's ROCm {rocm}")
+        yield info("driver", f"{what}: AMD supports it with ROCm {', '.join(supported)}", _LATER)
+    elif rocm in supported:
+        yield ok("driver", f"{what}: AMD supports it with the image's ROCm {rocm}")
     else:
-        yield _apart(seen, release, rocm)
+        yield _unsupported(what, supported, rocm)
 
 
-def _named(facts: Facts, release: str) -> str:
+def _describe(facts: Facts, release: str) -> str:
     number = facts.hardware.amd.driver
     if not number:
         return f"the amdgpu driver of the kernel itself (Linux {facts.kernel.release or 'unknown'})"
     return f"driver {number} (AMD's release {release})" if release else f"driver {number}"
 
 
-def _own(facts: Facts) -> str:
-    """What helps where the driver cannot be compared: nothing, unless ROCm does not start."""
-    best = amd_driver_table.drivers_for(amd_driver_table.rocm_of(facts.engine.image.hip))
+def _fix_for_unlisted(rocm: str) -> str:
+    best = drivers_for(rocm)
     return f"only if ROCm does not start: install amdgpu-dkms {best[0]}" if best else ""
 
 
-def _apart(seen: str, release: str, rocm: str) -> Finding:
-    known, best = amd_driver_table.supported(release), amd_driver_table.drivers_for(rocm)
+def _unsupported(what: str, supported: tuple[str, ...], rocm: str) -> Finding:
+    best = drivers_for(rocm)
+    what, releases = f"{what}; the image has ROCm {rocm}", ", ".join(supported)
     if not best:
-        why = "a release that AMD's table does not name yet"
-        return info("driver", f"{seen}; the image has ROCm {rocm}", why, f"it knows: {', '.join(known)}")
+        return info("driver", what, f"AMD's table does not list ROCm {rocm}, only {releases}")
     return warning(
         "driver",
-        f"{seen}; the image has ROCm {rocm}",
-        f"AMD supports this driver with ROCm {', '.join(known)} only",
-        f"install amdgpu-dkms {best[0]} and reboot, or use an image for ROCm {known[0]} to {known[-1]}",
+        what,
+        f"AMD supports this driver only with ROCm {releases}",
+        f"install amdgpu-dkms {best[0]} and reboot,"
+        f" or use an image with ROCm {supported[0]} to {supported[-1]}",
     )
 
 

@@ -1,4 +1,4 @@
-"""The Hub: who we are there, whether the model may be downloaded, and room for it."""
+"""Check the Hub: the token, access to the model, the cache and its disk space."""
 
 from __future__ import annotations
 
@@ -10,124 +10,118 @@ from launch.doctor.thresholds import thresholds
 from launch.weights.sizes import gb
 
 
-def token(facts: Facts) -> Iterator[Finding]:
-    """A token, where there is one, is valid and nobody else can read it."""
-    hub = facts.hub
-    if hub.token_broken:
-        why = "no request can carry it: every download fails, of public models too"
-        yield error("hub token", f"what {hub.token_from} holds is no token", why, "invoke login")
-    elif hub.refused:
-        yield error(
-            "hub token",
-            f"{hub.endpoint} refuses the token of {hub.token_from}",
-            "every download with it fails, of public models too",
-            "invoke login",
-        )
-    elif hub.token_from:
-        who = (
-            f"{hub.user} ({hub.token_from})"
-            if hub.user
-            else f"{hub.token_from}, not checked: the Hub is not reached"
-        )
-        yield ok("hub token", who)
-    else:
-        yield info("hub token", "none", "public models need none; gated ones do", "invoke login")
-    if hub.token_mode is not None and hub.token_mode & 0o077:
-        yield warning(
-            "hub token",
-            f"{hub.token_from} can be read by others (mode {hub.token_mode:04o})",
-            "whoever reads it can act as you",
-            f"chmod 600 {hub.token_from}",
-            fix="token-mode",
-        )
-
-
-def licence(facts: Facts) -> Iterator[Finding]:
-    """The model's licence was accepted where that is asked for."""
-    hub = facts.hub
-    if hub.licence == "missing":
-        yield error(
-            "licence",
-            f"{hub.model} is gated and this user has no access",
-            "its files cannot be downloaded",
-            f"accept it on {hub.endpoint}/{hub.model}, then: invoke login",
-        )
-    elif hub.licence == "unknown model":
-        yield error(
-            "licence",
-            f"{hub.endpoint} knows no {hub.model}",
-            "a private model needs its owner's token",
-            "check the name, or: invoke login",
-        )
-    elif hub.licence:
-        yield ok("licence", f"{hub.model}: {hub.licence}")
-
-
 def reached(facts: Facts) -> Iterator[Finding]:
-    """The Hub answers; without it only what is cached can be served."""
+    """Check that the Hub answers; otherwise only cached models can be served."""
     hub = facts.hub
     if hub.reached:
         yield ok("hub", f"{hub.endpoint} answers")
     else:
         yield info(
             "hub",
-            f"{hub.endpoint} is not reached: {hub.error or 'no answer in time'}",
-            "what is in the cache can be served; nothing new can be fetched",
+            f"{hub.endpoint} cannot be reached: {hub.error or 'no answer in time'}",
+            "cached models can be served; nothing can be fetched",
             "check the network and the proxy, or set HF_ENDPOINT",
         )
 
 
+def token(facts: Facts) -> Iterator[Finding]:
+    """Check that the token is valid, and that other users cannot read it."""
+    hub = facts.hub
+    if hub.token_malformed:
+        what = f"the content of {hub.token_source} is not a valid token"
+        yield error("hub token", what, "every download fails, also of public models", "invoke login")
+    elif hub.token_rejected:
+        what = f"{hub.endpoint} rejects the token of {hub.token_source}"
+        yield error("hub token", what, "every download fails, also of public models", "invoke login")
+    elif hub.token_source and hub.user:
+        yield ok("hub token", f"{hub.user} ({hub.token_source})")
+    elif hub.token_source:
+        yield ok("hub token", f"{hub.token_source}, not verified: the Hub cannot be reached")
+    else:
+        yield info(
+            "hub token", "no token", "public models need no token; gated models need one", "invoke login"
+        )
+    if hub.token_mode is not None and hub.token_mode & 0o077:
+        yield warning(
+            "hub token",
+            f"other users can read {hub.token_source} (mode {hub.token_mode:04o})",
+            "a user who reads it has access to your Hub account",
+            f"chmod 600 {hub.token_source}",
+            auto_fix="token-mode",
+        )
+
+
+def licence(facts: Facts) -> Iterator[Finding]:
+    """Check that the licence of the model is accepted, if it requires that."""
+    hub = facts.hub
+    if hub.licence == "missing":
+        yield error(
+            "licence",
+            f"{hub.model} is gated and this user has no access",
+            "its files cannot be downloaded",
+            f"accept the licence on {hub.endpoint}/{hub.model}, then: invoke login",
+        )
+    elif hub.licence == "unknown model":
+        yield error(
+            "licence",
+            f"{hub.model} does not exist on {hub.endpoint}",
+            "a private model needs the token of its owner",
+            "check the name, or: invoke login",
+        )
+    elif hub.licence:
+        yield ok("licence", f"{hub.model}: {hub.licence}")
+
+
 def cache(facts: Facts) -> Iterator[Finding]:
-    """The cache is this user's and can be written."""
+    """Check that this user owns the cache and can write to it."""
     hub = facts.hub
     if hub.cache_file:
-        why = f"{hub.cache} has to be a folder"
+        why = f"{hub.cache} must be a folder"
         yield error("hub cache", f"{hub.cache_file} is a file", why, "export HF_HUB_CACHE=DIR")
     elif not hub.cache_writable:
         yield error(
             "hub cache",
             f"{hub.cache} belongs to {hub.cache_owner or 'another user'}",
-            f"{facts.user} cannot put weights there",
+            f"{facts.user} cannot write weights there",
             f"sudo chown -R {facts.user} {hub.cache}, or: export HF_HUB_CACHE=DIR",
         )
-    elif hub.strangers:
+    elif hub.foreign_entries:
         yield warning(
             "hub cache",
-            f"{hub.strangers} entries of {hub.cache} are another user's",
+            f"{hub.foreign_entries} entries of {hub.cache} belong to another user",
             "a fetch into them fails half way",
             f"sudo chown -R {facts.user} {hub.cache}",
         )
-    elif not hub.cache_here:
-        yield Finding(
+    elif not hub.cache_present:
+        yield info(
             "hub cache",
-            "info",
-            f"{hub.cache} is not there yet",
-            "the first fetch makes it",
+            f"{hub.cache} does not exist yet",
+            "the first fetch creates it",
             f"mkdir -p {hub.cache}",
-            fix="cache-folder",
+            auto_fix="cache-folder",
         )
     else:
-        yield ok("hub cache", f"{hub.cache}, {facts.user}'s")
+        yield ok("hub cache", f"{hub.cache}, owned by {facts.user}")
 
 
-def room(facts: Facts) -> Iterator[Finding]:
-    """Space for the weights that are still to come."""
+def disk_space(facts: Facts) -> Iterator[Finding]:
+    """Check the disk space for the weights that are still to be fetched."""
     hub, spare = facts.hub, thresholds().spare_disk_bytes.value
     if hub.cache_free is None:
         return
-    if hub.needed and hub.needed + spare > hub.cache_free:
+    if hub.to_fetch and hub.to_fetch + spare > hub.cache_free:
         yield error(
             "weights",
-            f"{gb(hub.needed)} to fetch, {gb(hub.cache_free)} free",
-            "the fetch would be refused",
-            "make room, or: export HF_HUB_CACHE=DIR on another disk",
+            f"{gb(hub.to_fetch)} to fetch, {gb(hub.cache_free)} free",
+            "invoke fetch would refuse to start",
+            "free disk space, or: export HF_HUB_CACHE=DIR on another disk",
         )
-    elif hub.needed:
-        yield ok("weights", f"{gb(hub.needed)} to fetch, {gb(hub.cache_free)} free")
-    elif hub.needed == 0:
-        yield ok("weights", f"{hub.model} is here")
+    elif hub.to_fetch:
+        yield ok("weights", f"{gb(hub.to_fetch)} to fetch, {gb(hub.cache_free)} free")
+    elif hub.to_fetch == 0:
+        yield ok("weights", f"{hub.model} is in the cache")
     else:
         yield ok("weights", f"{gb(hub.cache_free)} free in {hub.cache}")
 
 
-CHECKS = (reached, token, licence, cache, room)
+CHECKS = (reached, token, licence, cache, disk_space)

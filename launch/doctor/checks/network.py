@@ -1,4 +1,4 @@
-"""The clock, proxies and CA bundles: wrong ones look like something else entirely."""
+"""Check the clock, proxies and CA bundles, whose faults look like other failures."""
 
 from __future__ import annotations
 
@@ -9,76 +9,64 @@ from launch.doctor.facts import Facts
 from launch.doctor.finding import Finding, error, ok, warning
 from launch.doctor.thresholds import thresholds
 
-FIRST_DAY = datetime.datetime(
-    2026, 11, 1, tzinfo=datetime.UTC
-).timestamp()  # no clock is right that is before us
+EARLIEST = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC).timestamp()  # this code is not older
+_LOOPBACK = {"127.0.0.1", "localhost", "*", "127.0.0.0/8"}
 
 
 def clock(facts: Facts) -> Iterator[Finding]:
-    """Certificates and signed downloads fail where the time is wrong."""
-    skew, now = facts.hub.skew, datetime.datetime.fromtimestamp(facts.clock, datetime.UTC)
-    seen = f"{now:%Y-%m-%d %H:%M} UTC"
-    why = "certificates and signed download addresses are refused"
+    """Check the clock, on which certificates and signed downloads depend."""
+    skew, now = facts.hub.clock_skew, datetime.datetime.fromtimestamp(facts.clock, datetime.UTC)
+    what, fix = f"{now:%Y-%m-%d %H:%M} UTC", "sudo timedatectl set-ntp true"
+    why = "certificates and signed download addresses are rejected"
     if skew is not None and abs(skew) > thresholds().clock_skew_seconds.value:
-        yield error(
-            "clock",
-            f"{seen}, {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the Hub",
-            why,
-            "sudo timedatectl set-ntp true",
-        )
-    elif facts.clock < FIRST_DAY:
-        yield error("clock", f"{seen} is in the past", why, "sudo timedatectl set-ntp true")
+        direction = "ahead of" if skew > 0 else "behind"
+        yield error("clock", f"{what}, {abs(skew):.0f} s {direction} the Hub", why, fix)
+    elif facts.clock < EARLIEST:
+        yield error("clock", f"{what} is in the past", why, fix)
     elif skew is not None:
-        yield ok("clock", f"{seen}, within {max(1.0, abs(skew)):.0f} s of the Hub")
+        yield ok("clock", f"{what}, within {max(1.0, abs(skew)):.0f} s of the Hub")
     else:
-        yield ok("clock", f"{seen}, not compared: the Hub is not reached")
+        yield ok("clock", f"{what}, not compared: the Hub cannot be reached")
 
 
 def proxies(facts: Facts) -> Iterator[Finding]:
-    """A proxy must not stand between us and our own server."""
+    """Check that clients on this host do not reach the server through a proxy."""
     network = facts.network
     for name, url in network.proxies:
         if url == "?":
-            yield error(
-                "proxy",
-                f"{name} is no address",
-                "every request fails",
-                f"unset {name}, or give it as http://host:port",
-            )
+            fix = f"unset {name}, or write it as http://host:port"
+            yield error("proxy", f"{name} is not a valid address", "every request fails", fix)
     if not network.proxies:
-        yield ok("proxy", "none")
+        yield ok("proxy", "no proxy")
         return
-    listed = {word.strip() for word in network.no_proxy.split(",")}
-    if listed & {"127.0.0.1", "localhost", "*", "127.0.0.0/8"}:
+    excepted = {item.strip() for item in network.no_proxy.split(",")}
+    if excepted & _LOOPBACK:
         yield ok("proxy", ", ".join(f"{name}={url}" for name, url in network.proxies))
     else:
         yield warning(
             "proxy",
-            f"no_proxy does not name 127.0.0.1 ({network.proxies[0][0]} is set)",
-            "clients on this machine would ask the proxy for the server",
+            f"no_proxy does not contain 127.0.0.1 ({network.proxies[0][0]} is set)",
+            "clients on this host would send their requests to the proxy",
             "export no_proxy=localhost,127.0.0.1",
         )
 
 
 def certificates(facts: Facts) -> Iterator[Finding]:
-    """A CA bundle that is named must be readable."""
+    """Check that CA bundles in the environment are usable."""
     for bundle in facts.network.certificates:
+        what = f"{bundle.name}={bundle.path}"
         if bundle.problem:
-            yield error(
-                "certificates",
-                f"{bundle.name}={bundle.path}: {bundle.problem}",
-                "no TLS connection can be made",
-                f"unset {bundle.name}, or name a PEM file",
-            )
+            fix = f"unset {bundle.name}, or set it to a PEM file"
+            yield error("certificates", f"{what}: {bundle.problem}", "no TLS connection is possible", fix)
         else:
-            yield ok("certificates", f"{bundle.name}={bundle.path}")
+            yield ok("certificates", what)
 
 
-def unanswered(facts: Facts) -> Iterator[Finding]:
-    """A driver that hangs is said, since the GPUs were judged without it."""
-    for name in facts.unanswered:
-        why = "a driver hangs, and a launch would hang with it"
+def timed_out(facts: Facts) -> Iterator[Finding]:
+    """Report drivers that hang, because the GPUs were checked without them."""
+    for name in facts.timed_out:
+        why = "a driver hangs, and a launch would hang too"
         yield error(name, "no answer in time", why, "sudo dmesg | tail -50  # then reboot")
 
 
-CHECKS = (clock, proxies, certificates, unanswered)
+CHECKS = (clock, proxies, certificates, timed_out)

@@ -1,4 +1,4 @@
-"""NVIDIA: the toolkit or a CDI spec that hands GPUs to containers, and a driver new enough for the image."""
+"""Check the NVIDIA container toolkit, CDI specs, and the driver against the image."""
 
 from __future__ import annotations
 
@@ -10,107 +10,87 @@ from launch.doctor.facts import Facts
 from launch.doctor.finding import Finding, error, info, ok, warning
 from launch.doctor.thresholds import thresholds
 from launch.hardware.cdi import CdiSpec
+from launch.spec.gpu_catalog import runs_code
 
-MAKE_SPEC = MAKERS["cuda"]
-INSTALL = "sudo apt-get install nvidia-container-toolkit && sudo nvidia-ctk runtime configure"
+GENERATE_SPEC = MAKERS["cuda"]
+INSTALL_TOOLKIT = "sudo apt-get install nvidia-container-toolkit && sudo nvidia-ctk runtime configure"
 
 
-def handed_over(facts: Facts) -> Iterator[Finding]:
-    """`--gpus` through the toolkit, or CDI."""
+def toolkit(facts: Facts) -> Iterator[Finding]:
+    """Check that the engine can pass GPUs to containers: with the toolkit, or by CDI."""
     if facts.platform != "cuda":
         return
     specs = [spec for spec in facts.specs if spec.kind.startswith("nvidia.com/") and not spec.error]
-    toolkit = facts.toolkit or "nvidia" in facts.engine.runtimes
     if facts.engine.podman and not specs:
-        yield error(
-            "nvidia toolkit",
-            "podman, and no CDI spec of NVIDIA's",
-            "podman takes GPUs by CDI names only",
-            MAKE_SPEC,
-        )
-    elif toolkit:
+        what, why = "podman without a CDI spec of NVIDIA", "podman passes GPUs by CDI name only"
+        yield error("nvidia toolkit", what, why, GENERATE_SPEC)
+    elif facts.toolkit or "nvidia" in facts.engine.runtimes:
         yield ok("nvidia toolkit", facts.toolkit or "the engine has the runtime 'nvidia'")
     elif specs and facts.engine.cdi:
-        yield ok("nvidia toolkit", f"none, but {specs[0].path} names {len(specs[0].names)} device(s)")
+        what = f"not installed; {specs[0].path} names {len(specs[0].names)} device(s)"
+        yield ok("nvidia toolkit", what)
     else:
-        why = 'the engine would say: could not select device driver "" with capabilities: [[gpu]]'
         yield error(
             "nvidia toolkit",
             "neither the container toolkit nor a CDI spec that the engine reads",
-            why,
-            INSTALL,
+            'the engine would fail: could not select device driver "" with capabilities: [[gpu]]',
+            INSTALL_TOOLKIT,
         )
 
 
 def cdi(facts: Facts) -> Iterator[Finding]:
-    """CDI specs that can be read and were made for this driver."""
+    """Check that CDI specs can be read and are for this driver."""
     for spec in facts.specs:
         if spec.error:
-            severity = error if facts.platform == "cuda" and "nvidia" in spec.path else warning
-            yield severity(
+            of_nvidia = "nvidia" in spec.path
+            report = error if facts.platform == "cuda" and of_nvidia else warning
+            yield report(
                 "cdi",
-                f"{spec.path} cannot be read: {spec.error}",
-                "an engine with CDI refuses every device of a broken spec",
-                _again(spec),
+                f"cannot read {spec.path}: {spec.error}",
+                "an engine with CDI rejects every device of a broken spec",
+                GENERATE_SPEC if of_nvidia else f"repair or remove {spec.path}",
             )
         elif spec.kind.startswith("nvidia.com/") and facts.platform == "cuda":
-            yield from _current(spec, facts)
+            yield _compare_spec(spec, facts.hardware.nvidia.driver)
 
 
-def _again(spec: CdiSpec) -> str:
-    return MAKE_SPEC if "nvidia" in spec.path else f"mend or remove {spec.path}"
-
-
-def _current(spec: CdiSpec, facts: Facts) -> Iterator[Finding]:
-    driver = facts.hardware.nvidia.driver
+def _compare_spec(spec: CdiSpec, driver: str) -> Finding:
     if driver and spec.drivers and driver not in spec.drivers:
-        yield error(
-            "cdi",
-            f"{spec.path} was made for driver {', '.join(spec.drivers)}, {driver} runs",
-            "its libraries are no longer where it says",
-            MAKE_SPEC,
-        )
-    elif spec.missing:
-        yield error(
-            "cdi",
-            f"{spec.path} names {spec.missing[0]}, which does not exist",
-            "containers with these devices cannot start",
-            MAKE_SPEC,
-        )
-    else:
-        yield ok("cdi", f"{spec.path}: {len(spec.names)} device(s)")
+        what = f"{spec.path} is for driver {', '.join(spec.drivers)}; the host runs {driver}"
+        return error("cdi", what, "the libraries that it names are missing", GENERATE_SPEC)
+    if spec.missing:
+        what = f"{spec.path} names {spec.missing[0]}, which does not exist"
+        return error("cdi", what, "containers with these devices cannot start", GENERATE_SPEC)
+    return ok("cdi", f"{spec.path}: {len(spec.names)} device(s)")
 
 
 def driver(facts: Facts) -> Iterator[Finding]:
-    """The driver serves the CUDA release inside the image (its contract)."""
-    seen, image = facts.hardware.nvidia, facts.engine.image
-    have = _major(seen.driver)
-    if facts.platform != "cuda" or not have:
+    """Check that the driver supports the CUDA release of the image (from its capabilities)."""
+    detected, image = facts.hardware.nvidia, facts.engine.image
+    major = _major(detected.driver)
+    if facts.platform != "cuda" or not major:
         return
     if not image.cuda:
-        yield info(
-            "driver",
-            f"driver {seen.driver} serves CUDA {seen.runtime or 'unknown'}",
-            "compared with the image once it is built",
-        )
+        what = f"driver {detected.driver} supports CUDA {detected.runtime or 'unknown'}"
+        yield info("driver", what, "it is compared with the image once the image is built")
         return
     release = image.cuda.partition(".")[0]
-    need = thresholds().oldest_driver.value.get(release, 0)
-    if have >= need:
-        yield ok("driver", f"driver {seen.driver} serves the image's CUDA {image.cuda}")
-    elif have in thresholds().compatible_drivers.value.get(release, ()):
+    required = thresholds().oldest_driver.value.get(release, 0)
+    if major >= required:
+        yield ok("driver", f"driver {detected.driver} supports the image's CUDA {image.cuda}")
+    elif major in thresholds().compatible_drivers.value.get(release, ()):
         yield warning(
             "driver",
-            f"driver {seen.driver} is older than the {need} of CUDA {image.cuda}",
+            f"driver {detected.driver} is older than {required}, which CUDA {image.cuda} needs",
             "data-centre GPUs can run it with the compatibility libraries",
             "invoke run --env VLLM_ENABLE_CUDA_COMPATIBILITY=1",
         )
     else:
         yield error(
             "driver",
-            f"driver {seen.driver}; the image's CUDA {image.cuda} needs {need} or newer",
-            "vLLM would say: The NVIDIA driver on your system is too old",
-            f"install driver {need} or newer, or use an image for CUDA {seen.runtime}",
+            f"driver {detected.driver}; the image's CUDA {image.cuda} needs {required} or newer",
+            "vLLM would fail: The NVIDIA driver on your system is too old",
+            f"install driver {required} or newer, or use an image for CUDA {detected.runtime}",
         )
 
 
@@ -119,13 +99,13 @@ def _major(version: str) -> int:
     return int(match.group()) if match else 0
 
 
-def compiled_for(facts: Facts) -> Iterator[Finding]:
-    """The image has kernels for these GPUs (its contract)."""
+def kernels(facts: Facts) -> Iterator[Finding]:
+    """Check that the image has kernels for these GPUs (from its capabilities)."""
     archs = facts.engine.image.archs
     if not archs or facts.platform == "cpu":
         return
     for arch in sorted({gpu.arch for gpu in facts.hardware.on(facts.platform).gpus if gpu.arch}):
-        if not any(_runs(built, arch) for built in archs):
+        if not any(runs_code(arch, built) for built in archs):
             yield error(
                 "image",
                 f"{facts.engine.image.reference} has no kernels for {arch}",
@@ -134,11 +114,4 @@ def compiled_for(facts: Facts) -> Iterator[Finding]:
             )
 
 
-def _runs(built: str, arch: str) -> bool:
-    """CUDA code runs on later minor architectures of its major; AMD's on its own."""
-    if not built.startswith("sm_"):
-        return built.partition(":")[0] == arch
-    return built[:-1] == arch[:-1] and built <= arch
-
-
-CHECKS = (handed_over, cdi, driver, compiled_for)
+CHECKS = (toolkit, cdi, driver, kernels)

@@ -1,1 +1,1 @@
-"""One module for each subject: collect the facts that the checks judge."""
+"""The probes: read the engine, the kernel, the Hub and the network into facts, without changing anything."""

@@ -1,4 +1,4 @@
-"""Asking the container engine what it is and what it has."""
+"""Ask the container engine for its properties, its containers and the platform's image."""
 
 from __future__ import annotations
 
@@ -6,108 +6,112 @@ import re
 import shutil
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from errors import SlipwayError
 from launch.doctor.facts import Engine, Image
 from launch.doctor.thresholds import thresholds
 from launch.hardware import sysfs
 
-_PATIENCE = 5  # seconds a single answer may take
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+_TIMEOUT = 5  # seconds for one answer
 
 
-def look(platform: str) -> Engine:
-    """The engine that answers, or why none does."""
+def probe(platform: str) -> Engine:
+    """Return the properties of the engine that answers, or why none does."""
     from launch.engine import client as engine_client
 
     try:
-        with closing(engine_client.connect(timeout=_PATIENCE)) as client:
-            return _described(client, platform, engine_client.is_podman(client))
+        with closing(engine_client.connect(timeout=_TIMEOUT)) as client:
+            return _describe(client, platform, engine_client.is_podman(client))
     except SlipwayError as error:
-        why = f"{error.what}: {error.why}"
-        return Engine(error=why, remedy=error.fix, image=_locked(platform))
-    except Exception as error:  # a DOCKER_HOST that is no address, an answer that is none: a finding too
-        return Engine(error=str(error)[:200], remedy="check DOCKER_HOST, then: docker info")
+        return Engine(error=f"{error.what}: {error.why}", fix=error.fix, image=_locked_image(platform))
+    except Exception as error:  # an invalid DOCKER_HOST, an answer of another program: also a finding
+        return Engine(error=str(error)[:200], fix="check DOCKER_HOST, then: docker info")
 
 
-def _described(client: Any, platform: str, podman: bool) -> Engine:
-    said = client.info()
-    root = str(said.get("DockerRootDir") or "")
+def _describe(client: DockerClient, platform: str, podman: bool) -> Engine:
+    properties = client.info()
+    root = str(properties.get("DockerRootDir") or "")
+    security = properties.get("SecurityOptions") or ()
     return Engine(
         url=str(client.api.base_url).replace("http+docker://localhost", _socket(client)),
         podman=podman,
-        version=str(said.get("ServerVersion") or ""),
-        storage=str(said.get("Driver") or ""),
+        version=str(properties.get("ServerVersion") or ""),
+        storage=str(properties.get("Driver") or ""),
         root=root,
-        free=free(root),
-        runtimes=tuple(sorted(said.get("Runtimes") or {})),
-        cdi=bool(said.get("CDISpecDirs")) or podman,
-        seccomp=any("seccomp" in str(option) for option in said.get("SecurityOptions") or ()),
-        open_files=None if podman else _open_files(),
-        ports=_ports(client),
-        image=image(client, platform),
+        free=free_bytes(root),
+        runtimes=tuple(sorted(properties.get("Runtimes") or {})),
+        cdi=bool(properties.get("CDISpecDirs")) or podman,
+        seccomp=any("seccomp" in str(option) for option in security),
+        open_files=None if podman else _open_files_limit(),
+        ports=_published_ports(client),
+        image=_image(client, platform),
     )
 
 
-def _socket(client: Any) -> str:
+def _socket(client: DockerClient) -> str:
     adapter = client.api.adapters.get("http+docker://")
     path = str(getattr(adapter, "socket_path", ""))
     return f"unix://{path}" if path else "a socket"
 
 
-def free(folder: str) -> int | None:
-    """Bytes free for this user where a folder is or will be; None where it is not on this machine."""
-    for place in (Path(folder), *Path(folder).parents) if folder else ():
-        if sysfs.is_here(place):
-            return shutil.disk_usage(place).free
+def free_bytes(folder: str) -> int | None:
+    """Return the bytes that this user can write where a folder is or will be; None if it is not on this host."""
+    for path in (Path(folder), *Path(folder).parents) if folder else ():
+        if sysfs.is_here(path):
+            return shutil.disk_usage(path).free
     return None
 
 
 def builder() -> str:
-    """The tool that will build images, "" where none knows BuildKit."""
-    from images.build import backend as builders
+    """Return the tool that builds images; "" if there is none with BuildKit."""
+    from images.build import backend
 
     try:
-        return builders.choose().name
+        return backend.choose().name
     except SlipwayError:
         return ""
 
 
-def _open_files() -> int | None:
-    """The hard limit that dockerd hands to containers, from its own."""
+def _open_files_limit() -> int | None:
+    """Return the hard limit of dockerd, which containers inherit."""
     pid = sysfs.read_number(Path("/var/run/docker.pid"))
-    match = (
-        re.search(r"Max open files\s+\S+\s+(\d+)", sysfs.text(Path(f"/proc/{pid}/limits"))) if pid else None
-    )
+    if not pid:
+        return None
+    match = re.search(r"Max open files\s+\S+\s+(\d+)", sysfs.text(Path(f"/proc/{pid}/limits")))
     return int(match.group(1)) if match else None
 
 
-def _ports(client: Any) -> tuple[tuple[int, str], ...]:
-    found = []
+def _published_ports(client: DockerClient) -> tuple[tuple[int, str], ...]:
+    published = []
     for container in client.api.containers():
         name = (container.get("Names") or ["?"])[0].lstrip("/")
-        found += [(int(p["PublicPort"]), name) for p in container.get("Ports") or () if p.get("PublicPort")]
-    return tuple(found)
+        ports = (port.get("PublicPort") for port in container.get("Ports") or ())
+        published += [(int(port), name) for port in ports if port]
+    return tuple(published)
 
 
-def _locked(platform: str) -> Image:
+def _locked_image(platform: str) -> Image:
     from images.build.pipeline import reference
 
     return Image(reference(platform), size=thresholds().image_bytes.value.get(platform))
 
 
-def image(client: Any, platform: str) -> Image:
-    """The image that `invoke build` makes for a platform, with its capabilities if the engine has it."""
+def _image(client: DockerClient, platform: str) -> Image:
+    """Return the image that `invoke build` makes for the platform, with its capabilities if it is present."""
     from docker.errors import APIError, ImageNotFound
 
     from images.capabilities import from_labels
 
-    locked = _locked(platform)
+    locked = _locked_image(platform)
     try:
-        labels = client.api.inspect_image(locked.reference)["Config"].get("Labels") or {}
+        labels = client.images.get(locked.reference).labels
     except (ImageNotFound, APIError, KeyError):
         return locked
     found = from_labels(labels)
     if not found:
-        return Image(locked.reference, here=True)
+        return Image(locked.reference, present=True)
     return Image(locked.reference, True, None, found.cuda, found.hip, found.gpu_archs)

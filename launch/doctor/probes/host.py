@@ -1,4 +1,4 @@
-"""Looking at devices and the kernel, below a root folder. Nothing found here raises."""
+"""Read device nodes and kernel settings below a root folder. Never raises for what is missing."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from launch.hardware.types import Hardware
 
 
 def devices(platform: str, hardware: Hardware, root: Path = Path("/")) -> tuple[Device, ...]:
-    """The device nodes that a container of this platform is given."""
+    """Return the device nodes that a container of this platform gets."""
     if platform == "rocm":
-        renders = (render for gpu in hardware.amd.gpus for render in gpu.devices)
-        return tuple(device(path, root) for path in ("/dev/kfd", *renders))
+        render_nodes = (path for gpu in hardware.amd.gpus for path in gpu.devices)
+        return tuple(device(path, root) for path in ("/dev/kfd", *render_nodes))
     if platform == "cuda":
         return tuple(device(path, root) for path in ("/dev/nvidiactl", "/dev/nvidia-uvm"))
     return ()
 
 
 def device(path: str, root: Path = Path("/")) -> Device:
-    """Who owns a device node, and whether this user may read and write it."""
-    place = root / path.lstrip("/")
+    """Return the group of a device node, and whether this user can read and write it."""
+    node = root / path.lstrip("/")
     try:
-        gid = place.stat().st_gid
+        gid = node.stat().st_gid
     except OSError:
         return Device(path)
-    return Device(path, True, gid, group_name(gid), os.access(place, os.R_OK | os.W_OK))
+    return Device(path, True, gid, group_name(gid), os.access(node, os.R_OK | os.W_OK))
 
 
 def group_name(gid: int) -> str:
-    """A group's name, "" where the system has none for it."""
+    """Return the name of a group; "" if the system has no name for it."""
     try:
         return grp.getgrgid(gid).gr_name
     except KeyError:
@@ -42,30 +42,30 @@ def group_name(gid: int) -> str:
 
 
 def kernel(root: Path = Path("/")) -> Kernel:
-    """Settings of the kernel that matter to GPUs and to shared memory."""
+    """Read the kernel settings that matter for GPUs and shared memory."""
     groups = [entry for _, entry in sysfs.numbered(root / "sys/kernel/iommu_groups")]
-    shm, free = _space(root / "dev/shm")
+    shm, shm_free = _disk_usage(root / "dev/shm")
     memlock = resource.getrlimit(resource.RLIMIT_MEMLOCK)[1]
     return Kernel(
         numa_balancing=sysfs.read_number(root / "proc/sys/kernel/numa_balancing"),
         iommu=_iommu(root, groups),
         iommu_groups=len(groups),
         shm=shm,
-        shm_free=free,
+        shm_free=shm_free,
         memlock=None if memlock == resource.RLIM_INFINITY else memlock,
         release=sysfs.text(root / "proc/sys/kernel/osrelease"),
     )
 
 
 def _iommu(root: Path, groups: list[Path]) -> str:
-    """Pass-through, as the kernel was told or as its groups say; "" where there is no IOMMU."""
+    """Return the domain type, from the kernel's command line or from its groups; "" without an IOMMU."""
     if "iommu=pt" in sysfs.text(root / "proc/cmdline").split():
         return "identity"
     types = {sysfs.text(group / "type") for group in groups} - {""}
     return "" if not types else ("identity" if types == {"identity"} else "DMA")
 
 
-def _space(folder: Path) -> tuple[int | None, int | None]:
+def _disk_usage(folder: Path) -> tuple[int | None, int | None]:
     try:
         usage = shutil.disk_usage(folder)
     except OSError:

@@ -1,4 +1,4 @@
-"""Asking the Hub who we are, and looking at token and cache on disk. A token is never kept in a fact."""
+"""Read the Hub token and the cache from disk, and ask the Hub about both. No fact contains the token."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import os
 import pwd
 import stat
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
@@ -16,55 +14,57 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from errors import Failed
 from launch.doctor.facts import Hub
-from launch.doctor.probes.engine import free
+from launch.doctor.probes.engine import free_bytes
 from launch.hardware import sysfs
-from launch.http.connection import tls_context
+from launch.http.client import NoResponse, request
 from launch.weights.cache import MODEL, Place, cache_folder, hf_home
 
-_MOST_ENTRIES = 2000  # of a cache that are looked at
+_MAX_ENTRIES = 2000  # entries of a cache that are examined
+_MAX_BODY = 1 << 20  # bytes
 
 
 def endpoint(environ: Mapping[str, str] = os.environ) -> str:
-    """The Hub to ask, as huggingface_hub chooses it."""
+    """Return the Hub that huggingface_hub uses."""
     return (environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
 
 
 def token_file(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where `hf auth login` keeps the token."""
+    """Return the file in which `hf auth login` stores the token."""
     return Path(environ.get("HF_TOKEN_PATH") or hf_home(environ) / "token").expanduser()
 
 
 def token(environ: Mapping[str, str] = os.environ) -> tuple[str, str]:
-    """The token and where it came from; two empty strings for nobody."""
+    """Return the token and its source; two empty strings if there is none."""
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         if environ.get(name, "").strip():
             return environ[name].strip(), name
     try:
-        given = token_file(environ).read_text().strip()
+        stored = token_file(environ).read_text().strip()
     except (OSError, UnicodeDecodeError):
         return "", ""
-    return (given, str(token_file(environ))) if given else ("", "")
+    return (stored, str(token_file(environ))) if stored else ("", "")
 
 
-def on_disk(model: str = "", environ: Mapping[str, str] = os.environ) -> Hub:
-    """What can be said without a network."""
+def read_disk(model: str = "", environ: Mapping[str, str] = os.environ) -> Hub:
+    """Return the facts that need no network."""
     cache = cache_folder(environ).absolute()
-    here, nearest = sysfs.is_here(cache), _nearest(cache)
+    present, nearest = sysfs.is_here(cache), _nearest_existing(cache)
     secret, source = token(environ)
     return Hub(
         endpoint=endpoint(environ),
-        token_from=source,
+        token_source=source,
         token_mode=_mode(Path(source)) if source.startswith("/") else None,
-        token_broken=not (secret.isascii() and secret.isprintable() and " " not in secret),
+        token_malformed=not (secret.isascii() and secret.isprintable() and " " not in secret),
         cache=str(cache),
-        cache_here=here,
+        cache_present=present,
         cache_writable=os.access(nearest, os.W_OK),
         cache_owner=_owner(nearest),
         cache_file=str(nearest) if nearest.is_file() else "",
-        cache_free=free(str(cache)),
-        strangers=_strangers(cache) if here else 0,
-        needed=needed(model, cache) if model else None,
+        cache_free=free_bytes(str(cache)),
+        foreign_entries=_count_foreign_entries(cache) if present else 0,
+        to_fetch=bytes_to_fetch(model, cache) if model else None,
         model=model,
     )
 
@@ -76,8 +76,8 @@ def _mode(path: Path) -> int | None:
         return None
 
 
-def _nearest(folder: Path) -> Path:
-    return next(place for place in (folder, *folder.parents) if sysfs.is_here(place))
+def _nearest_existing(folder: Path) -> Path:
+    return next(path for path in (folder, *folder.parents) if sysfs.is_here(path))
 
 
 def _owner(folder: Path) -> str:
@@ -89,23 +89,23 @@ def _owner(folder: Path) -> str:
         return ""
 
 
-def _strangers(cache: Path) -> int:
-    """Entries of the cache that belong to somebody else: what a container of root's leaves behind."""
-    me, count, looked = os.geteuid(), 0, 0
+def _count_foreign_entries(cache: Path) -> int:
+    """Count the entries of another user, as a container that runs as root leaves them."""
+    uid, count, examined = os.geteuid(), 0, 0
     models = list(sysfs.entries(cache))
     for entry in (*models, *(below for model in models for below in sysfs.entries(model))):
-        looked += 1
+        examined += 1
         try:
-            count += entry.lstat().st_uid != me
+            count += entry.lstat().st_uid != uid
         except OSError:
             continue
-        if looked >= _MOST_ENTRIES:
+        if examined >= _MAX_ENTRIES:
             break
     return count
 
 
-def needed(model: str, cache: Path) -> int | None:
-    """Bytes of weights that are not here yet; None where the model's size is not known."""
+def bytes_to_fetch(model: str, cache: Path) -> int | None:
+    """Return the bytes of weights that are not in the cache; None if the size of the model is unknown."""
     from launch.planning import memory
     from launch.recipes.repository import known_shapes
     from launch.spec.plan import Layout
@@ -115,13 +115,13 @@ def needed(model: str, cache: Path) -> int | None:
     if gib is None or not MODEL.fullmatch(model) or "--" in model:
         return None
     blobs = Place(cache, model).blobs
-    there = sum(entry.stat().st_size for entry in sysfs.entries(blobs))
-    return max(0, int(gib * 2**30) - there)
+    present = sum(entry.stat().st_size for entry in sysfs.entries(blobs))
+    return max(0, int(gib * 2**30) - present)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer: status 0 is none, with the reason."""
+    """An HTTP response; status 0 means no response, for the given reason."""
 
     status: int = 0
     body: Any = None
@@ -130,39 +130,40 @@ class Answer:
     reason: str = ""
 
 
-def online(hub: Hub, timeout: float, environ: Mapping[str, str] = os.environ) -> Hub:
-    """The same facts with what the Hub says of the token, the model and the time."""
-    secret = (
-        "" if hub.token_broken else token(environ)[0]
-    )  # no header can carry it: the rest is asked without
-    who = _get(
-        f"{hub.endpoint}/api/whoami-v2" if secret else f"{hub.endpoint}/api/models?limit=1", secret, timeout
-    )
-    if not who.status:
-        return replace(hub, error=who.reason)
-    model = _get(f"{hub.endpoint}/api/models/{quote(hub.model)}", secret, timeout) if hub.model else Answer()
-    gated = isinstance(model.body, dict) and bool(model.body.get("gated"))
-    access = (
-        _get(f"{hub.endpoint}/api/models/{quote(hub.model)}/auth-check", secret, timeout) if gated else None
-    )
-    name = who.body.get("name", "") if secret and isinstance(who.body, dict) else ""
-    refused = bool(secret) and who.status in (401, 403)
+def query(hub: Hub, timeout: float, environ: Mapping[str, str] = os.environ) -> Hub:
+    """Return the facts with the Hub's answers about the token, the model and the time."""
+    # A malformed token cannot be sent in a header: the requests are sent without it.
+    secret = "" if hub.token_malformed else token(environ)[0]
+    path = "/api/whoami-v2" if secret else "/api/models?limit=1"
+    account = _get(hub.endpoint + path, secret, timeout)
+    if not account.status:
+        return replace(hub, error=account.reason)
+    name = account.body.get("name", "") if secret and isinstance(account.body, dict) else ""
+    rejected = bool(secret) and account.status in (401, 403)
+    # With a rejected token, every model is unknown.
     return replace(
         hub,
         reached=True,
         user=str(name),
-        refused=refused,
-        licence="" if refused else licence(model, access),  # with a bad token every model is unknown
-        skew=_skew(who.date),
+        token_rejected=rejected,
+        licence="" if rejected or not hub.model else _query_licence(hub, secret, timeout),
+        clock_skew=_skew(account.date),
     )
 
 
-def licence(model: Answer, access: Answer | None) -> str:
-    """Whether this user may download the model: open, accepted, missing, unknown model, or "" (not known).
+def _query_licence(hub: Hub, secret: str, timeout: float) -> str:
+    url = f"{hub.endpoint}/api/models/{quote(hub.model)}"
+    model = _get(url, secret, timeout)
+    gated = isinstance(model.body, dict) and bool(model.body.get("gated"))
+    return licence(model, _get(f"{url}/auth-check", secret, timeout) if gated else None)
 
-    What the Hub tells about a gated model it tells everybody; its auth-check says whether this user may have it.
+
+def licence(model: Answer, access: Answer | None) -> str:
+    """Return whether this user can download the model: open, accepted, missing, unknown model, or "" (unknown).
+
+    The Hub shows the properties of a gated model to every user; its auth-check tells who has access.
     """
-    if model.status == 404 or model.code == "RepoNotFound":  # the Hub answers nobody's question with 401
+    if model.status == 404 or model.code == "RepoNotFound":  # without a token, with status 401
         return "unknown model"
     if model.status in (401, 403) or model.code == "GatedRepo":
         return "missing"
@@ -176,14 +177,13 @@ def licence(model: Answer, access: Answer | None) -> str:
 def _get(url: str, secret: str, timeout: float) -> Answer:
     headers = {"Authorization": f"Bearer {secret}"} if secret else {}
     try:
-        request = urllib.request.Request(url, headers=headers)
-        with urllib.request.urlopen(request, timeout=timeout, context=tls_context()) as response:
-            return Answer(response.status, _json(response.read(1 << 20)), response.headers.get("Date", ""))
-    except urllib.error.HTTPError as error:
-        code = error.headers.get("X-Error-Code", "")
-        return Answer(error.code, date=error.headers.get("Date", ""), code=code)
-    except Exception as error:  # proxies, TLS, names: every way not to get there is one finding
-        return Answer(reason=str(getattr(error, "reason", "") or error)[:200])
+        response = request("GET", url, headers=headers, timeout=timeout)
+        body = response.read(_MAX_BODY)
+    except Failed as error:  # a name, a proxy, TLS: whatever fails is one finding
+        reason = error.what if isinstance(error, NoResponse) else f"{error.what} {error.why}"
+        return Answer(reason=reason[:200])
+    date, code = response.headers.get("date", ""), response.headers.get("x-error-code", "")
+    return Answer(response.status, _json(body) if response.status == 200 else None, date, code)
 
 
 def _json(data: bytes) -> Any:

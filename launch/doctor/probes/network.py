@@ -1,4 +1,4 @@
-"""Ports, proxies and CA bundles: what stands between this host, the Hub and the server's clients."""
+"""Read the port, the proxies and the CA bundles."""
 
 from __future__ import annotations
 
@@ -11,36 +11,37 @@ from urllib.parse import urlsplit
 
 from launch.doctor.facts import Certificates, Network
 from launch.hardware import sysfs
+from launch.http.connection import CA_BUNDLE_VARIABLES
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
-BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
-def look(port: int, environ: Mapping[str, str] = os.environ) -> Network:
-    """What the environment says, and whether the port is free."""
-    given = {name: environ.get(name) or environ.get(name.upper()) or "" for name in (*PROXIES, "no_proxy")}
+def probe(port: int, environ: Mapping[str, str] = os.environ) -> Network:
+    """Read the environment, and check whether the port is free."""
+    values = {name: environ.get(name) or environ.get(name.upper()) or "" for name in (*PROXIES, "no_proxy")}
+    bundles = (name for name in CA_BUNDLE_VARIABLES if environ.get(name))
     return Network(
         port=port,
-        taken=taken(port),
-        proxies=tuple((name, without_login(given[name])) for name in PROXIES if given[name]),
-        no_proxy=given["no_proxy"],
-        certificates=tuple(bundle(name, environ[name]) for name in BUNDLES if environ.get(name)),
+        port_in_use=is_port_in_use(port),
+        proxies=tuple((name, without_login(values[name])) for name in PROXIES if values[name]),
+        no_proxy=values["no_proxy"],
+        certificates=tuple(check_bundle(name, environ[name]) for name in bundles),
     )
 
 
-def taken(port: int) -> bool:
-    """Whether somebody holds the port on this machine."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def is_port_in_use(port: int) -> bool:
+    """Whether another program listens on the port."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            listener.bind(("127.0.0.1", port))
         except OSError:
             return True
     return False
 
 
 def without_login(url: str) -> str:
-    """A proxy's address without user and password; "?" where it is none."""
+    """Return a proxy's address without user and password; "?" if it is not a valid address."""
     try:
         parts = urlsplit(url if "//" in url else f"http://{url}")
         return f"{parts.scheme}://{parts.hostname}:{parts.port or 80}" if parts.hostname else "?"
@@ -48,14 +49,14 @@ def without_login(url: str) -> str:
         return "?"
 
 
-def bundle(name: str, path: str) -> Certificates:
-    """Whether a CA bundle can be used."""
+def check_bundle(name: str, path: str) -> Certificates:
+    """Check whether a CA bundle is usable."""
     if not sysfs.is_here(Path(path)):
-        return Certificates(name, path, "there is no such file")
+        return Certificates(name, path, "the file does not exist")
     if Path(path).is_dir():
         return Certificates(name, path)
     try:
         ssl.create_default_context(cafile=path)
     except (OSError, ssl.SSLError) as error:
-        return Certificates(name, path, f"cannot be read as certificates: {error}")
+        return Certificates(name, path, f"it does not contain certificates: {error}")
     return Certificates(name, path)

@@ -6,12 +6,15 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from invoke.exceptions import ParseError
-from invoke.main import program
-from invoke.parser import Parser
+from invoke.exceptions import Exit
 
+from commands.program import VerbProgram
+from commands.slipway_program import SlipwayProgram
+from commands.task import resolve
+from errors import SlipwayError
 from tasks import ns
 from tests.conftest import ROOT
 
@@ -55,7 +58,7 @@ def lines_of(path: Path) -> Iterator[Line]:
 def simple_commands(text: str) -> Iterator[list[str]]:
     """Yield the words of each command of a line, without its environment, redirections and comment."""
     lexer = shlex.shlex(text, posix=True, punctuation_chars=True)
-    lexer.commenters = ""
+    lexer.commenters, lexer.whitespace_split = "", True
     words: list[str] = []
     skip = False
     for word in [*_without_comment(lexer), ";"]:
@@ -83,7 +86,7 @@ def check_command_line(text: str) -> None:
     for words in simple_commands(text):
         name = Path(words[0]).name
         if name in ("invoke", "slipway"):
-            check_slipway(words[1:])
+            check_slipway(name, words[1:])
         elif name == "make":
             check_make(words[1:])
         elif name in ("pytest", "python"):
@@ -92,12 +95,20 @@ def check_command_line(text: str) -> None:
             assert name in OTHERS, f"'{name}' is not a program that the docs may use: {text}"
 
 
-def check_slipway(words: list[str]) -> None:
-    """Parse the words as `invoke` does."""
+def check_slipway(name: str, words: list[str]) -> None:
+    """Parse the words as `slipway` or `invoke` does, and check the values of the options."""
+    kind = SlipwayProgram if name == "slipway" else partial(VerbProgram, name="invoke", binary="invoke")
+    program = kind(namespace=ns)
+    program.create_config()
+    program.normalize_argv([name, *words])
     try:
-        Parser(contexts=ns.to_contexts(), initial=program.initial_context).parse_argv(words)
-    except (ParseError, ValueError) as error:
-        raise AssertionError(f"slipway {shlex.join(words)}: {error}") from error
+        program.parse_core_args()
+        program.parse_collection()
+        program.parse_tasks()
+        for context in program.tasks:
+            resolve(ns.tasks[context.name].options, context.as_kwargs, {})
+    except (Exit, SlipwayError) as error:
+        raise AssertionError(f"{name} {shlex.join(words)}: {error}") from error
 
 
 def check_make(words: list[str]) -> None:

@@ -59,7 +59,7 @@ def test_docs_command_between_backquotes_is_valid(path: Path) -> None:
         words = code.split()
         if words[0] in ("slipway", "invoke") and re.match(r"[a-z-]", "".join(words[1:2])):
             if words[2:] or words[1].startswith("-"):
-                check_slipway(shlex.split(code)[1:])
+                check_slipway(words[0], shlex.split(code)[1:])
             else:  # the name of a command
                 assert words[1] in ns.tasks, code
         elif words[0] == "make" and words[1:]:

@@ -1,89 +1,87 @@
-"""A log file is read however it was kept, and what is no log is refused in one sentence."""
+"""Decode log files: compressed, in different encodings, truncated."""
 
 from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
+import random
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
-from commands.diagnose import evidence_of
 from errors import Refused
-from launch.diagnosis.diagnose import Diagnosis, diagnose
+from launch.diagnosis.diagnose import Diagnosis, DiagnosisInput, diagnose
+from launch.diagnosis.log_files import decode_lines
 
 LOG = (Path(__file__).with_name("logs") / "out-of-memory.log").read_bytes()
 TEXT = LOG.decode()
-KEPT = {
+FILES = {
     "plain": LOG,
-    "gz": gzip.compress(LOG),
-    "bz2": bz2.compress(LOG),
+    "gzip": gzip.compress(LOG),
+    "bzip2": bz2.compress(LOG),
     "xz": lzma.compress(LOG),
     "utf-16": TEXT.encode("utf-16"),
-    "utf-16 without its mark": TEXT.encode("utf-16-le"),
-    "utf-8 with a mark": b"\xef\xbb\xbf" + LOG,
+    "utf-16 without a byte order mark": TEXT.encode("utf-16-le"),
+    "utf-8 with a byte order mark": b"\xef\xbb\xbf" + LOG,
     "truncated while it was written": b"\0" * 10_000 + LOG,
-    "other letters": "模型加载失败\n".encode("gbk") * 20 + LOG,
-    "old line ends": LOG.replace(b"\n", b"\r"),
-    "Windows": LOG.replace(b"\n", b"\r\n"),
+    "another encoding": "模型加载失败\n".encode("gbk") * 20 + LOG,
+    "carriage returns as line ends": LOG.replace(b"\n", b"\r"),
+    "line ends of Windows": LOG.replace(b"\n", b"\r\n"),
 }
 
 
-def explain(tmp_path: Path, content: bytes) -> Diagnosis:
-    log = tmp_path / "log"
-    log.write_bytes(content)
-    return diagnose(evidence_of(str(log)))
+def diagnose_file(content: bytes) -> Diagnosis:
+    return diagnose(DiagnosisInput(decode_lines(io.BufferedReader(io.BytesIO(content)), "server.log")))
 
 
-@pytest.mark.parametrize("kept", KEPT)
-def test_however_it_was_kept(tmp_path: Path, kept: str) -> None:
-    found = explain(tmp_path, KEPT[kept])
+@pytest.mark.parametrize("name", FILES)
+def test_decode_lines_reads_every_kind_of_log_file(name: str) -> None:
+    found = diagnose_file(FILES[name])
     assert found.cause_id == "gpu-memory"
-    assert found.proof[0].startswith("(Worker_TP1) torch.OutOfMemoryError: CUDA out of memory.")
+    assert found.evidence[0].startswith("(Worker_TP1) torch.OutOfMemoryError: CUDA out of memory.")
 
 
-def test_a_packed_log_that_is_cut_off_tells_what_is_left(tmp_path: Path) -> None:
-    import random
-
+def test_decode_lines_reads_what_is_left_of_a_truncated_gzip_file() -> None:
     noise = random.Random(1).randbytes(100_000).hex().encode()
-    packed = gzip.compress(LOG + noise)
-    assert explain(tmp_path, packed[: len(packed) // 2]).cause_id == "gpu-memory"
+    compressed = gzip.compress(LOG + noise)
+    assert diagnose_file(compressed[: len(compressed) // 2]).cause_id == "gpu-memory"
 
 
 @pytest.mark.parametrize(
     "content", [b"\x7fELF\x02\x01\x01" + bytes(range(256)) * 20, bytes(range(128, 256)) * 9]
 )
-def test_what_is_no_text_is_no_log(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises(Refused, match="is no log: it holds no text"):
-        explain(tmp_path, content)
+def test_decode_lines_refuses_a_binary_file(content: bytes) -> None:
+    with pytest.raises(Refused, match=r"'server\.log' is not a log: it does not contain text"):
+        diagnose_file(content)
 
 
 @pytest.mark.parametrize(
     ("content", "tool"), [(b"\x28\xb5\x2f\xfd...", "zstd -d"), (b"PK\x03\x04...", "unzip")]
 )
-def test_what_python_cannot_unpack_is_named(tmp_path: Path, content: bytes, tool: str) -> None:
+def test_decode_lines_names_the_tool_for_an_unsupported_compression(content: bytes, tool: str) -> None:
     with pytest.raises(Refused) as refused:
-        explain(tmp_path, content)
-    assert refused.value.fix.startswith(tool)
+        diagnose_file(content)
+    assert refused.value.fix.startswith(f"{tool} server.log")
 
 
-def test_an_empty_log_is_said_to_be_empty(tmp_path: Path) -> None:
-    assert explain(tmp_path, b"").cause == "the log is empty"
+def test_diagnose_reports_an_empty_log() -> None:
+    assert diagnose_file(b"").cause == "the log is empty"
 
 
-def test_a_folder_is_no_log(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="is a folder"):
-        evidence_of(str(tmp_path))
-
-
-def test_one_line_without_an_end_costs_neither_memory_nor_time(tmp_path: Path) -> None:
-    import tracemalloc
-
-    log = tmp_path / "log"
-    log.write_bytes(b'] ("Error: pid=1 ' * 500_000)
+def test_decode_lines_reads_a_line_without_end_in_bounded_memory() -> None:
+    content = b'] ("Error: pid=1 ' * 500_000
     tracemalloc.start()
-    diagnose(evidence_of(str(log)))
+    diagnose_file(content)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 8 * 2**20
+
+
+def test_decode_lines_reads_a_line_without_end_in_pieces() -> None:
+    content = b"x" * 300_000 + b"\n\xff\xfe not text\n" + LOG
+    lines = list(decode_lines(io.BufferedReader(io.BytesIO(content)), "server.log"))
+    assert max(len(line) for line in lines) <= 1 << 16
+    assert diagnose(DiagnosisInput(lines)).cause_id == "gpu-memory"

@@ -1,4 +1,4 @@
-"""However a log was collected or copied, the lines in it are found: each wrapping around the same failure."""
+"""Diagnose the same failure with the prefixes of different log collectors and copies."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from launch.diagnosis.diagnose import Diagnosis, Evidence, diagnose
+from launch.diagnosis.diagnose import Diagnosis, DiagnosisInput, diagnose
 
 PREFIX = "(EngineCore_DP0 pid=16) ERROR 11-23 02:58:24 [core.py:708] "
 TRACEBACK = [
@@ -19,93 +19,93 @@ TRACEBACK = [
 LOGGED = [PREFIX + line for line in TRACEBACK]
 
 
-def explain(lines: list[str]) -> Diagnosis:
-    return diagnose(Evidence(lines, 1))
+def diagnose_log(lines: list[str]) -> Diagnosis:
+    return diagnose(DiagnosisInput(lines, 1))
 
 
-def proves(found: Diagnosis) -> bool:
-    return (found.cause_id, found.proof[0]) == ("no-kv-cache", f"(EngineCore_DP0) {TRACEBACK[-1]}")
+def is_recognized(found: Diagnosis) -> bool:
+    return (found.cause_id, found.evidence[0]) == ("no-kv-cache", f"(EngineCore_DP0) {TRACEBACK[-1]}")
 
 
 @pytest.mark.parametrize(
-    "wrapping",
+    "template",
     [
         "^[[1;36m(EngineCore_DP0 pid=16)^[[0;0m {rest}",  # a terminal's copy of colours
         "[1;36m(EngineCore_DP0 pid=16)[0;0m {rest}",  # copied without the escape character
-        "(APIServer pid=1) {line}",  # a front end that passes on what its children say
+        "(APIServer pid=1) {line}",  # a front end that forwards the output of its children
         "[2026-11-23 02:58:24,123] {line}",
         "{line}          ",  # padded to the width of a terminal
     ],
 )
-def test_copies_of_a_terminal(wrapping: str) -> None:
+def test_stripper_strips_what_a_copy_from_a_terminal_adds(template: str) -> None:
     rests = [line.removeprefix("(EngineCore_DP0 pid=16) ") for line in LOGGED]
-    lines = [wrapping.format(line=line, rest=rest) for line, rest in zip(LOGGED, rests, strict=True)]
-    assert proves(explain(lines))
+    lines = [template.format(line=line, rest=rest) for line, rest in zip(LOGGED, rests, strict=True)]
+    assert is_recognized(diagnose_log(lines))
 
 
-MARKS = ["vllm-0 vllm ", "w7x[info]", "1760090000 - node7 - ", "node7 INFO stdout "]
+PREFIXES = ["vllm-0 vllm ", "w7x[info]", "1760090000 - node7 - ", "node7 INFO stdout "]
 
 
-@pytest.mark.parametrize("mark", MARKS)
-def test_an_unlisted_mark_is_learned_from_the_lines_that_vllm_prefixes(mark: str) -> None:
-    start = [f"{mark}(APIServer pid=1) INFO 11-23 02:57:50 [x.py:1] a line" for _ in range(2)]
-    python_s_own = [mark + line for line in TRACEBACK[1:]]
-    assert explain(start + python_s_own).cause_id == "no-kv-cache"
-    assert explain(start + python_s_own).proof[0] == TRACEBACK[-1]
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_stripper_learns_an_unlisted_prefix_from_vllm_lines(prefix: str) -> None:
+    start = [f"{prefix}(APIServer pid=1) INFO 11-23 02:57:50 [x.py:1] a line" for _ in range(2)]
+    from_python = [prefix + line for line in TRACEBACK[1:]]
+    assert diagnose_log(start + from_python).cause_id == "no-kv-cache"
+    assert diagnose_log(start + from_python).evidence[0] == TRACEBACK[-1]
 
 
-def test_pods_with_unlisted_marks_are_told_apart() -> None:
+def test_stripper_separates_pods_with_unlisted_prefixes() -> None:
     pods = ("vllm-0 vllm ", "vllm-1 vllm ")
     start = [f"{pod}INFO 11-23 02:57:50 [x.py:1] a line" for pod in pods for _ in range(2)]
     mixed = [pod + line for line in TRACEBACK[1:] for pod in pods]
-    assert explain(start + mixed).proof == (TRACEBACK[-1],)
+    assert diagnose_log(start + mixed).evidence == (TRACEBACK[-1],)
 
 
-def test_a_timestamp_on_a_line_of_its_own_is_passed_over() -> None:
+def test_stripper_skips_lines_with_only_a_timestamp() -> None:
     stack = [*TRACEBACK[1:3] * 1, *[TRACEBACK[2]] * 60, *TRACEBACK[3:]]
     lines = [
         line for pair in zip(stack, ["2026-11-23 02:58:24.813"] * len(stack), strict=True) for line in pair
     ]
-    assert explain(lines).cause_id == "no-kv-cache"
+    assert diagnose_log(lines).cause_id == "no-kv-cache"
 
 
-@pytest.mark.parametrize("words", ["message", "msg", "textPayload", "log"])
-def test_json_lines(words: str) -> None:
-    said = [json.dumps({"severity": "ERROR", words: line, "time": "x"}) for line in LOGGED]
-    assert proves(explain(said))
+@pytest.mark.parametrize("key", ["message", "msg", "textPayload", "log"])
+def test_stripper_reads_json_lines(key: str) -> None:
+    lines = [json.dumps({"severity": "ERROR", key: line, "time": "x"}) for line in LOGGED]
+    assert is_recognized(diagnose_log(lines))
 
 
-def test_json_with_the_traceback_in_a_field() -> None:
-    said = {"level": "ERROR", "message": TRACEBACK[0], "exc_info": "\n".join(TRACEBACK[1:])}
+def test_stripper_reads_the_traceback_field_of_json_lines() -> None:
+    error = {"level": "ERROR", "message": TRACEBACK[0], "exc_info": "\n".join(TRACEBACK[1:])}
     after = {"level": "ERROR", "message": "RuntimeError: Engine core initialization failed."}
-    found = explain([json.dumps(said), json.dumps(after)])
-    assert (found.cause_id, found.proof) == ("no-kv-cache", (TRACEBACK[-1],))
+    found = diagnose_log([json.dumps(error), json.dumps(after)])
+    assert (found.cause_id, found.evidence) == ("no-kv-cache", (TRACEBACK[-1],))
 
 
-def test_logfmt() -> None:
+def test_stripper_reads_logfmt() -> None:
     lines = [f'time="2026-11-23" level=error msg="{line}"' for line in TRACEBACK[-1:]]
-    assert explain(lines).cause_id == "no-kv-cache"
+    assert diagnose_log(lines).cause_id == "no-kv-cache"
 
 
 @pytest.mark.parametrize("between", [" ", "^M"])
-def test_lines_pasted_into_one(between: str) -> None:
-    assert explain([between.join(LOGGED)]).cause_id == "no-kv-cache"
+def test_stripper_splits_lines_pasted_into_one(between: str) -> None:
+    assert diagnose_log([between.join(LOGGED)]).cause_id == "no-kv-cache"
 
 
-def test_ranks_named_in_words_are_told_apart() -> None:
+def test_log_line_separates_ranks_of_vllm_0_10() -> None:
     """vLLM 0.10 writes `(VllmWorker TP0 pid=24)`."""
     ranks = [f"(VllmWorker TP{rank} pid={24 + rank}) ERROR 08-26 09:12:24 [core.py:559] " for rank in (0, 1)]
     lost = "RuntimeError: [/gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:1"
     mixed = [ranks[0] + line for line in TRACEBACK[:4]]
     both = [line for old in mixed for line in (old, old.replace(ranks[0], ranks[1]))]
-    found = explain([*both, ranks[0] + lost, ranks[1] + TRACEBACK[-1]])
+    found = diagnose_log([*both, ranks[0] + lost, ranks[1] + TRACEBACK[-1]])
     assert found.cause_id == "no-kv-cache"
 
 
-def test_a_level_in_the_name_of_a_variable_is_no_level() -> None:
-    """A line that tells to set NCCL_DEBUG=INFO is not information."""
+def test_reader_does_not_take_a_variable_for_a_level() -> None:
+    """A line that mentions NCCL_DEBUG=INFO is not an INFO line."""
     line = "RuntimeError: NCCL error: unhandled system error (run with NCCL_DEBUG=INFO for details)"
-    assert explain([line]).cause_id == "nccl-shared-memory-or-network"
+    assert diagnose_log([line]).cause_id == "nccl-shared-memory-or-network"
 
 
 LONG = (
@@ -115,20 +115,20 @@ LONG = (
 
 
 @pytest.mark.parametrize(
-    "wrapping", ["vllm-1  | {}", "[pod/m/vllm] 2026-11-23T03:01:18.6Z {}", "(APIServer pid=1) {}"]
+    "template", ["vllm-1  | {}", "[pod/m/vllm] 2026-11-23T03:01:18.6Z {}", "(APIServer pid=1) {}"]
 )
-def test_a_long_line_stays_with_its_stack(wrapping: str) -> None:
-    """Where it happened tells what to do, so a line must not be taken for another writer's."""
+def test_reader_keeps_a_long_exception_with_its_stack(template: str) -> None:
+    """The frame selects the rule, so the exception must not be assigned to another writer."""
     stack = [
         "WorkerProc failed to start.",
         TRACEBACK[1],
         '  File "/vllm/gpu_worker.py", line 1, in load_model',
         LONG,
     ]
-    found = explain([wrapping.format(PREFIX + line) for line in stack])
-    assert (found.cause_id, found.proof[0][:16]) == ("gpu-memory-at-load", "(EngineCore_DP0)")
+    found = diagnose_log([template.format(PREFIX + line) for line in stack])
+    assert (found.cause_id, found.evidence[0][:16]) == ("gpu-memory-at-load", "(EngineCore_DP0)")
 
 
-def test_a_mark_with_a_level_is_learned_from_python_s_own_traceback() -> None:
+def test_stripper_learns_a_prefix_with_a_level_from_a_traceback() -> None:
     marked = [f"2026-11-23 03:01:18,123 - INFO - {line}" for line in TRACEBACK[1:]]
-    assert explain(marked).cause_id == "no-kv-cache"
+    assert diagnose_log(marked).cause_id == "no-kv-cache"

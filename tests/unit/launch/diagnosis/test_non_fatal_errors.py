@@ -1,10 +1,10 @@
-"""What a server survived is not what ended it: starts, requests and errors after which it went on."""
+"""Errors after which a server goes on are not the cause of a later failure."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from launch.diagnosis.diagnose import Diagnosis, Evidence, diagnose
+from launch.diagnosis.diagnose import Diagnosis, DiagnosisInput, diagnose
 
 LOGS = Path(__file__).with_name("logs")
 OUT_OF_MEMORY = (LOGS / "out-of-memory.log").read_text() + (LOGS / "consequences.log").read_text()
@@ -15,89 +15,96 @@ ANSWERED = '(APIServer pid=1) INFO:     10.0.0.3:41 - "POST /v1/chat/completions
 NOISE = "(EngineCore pid=16) ERROR 11-23 02:58:01 [config.py:3] Error: No module named 'soundfile'\n"
 
 
-def explain(log: str, exit_code: int | None = None) -> Diagnosis:
-    return diagnose(Evidence(log.splitlines(), exit_code))
+def diagnose_log(log: str, exit_code: int | None = None) -> Diagnosis:
+    return diagnose(DiagnosisInput(log.splitlines(), exit_code))
 
 
-def logged(who: str, place: str, *lines: str) -> str:
-    """A traceback as vLLM's logger writes it."""
-    said = [lines[0], "Traceback (most recent call last):", '  File "/vllm/x.py", line 1, in f', *lines[1:]]
-    return "".join(f"({who} pid=16) ERROR 11-23 02:58:24 [{place}] {line}\n" for line in said)
+def logged(process: str, location: str, *lines: str) -> str:
+    """Return a traceback as vLLM's logger writes it."""
+    printed = [
+        lines[0],
+        "Traceback (most recent call last):",
+        '  File "/vllm/x.py", line 1, in f',
+        *lines[1:],
+    ]
+    return "".join(f"({process} pid=16) ERROR 11-23 02:58:24 [{location}] {line}\n" for line in printed)
 
 
 CRASH = logged(
-    "EngineCore", "core.py:9", "EngineCore encountered a fatal error.", "ValueError: the moon is full"
+    "EngineCore", "core.py:9", "EngineCore encountered a fatal error.", "ValueError: invalid value"
 )
 
 
-def test_an_error_before_the_server_was_up_did_not_stop_it() -> None:
-    assert explain(START + NOISE + SERVES).cause == "no failure in this log"
-    assert explain(START + NOISE).cause_id == "module-missing"  # it has not come up
+def test_diagnose_ignores_an_error_before_the_server_was_ready() -> None:
+    assert diagnose_log(START + NOISE + SERVES).cause == "no failure in this log"
+    assert diagnose_log(START + NOISE).cause_id == "module-missing"  # it was never ready
 
 
-def test_a_request_that_failed_is_not_a_failure_of_the_server() -> None:
+def test_diagnose_reports_a_failed_request_as_such() -> None:
     request = logged(
         "APIServer", "serving.py:2", "Error in preprocessing prompt inputs", "ValueError: too long"
     )
-    found = explain(START + SERVES + request + ANSWERED)
-    assert found.cause == "no failure of the server in this log; what it reports is of single requests"
-    assert (found.known, found.proof) == (False, ("(APIServer) ValueError: too long",))
+    found = diagnose_log(START + SERVES + request + ANSWERED)
+    assert found.cause == "no failure of the server in this log; only single requests failed"
+    assert (found.known, found.evidence) == (False, ("(APIServer) ValueError: too long",))
 
 
-def test_a_request_that_failed_is_known_by_where_it_was_served() -> None:
-    """Where the log begins while the server runs, and in vLLM before 0.10, which names no process."""
+def test_diagnose_recognizes_a_failed_request_by_its_module() -> None:
+    """The log may start while the server runs; vLLM before 0.10 does not name the process."""
     request = logged(
         "APIServer", "serving.py:2", "Error in preprocessing prompt inputs", "ValueError: too long"
     )
-    assert not explain(request.replace("(APIServer pid=16) ", "") + ANSWERED).first_exception
+    assert not diagnose_log(request.replace("(APIServer pid=16) ", "") + ANSWERED).first_exception
 
 
-def test_the_crash_counts_and_not_the_requests_before_it() -> None:
+def test_diagnose_blames_the_crash_and_not_an_earlier_request() -> None:
     request = logged(
         "APIServer", "serving.py:2", "Error in preprocessing", "ValueError: trust_remote_code=True"
     )
-    found = explain(START + SERVES + request + CRASH, exit_code=1)
-    assert (found.known, found.first_exception) == (False, "ValueError: the moon is full")
+    found = diagnose_log(START + SERVES + request + CRASH, exit_code=1)
+    assert (found.known, found.first_exception) == (False, "ValueError: invalid value")
 
 
-def test_an_error_after_which_a_request_was_answered_is_over() -> None:
+def test_diagnose_ignores_an_error_before_an_answered_request() -> None:
     error = "(EngineCore pid=16) ERROR 11-23 02:58:01 [grammar.py:3] No module named 'soundfile'\n"
-    assert explain(START + SERVES + error + ANSWERED).cause == "no failure in this log"
-    assert explain(START + SERVES + ANSWERED + error).cause_id == "module-missing"
+    assert diagnose_log(START + SERVES + error + ANSWERED).cause == "no failure in this log"
+    assert diagnose_log(START + SERVES + ANSWERED + error).cause_id == "module-missing"
 
 
-def test_a_start_that_failed_before_one_that_serves_is_told_but_is_not_the_cause() -> None:
-    found = explain(START + OUT_OF_MEMORY + START + SERVES)
+def test_diagnose_mentions_a_failed_start_before_one_that_serves() -> None:
+    found = diagnose_log(START + OUT_OF_MEMORY + START + SERVES)
     assert (found.cause_id, found.known) == ("", False)
     assert found.cause == (
-        "no failure in the newest start of this log, which serves; the one before: the GPU ran out of memory"
+        "no failure in the newest start, which serves; the start before it failed: the GPU ran out of memory"
     )
 
 
-def test_a_start_that_failed_after_one_that_served_is_the_cause() -> None:
-    assert explain(START + SERVES + ANSWERED + START + OUT_OF_MEMORY).cause_id == "gpu-memory"
+def test_diagnose_blames_a_failed_start_after_one_that_served() -> None:
+    assert diagnose_log(START + SERVES + ANSWERED + START + OUT_OF_MEMORY).cause_id == "gpu-memory"
 
 
-def test_a_log_that_ends_while_the_server_loads_says_so() -> None:
-    found = explain(START + "Loading safetensors checkpoint shards:  99% Completed | 38/39\n")
-    assert found.cause == "no failure in this log, but the server has not come up where it ends"
-    assert found.proof == ("Loading safetensors checkpoint shards:  99% Completed | 38/39",)
+def test_diagnose_reports_a_log_that_ends_while_the_server_loads() -> None:
+    found = diagnose_log(START + "Loading safetensors checkpoint shards:  99% Completed | 38/39\n")
+    assert found.cause == "no failure in this log, but it ends before the server is ready"
+    assert found.evidence == ("Loading safetensors checkpoint shards:  99% Completed | 38/39",)
 
 
-def test_a_rank_that_is_waited_for_again_and_again_hangs() -> None:
-    waits = (
+def test_diagnose_concludes_a_hang_from_repeated_stall_reports() -> None:
+    stall = (
         "(EngineCore pid=9) INFO 11-23 02:59:00 [shm_broadcast.py:705] No available shared memory broadcast "
         "block found in 60 seconds. This typically happens when some processes are hanging\n"
     )
-    assert explain(START + waits * 12).cause_id == "rank-hangs"
-    assert explain(START + waits * 3).cause.startswith("no failure in this log")  # it may compile
-    assert explain(START + waits * 12 + SERVES).cause == "no failure in this log"
+    assert diagnose_log(START + stall * 12).cause_id == "rank-hangs"
+    assert diagnose_log(START + stall * 3).cause.startswith(
+        "no failure in this log"
+    )  # compiling may take that long
+    assert diagnose_log(START + stall * 12 + SERVES).cause == "no failure in this log"
 
 
-def test_what_was_told_to_a_client_is_not_why_the_server_ended_later() -> None:
+def test_diagnose_does_not_blame_a_request_for_a_later_exit() -> None:
     request = logged(
         "APIServer", "serving.py:2", "Error in preprocessing prompt inputs", "ValueError: too long"
     )
-    found = explain(START + SERVES + request, exit_code=3)
-    assert found.cause == "the server ended with exit code 3 and left no error in its log"
-    assert explain(START + SERVES + request, exit_code=137).cause_id == "killed"
+    found = diagnose_log(START + SERVES + request, exit_code=3)
+    assert found.cause == "the server exited with code 3 and left no error in its log"
+    assert diagnose_log(START + SERVES + request, exit_code=137).cause_id == "killed"

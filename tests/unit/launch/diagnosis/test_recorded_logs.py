@@ -1,20 +1,18 @@
-"""Logs of real vLLM 0.32 on CPU, which lie beside the repository."""
+"""Diagnose logs that were recorded with vLLM 0.32 on CPU."""
 
 from __future__ import annotations
 
 import pytest
 
-from launch.diagnosis.diagnose import Diagnosis, Evidence, diagnose
-from tests.conftest import SHARED
+from launch.diagnosis.diagnose import Diagnosis, DiagnosisInput, diagnose
+from tests.conftest import ROOT
 
-LOGS = SHARED / "logs"
-
-pytestmark = pytest.mark.skipif(not LOGS.is_dir(), reason="the recorded logs are not beside this repository")
+LOGS = ROOT / "tests" / "data" / "logs"
 
 
-def explain(name: str) -> Diagnosis:
+def diagnose_log(name: str) -> Diagnosis:
     with (LOGS / name).open(errors="replace") as lines:
-        return diagnose(Evidence(lines))
+        return diagnose(DiagnosisInput(lines))
 
 
 @pytest.mark.parametrize(
@@ -30,21 +28,21 @@ def explain(name: str) -> Diagnosis:
         ("tp3.log", "heads-not-divisible"),
     ],
 )
-def test_a_failed_start_is_explained(name: str, cause: str) -> None:
-    assert explain(name).cause_id == cause
+def test_diagnose_names_the_cause_of_a_recorded_failure(name: str, cause: str) -> None:
+    assert diagnose_log(name).cause_id == cause
 
 
 @pytest.mark.parametrize("name", ["ready.log", "ready-tp2-ep.log", "bench-table.log"])
-def test_a_good_start_has_no_failure(name: str) -> None:
-    assert explain(name).cause == "no failure in this log"
+def test_diagnose_finds_no_failure_in_a_recorded_success(name: str) -> None:
+    assert diagnose_log(name).cause == "no failure in this log"
 
 
-def test_the_cure_carries_the_log_s_own_numbers() -> None:
-    assert explain("kvsmall.log").change == {"set": {"--max-model-len": "1920"}}
-    assert explain("toolen.log").change == {"set": {"--max-model-len": "4096"}}
-    assert explain("tp3.log").change == {"set": {"--tensor-parallel-size": "2"}}
-    assert explain("portinuse.log").change == {"port": True}
+def test_diagnose_takes_the_values_of_a_change_from_the_log() -> None:
+    assert diagnose_log("kvsmall.log").change == {"set": {"--max-model-len": "1920"}}
+    assert diagnose_log("toolen.log").change == {"set": {"--max-model-len": "4096"}}
+    assert diagnose_log("tp3.log").change == {"set": {"--tensor-parallel-size": "2"}}
+    assert diagnose_log("portinuse.log").change == {"port": True}
 
 
-def test_the_missing_file_is_named() -> None:
-    assert "model-00002-of-00003.safetensors" in explain("missing-shard.log").cause
+def test_diagnose_names_the_missing_file() -> None:
+    assert "model-00002-of-00003.safetensors" in diagnose_log("missing-shard.log").cause

@@ -1,10 +1,10 @@
-"""Which of several exceptions and lines is the cause, and what is shown where none is known."""
+"""Select the cause among several exceptions and lines; show the best evidence if no rule matches."""
 
 from __future__ import annotations
 
 import pytest
 
-from launch.diagnosis.diagnose import Diagnosis, Evidence, diagnose, text
+from launch.diagnosis.diagnose import Diagnosis, DiagnosisInput, diagnose, format_text
 
 PREFIX = "(EngineCore pid=16) ERROR 11-23 02:58:24 [core.py:9] "
 START = "(APIServer pid=1) INFO 11-23 02:57:50 [api_utils.py:286] non-default args: {'model': 'm'}\n"
@@ -19,95 +19,97 @@ FROM = "The above exception was the direct cause of the following exception:"
 
 
 def raised(*lines: str, code: str = "return f()") -> str:
-    """A traceback of the engine core; a link between two exceptions begins the next one's stack."""
+    """Return a traceback of the engine core; a linking sentence starts the next exception."""
     stack = ["Traceback (most recent call last):", '  File "/vllm/x.py", line 1, in f', f"    {code}"]
-    said = ["EngineCore failed to start.", *stack]
+    printed = ["EngineCore failed to start.", *stack]
     for line in lines:
-        said += ["", line, "", *stack] if line in (WHILE, FROM) else [line]
-    return "".join(f"{PREFIX}{line}\n" for line in said)
+        printed += ["", line, "", *stack] if line in (WHILE, FROM) else [line]
+    return "".join(f"{PREFIX}{line}\n" for line in printed)
 
 
-def explain(log: str, exit_code: int | None = 1) -> Diagnosis:
-    return diagnose(Evidence(log.splitlines(), exit_code))
+def diagnose_log(log: str, exit_code: int | None = 1) -> Diagnosis:
+    return diagnose(DiagnosisInput(log.splitlines(), exit_code))
 
 
-def test_what_was_only_tried_is_not_the_cause_of_what_failed_then() -> None:
-    found = explain(raised("ModuleNotFoundError: No module named 'flash_attn'", WHILE, OOM))
+def test_diagnose_skips_a_handled_lookup_before_the_real_exception() -> None:
+    found = diagnose_log(raised("ModuleNotFoundError: No module named 'flash_attn'", WHILE, OOM))
     assert found.cause_id == "gpu-memory"
-    assert explain(raised("ModuleNotFoundError: No module named 'flash_attn'", FROM, OOM)).cause_id == (
+    assert diagnose_log(raised("ModuleNotFoundError: No module named 'flash_attn'", FROM, OOM)).cause_id == (
         "broken-install"
     )
 
 
-def test_a_bare_assertion_is_shown_with_the_line_that_made_it() -> None:
-    found = explain(raised("AssertionError", code="assert the_moon.is_new()"))
-    assert found.first_exception == "AssertionError assert the_moon.is_new()"
+def test_diagnose_shows_a_bare_assertion_with_its_code() -> None:
+    found = diagnose_log(raised("AssertionError", code="assert values.are_valid()"))
+    assert found.first_exception == "AssertionError assert values.are_valid()"
 
 
-def test_a_bare_assertion_can_be_known_by_the_line_that_made_it() -> None:
-    found = explain(raised("AssertionError", code="assert is_mixture_of_experts(self.model)"))
+def test_diagnose_matches_a_bare_assertion_by_its_code() -> None:
+    found = diagnose_log(raised("AssertionError", code="assert is_mixture_of_experts(self.model)"))
     assert found.cause_id == "not-a-mixture-of-experts"
 
 
-def test_where_nothing_is_known_both_ends_of_the_chain_are_shown() -> None:
-    found = explain(raised("KeyError: 'moon'", FROM, "ValueError: no such satellite"))
-    assert found.proof == ("(EngineCore) KeyError: 'moon'", "(EngineCore) ValueError: no such satellite")
+def test_diagnose_shows_both_ends_of_an_unknown_chain() -> None:
+    found = diagnose_log(raised("KeyError: 'layer'", FROM, "ValueError: unknown layer"))
+    assert found.evidence == ("(EngineCore) KeyError: 'layer'", "(EngineCore) ValueError: unknown layer")
 
 
 NVCC = "/bin/sh: 1: nvcc: not found\n"
 REPO = "(APIServer pid=1) ERROR 11-23 02:58:00 [config.py:3] Repo id must be in the form 'a/b': '/models/m'\n"
 
 
-def test_lines_before_an_unknown_exception_may_explain_it_but_not_lines_after_it() -> None:
-    unknown = raised("ValueError: the moon is full")
-    assert explain(NVCC + unknown).cause_id == "nvcc-missing"
-    assert not explain(unknown + NVCC).known
+def test_diagnose_matches_lines_before_an_unknown_exception_but_not_after_it() -> None:
+    unknown = raised("ValueError: invalid value")
+    assert diagnose_log(NVCC + unknown).cause_id == "nvcc-missing"
+    assert not diagnose_log(unknown + NVCC).known
 
 
-def test_what_vllm_logged_elsewhere_does_not_explain_an_unknown_exception() -> None:
-    assert explain(REPO).cause_id == "model-unknown"
+def test_diagnose_ignores_logged_errors_if_an_unknown_exception_ended_the_server() -> None:
+    assert diagnose_log(REPO).cause_id == "model-unknown"
     assert (
-        explain(REPO + raised("ValueError: the moon is full")).first_exception
-        == "ValueError: the moon is full"
+        diagnose_log(REPO + raised("ValueError: invalid value")).first_exception
+        == "ValueError: invalid value"
     )
 
 
-def test_an_error_that_vllm_always_survives_is_never_the_cause() -> None:
+def test_diagnose_ignores_non_fatal_errors() -> None:
     noise = REPO.replace("Repo id", "Error retrieving safetensors: Repo id")
-    assert explain(noise, exit_code=None).cause == "no failure in this log"
+    assert diagnose_log(noise, exit_code=None).cause == "no failure in this log"
 
 
-def test_a_warning_of_cuda_explains_why_no_gpu_is_seen() -> None:
+def test_diagnose_uses_a_cuda_warning_as_the_cause() -> None:
     warning = (
         "/torch/cuda/__init__.py:182: UserWarning: CUDA initialization: Unexpected error from "
         "cudaGetDeviceCount(). Error 803: system has unsupported display driver / cuda driver combination\n"
     )
     unseen = raised("RuntimeError: No CUDA GPUs are available")
-    assert explain(warning + unseen).cause_id == "cuda-compat-libraries"
-    assert explain(unseen).cause_id == "no-gpu-visible"
+    assert diagnose_log(warning + unseen).cause_id == "cuda-compat-libraries"
+    assert diagnose_log(unseen).cause_id == "no-gpu-visible"
 
 
-def test_a_log_that_ends_inside_a_traceback_shows_where_it_stands() -> None:
-    found = explain("\n".join(raised(code="self.load_model()").splitlines()), exit_code=None)
+def test_diagnose_shows_the_innermost_frame_of_a_truncated_traceback() -> None:
+    found = diagnose_log("\n".join(raised(code="self.load_model()").splitlines()), exit_code=None)
     assert (
-        found.cause == "the log is cut off inside a traceback, before its exception; where it stands is shown"
+        found.cause == "the log ends inside a traceback, before its exception; the innermost frame is shown"
     )
-    assert found.proof == ("x.f: self.load_model()",)
+    assert found.evidence == ("x.f: self.load_model()",)
 
 
-def test_of_a_log_that_begins_too_late_only_consequences_are_left() -> None:
+def test_diagnose_reports_consequences_only_for_a_log_without_its_beginning() -> None:
     tail = "".join(line.removeprefix("(APIServer pid=1) ") + "\n" for line in GONE.splitlines()[1:])
-    assert explain(tail).cause == "the log holds only consequences; what caused them is not in it"
+    assert diagnose_log(tail).cause == "the log contains only consequences, not their cause"
 
 
-def test_a_process_that_ends_without_a_word_is_told_from_one_whose_library_spoke() -> None:
-    assert explain(START + GONE).cause_id == "killed"
-    found = explain(START + "CCL_ERROR| ze_fd_manager.cpp:144 init_device_fds: condition dir failed\n" + GONE)
+def test_diagnose_does_not_conclude_a_kill_if_a_library_printed_an_error() -> None:
+    assert diagnose_log(START + GONE).cause_id == "killed"
+    found = diagnose_log(
+        START + "CCL_ERROR| ze_fd_manager.cpp:144 init_device_fds: condition dir failed\n" + GONE
+    )
     assert not found.known
 
 
 @pytest.mark.parametrize(
-    ("words", "cause"),
+    ("line", "cause"),
     [
         ("/entrypoint.sh: line 12:    31 Killed                  vllm serve m", "killed"),
         ("Killed", "killed"),
@@ -120,14 +122,14 @@ def test_a_process_that_ends_without_a_word_is_told_from_one_whose_library_spoke
         ("(Worker pid=3) Fatal Python error: Bus error", "bus-error"),
     ],
 )
-def test_the_shell_s_words_tell_the_signal(words: str, cause: str) -> None:
-    assert explain(START + words, exit_code=None).cause_id == cause
+def test_diagnose_recognizes_a_signal_from_the_message_of_a_shell(line: str, cause: str) -> None:
+    assert diagnose_log(START + line, exit_code=None).cause_id == cause
 
 
-def test_a_cause_leaves_out_what_the_log_does_not_say() -> None:
-    old = explain(raised("RuntimeError: CUDA driver version is insufficient for CUDA runtime version"))
-    assert old.cause.startswith("the NVIDIA driver is older than the image's CUDA")
-    found = explain(
+def test_diagnose_leaves_out_optional_parts_of_a_cause() -> None:
+    old = diagnose_log(raised("RuntimeError: CUDA driver version is insufficient for CUDA runtime version"))
+    assert old.cause.startswith("the NVIDIA driver is older than the CUDA of the image")
+    found = diagnose_log(
         raised("RuntimeError: The NVIDIA driver on your system is too old (found version 12020).")
     )
-    assert "the NVIDIA driver (CUDA 12020) is older" in text(found)
+    assert "the NVIDIA driver (CUDA 12020) is older" in format_text(found)

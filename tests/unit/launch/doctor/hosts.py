@@ -1,4 +1,4 @@
-"""Hosts as facts: one that has all it needs for each platform, to be spoilt one thing at a time."""
+"""The facts of a good host for each platform; tests change one fact at a time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from launch.doctor.facts import Device, Engine, Facts, Hub, Image, Kernel, Network
 from launch.doctor.finding import Finding
-from launch.doctor.report import examine
+from launch.doctor.report import run_checks
 from launch.hardware.cdi import CdiSpec
 from launch.hardware.types import Cpu, Gpu, Hardware, Part, Seen
 
@@ -45,9 +45,9 @@ ENGINE = Engine(
 HUB = Hub(
     endpoint="https://huggingface.co",
     reached=True,
-    skew=0.4,
+    clock_skew=0.4,
     cache="/data/hub",
-    cache_here=True,
+    cache_present=True,
     cache_writable=True,
     cache_owner="anna",
     cache_free=900 * 10**9,
@@ -67,12 +67,12 @@ FACTS = Facts(
 
 
 def cpu(**changes: Any) -> Facts:
-    """A machine without GPUs."""
+    """Return the facts of a host without GPUs."""
     return replace(FACTS, engine=with_image(cuda=""), **changes)
 
 
 def cuda(**changes: Any) -> Facts:
-    """Eight H200, the toolkit, a current CDI spec, and an image for CUDA 13."""
+    """Return the facts of a host with eight H200, the toolkit, a current CDI spec and an image for CUDA 13."""
     spec = CdiSpec("/etc/cdi/nvidia.yaml", "nvidia.com/gpu", tuple("01234567"), ("580.65.06",))
     seen = Seen("nvidia", "580.65.06", "13.0", H200)
     given: dict[str, Any] = {
@@ -85,7 +85,7 @@ def cuda(**changes: Any) -> Facts:
 
 
 def rocm(**changes: Any) -> Facts:
-    """Eight MI300X whose nodes this user may open."""
+    """Return the facts of a host with eight MI300X whose nodes this user can open."""
     paths = ("/dev/kfd", *(f"/dev/dri/renderD{128 + i}" for i in range(8)))
     given: dict[str, Any] = {
         "engine": with_image(hip="7.2"),
@@ -95,17 +95,17 @@ def rocm(**changes: Any) -> Facts:
     return replace(FACTS, platform="rocm", **(given | changes))
 
 
-def with_image(**said: Any) -> Engine:
-    """The engine of FACTS with the platform's image in it."""
-    return replace(ENGINE, image=Image("slipway/vllm:1", True, **said))
+def with_image(**properties: Any) -> Engine:
+    """Return the engine of FACTS with the platform's image."""
+    return replace(ENGINE, image=Image("slipway/vllm:1", True, **properties))
 
 
-def trouble(facts: Facts) -> list[Finding]:
-    """The findings that are neither ok nor mere information."""
-    return [finding for finding in examine(facts) if finding.severity in ("warning", "error")]
+def problems(facts: Facts) -> list[Finding]:
+    """Return the warnings and errors."""
+    return [finding for finding in run_checks(facts) if finding.severity in ("warning", "error")]
 
 
-def only(facts: Facts) -> Finding:
-    """The one thing that is wrong."""
-    (finding,) = trouble(facts)
+def only_problem(facts: Facts) -> Finding:
+    """Return the only problem."""
+    (finding,) = problems(facts)
     return finding

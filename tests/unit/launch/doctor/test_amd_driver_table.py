@@ -1,4 +1,4 @@
-"""AMD's driver by its module number, and which ROCm goes with it."""
+"""Look up AMD's driver by its module number, and compare it with the ROCm of an image."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.unit.launch.doctor.hosts import CPU, MI300X, cuda, rocm, with_image
         ("6.16.13", "30.30"),
         ("6.19.14.31400000", "31.40"),
         ("7.1.3.31500100", "31.50"),
-        # A number between two that we know, a kernel's own, a package's name, nonsense.
+        # A number that is not in the table, a package version, the version of a kernel module, and an invalid one.
         ("6.16.7", ""),
         ("6.12.12.60402", ""),
         ("6.16.13-2278356.24.04", ""),
@@ -32,12 +32,12 @@ from tests.unit.launch.doctor.hosts import CPU, MI300X, cuda, rocm, with_image
         ("6.19.14.3140000", ""),
     ],
 )
-def test_the_release_of_a_module_number(number: str, release: str) -> None:
+def test_release_of_a_module_number(number: str, release: str) -> None:
     assert amd_driver_table.release_of(number) == release
 
 
 @pytest.mark.parametrize(("hip", "rocm"), [("7.2.53211-e1a6bc5663", "7.2"), ("7.14.60850", "7.14"), ("", "")])
-def test_the_rocm_of_an_image(hip: str, rocm: str) -> None:
+def test_rocm_of_a_hip_version(hip: str, rocm: str) -> None:
     assert amd_driver_table.rocm_of(hip) == rocm
 
 
@@ -46,37 +46,37 @@ def host(number: str, hip: str) -> Facts:
     return rocm(hardware=Hardware(CPU, amd=seen), engine=with_image(hip=hip))
 
 
-def said(number: str, hip: str = "7.2.53211-e1a6bc5663") -> Finding:
+def check(number: str, hip: str = "7.2.53211-e1a6bc5663") -> Finding:
     (finding,) = driver(host(number, hip))
     return finding
 
 
 @pytest.mark.parametrize("number", ["6.12.12", "6.16.13", "7.1.3.31500000"])
-def test_what_stands_in_one_row_is_well(number: str) -> None:
-    assert said(number).severity == "ok"
-    assert said(number).seen.endswith("AMD supports it with the image's ROCm 7.2")
+def test_driver_is_ok_with_a_supported_rocm(number: str) -> None:
+    assert check(number).severity == "ok"
+    assert check(number).what.endswith("AMD supports it with the image's ROCm 7.2")
 
 
-def test_a_driver_too_old_for_the_image_says_which_would_do() -> None:
-    found = said("6.8.5")
-    assert (found.severity, found.seen) == (
+def test_driver_warns_of_a_driver_that_is_too_old_for_the_image() -> None:
+    found = check("6.8.5")
+    assert (found.severity, found.what) == (
         "warning",
         "driver 6.8.5 (AMD's release 6.2); the image has ROCm 7.2",
     )
-    assert found.remedy == "install amdgpu-dkms 31.50 and reboot, or use an image for ROCm 6.0 to 7.0"
+    assert found.fix == "install amdgpu-dkms 31.50 and reboot, or use an image with ROCm 6.0 to 7.0"
 
 
-def test_an_image_too_old_for_the_driver() -> None:
-    found = said("6.19.14.31400000", hip="6.4.43482-0f2d60242")
+def test_driver_warns_of_an_image_that_is_too_old_for_the_driver() -> None:
+    found = check("6.19.14.31400000", hip="6.4.43482-0f2d60242")
     assert (found.severity, found.why) == (
         "warning",
-        "AMD supports this driver with ROCm 7.0, 7.1, 7.2, 7.14, 10.0 only",
+        "AMD supports this driver only with ROCm 7.0, 7.1, 7.2, 7.14, 10.0",
     )
-    assert found.remedy == "install amdgpu-dkms 30.30 and reboot, or use an image for ROCm 7.0 to 10.0"
+    assert found.fix == "install amdgpu-dkms 30.30 and reboot, or use an image with ROCm 7.0 to 10.0"
 
 
 @pytest.mark.parametrize(
-    ("number", "hip", "says"),
+    ("number", "hip", "start"),
     [
         ("", "7.2.5", "the amdgpu driver of the kernel itself (Linux 6.8.0-45-generic)"),
         ("6.99.1", "7.2.5", "driver 6.99.1"),
@@ -85,20 +85,20 @@ def test_an_image_too_old_for_the_driver() -> None:
         ("6.12.12", "8.1.0", "driver 6.12.12 (AMD's release 6.4); the image has ROCm 8.1"),
     ],
 )
-def test_what_cannot_be_compared_is_said_and_no_fault(number: str, hip: str, says: str) -> None:
+def test_driver_only_informs_if_it_cannot_compare(number: str, hip: str, start: str) -> None:
     facts = host(number, hip)
     kernel = replace(facts.kernel, release="6.8.0-45-generic")
     (found,) = driver(replace(facts, kernel=kernel))
     assert found.severity == "info"
-    assert found.seen.startswith(says)
+    assert found.what.startswith(start)
 
 
-def test_nothing_is_said_where_no_amd_gpu_is_looked_at() -> None:
+def test_driver_reports_nothing_without_an_amd_gpu() -> None:
     assert list(driver(cuda())) == []
     assert list(driver(rocm(hardware=Hardware(CPU)))) == []
 
 
-def test_the_kernels_own_name(tmp_path: Path) -> None:
+def test_kernel_reads_its_release(tmp_path: Path) -> None:
     (tmp_path / "proc/sys/kernel").mkdir(parents=True)
     (tmp_path / "proc/sys/kernel/osrelease").write_text("6.8.0-45-generic\n")
     assert probes_host.kernel(tmp_path).release == "6.8.0-45-generic"

@@ -1,42 +1,62 @@
-"""Looking at everything at once: what hangs is left behind and named."""
+"""Gather facts in parallel: a probe that hangs is abandoned and reported."""
 
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 
 from errors import Refused
-from launch.doctor.gather import Race, gather, user_name
+from launch.doctor.facts import Hub
+from launch.doctor.gather import gather, user_name
+from launch.doctor.probes import hub
 from launch.hardware import detect
 from launch.hardware.types import Gpu, Hardware, Seen
 
 
-def test_a_question_that_hangs_is_named_and_not_waited_for() -> None:
-    stuck = threading.Event()
-    race = Race(quick=lambda: 7, slow=stuck.wait)
-    assert race.take("quick", time.monotonic() + 5, None) == 7
-    assert race.take("slow", time.monotonic(), "nothing") == "nothing"
-    assert race.late == ["slow"]
-    stuck.set()
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    def query(facts: Hub, timeout: float) -> Hub:
+        return facts
+
+    monkeypatch.setattr(hub, "query", query)
+    monkeypatch.setattr("launch.engine.client.sockets", lambda: [])
 
 
-def test_an_error_comes_out_where_the_answer_is_taken() -> None:
-    def refuse() -> None:
-        raise Refused("no")
+def test_gather_reports_a_driver_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    hang = threading.Event()
 
-    with pytest.raises(Refused, match="no"):
-        Race(x=refuse).take("x", time.monotonic() + 5, None)
+    def detect_never() -> Hardware:
+        hang.wait(20)
+        return Hardware()
+
+    monkeypatch.setattr(detect, "detect", detect_never)
+    facts = gather("cpu", seconds=0.1)
+    assert facts.timed_out == ("hardware",)
+    assert facts.hardware == Hardware()
+    hang.set()
 
 
-def test_a_host_with_both_vendors_must_say_which(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gather_continues_without_a_hub_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    hang = threading.Event()
+
+    def query_never(facts: Hub, timeout: float) -> Hub:
+        hang.wait(20)
+        return facts
+
+    monkeypatch.setattr(hub, "query", query_never)
+    monkeypatch.setattr(detect, "detect", Hardware)
+    facts = gather("cpu", seconds=0.1)
+    assert (facts.hub.reached, facts.timed_out) == (False, ())
+    hang.set()
+
+
+def test_gather_refuses_gpus_of_both_vendors_without_a_platform(monkeypatch: pytest.MonkeyPatch) -> None:
     both = Hardware(nvidia=Seen("nvidia", gpus=(Gpu(0, "nvidia"),)), amd=Seen("amd", gpus=(Gpu(0, "amd"),)))
     monkeypatch.setattr(detect, "detect", lambda: both)
-    monkeypatch.setattr("launch.doctor.probes.hub.online", lambda hub, patience: hub)
     with pytest.raises(Refused, match="NVIDIA and AMD"):
         gather()
 
 
-def test_a_user_without_a_name_is_a_number() -> None:
+def test_user_name_of_an_unknown_user_is_the_number() -> None:
     assert user_name(4242424) == "4242424"

@@ -1,64 +1,140 @@
-"""Phases are read from the log alone, so a written log is all these tests need."""
+"""Wait for a server whose container replays a log: no engine, no sockets."""
 
-from launch.serving.readiness import Progress, load_phases
+from __future__ import annotations
 
-# A start as vLLM 0.32 tells it, shortened; the numbers are seconds.
-START = [
-    (0, "(APIServer pid=1) INFO [model.py:733] Resolved architecture: MiniMaxM2ForCausalLM"),
-    (5, "(EngineCore pid=22) INFO [core.py:133] Initializing a V1 LLM engine (v0.32.0) with config"),
-    (9, "(Worker pid=34) INFO [gpu_model_runner.py:68] Starting to load model /hub/models--x/snapshots/y..."),
-    (10, "Loading safetensors checkpoint shards:  33% Completed | 1/3 [00:00<00:00,  2.1it/s]"),
-    (12, "Loading safetensors checkpoint shards: 100% Completed | 3/3 [00:00<00:00,  2.1it/s]"),
-    (13, "(EngineCore pid=22) INFO [kv_cache_utils.py:2327] GPU KV cache size: 524,288 tokens, Maximum"),
-    (15, "INFO:     Started server process [1]"),
-    (16, "INFO:     Application startup complete."),
+import itertools
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
+
+import pytest
+
+from errors import Failed
+from launch.serving.phases import Phase
+from launch.serving.readiness import Ready, Startup, wait
+from launch.serving.server_exit import ServerExited
+
+SERVES = [
+    b"Resolved architecture: X\n",
+    b"Initializing a V1 LLM engine\n",
+    b"GPU KV cache size: 1,024 tokens\nApplication startup complete.\n",
 ]
+CONFIGURES = [b"Resolved architecture: X\n"]
 
 
-def after(seconds):
-    progress = Progress(load_phases(), began=-4)
-    for when, line in START:
-        if when <= seconds:
-            progress.read(line, when)
-    return progress
+class ReplayContainer:
+    """A container that replays a log; with an exit code, its process exits at the end of the log."""
+
+    name = "replay"
+
+    def __init__(self, log: Iterable[bytes], exit_code: int | None = None) -> None:
+        self._log, self._exit_code, self.status = log, exit_code, "running"
+        self.attrs: dict[str, Any] = {"State": {"Status": "running", "OOMKilled": False, "Error": ""}}
+
+    def logs(self, **options: object) -> Iterator[bytes]:
+        yield from self._log
+        if self._exit_code is not None:
+            self.end("exited", ExitCode=self._exit_code)
+
+    def end(self, status: str, **state: object) -> None:
+        self.status = status
+        self.attrs["State"] |= {"Status": status, **state}
+
+    def reload(self) -> None:
+        """The state is always current."""
 
 
-def test_it_begins_with_the_import():
-    assert Progress(load_phases(), began=0).phase.phase == "import"
+def startup(container: ReplayContainer, answer: str | Exception = "a ramp", **options: Any) -> Startup:
+    def generate() -> str:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return Startup(cast(Any, container), lambda: True, generate, lambda progress: None, **options)
 
 
-def test_each_phase_is_known_by_its_line():
-    seen = [after(seconds).phase.phase for seconds, _ in START]
-    assert seen == ["configure", "engine", "load weights", "load weights", "load weights", "kv cache", "serve",
-                    "first generation"]  # fmt: skip
+def wait_for(container: ReplayContainer, answer: str | Exception = "a ramp", **options: Any) -> Ready:
+    return wait(startup(container, answer, **options))
 
 
-def test_loading_has_a_percentage_and_other_phases_have_none():
-    assert after(10).percent == 33
-    assert after(13).percent is None
+def test_wait_returns_the_answer_and_the_kv_cache() -> None:
+    ready = wait_for(ReplayContainer(SERVES))
+    assert (ready.kv_tokens, ready.answer) == (1024, "a ramp")
 
 
-def test_seconds_per_phase_leave_out_what_did_not_happen():
-    progress = after(16)
-    progress.finish(17)
-    assert progress.seconds == {"import": 4, "configure": 5, "engine": 4, "load weights": 4, "kv cache": 2,
-                                "serve": 1, "first generation": 1}  # fmt: skip
+def test_wait_does_not_depend_on_the_system_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    jumps = itertools.cycle([4e9, 0.0, 1e9])
+    monkeypatch.setattr(time, "time", lambda: next(jumps))
+    ready = wait_for(ReplayContainer(SERVES))
+    assert all(0 <= seconds < 60 for seconds in ready.seconds.values())
 
 
-def test_the_kv_cache_size_is_remembered():
-    assert after(13).kv_tokens == 524288
+def test_wait_diagnoses_a_container_that_exits() -> None:
+    log = [*CONFIGURES, b"ValueError: no rule knows this\n"]
+    with pytest.raises(ServerExited, match="exited with 3 in the phase 'configure'") as failed:
+        wait_for(ReplayContainer(log, exit_code=3))
+    assert "ValueError: no rule knows this" in failed.value.what
+    assert not failed.value.diagnosis.known
 
 
-def test_a_second_rank_that_is_behind_does_not_turn_the_clock_back():
-    progress = after(13)
-    progress.read(START[2][1], 14)
-    assert progress.phase.phase == "kv cache"
+def test_wait_reports_a_kill_for_memory() -> None:
+    container = ReplayContainer(CONFIGURES, exit_code=137)
+    container.attrs["State"]["OOMKilled"] = True
+    with pytest.raises(ServerExited, match="ran out of memory and was killed in the phase 'configure'"):
+        wait_for(container)
 
 
-def test_the_real_log_of_a_start_passes_through_all_its_phases(shared):
-    progress = Progress(load_phases(), began=0)
-    for when, line in enumerate((shared / "logs" / "ready-tp2-ep.log").read_text().splitlines()):
-        progress.read(line, when)
-    assert progress.last
-    assert progress.kv_tokens
-    assert {"configure", "engine", "load weights", "kv cache"} <= set(progress.seconds)
+def test_wait_has_no_exit_code_if_the_restart_policy_restarts_the_container() -> None:
+    class Restarted(ReplayContainer):
+        def end(self, status: str, **state: object) -> None:
+            self.attrs["RestartCount"] = 2
+            super().end("restarting", **state)
+
+    with pytest.raises(ServerExited, match="is being restarted by its restart policy") as failed:
+        wait_for(Restarted(CONFIGURES, exit_code=0))
+    assert "`invoke stop`" in failed.value.fix
+
+
+def test_wait_reports_a_server_that_exits_on_the_first_request() -> None:
+    container = ReplayContainer(SERVES)
+
+    def generate() -> str:
+        container.end("exited", ExitCode=139)
+        raise Failed("the answer ended early")
+
+    watched = Startup(cast(Any, container), lambda: True, generate, lambda progress: None)
+    with pytest.raises(ServerExited, match="exited with 139 in the phase 'first generation'"):
+        wait(watched)
+
+
+def test_wait_fails_if_the_server_answers_with_errors() -> None:
+    with pytest.raises(Failed, match="HTTP 500"):
+        wait_for(ReplayContainer(SERVES), answer=Failed("the server rejected the request (HTTP 500)"))
+
+
+def repeat_for_two_seconds() -> Iterator[bytes]:
+    yield from CONFIGURES
+    for number in range(200):
+        time.sleep(0.01)
+        yield f"WARNING: waiting for 1 core, {number} s\n".encode()
+
+
+def test_wait_fails_if_the_log_only_repeats_itself() -> None:
+    with pytest.raises(Failed, match="logged nothing new for 0 s in the phase 'configure'"):
+        wait_for(ReplayContainer(repeat_for_two_seconds()), max_silence=0.3)
+
+
+def test_wait_reports_a_paused_container() -> None:
+    container = ReplayContainer(repeat_for_two_seconds())
+    container.end("paused")
+    with pytest.raises(Failed, match="is paused in the phase 'configure'"):
+        wait_for(container, max_silence=0.3)
+
+
+def test_silence_limit_is_the_recipe_s_and_at_most_the_user_s() -> None:
+    phase = Phase("load weights", pattern="", max_silence=900)
+    recipe = (("load weights", 2700),)
+    container = ReplayContainer([])
+    assert startup(container).silence_limit(phase) == 900
+    assert startup(container, phase_limits=recipe).silence_limit(phase) == 2700
+    assert startup(container, phase_limits=recipe, max_silence=5).silence_limit(phase) == 5

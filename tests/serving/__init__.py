@@ -1,0 +1,1 @@
+"""Tests of launch/serving against an HTTP server on loopback."""
