@@ -23,7 +23,9 @@ def stand_in(engine: Any, cpu_image: str) -> str:
     """The tag of the stand-in image, above the same base as the CPU image."""
     base = engine.images.get(cpu_image).labels["slipway.base"]
     folder = Path(__file__).with_name("stand_in")
-    image, _ = engine.images.build(path=str(folder), buildargs={"BASE": base}, tag="slipway-test/stand-in:1")
+    image, _ = engine.images.build(
+        path=str(folder), buildargs={"BASE": base}, tag="slipway-test/stand-in:1", rm=True, forcerm=True
+    )  # the classic builder leaves its containers otherwise
     return image.tags[0]
 
 
