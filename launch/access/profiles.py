@@ -140,7 +140,10 @@ def _listening(access: Access, options: PlanOptions, host: Host) -> Access:
         ),
     )
     files = (host.key_file,) if host.key_file else ()
-    notes = (*access.notes, f"not behind the key: {' '.join(UNPROTECTED_PATHS)}; let only those in who may call them")
+    notes = (
+        *access.notes,
+        f"not behind the key: {' '.join(UNPROTECTED_PATHS)}; let only those in who may call them",
+    )
     wider = replace(access.container, ports=ports, env_files=files)
     return replace(access, container=wider, reasons=(*kept, *reasons), notes=notes)
 
