@@ -145,7 +145,7 @@ def tested_image(client: DockerClient, request: PublishRequest) -> tuple[Image, 
         raise Refused(
             f"image '{request.image}' was not tested",
             why=f"no test result for {str(image.id)[:19]} in results/images",
-            fix=".venv/bin/python -m pytest tests/images",
+            fix=".venv/bin/python -m pytest tests/images --record",
         )
     return image, capabilities
 

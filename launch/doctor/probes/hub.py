@@ -19,7 +19,7 @@ from launch.doctor.facts import Hub
 from launch.doctor.probes.engine import free_bytes
 from launch.hardware import sysfs
 from launch.http.client import NoResponse, request
-from launch.weights.cache import MODEL, Place, cache_folder, hf_home
+from launch.weights.cache import MODEL, ModelFolder, cache_folder, hf_home
 
 _MAX_ENTRIES = 2000  # entries of a cache that are examined
 _MAX_BODY = 1 << 20  # bytes
@@ -114,7 +114,7 @@ def bytes_to_fetch(model: str, cache: Path) -> int | None:
     gib = memory.weights_gib(shape, Layout()) if shape else None
     if gib is None or not MODEL.fullmatch(model) or "--" in model:
         return None
-    blobs = Place(cache, model).blobs
+    blobs = ModelFolder(cache, model).blobs
     present = sum(entry.stat().st_size for entry in sysfs.entries(blobs))
     return max(0, int(gib * 2**30) - present)
 
