@@ -18,7 +18,7 @@ from launch.spec.option import Option
 if TYPE_CHECKING:
     from launch.weights.fetch_plan import FetchPlan
     from launch.weights.snapshot import Snapshot
-    from launch.weights.sources.source import Source
+    from launch.weights.source import Source
 
 Patterns = tuple[str, ...]
 

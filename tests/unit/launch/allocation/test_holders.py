@@ -1,4 +1,4 @@
-"""The GPUs that running containers have, read from the engine's data and from labels."""
+"""The GPUs that running containers have, from the engine's data."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from launch.allocation.holders import GpuSet, Holder, holder_of, summary
-from launch.hardware.types import Gpu, GpuPartition
+from launch.allocation.holders import GpuSet, Holder, holder_of
 
 
 @pytest.mark.parametrize(
@@ -57,30 +56,6 @@ def test_holder_of_reads_the_gpus_of_a_container(
     host: dict[str, Any], config: dict[str, Any], gpus: tuple[str, ...]
 ) -> None:
     assert holder_of({"Name": "/x", "HostConfig": host, "Config": config}) == Holder("x", GpuSet.of(gpus))
-
-
-H200 = [Gpu(index, "nvidia", "NVIDIA H200", "h200", uuid=f"GPU-{index}") for index in range(8)]
-MI300X = [
-    Gpu(index, "amd", hardware="mi300x", parts=(GpuPartition(index, f"/dev/dri/renderD{128 + index}"),))
-    for index in range(4)
-]
-
-
-@pytest.mark.parametrize(
-    ("label", "gpus", "expected"),
-    [
-        ("", H200, ""),
-        ("GPU-0,GPU-1,GPU-2,GPU-6", H200, "0-2,6 (4 x H200)"),
-        ("nvidia.com/gpu=3", H200, "3 (1 x H200)"),
-        ("all", H200, "0-7 (8 x H200)"),
-        ("/dev/kfd,/dev/dri/renderD128,/dev/dri/renderD129", MI300X, "0-1 (2 x MI300X)"),
-        ("/dev/kfd,/dev/dri", MI300X, "0-3 (4 x MI300X)"),
-        ("GPU-x,GPU-y", H200, "2 unknown"),
-        ("/dev/kfd,/dev/dri/renderD200", MI300X, "1 unknown"),
-    ],
-)
-def test_summary_of_a_label(label: str, gpus: list[Gpu], expected: str) -> None:
-    assert summary(label, gpus) == expected
 
 
 def test_gpu_set_ignores_ids_of_other_devices() -> None:
