@@ -11,27 +11,27 @@ from shutil import which
 import pytest
 
 from errors import SlipwayError
-from launch import weights
-from launch.hub_server import serve_folder
+from launch.weights.snapshot import Snapshot
+from tests.hub.faults import serve_folder
 
 
 def test_through_a_proxy(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
-    fetch: Callable[..., weights.Snapshot],
-    assert_whole: Callable[[Path], None],
+    fetch: Callable[..., Snapshot],
+    assert_complete: Callable[[Path], None],
 ) -> None:
     with serve_folder(folder) as hub:  # it answers absolute addresses too, so it can play the proxy
         monkeypatch.setenv("http_proxy", hub.url.replace("http://", "http://user:word@"))
         monkeypatch.setenv("no_proxy", "127.0.0.1")
-        assert_whole(fetch("http://hub.invalid").path)
+        assert_complete(fetch("http://hub.invalid").path)
         asked = [request for request in hub.requests if request.target.startswith("http://hub.invalid/")]
     assert asked
     assert all(request.headers["proxy-authorization"] == "Basic dXNlcjp3b3Jk" for request in asked)
 
 
 def test_a_proxy_of_another_kind(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, fetch: Callable[..., weights.Snapshot]
+    folder: Path, monkeypatch: pytest.MonkeyPatch, fetch: Callable[..., Snapshot]
 ) -> None:
     monkeypatch.setenv("http_proxy", "gopher://127.0.0.1:9")
     with pytest.raises(SlipwayError):
@@ -66,8 +66,8 @@ def test_a_ca_bundle_of_ones_own(
     folder: Path,
     certificate: Path,
     monkeypatch: pytest.MonkeyPatch,
-    fetch: Callable[..., weights.Snapshot],
-    assert_whole: Callable[[Path], None],
+    fetch: Callable[..., Snapshot],
+    assert_complete: Callable[[Path], None],
 ) -> None:
     with serve_folder(folder) as hub:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -77,19 +77,17 @@ def test_a_ca_bundle_of_ones_own(
         with pytest.raises(SlipwayError, match="certificate is not trusted"):
             fetch(address)
         monkeypatch.setenv(name, str(certificate))
-        assert_whole(fetch(address).path)
+        assert_complete(fetch(address).path)
 
 
-def test_a_ca_bundle_that_is_none(
-    monkeypatch: pytest.MonkeyPatch, fetch: Callable[..., weights.Snapshot]
-) -> None:
+def test_a_ca_bundle_that_is_none(monkeypatch: pytest.MonkeyPatch, fetch: Callable[..., Snapshot]) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
     with pytest.raises(SlipwayError, match="is not a CA bundle"):
         fetch("https://127.0.0.1:9")
 
 
 def test_a_network_that_needs_no_proxy(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, fetch: Callable[..., weights.Snapshot]
+    folder: Path, monkeypatch: pytest.MonkeyPatch, fetch: Callable[..., Snapshot]
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "10.0.0.0/8, 127.0.0.0/8")
@@ -107,7 +105,7 @@ def test_a_network_that_needs_no_proxy(
     ],
 )
 def test_a_proxy_that_is_the_trouble_is_named(
-    proxy: str, words: str, monkeypatch: pytest.MonkeyPatch, fetch: Callable[..., weights.Snapshot]
+    proxy: str, words: str, monkeypatch: pytest.MonkeyPatch, fetch: Callable[..., Snapshot]
 ) -> None:
     monkeypatch.setenv("http_proxy", proxy)
     with pytest.raises(SlipwayError, match=words):

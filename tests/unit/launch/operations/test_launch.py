@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from errors import Refused
-from launch.allocation.reservation import Taken
+from launch.allocation.reservation import GpusTaken
 from launch.diagnosis.types import Diagnosis
 from launch.engine import client as engine_client
 from launch.engine import containers
@@ -56,17 +56,17 @@ class Host:
         self.results = list(results)
         self.started: list[tuple[Plan, bool]] = []
         self.plan = PLAN
-        self.taken: list[Taken] = []
+        self.taken: list[GpusTaken] = []
         monkeypatch.setattr(engine_client, "connect", SimpleNamespace)
         monkeypatch.setattr(operation, "plan_of", lambda options: self.plan)
         monkeypatch.setattr(operation, "prepare", lambda *arguments: None)
         monkeypatch.setattr(containers, "runs", lambda client, plan: False)
         monkeypatch.setattr(containers, "start", self._start)
-        monkeypatch.setattr(operation, "claimed", self._claimed)
+        monkeypatch.setattr(operation, "reserved", self._reserved)
         monkeypatch.setattr(operation, "wait_for_server", self._watched)
 
     @contextmanager
-    def _claimed(self, *arguments: Any) -> Iterator[None]:
+    def _reserved(self, *arguments: Any) -> Iterator[None]:
         if self.taken:
             raise self.taken.pop()
         yield
@@ -157,7 +157,7 @@ def test_launch_leaves_out_saved_fixes_if_asked_to(monkeypatch: pytest.MonkeyPat
 
 def test_launch_plans_again_if_another_launch_took_its_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host(monkeypatch, ready())
-    host.taken = [Taken("the GPUs were taken")]
+    host.taken = [GpusTaken("the GPUs were taken")]
     events = Recorded()
     launch(OPTIONS, events=events)
     assert "the GPUs were taken" in events.notes[0]
