@@ -100,10 +100,10 @@ def _render_all(repository: RecipeRepository, target: str, vllm: str) -> None:
     from pathlib import Path
 
     from launch.planning.matrix import rows
-    from launch.recipes.repository import known_shapes
+    from launch.recipes.repository import builtin_shapes
 
-    readable, broken = repository.read(repository.own_names())
-    shapes = known_shapes()
+    readable, broken = repository.read(repository.first_folder_names())
+    shapes = builtin_shapes()
     found = [row for recipe in readable for row in rows(repository, recipe, shapes, vllm)]
     text = "".join(json.dumps(row) + "\n" for row in found)
     if target == "-":

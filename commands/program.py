@@ -47,21 +47,24 @@ class VerbProgram(Program):
         """Print help or lists, if asked to."""
         try:
             super().parse_cleanup()
-            sys.stdout.flush()
         except BrokenPipeError:
             no_reader(sys.stdout)
             raise Exit from None
         except ParseError:
             raise _exit(unknown_command(str(self.args.help.value), self.collection.tasks)) from None
 
+    def _print(self, text: str) -> None:
+        show(text)
+        sys.stdout.flush()  # a closed pipe is noticed here and not at the end of the process
+
     def no_tasks_given(self) -> None:
         """List the verbs in groups."""
-        show(help_texts.overview(self.collection.tasks))
+        self._print(help_texts.overview(self.collection.tasks))
         raise Exit
 
     def print_task_help(self, name: str) -> None:
         """Print the help of one verb."""
-        show(help_texts.of_verb(self.collection.tasks[name]))
+        self._print(help_texts.of_verb(self.collection.tasks[name]))
 
     def execute(self) -> None:
         """Run the verbs. Raises Exit for an environment variable that invoke cannot read."""

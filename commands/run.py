@@ -65,7 +65,9 @@ def run(
         str, Option("output format; json: one event a line", choices=FORMATS, group=OUTPUT)
     ] = "text",
 ) -> None:
-    """Plan, start the container, wait until it serves, and check it with a real completion request.
+    """Start a server, wait until it is ready, and check it with a real completion request.
+
+    The plan is the one that `invoke plan` shows. A missing image is pulled or built first.
 
     invoke run --gpus 8
     invoke run slipway/MiniMax-M2-tiny --platform cpu

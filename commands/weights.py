@@ -1,20 +1,18 @@
-"""The verbs for weights: login, logout, fetch, verify, models, serve-weights."""
+"""The verbs for weights: fetch, verify, serve-weights."""
 
 from __future__ import annotations
 
-import os
 import shlex
 import socket
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from invoke.context import Context
 
 from commands.options import Cache, DryRun, Format, Model, Revision
-from commands.output import bar, emit, say, show, table
+from commands.output import bar, emit, say, show
 from commands.task import verb
-from errors import Failed, Refused, SlipwayError
+from errors import Failed, Refused
 from launch.spec.option import Option
 
 if TYPE_CHECKING:
@@ -23,47 +21,6 @@ if TYPE_CHECKING:
     from launch.weights.sources.source import Source
 
 Patterns = tuple[str, ...]
-
-
-@verb()
-def login(
-    c: Context,
-    token_file: Annotated[
-        str, Option("read the token from this file instead of asking for it; - is stdin", metavar="PATH")
-    ] = "",
-) -> None:
-    """Log in to the Hugging Face Hub.
-
-    The token is checked, then stored where `hf auth login` stores it.
-    """
-    from launch.weights.login import checked_token, log_in, read_token
-
-    if token_file:
-        token = read_token(Path("/dev/stdin" if token_file == "-" else token_file))
-    else:
-        token = checked_token(_ask_token())
-    name, path = log_in(token)
-    print(f"logged in as {name}; the token is stored in {path}, readable only by you")
-
-
-def _ask_token() -> str:
-    from getpass import getpass
-
-    if not sys.stdin.isatty():
-        why = "stdin is not a terminal"
-        raise Refused("cannot ask for the token", why=why, fix="invoke login --token-file FILE")
-    return getpass("token (not shown): ").strip()
-
-
-@verb()
-def logout(c: Context) -> None:
-    """Log out of the Hugging Face Hub: remove the stored token."""
-    from launch.weights.login import log_out
-
-    removed = log_out()
-    print("\n".join(f"removed {path}" for path in removed) or "no token is stored")
-    if os.environ.get("HF_TOKEN"):
-        say("HF_TOKEN is set in the environment and is still used")
 
 
 @verb()
@@ -100,7 +57,7 @@ def fetch(
     from launch.weights.snapshot import require_complete
     from launch.weights.sources.xet import Xet
 
-    folder = _cache(model, cache)
+    folder = _cache("fetch", model, cache)
     if bundle:
         require_target(Path(bundle))
     if is_offline() and not from_:
@@ -126,10 +83,10 @@ def fetch(
     _show_snapshot(found, format)
 
 
-def _cache(model: str, cache: str) -> Path | None:
+def _cache(verb: str, model: str, cache: str) -> Path | None:
     """The folder of the cache. Raises Refused if no model is named."""
     if not model:
-        raise Refused("no model is given", fix="invoke fetch MiniMaxAI/MiniMax-M2")
+        raise Refused("no model is given", fix=f"invoke {verb} MiniMaxAI/MiniMax-M2")
     return Path(cache).expanduser() if cache else None
 
 
@@ -183,7 +140,7 @@ def verify(
     """Check, offline, that a model in the cache is complete."""
     from launch.weights.verify import verify_model
 
-    folder = _cache(model, cache)
+    folder = _cache("verify", model, cache)
     with bar(f"verify {model}") as progress:
         report = verify_model(
             model, revision=revision, cache=folder, deep=deep, repair=repair, on_progress=progress.transfer
@@ -202,50 +159,6 @@ def verify(
     if format == "text":
         checked = "every byte" if deep else "names and sizes; --deep checks every byte"
         show(f"{report.snapshot.files} files are complete ({checked})\n{report.snapshot.path}")
-
-
-@verb()
-def models(
-    c: Context,
-    remove: Annotated[str, Option("remove this model from the cache", metavar="MODEL")] = "",
-    cache: Cache = "",
-    dry_run: DryRun = False,
-    format: Format = "text",
-) -> None:
-    """List the models in the Hugging Face cache, with their sizes and what is verified."""
-    from launch.weights.cached_models import cached_models, remove_model
-    from launch.weights.progress import amount
-
-    folder = Path(cache).expanduser() if cache else None
-    if remove:
-        _refuse_in_use(remove)
-        removed = remove_model(remove, folder, dry_run=dry_run)
-        if format == "json":
-            emit({"model": remove, "path": str(removed.path), "bytes": removed.bytes, "removed": not dry_run})
-        else:
-            print(f"{'would remove' if dry_run else 'removed'} {removed.path} ({amount(removed.bytes)})")
-        return
-    found = cached_models(folder)
-    if format == "json":
-        emit([snapshot.as_dict() for snapshot in found])
-    elif found:
-        rows = [(m.model, m.revision, m.commit[:12], amount(m.bytes), m.state) for m in found]
-        show(table(("MODEL", "REVISION", "COMMIT", "SIZE", "VERIFIED"), rows))
-    else:
-        say("The cache holds no models. Download one with `invoke fetch MODEL`.")
-
-
-def _refuse_in_use(model: str) -> None:
-    """Raises Refused if a server of this host serves the model."""
-    from launch.engine.client import connect
-    from launch.engine.servers import list_servers
-
-    try:
-        names = [s.name for s in list_servers(connect()) if s.model == model and s.status == "running"]
-    except SlipwayError:  # without an engine nothing runs
-        return
-    if names:
-        raise Refused(f"'{model}' is in use by the server '{names[0]}'", fix=f"invoke stop {names[0]}")
 
 
 @verb()

@@ -1,16 +1,16 @@
-"""The plan for a person: what runs, whether it fits, why each item is there, and what was ruled out."""
+"""Print the plan as text: what runs, whether it fits, the reason for each item, and the rejected layouts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from launch.planning.parallelism import name
+from launch.planning.parallelism import layout_name
 from launch.render.shell import lines, paired
 from launch.spec.plan import Fit, Plan
 
 
 def render(plan: Plan) -> str:
-    """Plain text in columns."""
+    """Return plain text in columns."""
     return "\n".join(_sections(plan))
 
 
@@ -22,7 +22,7 @@ def _sections(plan: Plan) -> Iterator[str]:
     yield "\nwhy"
     yield from _columns((reason.item, f"{reason.why}  [{reason.source}]") for reason in plan.reasons)
     if plan.rejected:
-        yield "\nruled out"
+        yield "\nrejected layouts"
         yield from _columns((rejected.layout, rejected.reason) for rejected in plan.rejected)
     if plan.notes:
         yield "\nnotes"
@@ -34,7 +34,7 @@ def _head(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "image", f"{plan.image} (vLLM {plan.vllm_version}, {plan.platform})"
     yield (
         "layout",
-        f"{name(plan.layout)} on {_gpus(plan)}, {plan.layout.nodes} node(s): {plan.strategy}",
+        f"{layout_name(plan.layout)} on {_gpus(plan)}, {plan.layout.nodes} node(s): {plan.strategy}",
     )
     yield "memory", _fit(plan.fit)
     yield "access", plan.container.profile
@@ -46,14 +46,14 @@ def _gpus(plan: Plan) -> str:
 
 def _fit(fit: Fit) -> str:
     if fit.kv_tokens is None:
-        return f"{fit.verdict}: {fit.detail}"
-    tokens = f"{fit.kv_tokens:,} KV tokens, {fit.kv_tokens_per_replica:,} a replica"
-    return f"{fit.verdict}: {tokens}; longest context {fit.max_model_len:,}; {fit.detail}"
+        return f"{fit.result}: {fit.detail}"
+    tokens = f"{fit.kv_tokens:,} KV tokens, {fit.kv_tokens_per_replica:,} for each replica"
+    return f"{fit.result}: {tokens}; longest context {fit.max_model_len:,}; {fit.detail}"
 
 
 def _columns(rows: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """Two columns; an item too long for the first has its text on the next line."""
-    held = list(rows)
-    width = min(44, max((len(left) for left, _ in held), default=0))
-    for left, right in held:
+    """Return two columns. If an item is too long for the first, its text is on the next line."""
+    rows = list(rows)
+    width = min(44, max((len(left) for left, _ in rows), default=0))
+    for left, right in rows:
         yield f"  {left:<{width}}  {right}" if len(left) <= width else f"  {left}\n  {'':<{width}}  {right}"

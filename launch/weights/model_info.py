@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from launch.spec.model_config import Shape, from_config
+from launch.spec.model_config import ModelShape, from_config
 
 LARGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors format
 
 
-def shapes(hub_cache: Path, models: Iterable[str]) -> dict[str, Shape]:
+def shapes(hub_cache: Path, models: Iterable[str]) -> dict[str, ModelShape]:
     """Return the shapes of the models that have a snapshot, by model name."""
     by_model = {model: shape(folder) for model in models for folder in snapshot_folders(hub_cache, model)}
     return {model: found for model, found in by_model.items() if found is not None}
@@ -33,7 +33,7 @@ def snapshot_folders(hub_cache: Path, model: str) -> list[Path]:
     return others[-1:]
 
 
-def shape(folder: Path) -> Shape | None:
+def shape(folder: Path) -> ModelShape | None:
     """Return the shape of one snapshot, or None if its config.json is missing or not a JSON object."""
     config = _json(folder / "config.json")
     if not isinstance(config, dict):
