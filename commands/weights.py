@@ -16,9 +16,9 @@ from errors import Failed, Refused
 from launch.spec.option import Option
 
 if TYPE_CHECKING:
-    from launch.weights.fetch_plan import Order
+    from launch.weights.fetch_plan import FetchPlan
     from launch.weights.snapshot import Snapshot
-    from launch.weights.sources.source import Source
+    from launch.weights.source import Source
 
 Patterns = tuple[str, ...]
 
@@ -51,10 +51,10 @@ def fetch(
     An interrupted download continues where it stopped.
     """
     from launch.http.retry import RetryPolicy
-    from launch.weights import check
-    from launch.weights.bundle import require_target
-    from launch.weights.fetch import carry_out, is_offline
-    from launch.weights.fetch_plan import plan
+    from launch.weights.bundle.write import require_target
+    from launch.weights.fetch import execute, is_offline
+    from launch.weights.fetch_plan import plan_fetch
+    from launch.weights.snapshot import require_complete
     from launch.weights.sources.xet import Xet
 
     folder = _cache("fetch", model, cache)
@@ -62,21 +62,21 @@ def fetch(
         require_target(Path(bundle))
     if is_offline() and not from_:
         say("HF_HUB_OFFLINE is set: checking the cache only")
-        found = check(model, revision, folder)
+        found = require_complete(model, revision, folder)
         if bundle:
             _bundle(found, folder, Path(bundle))
         _show_snapshot(found, format)
         return
     source = _source(from_, model)
-    order = plan(model, source, revision=revision, include=include, exclude=exclude, cache=folder)
+    plan = plan_fetch(model, source, revision=revision, include=include, exclude=exclude, cache=folder)
     if dry_run:
-        emit(order.as_dict()) if format == "json" else _show_order(order)
+        emit(plan.as_dict()) if format == "json" else _show_plan(plan)
         return
-    say(f"{model} at {order.manifest.commit[:12]}, license: {order.manifest.licence or 'not stated'}")
+    say(f"{model} at {plan.manifest.commit[:12]}, license: {plan.manifest.licence or 'not stated'}")
     with bar(f"fetch {model}") as progress:
-        by_xet = Xet(order.manifest.source, say) if xet and not from_ else None
-        found = carry_out(
-            order, source, streams=streams, patience=RetryPolicy(), xet=by_xet, show=progress.transfer
+        by_xet = Xet(plan.manifest.source) if xet and not from_ else None
+        found = execute(
+            plan, source, workers=streams, policy=RetryPolicy(), xet=by_xet, on_progress=progress.transfer
         )
     if bundle:
         _bundle(found, folder, Path(bundle))
@@ -94,22 +94,22 @@ def _source(given: str, model: str) -> Source:
     from launch.weights.sources.hub import Hub, endpoint_of
     from launch.weights.sources.offline import source_of
 
-    return source_of(given, model, say) if given else Hub(model, endpoint_of(), say=say)
+    return source_of(given, model) if given else Hub(model, endpoint_of())
 
 
-def _show_order(order: Order) -> None:
+def _show_plan(plan: FetchPlan) -> None:
     from launch.weights.progress import amount
 
-    missing = {entry.blob for entry in order.bring}
-    for entry in order.manifest.wanted:
+    missing = {entry.blob for entry in plan.missing}
+    for entry in plan.manifest.wanted:
         print(f"{'fetch' if entry.blob in missing else 'here':6}{amount(entry.size):>11}  {entry.path}")
-    manifest = order.manifest
+    manifest = plan.manifest
     print(f"{manifest.model} at {manifest.commit}, license: {manifest.licence or 'not stated'}")
-    print(f"{amount(order.to_fetch)} of {amount(manifest.size)} to fetch into {order.place.folder}")
+    print(f"{amount(plan.to_fetch)} of {amount(manifest.size)} to fetch into {plan.folder.path}")
 
 
 def _bundle(found: Snapshot, cache: Path | None, file: Path) -> None:
-    from launch.weights.bundle import write_bundle
+    from launch.weights.bundle.write import write_bundle
 
     with bar(f"bundle {file.name}") as progress:
         write_bundle(found, cache, file, progress.transfer)
@@ -138,16 +138,16 @@ def verify(
     format: Format = "text",
 ) -> None:
     """Check, offline, that a model in the cache is complete."""
-    from launch import weights
+    from launch.weights.verify import verify_model
 
     folder = _cache("verify", model, cache)
     with bar(f"verify {model}") as progress:
-        report = weights.verify(
-            model, revision=revision, cache=folder, deep=deep, repair=repair, show=progress.transfer
+        report = verify_model(
+            model, revision=revision, cache=folder, deep=deep, repair=repair, on_progress=progress.transfer
         )
     if format == "json":
         emit(report.as_dict())
-    for line in report.mended:
+    for line in report.repaired:
         say(f"repaired: {line}")
     if report.bad:
         words = ["invoke", "verify", model]
@@ -183,13 +183,13 @@ def serve_weights(
 ) -> None:
     """Serve a folder of models as a Hugging Face Hub, for hosts without internet access."""
     from launch.hub_server import serve_folder
-    from launch.hub_server.repository import nameless
+    from launch.hub_server.repository import unservable_files
     from launch.weights.login import read_token
 
     if not Path(folder).is_dir():
         raise Refused(f"folder '{folder}' does not exist", fix="invoke serve-weights FOLDER")
     token = read_token(Path(token_file)) if token_file else ""
-    for name in nameless(Path(folder)):
+    for name in unservable_files(Path(folder)):
         say(f"not served, because it is not a valid name on a Hub: {name!a}")
     try:
         with serve_folder(Path(folder), host=host, port=port, token=token) as hub:

@@ -31,7 +31,7 @@ _WITHOUT_VALUE = ("missing", "extra_forbidden", "json_invalid")
 def first_error(error: ValidationError) -> str:
     """Describe the first failed check in one line: the key, what it must be, and the value."""
     fault = error.errors()[0]
-    key = ".".join(str(part) for part in fault["loc"]) or "the file"
+    key = ".".join(str(part) for part in fault["loc"]) or "the document"
     context = fault.get("ctx", {})
     message = _MESSAGES.get(context.get("pattern", fault["type"]), "").format(**context) or fault["msg"]
     value = "" if fault["type"] in _WITHOUT_VALUE else f", not {str(fault['input'])[:80]!r}"

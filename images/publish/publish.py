@@ -66,7 +66,7 @@ class Published:
 
 def parse_target(to: str) -> tuple[str, str]:
     """Split `REGISTRY[/REPOSITORY]` into host and repository. Raises Refused."""
-    host, repository = reference.place("--to", to)
+    host, repository = reference.parse_target("--to", to)
     return host, repository or "slipway/vllm"
 
 
@@ -145,7 +145,7 @@ def tested_image(client: DockerClient, request: PublishRequest) -> tuple[Image, 
         raise Refused(
             f"image '{request.image}' was not tested",
             why=f"no test result for {str(image.id)[:19]} in results/images",
-            fix=".venv/bin/python -m pytest tests/images",
+            fix=".venv/bin/python -m pytest tests/images --record",
         )
     return image, capabilities
 

@@ -1,4 +1,4 @@
-"""A container's access while it is put together: each step gives it more, with the reason for that."""
+"""The access of a container while it is built up: each step adds settings and the reasons for them."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from launch.spec.plan import Container, Reason
-from launch.spec.vllm_args import Setting
+from launch.spec.vllm_args import EnvVar
 
 RULE = "rule: least access"
 
 
 @dataclass(frozen=True)
 class Access:
-    """The container, the environment that goes with it, and the reasons for both."""
+    """The container, the environment that belongs to it, and the reasons for both."""
 
     container: Container
-    env: tuple[Setting, ...] = ()
+    env: tuple[EnvVar, ...] = ()
     reasons: tuple[Reason, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def wider(self, reasons: tuple[Reason, ...], **granted: Any) -> Access:
-        """The same with these settings of its container, and why."""
-        container = replace(self.container, **granted)
+    def wider(self, reasons: tuple[Reason, ...], **settings: Any) -> Access:
+        """Return a copy with these settings of the container and the reasons for them."""
+        container = replace(self.container, **settings)
         return replace(self, container=container, reasons=(*self.reasons, *reasons))
 
     def noted(self, note: str) -> Access:
-        """The same with a note for the reader."""
+        """Return a copy with one more note."""
         return replace(self, notes=(*self.notes, note))

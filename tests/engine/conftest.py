@@ -1,4 +1,4 @@
-"""A stand-in for vLLM in an image of its own, and a way to run it as a user would."""
+"""A stand-in for vLLM in an image of its own, and fixtures that run it as a user would."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,65 +15,73 @@ from tests import invocation
 from tests.conftest import MODEL
 from tests.invocation import Finished, invoke
 
+if TYPE_CHECKING:
+    from docker import DockerClient
+
 NAME = "slipway-minimax-m2-tiny"
+Command = Callable[..., list[str]]
+Run = Callable[..., Finished]
+Start = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture(scope="session")
-def stand_in(engine: Any, cpu_image: str) -> str:
-    """The tag of the stand-in image, above the same base as the CPU image."""
+def stand_in(engine: DockerClient, cpu_image: str) -> Iterator[str]:
+    """The tag of the stand-in image, built on the base of the CPU image; removed at the end."""
     base = engine.images.get(cpu_image).labels["slipway.base"]
-    folder = Path(__file__).with_name("stand_in")
-    image, _ = engine.images.build(path=str(folder), buildargs={"BASE": base}, tag="slipway-test/stand-in:1")
-    return image.tags[0]
+    folder, tag = Path(__file__).with_name("stand_in"), "slipway-test/stand-in:1"
+    engine.images.build(path=str(folder), buildargs={"BASE": base}, tag=tag, rm=True, forcerm=True)
+    yield tag
+    engine.images.remove(tag, force=True)
 
 
 @pytest.fixture
 def port() -> str:
-    """A port on loopback that nobody has."""
+    """A free port on loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return str(probe.getsockname()[1])
 
 
 @pytest.fixture
-def command(stand_in: str, port: str) -> Callable[..., list[str]]:
-    """The words of an `invoke run` of the stand-in in the given mode."""
+def command(stand_in: str, port: str) -> Command:
+    """Return the words of an `invoke run` of the stand-in in a mode: `command("serves", "--replace")`."""
 
-    def make(mode: str, *more: str, image: str = stand_in) -> list[str]:
+    def make(mode: str, *options: str, image: str = stand_in) -> list[str]:
         wanted = ["--platform", "cpu", "--model", MODEL, "--image", image, "--vllm", "0.32.0"]
-        return ["run", *wanted, "--port", port, "--env", f"STAND_IN={mode}", *more]
+        return ["run", *wanted, "--port", port, "--env", f"STAND_IN={mode}", *options]
 
     return make
 
 
 @pytest.fixture
-def tidy(engine: Any) -> Iterator[None]:
-    """Takes away what a run left: its container, and what was learned from a server that is none."""
-    learned = [state_dir() / name for name in ("fixes.jsonl", "kv_cache.jsonl")]
-    before = {path: path.read_bytes() for path in learned if path.exists()}
+def clean_up(engine: DockerClient) -> Iterator[None]:
+    """Remove the container of a test, and restore the files in which Slipway remembers earlier starts."""
+    files = [state_dir() / name for name in ("fixes.jsonl", "kv_cache.jsonl")]
+    before = {path: path.read_bytes() for path in files if path.exists()}
     yield
-    for path in learned:
-        path.write_bytes(before[path]) if path in before else path.unlink(missing_ok=True)
+    for path in files:
+        if path in before:
+            path.write_bytes(before[path])
+        else:
+            path.unlink(missing_ok=True)
     for container in engine.containers.list(all=True, filters={"name": f"^/{NAME}$"}):
-        container.remove(force=True)
+        container.remove(force=True, v=True)
 
 
 @pytest.fixture
-def run(command: Callable[..., list[str]], hub_cache: Path, tidy: None) -> Callable[..., Finished]:
-    """`invoke run` of the stand-in, waited for."""
+def run(command: Command, hub_cache: Path, clean_up: None) -> Run:
+    """Run `invoke run` of the stand-in and wait for its end."""
 
-    def go(mode: str, *more: str, image: str = "", **env: str) -> Finished:
-        found = {"image": image} if image else {}
-        return invoke(*command(mode, *more, **found), **{"HF_HUB_CACHE": str(hub_cache), **env})
+    def go(mode: str, *options: str, image: str = "", **env: str) -> Finished:
+        changed = {"image": image} if image else {}
+        return invoke(*command(mode, *options, **changed), **{"HF_HUB_CACHE": str(hub_cache), **env})
 
     return go
 
 
 @pytest.fixture
-def begin(
-    command: Callable[..., list[str]], hub_cache: Path, tidy: None
-) -> Callable[..., subprocess.Popen[str]]:
-    """`invoke run` of the stand-in, going on while the test does something to it."""
-    return lambda mode, *more, **env: invocation.start(
-        *command(mode, *more), HF_HUB_CACHE=str(hub_cache), **env
+def start(command: Command, hub_cache: Path, clean_up: None) -> Start:
+    """Start `invoke run` of the stand-in without waiting for it."""
+    return lambda mode, *options, **env: invocation.start(
+        *command(mode, *options), HF_HUB_CACHE=str(hub_cache), **env
     )

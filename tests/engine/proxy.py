@@ -1,4 +1,4 @@
-"""A door between a command and the engine's socket that a test can shut: dockerd restarted, seen from outside."""
+"""A proxy in front of the engine's socket that a test can cut: a restarted dockerd, as a client sees it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pathlib import Path
 
 
 class Proxy:
-    """Passes bytes between a socket of its own and the engine's until `cut`."""
+    """Forward bytes between a socket of its own and the engine's until `cut`."""
 
     def __init__(self, folder: Path, engine: str) -> None:
         self.path = folder / "engine.sock"
         self.url = f"unix://{self.path}"
-        self._engine, self._open = engine.removeprefix("unix://"), []
+        self._engine, self._open = engine.removeprefix("unix://"), list[socket.socket]()
         self._server = socket.socket(socket.AF_UNIX)
         self._server.bind(str(self.path))
         self._server.listen()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
-        """Nothing passes any more, and nobody gets in."""
+        """Close all connections and accept no more."""
         for end in [self._server, *self._open]:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
@@ -38,13 +38,11 @@ class Proxy:
             engine.connect(self._engine)
             self._open += [client, engine]
             for source, target in ((client, engine), (engine, client)):
-                threading.Thread(target=self._pass, args=(source, target), daemon=True).start()
+                threading.Thread(target=self._forward, args=(source, target), daemon=True).start()
 
     @staticmethod
-    def _pass(source: socket.socket, target: socket.socket) -> None:
-        try:
+    def _forward(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 target.sendall(data)
             target.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass

@@ -1,10 +1,10 @@
-"""A real container of `--access least`: nothing is in it that no reason of its plan names."""
+"""A real container of `--access least` has nothing that the reasons of its plan do not name."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 import testinfra
@@ -13,44 +13,49 @@ from launch.engine import create_args
 from launch.planning.planner import make_plan
 from launch.planning.vllm_versions import image_for
 from launch.recipes.repository import open_repository
-from launch.spec.gpu_catalog import known
-from launch.spec.inputs import Host, PlanOptions
+from launch.spec.gpu_catalog import catalog
+from launch.spec.inputs import Host as PlanHost
 from launch.spec.plan import Plan
+from launch.spec.plan_options import PlanOptions
 from tests.conftest import MODEL
 
-# What every container has, privileged or not (OCI runtime specification, default devices and mounts).
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from testinfra.host import Host
+
+# Default devices and mounts of every container (OCI runtime specification).
 DEVICES = "console core fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero"
 FILES = {"/", "/etc/resolv.conf", "/etc/hostname", "/etc/hosts"}
-INIT = {"/sbin/docker-init", "/usr/sbin/docker-init"}  # this test's own, so that `sleep` can be ended
+INIT = {"/sbin/docker-init", "/usr/sbin/docker-init"}  # added by this test, so that `sleep` handles signals
 UID, GID = 1234, 4321
 
 
 @pytest.fixture(scope="module")
 def plan(cpu_image: str, tmp_path_factory: pytest.TempPathFactory) -> Plan:
-    """A plan for two ranks on this machine's CPU, by a user who is not root."""
+    """A plan for two ranks on the CPU of this host, for a user who is not root."""
     hub, cache = tmp_path_factory.mktemp("hub"), tmp_path_factory.mktemp("cache")
     cache.chmod(0o777)
-    host = Host(known()["cpu"], 2, uid=UID, gid=GID, hub_cache=str(hub), cache=str(cache))
+    host = PlanHost(catalog()["cpu"], 2, uid=UID, gid=GID, hub_cache=str(hub), cache=str(cache))
     image = image_for("cpu", "0.32.0", cpu_image, None)
     return make_plan(PlanOptions(MODEL, port=0), host, open_repository().recipe(MODEL), image)
 
 
 @pytest.fixture(scope="module")
-def inside(engine: Any, plan: Plan) -> Iterator[Any]:
-    """Its container, asleep instead of serving, as testinfra sees it."""
+def inside(engine: DockerClient, plan: Plan) -> Iterator[Host]:
+    """The plan's container, which sleeps instead of serving, through testinfra."""
     arguments = create_args.arguments(plan, plan.processes[0]) | {"entrypoint": ["sleep"], "command": ["600"]}
     container = engine.containers.run(**arguments, detach=True, init=True)
     yield testinfra.get_host(f"docker://{container.id}")
     container.remove(force=True, v=True)
 
 
-def named(plan: Plan, word: str) -> bool:
-    """Whether a reason of the plan is about it."""
-    return any(word in reason.item and reason.why and reason.source for reason in plan.reasons)
+def has_reason(plan: Plan, item: str) -> bool:
+    """Return whether the plan explains an item."""
+    return any(item in reason.item and reason.why and reason.source for reason in plan.reasons)
 
 
-def status(inside: Any, field: str) -> str:
-    """A field of the status of the container's first process."""
+def status(inside: Host, field: str) -> str:
+    """Return a field of the status of the container's first process."""
     (line,) = [
         row
         for row in inside.file("/proc/1/status").content_string.splitlines()
@@ -60,68 +65,68 @@ def status(inside: Any, field: str) -> str:
 
 
 @pytest.mark.parametrize("capabilities", ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"])
-def test_no_capability(inside: Any, plan: Plan, capabilities: str) -> None:
+def test_the_process_has_no_capabilities(inside: Host, plan: Plan, capabilities: str) -> None:
     assert int(status(inside, capabilities), 16) == 0
-    assert named(plan, "cap-drop ALL")
+    assert has_reason(plan, "cap-drop ALL")
 
 
-def test_no_way_to_gain_rights(inside: Any, plan: Plan) -> None:
+def test_the_process_cannot_gain_privileges(inside: Host, plan: Plan) -> None:
     assert status(inside, "NoNewPrivs") == "1"
-    assert status(inside, "Seccomp") == "2"  # a filter is in force
-    assert named(plan, "no-new-privileges")
+    assert status(inside, "Seccomp") == "2"  # a filter is active
+    assert has_reason(plan, "no-new-privileges")
 
 
-def test_the_callers_own_numbers(inside: Any, plan: Plan) -> None:
+def test_the_process_has_the_ids_of_the_user(inside: Host, plan: Plan) -> None:
     assert status(inside, "Uid").split() == [str(UID)] * 4
     assert status(inside, "Groups").split() in ([], [str(GID)])
-    assert named(plan, "user")
+    assert has_reason(plan, "user")
 
 
-def test_no_device_beyond_those_of_every_container(inside: Any, plan: Plan) -> None:
+def test_the_container_has_only_default_devices(inside: Host, plan: Plan) -> None:
     present = set(inside.check_output("ls /dev").split())
-    assert {name for name in present - set(DEVICES.split()) if not named(plan, f"/dev/{name}")} == set()
-    blocks = inside.check_output("find /dev -type b").split()
-    assert blocks == []
+    assert {name for name in present - set(DEVICES.split()) if not has_reason(plan, f"/dev/{name}")} == set()
+    block_devices = inside.check_output("find /dev -type b").split()
+    assert block_devices == []
 
 
-def test_no_mount_that_no_reason_names(inside: Any, plan: Plan) -> None:
+def test_every_mount_has_a_reason(inside: Host, plan: Plan) -> None:
     lines = inside.file("/proc/1/mountinfo").content_string.splitlines()
     targets = {line.split()[4]: line.split()[5] for line in lines}
-    ours = {t for t in targets if not re.match(r"/(proc|sys|dev)(/|$)", t)} - FILES
-    assert {target for target in ours if not named(plan, target)} <= INIT
+    added = {t for t in targets if not re.match(r"/(proc|sys|dev)(/|$)", t)} - FILES
+    assert {target for target in added if not has_reason(plan, target)} <= INIT
     assert targets["/hub"].startswith("ro")
     assert targets["/cache"].startswith("rw")
 
 
-def test_the_weights_cannot_be_changed(inside: Any) -> None:
+def test_the_weights_are_read_only(inside: Host) -> None:
     assert inside.run("touch /hub/x").rc != 0
     assert inside.run("touch /cache/x").rc == 0
 
 
-def test_shared_memory_is_what_the_layout_needs(inside: Any, plan: Plan) -> None:
+def test_shared_memory_has_the_planned_size(inside: Host, plan: Plan) -> None:
     size = inside.check_output("df -B1 --output=size /dev/shm").split()[-1]
     assert int(size) == plan.container.shm_bytes
-    assert named(plan, "shm-size")
+    assert has_reason(plan, "shm-size")
 
 
-def test_every_variable_has_a_reason(inside: Any, plan: Plan, engine: Any) -> None:
+def test_every_variable_has_a_reason(inside: Host, plan: Plan, engine: DockerClient) -> None:
     of_image = {word.partition("=")[0] for word in engine.images.get(plan.image).attrs["Config"]["Env"] or ()}
     names = {
         word.partition("=")[0]
         for word in inside.check_output("cat /proc/1/environ | tr '\\0' '\\n'").split("\n")
     }
-    assert {name for name in names - of_image - {"HOSTNAME", ""} if not named(plan, name)} == set()
+    assert {name for name in names - of_image - {"HOSTNAME", ""} if not has_reason(plan, name)} == set()
 
 
-def test_one_door_and_only_from_this_machine(engine: Any, inside: Any, plan: Plan) -> None:
+def test_the_only_port_is_open_on_loopback(engine: DockerClient, inside: Host, plan: Plan) -> None:
     ports = engine.containers.get(inside.backend.name).attrs["NetworkSettings"]["Ports"]
-    opened = {name: bound for name, bound in ports.items() if bound}
-    assert list(opened) == ["8000/tcp"]
-    assert {bound["HostIp"] for bound in opened["8000/tcp"]} == {"127.0.0.1"}
-    assert named(plan, "publish")
+    published = {name: bound for name, bound in ports.items() if bound}
+    assert list(published) == ["8000/tcp"]
+    assert {bound["HostIp"] for bound in published["8000/tcp"]} == {"127.0.0.1"}
+    assert has_reason(plan, "publish")
 
 
-def test_it_is_not_privileged(engine: Any, inside: Any) -> None:
+def test_the_container_is_not_privileged(engine: DockerClient, inside: Host) -> None:
     host = engine.containers.get(inside.backend.name).attrs["HostConfig"]
     assert (host["Privileged"], host["PidMode"], host["IpcMode"], host["UTSMode"]) == (
         False,

@@ -1,4 +1,4 @@
-"""The same commands on podman, behind its Docker-compatible socket, with a storage and settings of its own."""
+"""The same commands on podman through its Docker-compatible socket, with its own storage and settings."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.engine.conftest import NAME
-from tests.invocation import Finished, invoke
+from tests.engine.conftest import NAME, Run
+from tests.invocation import invoke
 
-# What a host without systemd, or whose own limits are low, must tell podman; elsewhere it does no harm.
+# Needed on a host without systemd or with low limits; harmless on others.
 SETTINGS = """\
 [containers]
 default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
@@ -30,23 +30,23 @@ driver = "overlay"
 graphroot = "{folder}/root"
 runroot = "{folder}/run"
 """
-STARTS_WITHIN = 100  # tenths of a second
+START_SECONDS = 10
 
 
 @pytest.fixture(scope="module")
 def podman(tmp_path_factory: pytest.TempPathFactory, stand_in: str) -> Iterator[dict[str, str]]:
-    """The variables that lead to a podman of this module's own, which has the stand-in image."""
+    """The variables that select a podman with its own storage, which has the stand-in image."""
     if not shutil.which("podman"):
-        pytest.skip("no podman: apt-get install podman")
+        pytest.skip("podman is not installed: apt-get install podman")
     folder = tmp_path_factory.mktemp("podman")
     env = settings(folder)
     image = subprocess.run(["docker", "save", stand_in], check=True, capture_output=True).stdout
-    asked(env, "load", given=image)
-    tried = asked(env, "run", "--rm", "--entrypoint", "true", f"localhost/{stand_in}")
-    if tried.returncode:
-        pytest.skip(f"podman starts no container here: {tried.stderr.decode()[-300:]}")
+    podman_cli(env, "load", data=image)
+    trial = podman_cli(env, "run", "--rm", "--entrypoint", "true", f"localhost/{stand_in}")
+    if trial.returncode:
+        pytest.skip(f"podman cannot start a container on this host: {trial.stderr.decode()[-300:]}")
     service = subprocess.Popen(
-        ["podman", "system", "service", "--time", "0", env["DOCKER_HOST"]], env=whole(env)
+        ["podman", "system", "service", "--time", "0", env["DOCKER_HOST"]], env={**os.environ, **env}
     )
     try:
         wait_for(folder / "podman.sock")
@@ -54,9 +54,8 @@ def podman(tmp_path_factory: pytest.TempPathFactory, stand_in: str) -> Iterator[
     finally:
         service.terminate()
         service.wait()
-        asked(env, "unshare", "rm", "-rf", str(folder)) if os.getuid() else asked(
-            env, "system", "reset", "--force"
-        )
+        remove = ("system", "reset", "--force") if os.getuid() == 0 else ("unshare", "rm", "-rf", str(folder))
+        podman_cli(env, *remove)
 
 
 def settings(folder: Path) -> dict[str, str]:
@@ -71,54 +70,50 @@ def settings(folder: Path) -> dict[str, str]:
     }
 
 
-def whole(env: dict[str, str]) -> dict[str, str]:
-    return {**os.environ, **env}
-
-
-def asked(env: dict[str, str], *words: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(["podman", *words], env=whole(env), input=given, capture_output=True, check=False)
+def podman_cli(env: dict[str, str], *words: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    argv, environment = ["podman", *words], {**os.environ, **env}
+    return subprocess.run(argv, env=environment, input=data, capture_output=True, check=False)
 
 
 def wait_for(socket: Path) -> None:
-    for _ in range(STARTS_WITHIN):
-        if socket.exists():
-            return
+    deadline = time.monotonic() + START_SECONDS
+    while not socket.exists():
+        if time.monotonic() > deadline:
+            pytest.fail("podman's service does not start")
         time.sleep(0.1)
-    pytest.fail("podman's service does not come up")
 
 
 @pytest.fixture
-def on_podman(
-    podman: dict[str, str], run: Callable[..., Finished], stand_in: str
-) -> Iterator[Callable[..., Finished]]:
-    """`invoke run` of the stand-in on podman."""
-    yield lambda mode, *more: run(mode, *more, image=f"localhost/{stand_in}", **podman)
-    asked(podman, "rm", "--force", "--time", "0", NAME)
+def run_on_podman(podman: dict[str, str], run: Run, stand_in: str) -> Iterator[Run]:
+    """Run `invoke run` of the stand-in on podman."""
+    yield lambda mode, *options: run(mode, *options, image=f"localhost/{stand_in}", **podman)
+    podman_cli(podman, "rm", "--force", "--time", "0", NAME)
 
 
-def test_a_server_starts_is_listed_answers_and_ends(on_podman, podman, port):
-    assert on_podman("serves").out == f"slipway/MiniMax-M2-tiny serves at http://127.0.0.1:{port}/v1\n"
-    assert "already running" in on_podman("serves").ok().err
-    assert [one["name"] for one in invoke("ps", "--format", "json", **podman).json] == [NAME]
+def test_a_server_runs_is_listed_and_stops(run_on_podman: Run, podman: dict[str, str], port: str) -> None:
+    assert run_on_podman("serves").out == f"slipway/MiniMax-M2-tiny serves at http://127.0.0.1:{port}/v1\n"
+    assert "already running" in run_on_podman("serves").ok().err
+    assert [server["name"] for server in invoke("ps", "--format", "json", **podman).json] == [NAME]
     assert "Application startup complete" in invoke("logs", **podman).ok().out
     invoke("stop", **podman).ok()
     assert invoke("ps", "--format", "json", **podman).json == []
 
 
-def test_a_failed_start_is_explained_as_on_docker(on_podman):
-    said = on_podman("no-kv")
-    assert said.code == 1
-    assert "estimated maximum model length is 1024" in said.err
+def test_a_failed_start_is_explained_as_on_docker(run_on_podman: Run) -> None:
+    done = run_on_podman("no-kv")
+    assert done.code == 1
+    assert "estimated maximum model length is 1024" in done.err
 
 
-def test_it_gets_no_more_access_than_the_plan_names(on_podman, podman):
-    on_podman("serves").ok()
-    line = "{{.HostConfig.Privileged}} {{.HostConfig.CapAdd}} {{.HostConfig.ShmSize}} {{.Config.User}}"
-    said = asked(podman, "inspect", "--format", line, NAME).stdout.decode().split()
-    assert said == ["false", "[]", str(1 << 30), f"{os.getuid()}:{os.getgid()}"]
+def test_the_container_has_no_more_access_than_the_plan(run_on_podman: Run, podman: dict[str, str]) -> None:
+    run_on_podman("serves").ok()
+    fields = "{{.HostConfig.Privileged}} {{.HostConfig.CapAdd}} {{.HostConfig.ShmSize}} {{.Config.User}}"
+    values = podman_cli(podman, "inspect", "--format", fields, NAME).stdout.decode().split()
+    assert values == ["false", "[]", str(1 << 30), f"{os.getuid()}:{os.getgid()}"]
 
 
-def test_doctor_knows_podman(podman):
-    """Its exit status is another matter: on a small host this podman may lack room for the image."""
-    findings = json.loads(invoke("doctor", "--platform", "cpu", "--format", "json", **podman).out)["findings"]
-    assert [one["what"].split()[0] for one in findings if one["check"] == "engine"] == ["podman"]
+def test_doctor_recognizes_podman(podman: dict[str, str]) -> None:
+    """The exit status is not checked: a small host may lack disk space for the image."""
+    report = json.loads(invoke("doctor", "--platform", "cpu", "--format", "json", **podman).out)
+    engines = [finding for finding in report["findings"] if finding["check"] == "engine"]
+    assert [engine["what"].split()[0] for engine in engines] == ["podman"]

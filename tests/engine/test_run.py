@@ -1,7 +1,4 @@
-"""What the user reads when a start goes wrong, and that nothing is left behind that the next run trips over.
-
-The server is a stand-in for vLLM (tests/engine/stand_in), the engine is real.
-"""
+"""`invoke run` with a real engine and a stand-in for vLLM: messages, events, and what remains after a failure."""
 
 from __future__ import annotations
 
@@ -9,23 +6,39 @@ import json
 import os
 import socket
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from launch.engine.client import sockets
-from tests.engine.conftest import NAME
+from tests.engine.conftest import NAME, Command, Run, Start
 from tests.engine.proxy import Proxy
 from tests.invocation import invoke
 
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.containers import Container
 
-def test_a_good_start_is_proven_and_reported(run, port):
-    said = run("serves").ok()
-    assert said.out == f"slipway/MiniMax-M2-tiny serves at http://127.0.0.1:{port}/v1\n"
-    assert "KV cache: 524288 tokens" in said.err
+
+def containers(engine: DockerClient) -> list[Container]:
+    return engine.containers.list(all=True, filters={"name": f"^/{NAME}$"})
+
+
+def wait_for_first_phase(process: subprocess.Popen[str]) -> None:
+    assert process.stdout
+    assert "configure" in process.stdout.readline()
+
+
+def test_run_reports_the_address_and_the_kv_cache(run: Run, port: str) -> None:
+    done = run("serves").ok()
+    assert done.out == f"slipway/MiniMax-M2-tiny serves at http://127.0.0.1:{port}/v1\n"
+    assert "KV cache: 524288 tokens" in done.err
 
 
 @pytest.mark.parametrize(
-    ("mode", "words"),
+    ("mode", "parts"),
     [
         ("bad-flag", ["exited with 2", "--no-such-flag"]),
         ("killed-loading", ["exited with 137", "load weights"]),
@@ -37,67 +50,69 @@ def test_a_good_start_is_proven_and_reported(run, port):
         ("serves-errors", ["HTTP 500", "EngineCore encountered an issue"]),
     ],
 )
-def test_a_failed_start_is_one_clear_message(run, mode, words):
-    said = run(mode)
-    assert said.code == 1
-    assert [word for word in words if word not in said.err] == []
-    assert "Traceback (most recent call last)" not in said.err
-    assert "Engine core initialization failed" not in said.err
+def test_a_failed_start_is_explained_in_one_message(run: Run, mode: str, parts: list[str]) -> None:
+    done = run(mode)
+    assert done.code == 1
+    assert [part for part in parts if part not in done.err] == []
+    assert "Traceback (most recent call last)" not in done.err
+    assert "Engine core initialization failed" not in done.err
 
 
-def test_after_a_failed_start_the_next_one_just_works(run):
+def test_run_succeeds_after_a_failed_start(run: Run) -> None:
     assert run("no-kv").code == 1
     run("serves").ok()
 
 
-def test_a_taken_port_is_refused_before_anything_starts(run, port, engine):
+def test_a_taken_port_is_refused_before_anything_starts(run: Run, port: str, engine: DockerClient) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", int(port)))
         other.listen()
-        said = run("serves")
-    assert said.code == 2
-    assert f"port {port}" in said.err
-    assert f"--port {int(port) + 1}" in said.err
-    assert engine.containers.list(all=True, filters={"name": f"^/{NAME}$"}) == []
+        done = run("serves")
+    assert done.code == 2
+    assert f"port {port}" in done.err
+    assert f"--port {int(port) + 1}" in done.err
+    assert containers(engine) == []
 
 
-def test_a_strangers_container_under_our_name_is_not_touched(run, engine, stand_in):
-    stranger = engine.containers.create(stand_in, name=NAME)
-    said = run("serves", "--replace")
-    assert said.code == 2
-    assert "not ours" in said.err
-    stranger.reload()
-    assert stranger.status == "created"
+def test_run_does_not_replace_a_container_that_slipway_did_not_start(
+    run: Run, engine: DockerClient, stand_in: str
+) -> None:
+    other = engine.containers.create(stand_in, name=NAME)
+    done = run("serves", "--replace")
+    assert done.code == 2
+    assert "that Slipway did not start" in done.err
+    other.reload()
+    assert other.status == "created"
 
 
-def test_another_plan_is_refused_until_replace(run):
+def test_another_plan_is_refused_without_replace(run: Run) -> None:
     run("serves").ok()
     assert run("serves", "--max-model-len", "1024").code == 2
     run("serves", "--max-model-len", "1024", "--replace").ok()
 
 
-def test_nothing_waits_with_wait_no(run):
-    said = run("hangs", "--wait", "no").ok()
-    assert "will serve at" in said.out
+def test_run_without_waiting_returns_while_the_server_starts(run: Run) -> None:
+    done = run("hangs", "--wait", "no").ok()
+    assert "will serve at" in done.out
     assert invoke("ps", "--format", "json").json[0]["status"] == "running"
 
 
-def test_a_safe_cure_is_applied_once_when_asked_for_and_kept_for_the_next_start(run):
-    said = run("no-kv", "--workaround", "auto").ok()
-    assert "fix: changed after a failed start: --max-model-len 1024" in said.err
+def test_a_safe_fix_is_applied_once_and_saved_for_the_next_start(run: Run) -> None:
+    done = run("no-kv", "--workaround", "auto").ok()
+    assert "fix: changed after a failed start: --max-model-len 1024" in done.err
     again = run("no-kv", "--workaround", "auto", "--replace").ok()
     assert "exited with 1" not in again.err
     assert run("no-kv", "--workaround", "no", "--replace").code == 1
 
 
-def test_silence_longer_than_ones_patience_is_a_failure_with_the_last_evidence(run):
-    said = run("hangs", "--phase-timeout", "3")
-    assert said.code == 1
-    assert "logged nothing new for 3 s in the phase 'load weights' at 99%" in said.err
-    assert "99% Completed" in said.err
+def test_a_phase_without_new_log_lines_times_out(run: Run) -> None:
+    done = run("hangs", "--phase-timeout", "3")
+    assert done.code == 1
+    assert "logged nothing new for 3 s in the phase 'load weights' at 99%" in done.err
+    assert "99% Completed" in done.err
 
 
-def test_events_tell_each_phase_and_end_with_what_serves(run, port):
+def test_events_name_every_phase_and_end_with_the_address(run: Run, port: str) -> None:
     events = run("serves", "--format", "json").events
     phases = [event["phase"] for event in events if event["event"] == "phase"]
     assert phases[0] == "configure"
@@ -106,102 +121,106 @@ def test_events_tell_each_phase_and_end_with_what_serves(run, port):
     assert events[-1]["url"] == f"http://127.0.0.1:{port}/v1"
 
 
-def test_a_memory_limit_that_is_too_small_is_named(run):
-    said = run("eats-memory", "--memory", "128m")
-    assert said.code == 1
-    assert "ran out of memory and was killed" in said.err
+def test_a_server_killed_by_its_memory_limit_is_diagnosed(run: Run) -> None:
+    done = run("eats-memory", "--memory", "128m")
+    assert done.code == 1
+    assert "ran out of memory and was killed" in done.err
 
 
 @pytest.mark.slow
-def test_a_log_of_a_gigabyte_does_not_hide_the_start(run):
+def test_run_reads_a_log_of_a_gigabyte(run: Run) -> None:
     run("loud", "--env", "STAND_IN_LINES=1000000").ok()
 
 
-def test_stop_leaves_the_log_and_nothing_else(run, engine):
+def test_stop_removes_the_container(run: Run, engine: DockerClient) -> None:
     run("serves").ok()
     invoke("stop").ok()
-    assert engine.containers.list(all=True, filters={"name": f"^/{NAME}$"}) == []
-    said = invoke("logs")
-    assert said.code == 2
-    assert "no server of ours is here" in said.err
+    assert containers(engine) == []
+    done = invoke("logs")
+    assert done.code == 2
+    assert "no Slipway server exists" in done.err
 
 
-def test_an_image_that_does_not_exist_is_one_clear_message(run):
-    said = run("serves", image="127.0.0.1:9/none:x")
-    assert said.code == 1
-    assert "cannot pull 127.0.0.1:9/none:x" in said.err
+def test_an_image_that_cannot_be_pulled_is_named(run: Run) -> None:
+    done = run("serves", image="127.0.0.1:9/none:x")
+    assert done.code == 1
+    assert "cannot pull 127.0.0.1:9/none:x" in done.err
 
 
-def test_two_runs_at_once_start_one_server(begin):
-    both = [begin("serves"), begin("serves")]
-    said = [process.communicate(timeout=120) for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
-    assert sum("already running" in err for _, err in said) == 1
+def test_two_runs_at_once_start_one_server(start: Start) -> None:
+    processes = [start("serves"), start("serves")]
+    outputs = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert sum("already running" in err for _, err in outputs) == 1
     assert len(invoke("ps", "--format", "json").json) == 1
 
 
-def test_sigterm_to_the_command_leaves_the_server_and_the_next_run_finds_it(begin, run):
-    process = begin("hangs", "--format", "json")
-    assert "configure" in process.stdout.readline()
+def test_sigterm_leaves_the_server_and_the_next_run_finds_it(start: Start, run: Run) -> None:
+    process = start("hangs", "--format", "json")
+    wait_for_first_phase(process)
     process.terminate()
     process.communicate(timeout=30)
     assert "already running" in run("hangs", "--wait", "no").ok().err
 
 
-def test_an_engine_that_goes_away_in_the_middle_is_said_and_the_server_is_found_again(begin, run, tmp_path):
+def test_a_lost_engine_is_reported_and_the_next_run_finds_the_server(
+    start: Start, run: Run, tmp_path: Path
+) -> None:
     proxy = Proxy(tmp_path, sockets()[0])
-    process = begin("hangs", "--format", "json", DOCKER_HOST=proxy.url)
-    assert "configure" in process.stdout.readline()
+    process = start("hangs", "--format", "json", DOCKER_HOST=proxy.url)
+    wait_for_first_phase(process)
     proxy.cut()
-    _, said = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "the container engine stopped responding" in said
+    assert "the container engine stopped responding" in err
     assert "already running" in run("hangs", "--wait", "no").ok().err
 
 
-def test_ps_tells_what_each_server_does_and_where(run, port):
+def test_ps_shows_address_state_and_load(run: Run, port: str) -> None:
     run("serves").ok()
     (server,) = invoke("ps", "--format", "json").json
     assert (server["name"], server["status"], server["url"]) == (NAME, "running", f"http://127.0.0.1:{port}")
     assert server["load"] == {"running": 1, "tokens": 42, "tokens_per_s": 0}
-    assert "RUNNING" in invoke("ps").ok().out
+    assert NAME in invoke("ps").ok().out
 
 
-def test_exec_runs_one_command_inside(run):
+def test_exec_runs_a_command_in_the_container(run: Run) -> None:
     run("serves").ok()
     assert invoke("exec", "echo inside").ok().out == "inside\n"
 
 
-def test_restart_keeps_the_plan_and_proves_the_server_again(run, port):
+def test_restart_keeps_the_plan_and_waits_until_the_server_answers(run: Run, port: str) -> None:
     run("serves").ok()
-    said = invoke("restart").ok()
-    assert said.out == f"slipway/MiniMax-M2-tiny serves at http://127.0.0.1:{port}/v1\n"
+    done = invoke("restart").ok()
+    assert done.out == f"slipway/MiniMax-M2-tiny serves at http://127.0.0.1:{port}/v1\n"
 
 
-def test_logs_since_leaves_out_what_is_old(run):
+def test_logs_shows_all_lines_or_the_last_ones(run: Run) -> None:
     run("serves").ok()
     assert "Application startup complete" in invoke("logs", "--since", "60").ok().out
     assert "Resolved architecture" in invoke("logs").ok().out
     assert invoke("logs", "--tail", "1").ok().out.count("\n") == 1
 
 
-def test_a_bare_host_gets_image_and_weights_in_one_command(run, hub_with_model, tmp_path):
+def test_run_fetches_missing_weights_if_asked_to(run: Run, hub_with_model: str, tmp_path: Path) -> None:
     cache = {"HF_ENDPOINT": hub_with_model, "HF_HUB_CACHE": str(tmp_path / "hub")}
     refused = run("serves", **cache)
     assert refused.code == 1
-    assert "invoke fetch --model slipway/MiniMax-M2-tiny" in refused.err
-    said = run("serves", "--fetch", **cache).ok()
-    assert "fetch slipway/MiniMax-M2-tiny" in said.err
-    assert "serves at" in said.out
+    assert "slipway/MiniMax-M2-tiny" in refused.err
+    done = run("serves", "--fetch", **cache).ok()
+    assert "fetch slipway/MiniMax-M2-tiny" in done.err
+    assert "serves at" in done.out
 
 
-def test_an_open_port_asks_for_a_key_that_is_shown_once_and_stands_nowhere_else(run, engine, tmp_path):
+def test_an_open_port_gets_an_api_key_that_is_shown_once(
+    run: Run, engine: DockerClient, tmp_path: Path
+) -> None:
     home = {"SLIPWAY_STATE_DIR": str(tmp_path)}
-    said = run("serves", "--listen", "0.0.0.0", **home).ok()
-    kept = tmp_path / "config" / "api-key.env"
-    key = kept.read_text().splitlines()[0].partition("=")[2]
-    assert key in said.err
-    assert kept.stat().st_mode & 0o777 == 0o600
+    done = run("serves", "--listen", "0.0.0.0", **home).ok()
+    file = tmp_path / "config" / "api-key.env"
+    key = file.read_text().splitlines()[0].partition("=")[2]
+    assert key in done.err
+    assert file.stat().st_mode & 0o777 == 0o600
     server = engine.containers.get(NAME)
     assert f"VLLM_API_KEY={key}" in server.attrs["Config"]["Env"]
     assert key not in f"{server.labels}{server.attrs['Config']['Cmd']}{server.logs().decode()}"
@@ -210,42 +229,42 @@ def test_an_open_port_asks_for_a_key_that_is_shown_once_and_stands_nowhere_else(
 
 
 @pytest.fixture
-def tiny_disk(tmp_path):
-    """A file system of one megabyte to keep caches on."""
-    place = tmp_path / "small"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place]
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
-        pytest.skip("only root may mount a small file system")
-    yield place
-    subprocess.run(["umount", "--lazy", place], check=True)
+        pytest.skip("only root can mount a small file system")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def test_a_full_cache_volume_is_named_and_the_next_start_is_not_in_its_way(run, tiny_disk):
-    said = run("fills-cache", SLIPWAY_STATE_DIR=str(tiny_disk))
-    assert said.code == 1
-    assert "No space left on device" in said.err
+def test_a_full_cache_is_diagnosed_and_the_next_start_succeeds(run: Run, small_disk: Path) -> None:
+    done = run("fills-cache", SLIPWAY_STATE_DIR=str(small_disk))
+    assert done.code == 1
+    assert "No space left on device" in done.err
     run("serves").ok()
 
 
-def test_a_dry_run_prints_what_would_be_run_under_its_name_and_limits(command, hub_cache):
-    said = invoke(*command("serves", "--dry-run", "--memory", "2g"), HF_HUB_CACHE=str(hub_cache)).ok()
-    assert f"--name={NAME}" in said.out
-    assert "--memory=2g" in said.out
+def test_a_dry_run_prints_the_command_with_name_and_limits(command: Command, hub_cache: Path) -> None:
+    done = invoke(*command("serves", "--dry-run", "--memory", "2g"), HF_HUB_CACHE=str(hub_cache)).ok()
+    assert f"--name={NAME}" in done.out
+    assert "--memory=2g" in done.out
 
 
-def test_a_paused_server_is_left_alone_and_said(run, engine):
+def test_a_paused_server_is_left_alone_without_replace(run: Run, engine: DockerClient) -> None:
     run("serves").ok()
     engine.containers.get(NAME).pause()
-    for said in (run("serves"), invoke("chat", "Hello")):
-        assert said.code == 2
-        assert f"docker unpause {NAME}" in said.err
+    for done in (run("serves"), invoke("chat", "Hello")):
+        assert done.code == 2
+        assert f"docker unpause {NAME}" in done.err
     run("serves", "--replace").ok()
 
 
-def test_a_server_that_is_taken_away_while_it_starts_is_said_and_is_the_last_event(begin, engine):
-    process = begin("hangs", "--format", "json")
-    assert "configure" in process.stdout.readline()
+def test_a_server_that_is_removed_while_it_starts_ends_the_events(start: Start, engine: DockerClient) -> None:
+    process = start("hangs", "--format", "json")
+    wait_for_first_phase(process)
     engine.containers.get(NAME).remove(force=True)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 1
@@ -253,9 +272,8 @@ def test_a_server_that_is_taken_away_while_it_starts_is_said_and_is_the_last_eve
     assert json.loads(out.splitlines()[-1])["event"] == "failed"
 
 
-def test_the_same_plan_that_runs_already_needs_no_image_any_more(run, engine, stand_in):
-    image = engine.images.get(stand_in)
-    image.tag("slipway-test/short-lived", "1")
+def test_a_running_plan_does_not_need_its_image(run: Run, engine: DockerClient, stand_in: str) -> None:
+    engine.images.get(stand_in).tag("slipway-test/short-lived", "1")
     try:
         run("serves", image="slipway-test/short-lived:1").ok()
     finally:
@@ -263,8 +281,8 @@ def test_the_same_plan_that_runs_already_needs_no_image_any_more(run, engine, st
     assert "already running" in run("serves", image="slipway-test/short-lived:1").ok().err
 
 
-def test_a_limit_that_the_engine_refuses_is_told_in_its_words(run):
-    said = run("serves", "--memory", "1k")
-    assert said.code == 1
-    assert "the engine could not start" in said.err
-    assert "Minimum memory limit" in said.err
+def test_a_limit_that_the_engine_refuses_is_reported(run: Run) -> None:
+    done = run("serves", "--memory", "1k")
+    assert done.code == 1
+    assert "the engine could not start" in done.err
+    assert "Minimum memory limit" in done.err

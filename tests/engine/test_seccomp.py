@@ -1,16 +1,22 @@
-"""The profile against a real kernel: beside the engine's own it opens what it names, and nothing else."""
+"""The seccomp profile on a real kernel: compared with the engine's, it allows exactly the calls that it names."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
 from launch.access import seccomp
 
-# Try every system call with arguments that are all wrong, each in a process of its own, and print the
-# numbers of those that are answered with EPERM.
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+Refused = Callable[..., set[int]]
+
+# Try every system call with invalid arguments, each in a process of its own, and print the numbers of those that
+# return EPERM.
 PROBE = """
 import ctypes, json, os, signal
 libc = ctypes.CDLL(None, use_errno=True)
@@ -36,36 +42,43 @@ ADDED = {
     311: "process_vm_writev",
     450: "set_mempolicy_home_node",
 }
-# Open in the default profile of 2026, not yet in the one of engine 20.10.
+# Allowed in the default profile of 2026, but not in the one of engine 20.10.
 SINCE = {303: "name_to_handle_at", 329: "pkey_mprotect", 330: "pkey_alloc", 331: "pkey_free"}
-NEWER_THAN_ENGINES = range(428, 470)  # calls that an engine from before them does not know
-IO_URING = {425, 426, 427}  # open in the default profile before engine 25
-SOCKET = {41}  # family -1 is refused by ours, and passed on to the kernel by older engines
+NEWER_THAN_ENGINES = range(428, 470)  # system calls that are newer than some engines
+IO_URING = {425, 426, 427}  # allowed in the default profile before engine 25
+SOCKET = {41}  # Slipway's profile refuses family -1; older engines pass it to the kernel
 
 
 @pytest.fixture(scope="module")
-def refused(engine: Any, cpu_image: str) -> Any:
-    """The numbers refused under a profile, in a container of `--access least`."""
+def refused(engine: DockerClient, cpu_image: str) -> Refused:
+    """Return the numbers refused with a profile, in a container of `--access least`."""
 
     def ask(*options: str) -> set[int]:
-        said = engine.containers.run(cpu_image, entrypoint=["python3", "-c", PROBE], command=[], remove=True,
-                                     network_mode="none", cap_drop=["ALL"], user="1000:1000",
-                                     security_opt=["no-new-privileges", *options])  # fmt: skip
-        return set(json.loads(said))
+        output = engine.containers.run(
+            cpu_image,
+            entrypoint=["python3", "-c", PROBE],
+            command=[],
+            remove=True,
+            network_mode="none",
+            cap_drop=["ALL"],
+            user="1000:1000",
+            security_opt=["no-new-privileges", *options],
+        )
+        return set(json.loads(output))
 
     return ask
 
 
-def test_it_opens_what_it_names_and_nothing_else(refused: Any) -> None:
-    default, ours = refused(), refused(f"seccomp={seccomp.as_json()}")
-    assert ours.isdisjoint(ADDED)
-    assert default - ours <= {*ADDED, *SINCE, *NEWER_THAN_ENGINES}
-    assert ours - default <= IO_URING | SOCKET
-    assert {237, 238, 239} <= default  # or there would be nothing to open
+def test_the_profile_allows_only_the_calls_that_it_names(refused: Refused) -> None:
+    default, profile = refused(), refused(f"seccomp={seccomp.as_json()}")
+    assert profile.isdisjoint(ADDED)
+    assert default - profile <= {*ADDED, *SINCE, *NEWER_THAN_ENGINES}
+    assert profile - default <= IO_URING | SOCKET
+    assert {237, 238, 239} <= default  # else the profile would not be needed
 
 
-def test_it_is_a_filter(refused: Any) -> None:
-    without, ours = refused("seccomp=unconfined"), refused(f"seccomp={seccomp.as_json()}")
-    keyring = {248, 249, 250}  # add_key, request_key, keyctl: the kernel itself refuses none of them
+def test_the_profile_filters_system_calls(refused: Refused) -> None:
+    without, profile = refused("seccomp=unconfined"), refused(f"seccomp={seccomp.as_json()}")
+    keyring = {248, 249, 250}  # add_key, request_key, keyctl: the kernel refuses none of them
     assert without.isdisjoint(keyring)
-    assert keyring <= ours
+    assert keyring <= profile

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from launch.doctor.facts import Hub
 from launch.doctor.probes import hub as probes_hub
-from launch.hub_server import serve_folder
 from tests.hub.conftest import MODEL
+from tests.hub.faults import serve_folder
 
 
 def query(endpoint: str, folder: Path, model: str = MODEL, **environ: str) -> Hub:

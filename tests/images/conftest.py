@@ -1,47 +1,52 @@
-"""A started container of each image under test, and a record of the ones that passed whole."""
+"""A started container of each image under test, and a record of the images that passed all tests."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from images.build import context
+from images import host_settings
 from images.publish import test_results
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from testinfra.host import Host
 
 
 @pytest.fixture(scope="class")
 def image() -> str:
-    """The tag under test; each class says which."""
+    """The tag under test; every class or module defines its own."""
     raise NotImplementedError
 
 
 @pytest.fixture(scope="class")
-def attrs(engine: Any, image: str) -> dict[str, Any]:
-    """What the engine knows of the image."""
-    found: dict[str, Any] = engine.images.get(image).attrs
-    return found
+def attrs(engine: DockerClient, image: str) -> dict[str, Any]:
+    """The image's attributes, as the engine returns them."""
+    return dict(engine.images.get(image).attrs)
 
 
 @pytest.fixture(scope="class")
-def host(engine: Any, image: str) -> Iterator[Any]:
+def host(engine: DockerClient, image: str) -> Iterator[Host]:
     """The inside of a container that only sleeps, through testinfra."""
     import testinfra
 
     container = engine.containers.run(
         image, entrypoint=["sleep", "1200"], command=[], detach=True, network_mode="none"
     )
-    yield testinfra.get_host(f"docker://{container.id}")
-    container.remove(force=True)
+    try:
+        yield testinfra.get_host(f"docker://{container.id}")
+    finally:
+        container.remove(force=True)
 
 
 @pytest.fixture(scope="class")
-def as_root(engine: Any, image: str) -> Callable[[str], str]:
-    """A shell line run as root in a container of its own: what it said."""
+def as_root(engine: DockerClient, image: str) -> Callable[[str], str]:
+    """Run a shell line as root in a container of its own; return its output."""
 
     def run(line: str) -> str:
-        said: bytes = engine.containers.run(
+        output = engine.containers.run(
             image,
             entrypoint=["sh", "-c"],
             command=[f"{line}; true"],
@@ -49,22 +54,23 @@ def as_root(engine: Any, image: str) -> Callable[[str], str]:
             network_mode="none",
             remove=True,
         )
-        return said.decode().strip()
+        return output.decode().strip()
 
     return run
 
 
 @pytest.fixture(scope="session")
-def builders_places() -> list[str]:
-    """Where this host's pip finds packages: such words have no place in an image."""
-    settings = context.pip_settings()
-    named = " ".join(settings.get(key, "") for key in ("index-url", "extra-index-url", "find-links", "proxy"))
-    return [place for place in named.split() if place not in ("/", "file:///")]
+def package_sources() -> list[str]:
+    """Where this host's pip finds packages; an image must not contain these addresses."""
+    settings = host_settings.pip_settings()
+    keys = ("index-url", "extra-index-url", "find-links", "proxy")
+    values = " ".join(settings.get(key, "") for key in keys)
+    return [value for value in values.split() if value not in ("/", "file:///")]
 
 
 @pytest.fixture(scope="class", autouse=True)
 def recorded(request: pytest.FixtureRequest, image: str, attrs: dict[str, Any]) -> Iterator[None]:
-    """After a class that ran whole and passed: `results/images/<id>.json`, which publishing asks for."""
+    """Record the image after a complete class of tests that passed; `invoke publish` requires the record."""
     before = request.session.testsfailed
     yield
     cls = request.cls

@@ -1,15 +1,24 @@
-"""What holds for every image, whatever it serves on. A platform's class inherits it and adds to it."""
+"""Tests for every image. The class of a platform inherits them and adds its own."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from images import capabilities
 from images.build.pipeline import ENTRYPOINT, inputs
-from images.lock.lockfile import family, load
+from images.lock.lockfile import LOCK, load
+from images.lock.schema import family
+from launch.spec.capabilities import Capabilities
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from testinfra.host import Host
 
 SECRET = re.compile(
     r"hf_[A-Za-z0-9]{20,}|BEGIN [A-Z ]*PRIVATE KEY|_authToken|://[^/\s:@]+:[^/\s@]+@|AKIA[0-9A-Z]{16}"
@@ -17,18 +26,23 @@ SECRET = re.compile(
 
 
 class EveryImage:
-    """Facts about a started container (`host`), its image's attributes (`attrs`) and its id (`image`)."""
+    """Tests of a started container (`host`), its image's attributes (`attrs`) and its tag (`image`)."""
 
     platform = ""
-    largest = 0.0  # GB
+    max_gb = 0.0
 
-    def test_it_runs_as_a_user_without_rights(self, host, attrs):
+    @pytest.fixture(scope="class")
+    def found(self, attrs: dict[str, Any]) -> Capabilities:
+        """The capabilities in the image's label."""
+        return Capabilities.from_json(attrs["Config"]["Labels"][capabilities.LABEL])
+
+    def test_it_runs_as_an_unprivileged_user(self, host: Host, attrs: dict[str, Any]) -> None:
         assert attrs["Config"]["User"] == "2000:0"
         assert host.check_output("id -u") == "2000"
         assert host.check_output("id -g") == "0"
 
-    def test_any_user_has_a_home_and_a_name(self, engine, image):
-        said = engine.containers.run(
+    def test_any_user_has_a_home_and_a_name(self, engine: DockerClient, image: str) -> None:
+        output = engine.containers.run(
             image,
             entrypoint=["python3", "-c"],
             command=["import getpass, pathlib; (pathlib.Path.home()/'x').touch(); print(getpass.getuser())"],
@@ -36,21 +50,21 @@ class EveryImage:
             network_mode="none",
             remove=True,
         )
-        assert said.decode().strip() == "vllm"
+        assert output.decode().strip() == "vllm"
 
-    def test_nothing_gives_more_rights_than_its_caller_has(self, as_root):
+    def test_no_file_is_set_user_id_or_set_group_id(self, as_root: Callable[[str], str]) -> None:
         assert as_root("find / -xdev -type f -perm /6000 2>/dev/null") == ""
 
-    def test_nothing_of_ours_can_be_changed_by_the_server(self, host):
+    def test_the_server_cannot_change_programs_and_settings(self, host: Host) -> None:
         assert host.run("test -w /opt -o -w /usr -o -w /etc").rc == 1
 
-    def test_it_serves_and_says_when_it_does(self, attrs):
+    def test_it_serves_and_has_a_health_check(self, attrs: dict[str, Any]) -> None:
         config = attrs["Config"]
         assert tuple(config["Entrypoint"]) == ENTRYPOINT
         assert "8000/tcp" in config["ExposedPorts"]
         assert "127.0.0.1:8000/health" in " ".join(config["Healthcheck"]["Test"])
 
-    def test_its_labels_say_what_went_in(self, attrs):
+    def test_its_labels_name_its_inputs(self, attrs: dict[str, Any]) -> None:
         labels = attrs["Config"]["Labels"]
         pins = load().platform(self.platform)
         assert labels["slipway.platform"] == family(self.platform)
@@ -59,25 +73,27 @@ class EveryImage:
         assert labels.get("org.opencontainers.image.revision", "") == pins.vllm.commit
         assert labels["org.opencontainers.image.title"]
 
-    def test_the_contract_is_what_it_says_of_itself_now(self, engine, image, attrs):
+    def test_the_label_has_the_capabilities_that_are_read_now(
+        self, engine: DockerClient, image: str, attrs: dict[str, Any]
+    ) -> None:
         assert capabilities.read(engine, image).as_json() == attrs["Config"]["Labels"][capabilities.LABEL]
 
-    def test_the_contract_agrees_with_the_lock(self, attrs):
-        found = capabilities.parse(attrs["Config"]["Labels"][capabilities.LABEL])
+    def test_the_capabilities_agree_with_the_lock(self, found: Capabilities) -> None:
         assert capabilities.differences(self.platform, load().platform(self.platform), found) == []
 
-    def test_the_contract_knows_what_a_plan_asks_for(self, attrs):
-        found = capabilities.parse(attrs["Config"]["Labels"][capabilities.LABEL])
+    def test_the_capabilities_include_what_a_plan_needs(self, found: Capabilities) -> None:
         assert "--tensor-parallel-size" in found.flags
         assert "VLLM_HOST_IP" in found.env
         assert "minimax_m2" in found.tool_parsers
         assert "minimax_m2_append_think" in found.reasoning_parsers
 
-    def test_no_secret_is_in_its_history_labels_or_environment(self, engine, image, attrs):
-        told = json.dumps([attrs["Config"], engine.images.get(image).history()])
-        assert not SECRET.search(told)
+    def test_history_labels_and_environment_contain_no_secret(
+        self, engine: DockerClient, image: str, attrs: dict[str, Any]
+    ) -> None:
+        text = json.dumps([attrs["Config"], engine.images.get(image).history()])
+        assert not SECRET.search(text)
 
-    def test_no_setting_of_the_builder_is_left(self, host):
+    def test_no_setting_of_the_build_host_is_left(self, host: Host) -> None:
         for path in (
             "/run/builder-pip.env",
             "/run/builder-ca.crt",
@@ -87,53 +103,54 @@ class EveryImage:
             assert not host.file(path).exists, path
         assert host.run("ls /root/.netrc /root/.pypirc /root/.cache 2>/dev/null").stdout == ""
 
-    def test_no_package_lists_are_left(self, host):
+    def test_no_package_lists_are_left(self, host: Host) -> None:
         assert host.run("find /var/lib/apt/lists -type f -size +0 2>/dev/null").stdout == ""
 
-    def test_it_stays_within_its_budget(self, attrs):
-        assert self.largest, "no budget said"
-        assert attrs["Size"] / 1e9 <= self.largest
+    def test_it_is_not_larger_than_its_limit(self, attrs: dict[str, Any]) -> None:
+        assert self.max_gb, "the class sets no limit"
+        assert attrs["Size"] / 1e9 <= self.max_gb
 
 
 class FromWheels(EveryImage):
-    """An image that we install from hashed wheels on a plain base."""
+    """Tests for an image that Slipway installs from hashed wheels on a plain base."""
 
-    def test_the_packages_are_those_of_the_lock(self, host):
+    def test_the_packages_are_those_of_the_lock(self, host: Host) -> None:
         pins = dict(re.findall(r"^([a-z0-9-]+)==([^ ;\\]+)", self.requirements().read_text(), re.MULTILINE))
         listed = host.check_output("ls -d /opt/vllm/lib/python3*/site-packages/*.dist-info")
-        found = {re.sub(r"[-_.]+", "-", name).lower(): v for name, v in _names(listed)}
+        found = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in _packages(listed)}
         for name in ("torch", "transformers", "tokenizers"):
             assert found[name] == pins[name]
         assert set(found) - set(pins) <= {"vllm", "slipway-cpu"}
 
-    def test_vllms_metadata_says_its_version(self, host, attrs):
-        said = host.check_output("python3 -c 'import importlib.metadata as m; print(m.version(\"vllm\"))'")
-        assert said == attrs["Config"]["Labels"]["slipway.vllm"]
+    def test_the_metadata_of_vllm_has_its_version(self, host: Host, attrs: dict[str, Any]) -> None:
+        version = host.check_output("python3 -c 'import importlib.metadata as m; print(m.version(\"vllm\"))'")
+        assert version == attrs["Config"]["Labels"]["slipway.vllm"]
 
-    def test_every_module_of_the_server_is_compiled(self, host):
+    def test_the_modules_of_the_server_are_compiled(self, host: Host) -> None:
         site = host.check_output("echo /opt/vllm/lib/python3*/site-packages")
         assert host.check_output(f"ls {site}/vllm/entrypoints/__pycache__ | head -1").endswith(".pyc")
 
-    def test_where_the_builder_got_its_wheels_is_not_told(self, host, builders_places):
-        for place in builders_places:
-            found = host.run(
-                f"grep -rlF --include=*.json --include=RECORD --include=*.txt {place!r} /opt /etc /run"
+    def test_the_image_does_not_name_the_package_sources_of_the_build_host(
+        self, host: Host, package_sources: list[str]
+    ) -> None:
+        for source in package_sources:
+            files = host.run(
+                f"grep -rlF --include=*.json --include=RECORD --include=*.txt {source!r} /opt /etc /run"
             )
-            assert found.stdout == "", place
+            assert files.stdout == "", source
 
-    def requirements(self):
-        from images.lock.lockfile import LOCK
-
+    def requirements(self) -> Path:
+        """The requirements file of the platform."""
         return LOCK.parent / load().platform(self.platform).python.requirements
 
 
-def _names(listed: str):
+def _packages(listed: str) -> Iterator[tuple[str, str]]:
     for path in listed.split():
         name, _, version = path.rsplit("/", 1)[-1].removesuffix(".dist-info").partition("-")
         yield name, version
 
 
-def no_compiler(host) -> None:
-    for tool in ("gcc", "cc", "g++", "clang", "nvcc", "make"):
-        if host.exists(tool):
-            pytest.fail(f"{tool} was left behind")
+def assert_no_compiler(host: Host) -> None:
+    """Fail if the image contains a compiler."""
+    tools = ("gcc", "cc", "g++", "clang", "nvcc", "make")
+    assert [tool for tool in tools if host.exists(tool)] == []

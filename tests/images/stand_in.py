@@ -1,23 +1,27 @@
-"""Stand-ins for upstream's CUDA and ROCm images, which need a registry that answers and tens of gigabytes.
+"""Stand-ins for upstream's CUDA and ROCm images, which are tens of gigabytes and need a registry.
 
-A small Debian with modules that answer what torch and vLLM answer there, so our Dockerfiles, the contract
-and its comparison run for real above them. What they say of GPUs is made up: nothing here was run on one.
+A small Debian with modules that answer like torch and vLLM, so that the Dockerfiles, the probe and its comparison with
+the lock run for real on top of them. Their GPU facts are made up: nothing here ran on a GPU.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import tarfile
-from typing import Any
+from typing import TYPE_CHECKING
 
-from images.build import base_image as bases
-from images.build.pipeline import WORK
-from images.lock.lockfile import Platform, load
+from images.build import base_image
+from images.lock.lockfile import load
+from images.lock.schema import Platform
+
+if TYPE_CHECKING:
+    from docker import DockerClient
 
 DOCKERFILE = """\
 FROM {base}
 COPY modules /usr/lib/python3/dist-packages
-COPY --chmod=755 vllm /usr/local/bin/vllm
+COPY vllm /usr/local/bin/vllm
 RUN cp /bin/true /usr/bin/su && chmod 4755 /usr/bin/su
 ENTRYPOINT {entrypoint}
 """
@@ -50,36 +54,34 @@ class ReasoningParserManager: list_registered = lambda: ['minimax_m2_append_thin
 }
 
 
-def build(client: Any, name: str, entrypoint: str = "[]", **changed: str) -> str:
-    """A base that says what the lock's base of platform `name` says, but for what is `changed`; its tag."""
-    pins = load().platform(name)
-    facts = {**_facts(name, pins), **changed}
-    debian = bases.ensure(client, "cpu", load().platform("cpu"), lambda *told: None, WORK)
+def build(client: DockerClient, name: str, entrypoint: str = "[]", **changed: str) -> str:
+    """Build a base with the facts of the platform's base in the lock, except for `changed`; return its tag."""
+    facts = {**_facts(name, load().platform(name)), **changed}
+    debian = base_image.ensure(client, "cpu", load().platform("cpu"), lambda *progress: None)
     files = {f"modules/{path.format(**facts)}": text.format(**facts) for path, text in MODULES.items()}
-    files["Dockerfile"] = DOCKERFILE.format(base=debian, entrypoint=entrypoint).replace(" --chmod=755", "")
+    files["Dockerfile"] = DOCKERFILE.format(base=debian, entrypoint=entrypoint)
     files["vllm"] = f"#!/bin/sh\necho {facts['version']}\n"
-    tag = f"slipway/stand-in-{name}:{abs(hash(tuple(files.items()))):x}"
+    tag = f"slipway/stand-in-{name}:{hashlib.sha256(str(files).encode()).hexdigest()[:12]}"
     client.images.build(fileobj=_tar(files), custom_context=True, tag=tag, rm=True, forcerm=True)
     return tag
 
 
 def _facts(name: str, pins: Platform) -> dict[str, str]:
     hip = name.startswith("rocm")
-    version = pins.vllm.version or "0.33.1"
     return {
         "cuda": "" if hip else "13.0",
         "hip": "7.2" if hip else "",
-        "version": version,
+        "version": pins.vllm.version or "0.33.1",
         "commit": pins.vllm.commit,
     }
 
 
 def _tar(files: dict[str, str]) -> io.BytesIO:
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w") as tar:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as tar:
         for name, text in files.items():
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(text.encode()), 0o755
             tar.addfile(entry, io.BytesIO(text.encode()))
-    made.seek(0)
-    return made
+    content.seek(0)
+    return content

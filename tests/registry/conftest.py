@@ -1,4 +1,4 @@
-"""A real registry, plain or with TLS and a password; a small tested image, a key, an order to publish it."""
+"""A real registry, plain or with TLS and a password; a small tested image and a request to publish it; a lock."""
 
 from __future__ import annotations
 
@@ -8,39 +8,44 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from images.lock.lockfile import load
-from images.publish import publish, test_results
-from tests.registry.published import OLD, new_key, small_image
+from images.publish import test_results
+from images.publish.publish import PublishRequest
+from tests.registry.published import OLD, make_key, small_image
 from tests.registry.serving import PASSWORD, USER, Running, certificate, htpasswd, running
 
-REMEDY = "no docker-registry: apt-get install docker-registry (Debian's)"
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+FIX = "docker-registry is not installed: apt-get install docker-registry (on Debian)"
 
 
 @pytest.fixture(scope="session")
 def binary() -> str:
-    """The registry's program, installed where we may."""
+    """The registry's program; installed if this user may do that."""
     if not shutil.which("docker-registry") and os.geteuid() == 0 and shutil.which("apt-get"):
         words = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "docker-registry"]
         subprocess.run(words, capture_output=True, check=False, timeout=300)
-    found = shutil.which("docker-registry")
-    if not found:
+    path = shutil.which("docker-registry")
+    if not path:
         if os.environ.get("SLIPWAY_REQUIRE_ENGINE"):
-            pytest.fail(REMEDY)
-        pytest.skip(REMEDY)
-    return found
+            pytest.fail(FIX)
+        pytest.skip(FIX)
+    return path
 
 
 @pytest.fixture
 def registry(binary: str, tmp_path: Path) -> Iterator[Running]:
-    """A plain one."""
+    """A registry without TLS and password."""
     (tmp_path / "registry").mkdir()
     with running(binary, tmp_path / "registry") as one:
         yield one
@@ -48,7 +53,7 @@ def registry(binary: str, tmp_path: Path) -> Iterator[Running]:
 
 @pytest.fixture
 def locked_registry(binary: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
-    """One with TLS by a certificate of its own, which we trust, and a password (htpasswd)."""
+    """A registry with a password (htpasswd) and TLS, whose self-signed certificate is trusted."""
     folder = tmp_path / "locked"
     folder.mkdir()
     certificate(folder)
@@ -61,7 +66,7 @@ def locked_registry(binary: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture
-def logged_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def logged_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Write a docker login for a host: `logged_in(host, password)`."""
 
     def login(host: str, password: str = PASSWORD) -> None:
@@ -75,27 +80,27 @@ def logged_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.fixture
-def tag(engine, request):
-    """The name of a small image, taken away afterwards."""
-    name = f"slipway/stand-in-published:{abs(hash(request.node.name)):x}"
-    yield name
-    for image in engine.images.list(name):
-        engine.images.remove(image.id, force=True)
+def key(tmp_path: Path) -> Path:
+    """A signing key."""
+    return make_key(tmp_path / "slipway.key")
 
 
 @pytest.fixture
-def key(tmp_path):
-    return new_key(tmp_path / "slipway.key")
+def publish_request(
+    engine: DockerClient,
+    key: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> Iterator[Callable[..., PublishRequest]]:
+    """Request to publish a small tested image to a host: `publish_request(registry.host, key=None)`."""
+    monkeypatch.setattr(test_results, "folder", lambda: tmp_path / "tested")
+    name = hashlib.sha256(request.node.name.encode()).hexdigest()[:12]
+    tag = f"slipway/stand-in-published:{name}"
 
-
-@pytest.fixture
-def order(engine, tag, key, tmp_path, monkeypatch):
-    """An order for a tested image to some host: `order(registry.host)`."""
-    monkeypatch.setattr(test_results, "FOLDER", tmp_path / "tested")
-
-    def made(host: str, size: int = 1000, **changed) -> publish.Order:
+    def make(host: str, size: int = 1000, **changed: Any) -> PublishRequest:
         test_results.record(small_image(engine, tag, size), tag, ["test_it"])
-        about = publish.Order(
+        made = PublishRequest(
             name="rocm",
             platform=load().platform("rocm"),
             image=tag,
@@ -106,15 +111,17 @@ def order(engine, tag, key, tmp_path, monkeypatch):
             key=key,
             with_sbom=False,
         )
-        return replace(about, **changed)
+        return replace(made, **changed)
 
-    return made
+    yield make
+    for image in engine.images.list(tag):
+        engine.images.remove(str(image.id), force=True)
 
 
 @pytest.fixture
-def written(tmp_path, registry):
-    """A lock of an image and a wheel platform whose bases lie in the registry under test."""
-    base = {"digest": OLD, "source": "of old"}
+def lock_file(tmp_path: Path, registry: Running) -> Path:
+    """A lock with an image platform and a wheel platform, whose bases are in the registry under test."""
+    base = {"digest": OLD, "source": "an earlier pin"}
     data = {
         "schema": 1,
         "platforms": {

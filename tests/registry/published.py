@@ -1,4 +1,4 @@
-"""A small image that carries a contract, what publishing it must leave, and how to look for that."""
+"""A small image with capabilities in its label, the tags that publishing it sets, and a way to look for them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ import io
 import os
 import subprocess
 import tarfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from images import capabilities
+from images.capabilities import LABEL
 from images.registry.client import Registry
 from launch.http.client import NotFound
+from launch.spec.capabilities import Capabilities
 
-CAPABILITIES = capabilities.Capabilities(
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+CAPABILITIES = Capabilities(
     python="3.12.13", torch_flavour="hip", vllm_version="0.21.0rc1+rocm722", vllm_commit="d801ae8c2650"
 )
-OLD = "sha256:" + "0" * 64  # what a lock was pinned to before
+OLD = "sha256:" + "0" * 64  # the digest of a lock before `invoke pin`
 TAGS = (
     "rocm-lock-0123456789ab",
     "rocm-vllm0.21.0rc1_rocm722-gd801ae8c2",
@@ -24,12 +30,12 @@ TAGS = (
 )
 
 
-def quiet(done, total, note):
-    """Progress that nobody reads."""
+def ignore(done: float, total: float | None, note: str) -> None:
+    """Show no progress."""
 
 
-def small_image(engine, tag: str, size: int = 1000) -> str:
-    """An image of one incompressible layer that carries a contract, and no more."""
+def small_image(engine: DockerClient, tag: str, size: int = 1000) -> str:
+    """Build an image with one layer of random bytes and capabilities in its label; return its ID."""
     payload, context = os.urandom(size), io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as tar:
         for name, data in (("Dockerfile", b"FROM scratch\nCOPY payload /payload\n"), ("payload", payload)):
@@ -37,25 +43,27 @@ def small_image(engine, tag: str, size: int = 1000) -> str:
             entry.size = len(data)
             tar.addfile(entry, io.BytesIO(data))
     context.seek(0)
-    labels = {capabilities.LABEL: CAPABILITIES.as_json(), "slipway.base": "stand-in"}
-    image, _ = engine.images.build(fileobj=context, custom_context=True, tag=tag, labels=labels, rm=True)
-    return image.id
+    labels = {LABEL: CAPABILITIES.as_json(), "slipway.base": "stand-in"}
+    image, _ = engine.images.build(
+        fileobj=context, custom_context=True, tag=tag, labels=labels, rm=True, forcerm=True
+    )
+    return str(image.id)
 
 
-def left(client: Registry, tags=TAGS) -> list[str]:
-    """Which of the tags exist."""
+def existing(registry: Registry, tags: Iterable[str] = TAGS) -> list[str]:
+    """Return the tags that exist in the registry."""
     found = []
     for tag in tags:
         try:
-            client.manifest("slipway/vllm", tag)
+            registry.manifest("slipway/vllm", tag)
             found.append(tag)
         except NotFound:
             pass
     return found
 
 
-def new_key(path: Path) -> Path:
-    """A signing key as `signing.MAKE_ONE` makes it."""
+def make_key(path: Path) -> Path:
+    """Make a signing key with the command of `signing.MAKE_KEY`."""
     words = ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(path)]
     subprocess.run(words, capture_output=True, check=True)
     path.chmod(0o600)

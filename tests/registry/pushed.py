@@ -10,7 +10,7 @@ from images.registry.manifest import LISTS, MANIFESTS, digest_of
 LAYER = b"a layer is a layer is a layer"
 
 
-def push(registry: Registry, repository: str, tag: str, layer: bytes = LAYER, **labels: str) -> str:
+def push(registry: Registry, repository: str, tag: str, layer: bytes = LAYER, /, **labels: str) -> str:
     """An image of one layer; its digest."""
     config = json.dumps({"architecture": "amd64", "os": "linux", "config": {"Labels": labels}}).encode()
     for blob in (layer, config):

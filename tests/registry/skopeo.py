@@ -1,6 +1,6 @@
-"""skopeo: other people's code that reads our signatures. This host's where it can, else Debian 13's.
+"""skopeo reads Slipway's signatures with other code: this host's program if it can, else Debian 13's.
 
-Debian builds it with containers-image's disable-sigstore.patch until 5.30.2 (skopeo 1.15): so Debian 12's cannot.
+Debian built skopeo with containers-image's disable-sigstore.patch until 5.30.2 (skopeo 1.15), so Debian 12's cannot.
 """
 
 from __future__ import annotations
@@ -14,20 +14,19 @@ from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
-# What of the package and its dependencies runs it: the program, the loader and the libraries beside it.
-_WANTED = ("./usr/bin/skopeo", "./usr/lib/*-linux-gnu*/*.so*")
+# The files of the package and its dependencies that are needed: the program, the loader and the libraries.
+_NEEDED = ("./usr/bin/skopeo", "./usr/lib/*-linux-gnu*/*.so*")
+_NO_SIGSTORE = b"Debian-local change: sigstore disabled"
 
 
 def installed() -> list[str]:
-    """The command, if this host has a skopeo that reads sigstore signatures."""
-    found = shutil.which("skopeo")
-    return (
-        [found] if found and b"Debian-local change: sigstore disabled" not in Path(found).read_bytes() else []
-    )
+    """Return the command if this host has a skopeo that reads sigstore signatures, else []."""
+    path = shutil.which("skopeo")
+    return [path] if path and _NO_SIGSTORE not in Path(path).read_bytes() else []
 
 
 def unpacked(folder: Path) -> list[str]:
-    """The command for Debian 13's skopeo below `folder`, unpacked there the first time; [] where that fails."""
+    """Return the command for Debian 13's skopeo below `folder`, unpacked if needed; [] if that fails."""
     if not folder.exists():
         with tempfile.TemporaryDirectory(dir=folder.parent) as place:
             if not _unpack(Path(place)):
@@ -38,27 +37,27 @@ def unpacked(folder: Path) -> list[str]:
 
 
 def _unpack(place: Path) -> bool:
-    """mmdebstrap makes the base of our own images too (images/build/debian_base.py): no package scripts run."""
+    """Unpack with mmdebstrap, which also makes Slipway's base (images/build/debian_base.py)."""
     tar = place / "skopeo.tar"
     words = ["mmdebstrap", "--variant=extract", "--quiet", "--include=skopeo"]
     done = subprocess.run([*words, "trixie", str(tar)], capture_output=True, check=False, timeout=300)
     if done.returncode:
         return False
-    with tarfile.open(tar) as opened:
-        members = [m for m in opened if any(fnmatch(m.name, wanted) for wanted in _WANTED)]
-        opened.extractall(place / "root", members, filter="tar")
+    with tarfile.open(tar) as content:
+        members = [member for member in content if any(fnmatch(member.name, name) for name in _NEEDED)]
+        content.extractall(place / "root", members, filter="tar")
     return True
 
 
-def refusal(command: Sequence[str], image: str, public: Path, folder: Path) -> str:
-    """Why skopeo does not pull what only this key may have signed; "" where it lies in `folder/pulled` now."""
+def error_of_copy(command: Sequence[str], image: str, public: Path, folder: Path) -> str:
+    """Pull an image that this key must have signed to `folder/pulled`; return skopeo's error or ""."""
     host = image.partition("/")[0]
     rule = {"type": "sigstoreSigned", "keyPath": str(public), "signedIdentity": {"type": "matchRepository"}}
     policy = {"default": [{"type": "reject"}], "transports": {"docker": {host: [rule]}}}
     (folder / "policy.json").write_text(json.dumps(policy))
     (folder / "registries.d").mkdir(exist_ok=True)
-    place = {"docker": {host: {"use-sigstore-attachments": True}}}
-    (folder / "registries.d" / "ours.yaml").write_text(json.dumps(place))
+    settings = {"docker": {host: {"use-sigstore-attachments": True}}}
+    (folder / "registries.d" / "slipway.yaml").write_text(json.dumps(settings))
     words = ["--policy", str(folder / "policy.json"), "--registries.d", str(folder / "registries.d"), "copy"]
     words += ["--src-tls-verify=false", f"docker://{image}", f"dir:{folder / 'pulled'}"]
     done = subprocess.run([*command, *words], capture_output=True, text=True, check=False, timeout=60)

@@ -52,17 +52,17 @@ def test_a_registry_that_says_what_is_so_is_believed():
     ("answer", "said"),
     [
         (Says(PAGE), "vllm/x:v1 is no image manifest: its type is 'text/html'"),
-        (manifest(PAGE), "the whole file: is no JSON"),
-        (manifest(image()[:-9]), "the whole file: is no JSON"),
-        (manifest(b"[]"), "names and values are wanted"),
+        (manifest(PAGE), "the document: is not valid JSON"),
+        (manifest(image()[:-9]), "the document: is not valid JSON"),
+        (manifest(b"[]"), "must be a mapping"),
         (manifest(b'{"layers": []}'), "config: is missing"),
         (manifest(promised=5000), "bytes too early"),
         (manifest(b" " * (5 << 20)), "sends more than 4 MiB"),
         (manifest(headers={"Docker-Content-Digest": "sha256:" + "2" * 64}), "is something else"),
         (listed(b"{}"), "manifests: is missing"),
-        (listed(b'{"manifests": null}'), "manifests: a list is wanted, not 'None'"),
+        (listed(b'{"manifests": null}'), "manifests: must be a list, not 'None'"),
         (listed(b'{"manifests": [{}]}'), "manifests.0.digest: is missing"),
-        (listed(listing("sha256:1")), "sha256: and 64 hex digits are wanted, not 'sha256:1'"),
+        (listed(listing("sha256:1")), "must be sha256: and 64 hex digits, not 'sha256:1'"),
         (listed(listing(digest_of(b"gone"))), "hub has no vllm/x/manifests/sha256:"),
         (Says(status=302), "redirects to no valid URL"),
         (Says(status=302, headers={"Location": "http://[::1/"}), "redirects to no valid URL"),
@@ -93,7 +93,7 @@ def test_a_list_that_leads_to_other_bytes_or_to_a_list():
 
 @pytest.mark.parametrize(
     ("config", "said"),
-    [(PAGE, "is no JSON"), (b'{"config": {"Labels": ["x"]}}', "config.Labels: names and values are wanted")],
+    [(PAGE, "is not valid JSON"), (b'{"config": {"Labels": ["x"]}}', "config.Labels: must be a mapping")],
 )
 def test_a_configuration_that_is_none(config, said):
     with pytest.raises(Failed, match="is no image configuration") as failed:
@@ -118,13 +118,13 @@ def test_a_web_server_takes_no_upload():
     assert "takes no upload" in failed.value.why
 
 
-def test_no_base_is_pinned_to_a_portals_page(registry, written):
+def test_no_base_is_pinned_to_a_portals_page(registry, lock_file):
     """A wheel's platform needs no label of its base, so nothing but the shape tells."""
-    was = written.read_bytes()
+    was = lock_file.read_bytes()
     with answering({"*": Says(PAGE)}) as portal:
         words = ("--platform", "cuda-wheel", "--registry", f"{registry.host}={portal}")
-        done = invoke("pin", "--lock", str(written), *words)
+        done = invoke("pin", "--lock", str(lock_file), *words)
     assert done.code == 1
     assert "is no image manifest" in done.err
     assert "Traceback" not in done.err
-    assert written.read_bytes() == was
+    assert lock_file.read_bytes() == was

@@ -1,116 +1,166 @@
-"""`invoke pin` against a real registry and a wheel index with real bytes, both on loopback."""
+"""`invoke pin` with a real registry and a wheel index with real files, both on loopback."""
+
+from __future__ import annotations
 
 import hashlib
 import json
 import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from images.lock import lockfile, mirror
+from errors import Failed
+from images.lock import mirror
 from images.lock.lockfile import load
+from images.lock.schema import Platform
 from launch.http.client import NotFound
-from tests.invocation import invoke
+from tests.invocation import Finished, invoke
 from tests.registry.published import OLD
 from tests.registry.pushed import LAYER, push, push_list
+from tests.registry.serving import Running
 from tests.registry.wheels import publish, served, wheel
 
 COMMIT = "a" * 40
 VERSION = "0.33.1.dev5+gaaaaaaaaa"
+TAG = "cp38-abi3-manylinux_2_35_x86_64"
+Pin = Callable[..., Finished]
 
 
 @pytest.fixture
-def index(tmp_path):
-    """A wheel index that knows one commit, and the folder of the one package its wheel needs."""
-    root, links = tmp_path / "index", tmp_path / "links"
-    found = wheel(root / COMMIT, "vllm", VERSION, "tinydep==1.0", "cp38-abi3-manylinux_2_35_x86_64")
-    publish(root, COMMIT, found, VERSION)
+def index(tmp_path: Path) -> Path:
+    """The folder of a wheel index with one commit."""
+    root = tmp_path / "index"
+    publish(root, COMMIT, wheel(root / COMMIT, "vllm", VERSION, "tinydep==1.0", TAG), VERSION)
+    return root
+
+
+@pytest.fixture
+def pin(lock_file: Path, index: Path, tmp_path: Path) -> Iterator[Pin]:
+    """Run `invoke pin` on the lock with the index; the package that the wheel needs is in a local folder."""
+    links = tmp_path / "links"
     wheel(links, "tinydep", "1.0")
-    with served(root) as url:
-        yield url, links, found
+    with served(index) as url:
+
+        def run(*options: str) -> Finished:
+            env = {"UV_FIND_LINKS": str(links), "UV_NO_INDEX": "1"}
+            wheels = () if "--wheels" in options else ("--wheels", url)
+            return invoke("pin", "--lock", str(lock_file), *wheels, "--format", "json", *options, **env)
+
+        yield run
 
 
-def pin(path, index, *words):
-    url, links, _ = index
-    env = {"UV_FIND_LINKS": str(links), "UV_NO_INDEX": "1"}
-    wheels = () if "--wheels" in words else ("--wheels", url)
-    return invoke("pin", "--lock", str(path), *wheels, "--format", "json", *words, **env)
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.glob("*.*") if path.is_file()}
 
 
-def test_a_tag_is_pinned_to_the_digest_of_this_machines_platform(registry, written, index):
+def test_pin_replaces_a_tag_by_the_digest_for_linux_amd64(
+    registry: Running, lock_file: Path, pin: Pin
+) -> None:
     client = registry.client()
     amd = push(client, "vllm/vllm-openai", "amd", **{"org.opencontainers.image.revision": COMMIT})
     arm = push(client, "vllm/vllm-openai", "arm", LAYER + b"!")
     push_list(client, "vllm/vllm-openai", "nightly", {"arm64": arm, "amd64": amd})
-    said = pin(written, index, "--platform", "cuda").json
-    rows = {row["key"]: (row["old"], row["new"]) for row in said["changes"]}
-    assert rows["base.digest"] == (OLD, amd)
-    assert rows["vllm.commit"] == ("", COMMIT)
-    pinned = load(written).platform("cuda")
+    result = pin("--platform", "cuda").json
+    changes = {row["key"]: (row["old"], row["new"]) for row in result["changes"]}
+    assert changes["base.digest"] == (OLD, amd)
+    assert changes["vllm.commit"] == ("", COMMIT)
+    pinned = load(lock_file).platform("cuda")
     assert (pinned.base.digest, pinned.vllm.commit, pinned.vllm.version) == (amd, COMMIT, "")
-    again = written.read_bytes()
-    assert pin(written, index, "--platform", "cuda").json["changes"] == []
-    assert written.read_bytes() == again
+    first = lock_file.read_bytes()
+    assert pin("--platform", "cuda").json["changes"] == []
+    assert lock_file.read_bytes() == first
 
 
-def test_a_commit_and_a_release_have_their_tags(registry, written, index):
+def test_pin_finds_the_tags_of_a_commit_and_a_version(registry: Running, lock_file: Path, pin: Pin) -> None:
     client = registry.client()
     nightly = push(client, "vllm/vllm-openai", f"nightly-{COMMIT}")
     release = push(client, "vllm/vllm-openai", "v0.33.0", LAYER + b"!")
-    pin(written, index, "--platform", "cuda", "--commit", COMMIT).ok()
-    assert load(written).platform("cuda").base.digest == nightly
-    pin(written, index, "--platform", "cuda", "--version", "0.33.0").ok()
-    assert load(written).platform("cuda").base.tag == "v0.33.0"
-    assert load(written).platform("cuda").base.digest == release
-    assert load(written).platform("cuda").vllm.version == "0.33.0"
+    pin("--platform", "cuda", "--commit", COMMIT).ok()
+    assert load(lock_file).platform("cuda").base.digest == nightly
+    pin("--platform", "cuda", "--version", "0.33.0").ok()
+    pinned = load(lock_file).platform("cuda")
+    assert (pinned.base.tag, pinned.base.digest) == ("v0.33.0", release)
+    assert pinned.vllm.version == "0.33.0"
 
 
-def test_a_commits_wheel_is_pinned_with_its_bytes_hash_and_what_it_needs(registry, written, index):
+def test_pin_hashes_the_wheel_of_a_commit_and_its_dependencies(
+    registry: Running, lock_file: Path, index: Path, pin: Pin
+) -> None:
     base = push(registry.client(), "library/python", "3.12-slim")
-    pin(written, index, "--platform", "cuda-wheel", "--commit", COMMIT).ok()
-    pinned = load(written).platform("cuda-wheel")
+    pin("--platform", "cuda-wheel", "--commit", COMMIT).ok()
+    pinned = load(lock_file).platform("cuda-wheel")
     assert pinned.base.digest == base
     assert (pinned.vllm.version, pinned.vllm.commit) == (VERSION, COMMIT)
-    assert pinned.vllm.file == index[2].name
-    assert pinned.vllm.sha256 == hashlib.sha256(index[2].read_bytes()).hexdigest()
-    text = (written.parent / "requirements.txt").read_text()
-    assert text.startswith("tinydep==1.0 \\\n    --hash=sha256:")
-    assert "vllm" not in text
+    file = index / COMMIT / pinned.vllm.file
+    assert pinned.vllm.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+    requirements = (lock_file.parent / "requirements.txt").read_text()
+    assert requirements.startswith("tinydep==1.0 \\\n    --hash=sha256:")
+    assert "vllm" not in requirements
 
 
-def test_a_mirror_survives_upstream(registry, written, index, tmp_path):
+def test_mirrored_inputs_remain_after_upstream_deletes_its_own(
+    registry: Running, lock_file: Path, index: Path, pin: Pin, tmp_path: Path
+) -> None:
     client = registry.client()
     base = push(client, "library/python", "3.12-slim")
-    words = ("--platform", "cuda-wheel", "--commit", COMMIT, "--mirror", f"{registry.host}/mine")
-    pin(written, index, *words).ok()
-    pinned = load(written).platform("cuda-wheel")
+    pin("--platform", "cuda-wheel", "--commit", COMMIT, "--mirror", f"{registry.host}/mine").ok()
+    pinned = load(lock_file).platform("cuda-wheel")
     assert pinned.base.mirror == f"{registry.host}/mine/library/python@{base}"
     shutil.rmtree(registry.folder / "data/docker/registry/v2/repositories/library")
-    shutil.rmtree(index[2].parent)
+    shutil.rmtree(index / COMMIT)
     assert client.manifest("mine/library/python", base).digest == base
-    (kept,) = mirror.wheels(pinned, tmp_path / "kept")
-    assert kept.name == index[2].name
-    assert hashlib.sha256(kept.read_bytes()).hexdigest() == pinned.vllm.sha256
-    assert [p.name for p in kept.parent.iterdir()] == [kept.name]
+    (copy,) = mirror.wheels(pinned, tmp_path / "copies")
+    assert copy.name == pinned.vllm.file
+    assert hashlib.sha256(copy.read_bytes()).hexdigest() == pinned.vllm.sha256
+    assert [path.name for path in copy.parent.iterdir()] == [copy.name]
 
 
-def test_another_repository_becomes_the_base(registry, written, index):
+def test_a_mirrored_wheel_with_another_hash_is_not_used(
+    registry: Running, lock_file: Path, pin: Pin, tmp_path: Path
+) -> None:
+    push(registry.client(), "library/python", "3.12-slim")
+    pin("--platform", "cuda-wheel", "--commit", COMMIT, "--mirror", f"{registry.host}/mine").ok()
+    data = json.loads(load(lock_file).platform("cuda-wheel").model_dump_json())
+    data["vllm"]["sha256"] = "f" * 64
+    with pytest.raises(Failed, match="has no mine/wheels/vllm"):
+        list(mirror.wheels(Platform.model_validate(data), tmp_path / "copies"))
+    assert not [path for path in (tmp_path / "copies").rglob("*") if path.is_file()]
+
+
+def test_pin_moves_the_base_to_another_repository(registry: Running, lock_file: Path, pin: Pin) -> None:
     push(registry.client(), "vllm/vllm-openai-cu129", "nightly")
-    there = f"{registry.host}/vllm/vllm-openai-cu129"
-    pin(written, index, "--platform", "cuda", "--base", there, "--nightly").ok()
-    assert load(written).platform("cuda").base.repository == there
+    repository = f"{registry.host}/vllm/vllm-openai-cu129"
+    pin("--platform", "cuda", "--base", repository, "--nightly").ok()
+    assert load(lock_file).platform("cuda").base.repository == repository
 
 
-def test_a_dry_run_shows_and_writes_nothing(registry, written, index):
+def test_another_repository_alone_means_its_nightly(registry: Running, lock_file: Path, pin: Pin) -> None:
+    digest = push(registry.client(), "vllm/vllm-openai-cu129", "nightly")
+    pin("--platform", "cuda", "--base", f"{registry.host}/vllm/vllm-openai-cu129").ok()
+    assert load(lock_file).platform("cuda").base.digest == digest
+
+
+def test_pin_moves_the_base_of_a_wheel_platform_and_keeps_its_tag(
+    registry: Running, lock_file: Path, pin: Pin
+) -> None:
+    base = push(registry.client(), "mine/python", "3.12-slim")
+    pin("--platform", "cuda-wheel", "--base", f"{registry.host}/mine/python").ok()
+    pinned = load(lock_file).platform("cuda-wheel").base
+    assert (pinned.reference, pinned.tag) == (f"{registry.host}/mine/python@{base}", "3.12-slim")
+
+
+def test_a_dry_run_shows_the_changes_and_writes_nothing(registry: Running, lock_file: Path, pin: Pin) -> None:
     push(registry.client(), "vllm/vllm-openai", "nightly")
-    was = written.read_bytes()
-    said = pin(written, index, "--platform", "cuda", "--dry-run").json
-    assert said["changes"]
-    assert said["written"] is False
-    assert written.read_bytes() == was
+    before = lock_file.read_bytes()
+    result = pin("--platform", "cuda", "--dry-run").json
+    assert result["changes"]
+    assert result["written"] is False
+    assert lock_file.read_bytes() == before
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("options", "message"),
     [
         (("--platform", "cuda"), "has no vllm/vllm-openai/manifests/nightly"),
         (("--platform", "cuda", "--commit", COMMIT), f"nightly-{COMMIT}"),
@@ -119,72 +169,46 @@ def test_a_dry_run_shows_and_writes_nothing(registry, written, index):
         (("--platform", "cuda", "--mirror", "127.0.0.1:9"), "cannot pin 'cuda'"),
     ],
 )
-def test_when_anything_does_not_answer_the_lock_stays(registry, written, index, words, said):
+def test_the_lock_is_unchanged_if_a_source_does_not_respond(
+    registry: Running, lock_file: Path, pin: Pin, options: tuple[str, ...], message: str
+) -> None:
     push(registry.client(), "library/python", "3.12-slim")
-    before = {p: p.read_bytes() for p in written.parent.glob("*.*") if p.is_file()}
-    done = pin(written, index, *words)
+    before = contents(lock_file.parent)
+    done = pin(*options)
     assert done.code == 1
-    assert said in done.err
+    assert message in done.err
     assert "is unchanged" in done.err
     assert "Traceback" not in done.err
-    assert {p: p.read_bytes() for p in written.parent.glob("*.*") if p.is_file()} == before
+    assert contents(lock_file.parent) == before
 
 
-def test_an_index_that_says_something_else_is_refused(registry, written, index, tmp_path):
+def test_pin_refuses_an_answer_that_is_not_a_wheel_index(registry: Running, index: Path, pin: Pin) -> None:
     push(registry.client(), "library/python", "3.12-slim")
-    (tmp_path / "index" / COMMIT / "vllm" / "metadata.json").write_text('{"oops": 1}')
-    done = pin(written, index, "--platform", "cuda-wheel", "--commit", COMMIT)
+    (index / COMMIT / "vllm" / "metadata.json").write_text('{"oops": 1}')
+    done = pin("--platform", "cuda-wheel", "--commit", COMMIT)
     assert done.code == 1
-    assert "is not what a wheel index says" in done.err
+    assert "must be a list" in done.err
 
 
-def test_a_pin_that_the_lock_would_refuse_is_not_written(registry, written, index):
+def test_pin_does_not_write_what_the_validation_refuses(registry: Running, lock_file: Path, pin: Pin) -> None:
     push(registry.client(), "vllm/vllm-openai", "v0.12.0")
-    was = written.read_bytes()
-    done = pin(written, index, "--platform", "cuda", "--version", "0.12.0")
+    before = lock_file.read_bytes()
+    done = pin("--platform", "cuda", "--version", "0.12.0")
     assert done.code == 1
     assert "0.12.0 is too old" in done.err
-    assert written.read_bytes() == was
+    assert lock_file.read_bytes() == before
 
 
-def test_a_wheel_that_the_lock_would_refuse_is_not_mirrored(registry, written, index, tmp_path):
+def test_pin_does_not_mirror_what_the_validation_refuses(
+    registry: Running, lock_file: Path, index: Path, pin: Pin
+) -> None:
     push(registry.client(), "library/python", "3.12-slim")
-    old = wheel(
-        tmp_path / "index" / COMMIT, "vllm", "0.10.0", "tinydep==1.0", "cp38-abi3-manylinux_2_35_x86_64"
-    )
-    publish(tmp_path / "index", COMMIT, old, "0.10.0")
-    was = written.read_bytes()
-    words = ("--platform", "cuda-wheel", "--commit", COMMIT, "--mirror", f"{registry.host}/mine")
-    done = pin(written, index, *words)
+    publish(index, COMMIT, wheel(index / COMMIT, "vllm", "0.10.0", "tinydep==1.0", TAG), "0.10.0")
+    before = lock_file.read_bytes()
+    done = pin("--platform", "cuda-wheel", "--commit", COMMIT, "--mirror", f"{registry.host}/mine")
     assert done.code == 1
     assert "vLLM 0.10.0 is too old" in done.err
-    assert "done in" not in done.err
-    assert written.read_bytes() == was
+    assert lock_file.read_bytes() == before
     with pytest.raises(NotFound):
         registry.client().manifest("mine/library/python", "latest")
     assert not (registry.folder / "data/docker/registry/v2/repositories/mine").exists()
-
-
-def test_a_wheels_platform_moves_to_another_repository_too(registry, written, index):
-    base = push(registry.client(), "mine/python", "3.12-slim")
-    pin(written, index, "--platform", "cuda-wheel", "--base", f"{registry.host}/mine/python").ok()
-    pinned = load(written).platform("cuda-wheel").base
-    assert (pinned.reference, pinned.tag) == (f"{registry.host}/mine/python@{base}", "3.12-slim")
-
-
-def test_another_repository_alone_means_its_newest_nightly(registry, written, index):
-    digest = push(registry.client(), "vllm/vllm-openai-cu129", "nightly")
-    pin(written, index, "--platform", "cuda", "--base", f"{registry.host}/vllm/vllm-openai-cu129").ok()
-    assert load(written).platform("cuda").base.digest == digest
-
-
-def test_the_mirror_of_another_wheel_is_not_taken(registry, written, index, tmp_path):
-    push(registry.client(), "library/python", "3.12-slim")
-    words = ("--platform", "cuda-wheel", "--commit", COMMIT, "--mirror", f"{registry.host}/mine")
-    pin(written, index, *words).ok()
-    pinned = load(written).platform("cuda-wheel")
-    data = json.loads(pinned.model_dump_json())
-    data["vllm"]["sha256"] = "f" * 64
-    with pytest.raises(Exception, match="has no mine/wheels/vllm"):
-        list(mirror.wheels(lockfile.Platform.model_validate(data), tmp_path / "kept"))
-    assert not [path for path in (tmp_path / "kept").rglob("*") if path.is_file()]

@@ -1,69 +1,81 @@
-"""`invoke pin` as its user types it: what is refused before anything is asked, and a lock that cannot be written."""
+"""`invoke pin` with wrong options, which are refused before any request, and with a lock that cannot be written."""
+
+from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from tests.invocation import invoke
 from tests.registry.pushed import push
+from tests.registry.serving import Running
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a small disk")
-def test_a_full_disk_leaves_the_old_lock(registry, written, tmp_path):
+@contextmanager
+def mounted(target: Path, *options: str) -> Iterator[None]:
+    """Mount a file system for a test, or skip it if this host does not allow that."""
+    if subprocess.run(["mount", *options, str(target)], check=False).returncode:
+        pytest.skip("this host does not allow mounts")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(target)], check=True)
+
+
+@as_root
+def test_a_full_disk_leaves_the_lock_unchanged(registry: Running, lock_file: Path, tmp_path: Path) -> None:
     push(registry.client(), "vllm/vllm-openai", "nightly")
     small = tmp_path / "small"
     small.mkdir()
-    words = ["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", str(small)]
-    if subprocess.run(words, check=False).returncode:
-        pytest.skip("this host lets nobody mount a tmpfs")
-    try:
-        kept = shutil.copy(written, small), shutil.copy(written.parent / "requirements.txt", small)
+    with mounted(small, "-t", "tmpfs", "-o", "size=8k", "tmpfs"):
+        shutil.copy(lock_file, small)
+        shutil.copy(lock_file.parent / "requirements.txt", small)
         (small / "filler").write_bytes(b"x" * 4096)
         done = invoke("pin", "--lock", str(small / "lock.yaml"), "--platform", "cuda")
         assert done.code == 1
-        assert "cannot write the lock; it stays as it was" in done.err
-        assert (small / "lock.yaml").read_bytes() == written.read_bytes()
-        assert {p.name for p in small.iterdir()} == {"lock.yaml", "requirements.txt", "filler"}, kept
-    finally:
-        subprocess.run(["umount", str(small)], check=True)
+        assert "cannot write the lock; it is unchanged" in done.err
+        assert (small / "lock.yaml").read_bytes() == lock_file.read_bytes()
+        assert {path.name for path in small.iterdir()} == {"lock.yaml", "requirements.txt", "filler"}
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
-def test_a_lock_on_a_disk_that_cannot_be_written_is_said(registry, written):
+@as_root
+def test_a_read_only_disk_leaves_the_lock_unchanged(registry: Running, lock_file: Path) -> None:
     push(registry.client(), "vllm/vllm-openai", "nightly")
-    folder, was = str(written.parent), written.read_bytes()
-    if subprocess.run(["mount", "--bind", folder, folder], check=False).returncode:
-        pytest.skip("this host lets nobody mount")
-    try:
+    folder, before = lock_file.parent, lock_file.read_bytes()
+    with mounted(folder, "--bind", str(folder)):
         subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
-        done = invoke("pin", "--lock", str(written), "--platform", "cuda")
-        assert (done.code, "cannot write the lock; it stays as it was" in done.err) == (1, True), done.err
-        assert written.read_bytes() == was
-    finally:
-        subprocess.run(["umount", folder], check=True)
+        done = invoke("pin", "--lock", str(lock_file), "--platform", "cuda")
+        assert done.code == 1
+        assert "cannot write the lock; it is unchanged" in done.err
+        assert lock_file.read_bytes() == before
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("options", "message"),
     [
         (("--commit", "abc"), "give all 40 hex digits"),
-        (("--commit", "a" * 40, "--nightly"), "say different things"),
-        (("--version", "../../x"), "'../../x' is no version"),
-        (("--base", "vllm/vllm-openai"), "--base needs --platform"),
-        (("--platform", "cuda", "--base", "vllm/vllm-openai:v1"), "a tag or digest stands in it"),
-        (("--platform", "cuda", "--base", "vllm/VLLM"), "is no repository's name"),
-        (("--registry", "docker.io=nonsense"), "that is no web address"),
-        (("--registry", "docker.io=http://127.0.0.1:99999"), "that is no web address"),
-        (("--wheels", "ftp://127.0.0.1"), "that is no web address"),
-        (("--mirror", "nowhere"), "that names no registry"),
-        (("--mirror", "127.0.0.1:99999/mine"), "that names no registry"),
-        (("--mirror", "127.0.0.1:5000/mine:1"), "is no repository's name"),
+        (("--commit", "a" * 40, "--nightly"), "cannot be used together"),
+        (("--version", "../../x"), "(got '../../x')"),
+        (("--base", "vllm/vllm-openai"), "--base"),
+        (("--platform", "cuda", "--base", "vllm/vllm-openai:v1"), "--base vllm/vllm-openai:v1"),
+        (("--platform", "cuda", "--base", "vllm/VLLM"), "vllm/VLLM"),
+        (("--registry", "docker.io=nonsense"), "--registry docker.io"),
+        (("--registry", "docker.io=http://127.0.0.1:99999"), "--registry docker.io"),
+        (("--wheels", "ftp://127.0.0.1"), "--wheels ftp://127.0.0.1"),
+        (("--mirror", "nowhere"), "--mirror nowhere"),
+        (("--mirror", "127.0.0.1:99999/mine"), "--mirror 127.0.0.1:99999/mine"),
+        (("--mirror", "127.0.0.1:5000/mine:1"), "--mirror 127.0.0.1:5000/mine:1"),
     ],
 )
-def test_a_wrong_request_is_refused(written, words, said):
-    was = written.read_bytes()
-    done = invoke("pin", "--lock", str(written), *words)
-    assert (done.code, said in done.err) == (2, True), done.err
-    assert written.read_bytes() == was
+def test_a_wrong_option_is_refused(lock_file: Path, options: tuple[str, ...], message: str) -> None:
+    before = lock_file.read_bytes()
+    done = invoke("pin", "--lock", str(lock_file), *options)
+    assert (done.code, message in done.err) == (2, True), done.err
+    assert lock_file.read_bytes() == before

@@ -1,8 +1,13 @@
-"""`invoke publish` into a real registry: what it leaves there, for whom, and what makes it known-good."""
+"""Publishing to a real registry: the tags, the attachments, and the promotion to known-good."""
+
+from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,148 +15,200 @@ from errors import Failed, Refused
 from images import capabilities
 from images.lock.lockfile import load
 from images.publish import promote, publish, referrers, sbom, signing, verify
-from images.publish.attestation import beside, opened
-from tests.registry.published import CAPABILITIES, TAGS, left, new_key, quiet
+from images.publish.attestation import open_envelope, tag_for
+from images.publish.publish import PublishRequest
+from tests.registry.published import CAPABILITIES, TAGS, existing, ignore, make_key
 from tests.registry.pushed import push
-from tests.registry.serving import PASSWORD
+from tests.registry.serving import PASSWORD, Running
+
+if TYPE_CHECKING:
+    from docker import DockerClient
 
 pytestmark = pytest.mark.engine
+Request = Callable[..., PublishRequest]
+REPOSITORY = "slipway/vllm"
 
 
-def test_a_published_image_has_its_tags_and_can_be_pulled_by_digest(engine, registry, order):
-    asked = order(registry.host)
-    done = publish.publish(engine, asked, quiet)
+def test_publish_sets_all_tags_and_the_image_can_be_pulled_by_digest(
+    engine: DockerClient, registry: Running, publish_request: Request
+) -> None:
+    request = publish_request(registry.host)
+    done = publish.publish(engine, request, ignore)
     assert done.tags == TAGS
-    assert {registry.client().manifest("slipway/vllm", tag).digest for tag in TAGS} == {done.digest}
-    before = engine.images.get(asked.image).id
-    engine.images.remove(asked.image, force=True)
+    assert {registry.client().manifest(REPOSITORY, tag).digest for tag in TAGS} == {done.digest}
+    local_id = engine.images.get(request.image).id
+    engine.images.remove(request.image, force=True)
     pulled = engine.images.pull(done.image)
-    assert pulled.id == before
-    assert capabilities.parse(pulled.labels[capabilities.LABEL]) == CAPABILITIES
-    engine.images.remove(pulled.id, force=True)
+    assert pulled.id == local_id
+    assert capabilities.from_labels(pulled.labels) == CAPABILITIES
+    engine.images.remove(str(pulled.id), force=True)
 
 
-def test_the_second_time_nothing_is_sent(engine, registry, order):
-    asked = order(registry.host)
-    first = publish.publish(engine, asked, quiet)
-    again = publish.publish(engine, asked, quiet)
+def test_publish_again_pushes_nothing(
+    engine: DockerClient, registry: Running, publish_request: Request
+) -> None:
+    request = publish_request(registry.host)
+    first = publish.publish(engine, request, ignore)
+    again = publish.publish(engine, request, ignore)
     assert (first.pushed, again.pushed, again.digest) == (True, False, first.digest)
 
 
-def test_the_engine_keeps_no_name_of_the_push(engine, registry, order):
-    asked = order(registry.host)
-    publish.publish(engine, asked, quiet)
-    assert engine.images.get(asked.image).tags == [asked.image]
+def test_publish_leaves_no_tag_on_the_engine(
+    engine: DockerClient, registry: Running, publish_request: Request
+) -> None:
+    request = publish_request(registry.host)
+    publish.publish(engine, request, ignore)
+    assert engine.images.get(request.image).tags == [request.image]
 
 
-def test_signature_and_provenance_hold_for_the_key_and_for_no_other(engine, registry, order, key, tmp_path):
-    done = publish.publish(engine, order(registry.host), quiet)
-    client, public = registry.client(), signing.public(key)
-    verify.verify(client, "slipway/vllm", done.digest, CAPABILITIES, public)
-    other = signing.public(new_key(tmp_path / "other.key"))
-    with pytest.raises(Failed, match="not signed by this key"):
-        verify.verify(client, "slipway/vllm", done.digest, CAPABILITIES, other)
+def test_verify_accepts_the_signing_key_and_no_other(
+    engine: DockerClient, registry: Running, publish_request: Request, key: Path, tmp_path: Path
+) -> None:
+    done = publish.publish(engine, publish_request(registry.host), ignore)
+    client = registry.client()
+    verify.verify(client, REPOSITORY, done.digest, CAPABILITIES, signing.public_key(key))
+    other = signing.public_key(make_key(tmp_path / "other.key"))
+    with pytest.raises(Failed, match="not signed with this key"):
+        verify.verify(client, REPOSITORY, done.digest, CAPABILITIES, other)
 
 
-def test_the_provenance_names_every_input(engine, registry, order):
-    done = publish.publish(engine, order(registry.host), quiet)
-    envelope, _ = referrers.content(registry.client(), "slipway/vllm", beside(done.digest, "att"))
-    said = json.loads(opened(envelope)[0])
-    assert said["subject"][0]["digest"]["sha256"] == done.digest.removeprefix("sha256:")
-    build = said["predicate"]["buildDefinition"]
+def test_verify_refuses_an_image_with_other_capabilities(
+    engine: DockerClient, registry: Running, publish_request: Request
+) -> None:
+    done = publish.publish(engine, publish_request(registry.host), ignore)
+    expected = replace(CAPABILITIES, vllm_version="0.22.0")
+    with pytest.raises(Failed, match="other capabilities") as failed:
+        verify.verify(registry.client(), REPOSITORY, done.digest, expected, None)
+    assert failed.value.why == "vLLM is 0.21.0rc1+rocm722 there, 0.22.0 here"
+
+
+def test_provenance_names_the_inputs(
+    engine: DockerClient, registry: Running, publish_request: Request
+) -> None:
+    done = publish.publish(engine, publish_request(registry.host), ignore)
+    envelope, _ = referrers.content(registry.client(), REPOSITORY, tag_for(done.digest, "att"))
+    statement = json.loads(open_envelope(envelope)[0])
+    assert statement["subject"][0]["digest"]["sha256"] == done.digest.removeprefix("sha256:")
+    build = statement["predicate"]["buildDefinition"]
     assert build["externalParameters"] == {"platform": "rocm", "lock": "0123456789ab"}
     base = load().platform("rocm").base
     assert build["resolvedDependencies"][0]["digest"]["sha256"] == base.digest.removeprefix("sha256:")
 
 
-def test_a_signature_for_another_digest_does_not_count(engine, registry, order, key):
-    done = publish.publish(engine, order(registry.host), quiet)
+def test_verify_refuses_the_signature_of_another_digest(
+    engine: DockerClient, registry: Running, publish_request: Request, key: Path
+) -> None:
+    done = publish.publish(engine, publish_request(registry.host), ignore)
     client = registry.client()
-    moved = push(client, "slipway/vllm", "other", **{capabilities.LABEL: CAPABILITIES.as_json()})
-    payload, notes = referrers.content(client, "slipway/vllm", beside(done.digest, "sig"))
-    signed = base64.b64decode(notes["dev.cosignproject.cosign/signature"])
-    referrers.signature(client, "slipway/vllm", moved, payload, signed)
-    with pytest.raises(Failed, match="not signed by this key"):
-        verify.verify(client, "slipway/vllm", moved, CAPABILITIES, signing.public(key))
+    other = push(client, REPOSITORY, "other", **{capabilities.LABEL: CAPABILITIES.as_json()})
+    payload, annotations = referrers.content(client, REPOSITORY, tag_for(done.digest, "sig"))
+    signature = base64.b64decode(annotations[referrers.SIGNATURE])
+    referrers.attach_signature(client, REPOSITORY, other, payload, signature)
+    with pytest.raises(Failed, match="not signed with this key"):
+        verify.verify(client, REPOSITORY, other, CAPABILITIES, signing.public_key(key))
 
 
-def test_what_was_published_unsigned_is_signed_once_there_is_a_key(engine, registry, order, key):
-    asked = order(registry.host)
-    first = publish.publish(engine, replace(asked, key=None), quiet)
-    again = publish.publish(engine, asked, quiet)
+def test_publish_with_a_key_signs_an_image_that_was_published_unsigned(
+    engine: DockerClient, registry: Running, publish_request: Request, key: Path
+) -> None:
+    request = publish_request(registry.host)
+    first = publish.publish(engine, replace(request, key=None), ignore)
+    again = publish.publish(engine, request, ignore)
     assert (again.digest, again.pushed, bool(again.signature)) == (first.digest, False, True)
-    verify.verify(registry.client(), "slipway/vllm", first.digest, CAPABILITIES, signing.public(key))
+    public = signing.public_key(key)
+    verify.verify(registry.client(), REPOSITORY, first.digest, CAPABILITIES, public)
 
 
-def test_nobody_signs_an_image_that_he_does_not_have(engine, registry, order):
-    """The same inputs and contract, published by somebody else without a signature."""
+def test_publish_does_not_sign_another_image_of_the_same_inputs(
+    engine: DockerClient, registry: Running, publish_request: Request
+) -> None:
     client = registry.client()
-    other = push(client, "slipway/vllm", TAGS[0], **{capabilities.LABEL: CAPABILITIES.as_json()})
-    with pytest.raises(Failed, match="is unsigned and not the image that is here"):
-        publish.publish(engine, order(registry.host), quiet)
-    assert left(client, [beside(other, "sig")]) == []
+    other = push(client, REPOSITORY, TAGS[0], **{capabilities.LABEL: CAPABILITIES.as_json()})
+    with pytest.raises(Failed, match="is unsigned and differs from the local image"):
+        publish.publish(engine, publish_request(registry.host), ignore)
+    assert existing(client, [tag_for(other, "sig")]) == []
 
 
-def test_a_bill_of_materials_is_listed_beside_the_image(engine, registry, order):
+def test_publish_lists_the_sbom_as_a_referrer(
+    engine: DockerClient, registry: Running, publish_request: Request
+) -> None:
     try:
         sbom.program()
     except Failed as error:
         pytest.skip(str(error))
-    done = publish.publish(engine, order(registry.host, with_sbom=True), quiet)
+    done = publish.publish(engine, publish_request(registry.host, with_sbom=True), ignore)
     client = registry.client()
-    listed = client.manifest("slipway/vllm", beside(done.digest)).json["manifests"]
+    listed = client.manifest(REPOSITORY, tag_for(done.digest)).json["manifests"]
     assert [entry["artifactType"] for entry in listed] == ["application/spdx+json"]
-    text, _ = referrers.content(client, "slipway/vllm", listed[0]["digest"])
+    text, _ = referrers.content(client, REPOSITORY, listed[0]["digest"])
     assert json.loads(text)["spdxVersion"].startswith("SPDX-2")
 
 
-def test_through_tls_with_a_password(engine, locked_registry, order, logged_in):
+def test_publish_works_with_tls_and_a_password(
+    engine: DockerClient,
+    locked_registry: Running,
+    publish_request: Request,
+    logged_in: Callable[..., None],
+) -> None:
     logged_in(locked_registry.host)
     url = f"https://{locked_registry.host}"
-    done = publish.publish(engine, order(locked_registry.host, urls={locked_registry.host: url}), quiet)
-    assert locked_registry.client(PASSWORD, url).manifest("slipway/vllm", TAGS[0]).digest == done.digest
+    request = publish_request(locked_registry.host, urls={locked_registry.host: url})
+    done = publish.publish(engine, request, ignore)
+    assert locked_registry.client(PASSWORD, url).manifest(REPOSITORY, TAGS[0]).digest == done.digest
 
 
-def run_record(path, image, completed=10, failed=0):
-    path.write_text(
-        json.dumps({"slipway": {"image": image}, "result": {"completed": completed, "failed": failed}})
-    )
+def benchmark(path: Path, image: str, completed: int = 10, failed: int = 0) -> Path:
+    """Write a benchmark result."""
+    data = {"slipway": {"image": image}, "result": {"completed": completed, "failed": failed}}
+    path.write_text(json.dumps(data))
     return path
 
 
-def test_a_recorded_run_makes_it_known_good(engine, registry, order, tmp_path):
-    asked = order(registry.host)
-    record = run_record(tmp_path / "run.json", asked.image)
+def test_promote_tags_the_published_image_known_good(
+    engine: DockerClient, registry: Running, publish_request: Request, tmp_path: Path
+) -> None:
+    request = publish_request(registry.host)
+    record = benchmark(tmp_path / "run.json", request.image)
     with pytest.raises(Failed, match="is not published"):
-        promote.promote(engine, asked, record)
-    done = publish.publish(engine, asked, quiet)
-    promote.promote(engine, asked, record)
-    assert registry.client().manifest("slipway/vllm", "rocm-known-good").digest == done.digest
+        promote.promote(engine, request, record)
+    done = publish.publish(engine, request, ignore)
+    promote.promote(engine, request, record)
+    assert registry.client().manifest(REPOSITORY, "rocm-known-good").digest == done.digest
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
-        ({"image": "slipway/other:1"}, "is a run of slipway/other:1"),
+        ({"image": "slipway/other:1"}, "is a benchmark of slipway/other:1"),
         ({"failed": 3}, "10 requests served, 3 failed"),
         ({"completed": 0}, "0 requests served"),
     ],
 )
-def test_a_run_that_proves_nothing_promotes_nothing(engine, registry, order, tmp_path, change, said):
-    asked = order(registry.host)
-    publish.publish(engine, asked, quiet)
-    with pytest.raises(Refused, match=said):
-        promote.promote(engine, asked, run_record(tmp_path / "run.json", **{"image": asked.image, **change}))
-    assert left(registry.client(), ["rocm-known-good"]) == []
+def test_promote_refuses_a_benchmark_of_another_image_or_with_failures(
+    engine: DockerClient,
+    registry: Running,
+    publish_request: Request,
+    tmp_path: Path,
+    change: dict[str, Any],
+    message: str,
+) -> None:
+    request = publish_request(registry.host)
+    publish.publish(engine, request, ignore)
+    record = benchmark(tmp_path / "run.json", **{"image": request.image, **change})
+    with pytest.raises(Refused, match=message):
+        promote.promote(engine, request, record)
+    assert existing(registry.client(), ["rocm-known-good"]) == []
 
 
-def test_a_file_that_is_no_record_is_refused(engine, registry, order, tmp_path):
-    with pytest.raises(Refused, match="no recorded run"):
-        promote.promote(engine, order(registry.host), tmp_path / "gone.json")
+def test_promote_refuses_a_missing_benchmark(
+    engine: DockerClient, registry: Running, publish_request: Request, tmp_path: Path
+) -> None:
+    with pytest.raises(Refused, match="is not a benchmark result"):
+        promote.promote(engine, publish_request(registry.host), tmp_path / "missing.json")
 
 
-def test_where_to_is_read_as_people_write_it():
-    assert publish.target("127.0.0.1:5000") == ("127.0.0.1:5000", "slipway/vllm")
-    assert publish.target("registry.example/team/vllm/") == ("registry.example", "team/vllm")
+def test_parse_target_adds_the_default_repository() -> None:
+    assert publish.parse_target("127.0.0.1:5000") == ("127.0.0.1:5000", "slipway/vllm")
+    assert publish.parse_target("registry.example/team/vllm/") == ("registry.example", "team/vllm")
     with pytest.raises(Refused):
-        publish.target("slipway/vllm")
+        publish.parse_target("slipway/vllm")

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from errors import Failed
-from images.lock import pin, wheel_index
-from images.lock.lockfile import Python
+from images.lock import requirements, wheel_index
+from images.lock.schema import Python
 from launch.http.client import NotFound
 from tests.registry.wheels import publish, served, wheel
 
@@ -54,15 +54,15 @@ ROW = {"path": "../../x.whl", "version": "1.0", "platform_tag": "manylinux_2_35_
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("<html>", "the whole file: is no JSON"),
-        (json.dumps([ROW])[:-9], "the whole file: is no JSON"),
-        ("", "the whole file: is no JSON"),
-        ("{}", "the whole file: a list is wanted"),
-        ("[1]", "0: names and values are wanted"),
+        ("<html>", "the document: is not valid JSON"),
+        (json.dumps([ROW])[:-9], "the document: is not valid JSON"),
+        ("", "the document: is not valid JSON"),
+        ("{}", "the document: must be a list"),
+        ("[1]", "0: must be a mapping"),
         (json.dumps([{"version": "1"}]), "0.path: is missing"),
-        (json.dumps([ROW | {"version": None}]), "0.version: a word is wanted"),
-        (json.dumps([ROW | {"platform_tag": None}]), "0.platform_tag: a word is wanted"),
-        (json.dumps([ROW | {"sha256": "abc"}]), "0.sha256: 64 hex digits are wanted"),
+        (json.dumps([ROW | {"version": None}]), "0.version: must be a string"),
+        (json.dumps([ROW | {"platform_tag": None}]), "0.platform_tag: must be a string"),
+        (json.dumps([ROW | {"sha256": "abc"}]), "0.sha256: must be 64 hex digits"),
         (json.dumps([ROW | {"path": "../../x.html"}]), "is no wheel"),
         (json.dumps([ROW | {"version": "newest"}]), "is no wheel"),
     ],
@@ -126,7 +126,7 @@ def test_hashes_come_from_a_simple_index(torch_index):
 def test_a_new_torch_gets_new_hashes_and_the_same_keeps_its_own(torch_index):
     kept = {"torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl": "a" * 64}
     python = Python(requirements="r.txt", sha256="", index=torch_index, wheels=kept)
-    assert pin._special_wheels(python, "torch==2.13.0\n") == kept
-    assert len(pin._special_wheels(python, "torch==2.14.0\n")) == 2
+    assert requirements.torch_wheels(python, "torch==2.13.0\n") == kept
+    assert len(requirements.torch_wheels(python, "torch==2.14.0\n")) == 2
     with pytest.raises(Failed, match=r"no \+cpu build of torch 2.15.0"):
-        pin._special_wheels(python, "torch==2.15.0\n")
+        requirements.torch_wheels(python, "torch==2.15.0\n")

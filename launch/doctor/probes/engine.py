@@ -61,7 +61,7 @@ def _socket(client: DockerClient) -> str:
 def free_bytes(folder: str) -> int | None:
     """Return the bytes that this user can write where a folder is or will be; None if it is not on this host."""
     for path in (Path(folder), *Path(folder).parents) if folder else ():
-        if sysfs.is_here(path):
+        if sysfs.exists(path):
             return shutil.disk_usage(path).free
     return None
 
@@ -81,7 +81,7 @@ def _open_files_limit() -> int | None:
     pid = sysfs.read_number(Path("/var/run/docker.pid"))
     if not pid:
         return None
-    match = re.search(r"Max open files\s+\S+\s+(\d+)", sysfs.text(Path(f"/proc/{pid}/limits")))
+    match = re.search(r"Max open files\s+\S+\s+(\d+)", sysfs.read_text(Path(f"/proc/{pid}/limits")))
     return int(match.group(1)) if match else None
 
 

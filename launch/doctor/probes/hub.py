@@ -19,7 +19,7 @@ from launch.doctor.facts import Hub
 from launch.doctor.probes.engine import free_bytes
 from launch.hardware import sysfs
 from launch.http.client import NoResponse, request
-from launch.weights.cache import MODEL, Place, cache_folder, hf_home
+from launch.weights.cache import MODEL, ModelFolder, cache_folder, hf_home
 
 _MAX_ENTRIES = 2000  # entries of a cache that are examined
 _MAX_BODY = 1 << 20  # bytes
@@ -50,7 +50,7 @@ def token(environ: Mapping[str, str] = os.environ) -> tuple[str, str]:
 def read_disk(model: str = "", environ: Mapping[str, str] = os.environ) -> Hub:
     """Return the facts that need no network."""
     cache = cache_folder(environ).absolute()
-    present, nearest = sysfs.is_here(cache), _nearest_existing(cache)
+    present, nearest = sysfs.exists(cache), _nearest_existing(cache)
     secret, source = token(environ)
     return Hub(
         endpoint=endpoint(environ),
@@ -77,7 +77,7 @@ def _mode(path: Path) -> int | None:
 
 
 def _nearest_existing(folder: Path) -> Path:
-    return next(path for path in (folder, *folder.parents) if sysfs.is_here(path))
+    return next(path for path in (folder, *folder.parents) if sysfs.exists(path))
 
 
 def _owner(folder: Path) -> str:
@@ -107,14 +107,14 @@ def _count_foreign_entries(cache: Path) -> int:
 def bytes_to_fetch(model: str, cache: Path) -> int | None:
     """Return the bytes of weights that are not in the cache; None if the size of the model is unknown."""
     from launch.planning import memory
-    from launch.recipes.repository import known_shapes
+    from launch.recipes.repository import builtin_shapes
     from launch.spec.plan import Layout
 
-    shape = known_shapes().get(model)
+    shape = builtin_shapes().get(model)
     gib = memory.weights_gib(shape, Layout()) if shape else None
     if gib is None or not MODEL.fullmatch(model) or "--" in model:
         return None
-    blobs = Place(cache, model).blobs
+    blobs = ModelFolder(cache, model).blobs
     present = sum(entry.stat().st_size for entry in sysfs.entries(blobs))
     return max(0, int(gib * 2**30) - present)
 

@@ -21,7 +21,7 @@ def test_plan_as_json_has_layout_command_and_memory() -> None:
     data = plan("--model", M2, "--hardware", "h200", "--gpus", "4", "--format", "json").json
     assert data["layout"] == {"tp": 4, "pp": 1, "dp": 1, "ep": 1, "nodes": 1}
     assert data["processes"][0]["argv"][:3] == ["vllm", "serve", M2]
-    assert data["fit"]["verdict"] == "fits"
+    assert data["fit"]["result"] == "fits"
 
 
 def test_plan_reproduces_the_rocm_example_of_the_guide() -> None:
@@ -64,7 +64,7 @@ def test_plan_reads_settings_from_the_environment() -> None:
 
 REFUSALS = [
     (["--hardware", "h200", "--strategy", "single_node_tp", "--vllm", "0.28.0"], "1536/8 = 192"),
-    (["--hardware", "h200", "--gpus", "9"], "9 GPUs asked for"),
+    (["--hardware", "h200", "--gpus", "9"], "--gpus 9: a node of h200 has 8 GPUs"),
     (["--hardware", "h300"], "Did you mean `h800` or `h200`"),
     (["--model", "MiniMaxAI/MiniMax-M4", "--hardware", "h200"], "Did you mean `MiniMaxAI/MiniMax-M2`"),
     (["--hardware", "h200", "--set", "--max-num-seqs"], "a value is missing"),
@@ -77,7 +77,7 @@ REFUSALS = [
     (["--hardware", "h200", "--port", "70000"], "--port must be an integer from 1 to 65535 (got '70000')"),
     (["--hardware", "h200", "--platform", "rocm"], "'h200' is cuda"),
     (["--platform", "tpu"], "unknown --platform value 'tpu'"),
-    (["--hardware", "h200", "--recipes", "/nowhere"], "holds no recipes"),
+    (["--hardware", "h200", "--recipes", "/nowhere"], "is not a folder of recipes"),
     (["--hardware", "h200", "--capabilities", "/nowhere"], "cannot read"),
 ]
 

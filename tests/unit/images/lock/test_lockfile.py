@@ -158,8 +158,8 @@ def test_load_refuses_a_rocm_wheel_for_another_python(write: Write) -> None:
     [
         (b"a: [", "is not valid YAML"),
         (b"\xff\xfe\x00", "is not valid YAML"),
-        (b"just words", "the file: must be a mapping"),
-        (b"", "the file: must be a mapping"),
+        (b"just words", "the document: must be a mapping"),
+        (b"", "the document: must be a mapping"),
         (b"schema: 2\nplatforms: {}\n", "schema: must be 1, not '2'"),
     ],
 )

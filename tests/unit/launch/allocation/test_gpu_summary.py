@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from launch.allocation.gpu_summary import gpu_summary
-from launch.hardware.types import Gpu, Part
+from launch.hardware.types import Gpu, GpuPartition
 
 NVIDIA = [Gpu(i, "nvidia", "NVIDIA H200", "h200", uuid=f"GPU-{i}") for i in range(8)]
 AMD = [
@@ -14,7 +14,7 @@ AMD = [
         "amd",
         "MI300X",
         "mi300x",
-        parts=tuple(Part(n, f"/dev/dri/renderD{128 + 2 * i + n}") for n in (0, 1)),
+        parts=tuple(GpuPartition(n, f"/dev/dri/renderD{128 + 2 * i + n}") for n in (0, 1)),
     )
     for i in range(4)
 ]

@@ -14,7 +14,7 @@ from launch.doctor.finding import warning
 from launch.doctor.probes import host, network
 from launch.doctor.probes import hub as probes_hub
 from launch.doctor.probes.hub import Answer
-from launch.hardware.types import Gpu, Hardware, Part, Seen
+from launch.hardware.types import Gpu, GpuPartition, Hardware, VendorReport
 
 
 def write(path: Path, text: str = "") -> Path:
@@ -25,8 +25,10 @@ def write(path: Path, text: str = "") -> Path:
 
 def test_devices_are_those_of_the_gpus(tmp_path: Path) -> None:
     write(tmp_path / "dev/kfd").chmod(0o600)
-    card = Gpu(0, "amd", parts=(Part(2, "/dev/dri/renderD136"), Part(3, "/dev/dri/renderD137")))
-    found = host.devices("rocm", Hardware(amd=Seen("amd", gpus=(card,))), tmp_path)
+    card = Gpu(
+        0, "amd", parts=(GpuPartition(2, "/dev/dri/renderD136"), GpuPartition(3, "/dev/dri/renderD137"))
+    )
+    found = host.devices("rocm", Hardware(amd=VendorReport("amd", gpus=(card,))), tmp_path)
     assert [(device.path, device.present, device.usable) for device in found] == [
         ("/dev/kfd", True, True),
         ("/dev/dri/renderD136", False, False),
