@@ -30,11 +30,11 @@ class BuiltImage:
     state: str
 
     def as_dict(self) -> dict[str, Any]:
-        """The values of `invoke images --format json`."""
+        """Return the values of `invoke images --format json`."""
         return asdict(self)
 
     def age(self, now: datetime | None = None) -> str:
-        """`3 days`, `5 hours`."""
+        """Format the age: `3 days`, `5 hours`."""
         hours = int(
             ((now or datetime.now(UTC)) - datetime.fromisoformat(self.created)).total_seconds() // 3600
         )
@@ -42,7 +42,7 @@ class BuiltImage:
 
 
 def built_images(client: DockerClient) -> list[BuiltImage]:
-    """The images below `slipway/`, by tag: those with vLLM, and the base images that they were built on."""
+    """Return the images below `slipway/`, by tag: those with vLLM, and their base images."""
     lock = load()
     current = {reference(name, lock) for name in lock.platforms}
     used = {str(row["ImageID"]) for row in client.api.containers(all=True)}
@@ -56,7 +56,7 @@ def built_images(client: DockerClient) -> list[BuiltImage]:
 
 
 def _local(tag: str) -> str:
-    """The tag without the registry that podman writes in front of it."""
+    """Remove the registry that podman writes in front of a tag."""
     for registry in REGISTRIES:
         tag = tag.removeprefix(registry)
     return tag
