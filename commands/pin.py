@@ -60,15 +60,17 @@ def pin(
         raise Refused(
             "--base needs --platform", why="each platform has its own base image", fix="invoke pin --help"
         )
-    options = pins.PinOptions(commit, version, nightly, reference.repository("--base", base) if base else "")
+    options = pins.PinOptions(
+        commit, version, nightly, reference.parse_repository("--base", base) if base else ""
+    )
     sources = pins.Sources(
         datetime.now(UTC).date(),
-        reference.web("--wheels", wheels or pins.WHEELS),
-        {host: reference.web(f"--registry {host}", url) for host, url in registry},
+        reference.parse_url("--wheels", wheels or pins.WHEELS),
+        {host: reference.parse_url(f"--registry {host}", url) for host, url in registry},
         host_settings.find_links(),
     )
     if mirror:
-        reference.place("--mirror", mirror)
+        reference.parse_target("--mirror", mirror)
     old = locks.load(path)
     names = [platform] if platform else list(old.platforms)
     new = {name: _refresh(path, old, name, options, sources, mirror) for name in names}

@@ -68,7 +68,7 @@ def publish(
         )
     if key:
         signing.public_key(Path(key))
-    urls = {host: reference.web(f"--registry {host}", url) for host, url in registry}
+    urls = {host: reference.parse_url(f"--registry {host}", url) for host, url in registry}
     request = _request(platform, to, image, Path(key) if key else None, not no_sbom, urls)
     if dry_run:
         _show(request, format)
@@ -93,7 +93,7 @@ def _request(
     lock = load()
     platform = lock.platform(name)
     host, repository = publishing.parse_target(to)
-    reference.login_of(host)  # refuses an unreadable login file before anything is sent
+    reference.stored_login(host)  # refuses an unreadable login file before anything is sent
     return publishing.PublishRequest(
         name=name,
         platform=platform,

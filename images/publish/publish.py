@@ -66,7 +66,7 @@ class Published:
 
 def parse_target(to: str) -> tuple[str, str]:
     """Split `REGISTRY[/REPOSITORY]` into host and repository. Raises Refused."""
-    host, repository = reference.place("--to", to)
+    host, repository = reference.parse_target("--to", to)
     return host, repository or "slipway/vllm"
 
 

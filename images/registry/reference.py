@@ -1,4 +1,4 @@
-"""What a reference to an image names: a host, a repository, a tag or digest; where the host listens, who we are."""
+"""Registry names, repositories and URLs of options, and the stored login of a registry."""
 
 from __future__ import annotations
 
@@ -11,24 +11,28 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from errors import Refused
-from launch.spec.image_reference import ImageReference
+from launch.http.url import is_http_url
+from launch.spec.image_reference import ImageReference, is_registry
 
 _DOCKER_HUB = "https://registry-1.docker.io"
-# As the distribution specification has it; 255 characters with the host are what engines take.
+# As in the distribution specification; engines accept 255 characters, including the host.
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*")
 _HOST = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:]+\])(?::\d+)?")
 
 
-def place(flag: str, given: str) -> tuple[str, str]:
-    """`REGISTRY[/repository]` of a flag as host and repository. Raises Refused where it names none."""
-    host, _, repository = given.strip("/").partition("/")
-    if not ("." in host or ":" in host or host == "localhost") or not _is_host(host):
-        raise Refused(f"{flag} {given}: that names no registry", fix=f"{flag} registry.example/slipway/vllm")
+def parse_target(flag: str, text: str) -> tuple[str, str]:
+    """Split an option's `REGISTRY[/REPOSITORY]` into host and repository. Raises Refused."""
+    host, _, repository = text.strip("/").partition("/")
+    if not is_registry(host) or not _is_host(host):
+        raise Refused(
+            f"{flag} '{text}' does not name a registry", fix=f"{flag} registry.example/slipway/vllm"
+        )
     if repository and (not _REPOSITORY.fullmatch(repository) or len(f"{host}/{repository}") > 255):
         raise Refused(
-            f"{flag} {given}: '{repository[:80]}' is no repository's name",
-            why="small letters and digits, . _ - between them, / between parts; no tag, no digest",
+            f"{flag}: '{repository[:80]}' is not a valid repository name",
+            why="use lower case letters, digits, `.`, `_`, `-` and `/`; no tag and no digest",
+            fix=f"{flag} {host}/slipway/vllm",
         )
     return host, repository
 
@@ -36,35 +40,30 @@ def place(flag: str, given: str) -> tuple[str, str]:
 def _is_host(host: str) -> bool:
     try:
         return bool(_HOST.fullmatch(host)) and urlsplit(f"//{host}").port != 0
-    except ValueError:  # no port has such a number
+    except ValueError:  # a port above 65535
         return False
 
 
-def repository(flag: str, given: str) -> str:
-    """A repository as people write it, Docker Hub's without a host too. Raises Refused where it names a tag."""
-    image = ImageReference.parse(given)
-    host, name = image.registry, image.repository
-    if "@" in given or ":" in given.rpartition("/")[2]:
-        raise Refused(f"{flag} {given}: a tag or digest stands in it", fix=f"{flag} {host}/{name}")
-    if place(flag, f"{host}/{name}") != (host, name):  # it ends in a slash, or is nothing at all
-        raise Refused(f"{flag} {given}: that is no repository", fix=f"{flag} docker.io/vllm/vllm-openai")
-    return given
+def parse_repository(flag: str, text: str) -> str:
+    """Return an option's repository, for Docker Hub also without a host. Raises Refused if it has a tag or digest."""
+    image = ImageReference.parse(text)
+    if image.tag or image.digest or "@" in text or text.endswith(":"):
+        raise Refused(f"{flag} '{text}' must not have a tag or digest", fix=f"{flag} {image.name}")
+    host_and_repository = (image.registry, image.repository)
+    if parse_target(flag, image.name) != host_and_repository:  # it is empty, or ends with a slash
+        raise Refused(f"{flag} '{text}' is not a repository", fix=f"{flag} docker.io/vllm/vllm-openai")
+    return text
 
 
-def web(flag: str, given: str) -> str:
-    """An http(s) address of a flag without a slash at its end. Raises Refused where it is none."""
-    try:
-        parts = urlsplit(given)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        good = False
-    if not good or re.search(r"\s", given):
-        raise Refused(f"{flag} {given}: that is no web address", fix="http://HOST[:PORT] or https://...")
-    return given.rstrip("/")
+def parse_url(flag: str, text: str) -> str:
+    """Return an option's http(s) URL without a slash at its end. Raises Refused."""
+    if not is_http_url(text) or urlsplit(text).port == 0:
+        raise Refused(f"{flag} '{text}' is not an http(s) URL", fix=f"{flag} https://HOST[:PORT]")
+    return text.rstrip("/")
 
 
 def url_of(host: str) -> str:
-    """Where a registry listens. Like the engine, plain HTTP for this machine's own addresses alone."""
+    """Return a registry's URL: as in the engine, plain HTTP for loopback addresses only."""
     if host == "docker.io":
         return _DOCKER_HUB
     name = re.sub(r":\d+$", "", host).strip("[]")
@@ -75,27 +74,24 @@ def url_of(host: str) -> str:
     return f"http://{host}" if loopback else f"https://{host}"
 
 
-def login_of(host: str) -> str:
-    """`user:password` in base64 from the docker client's configuration; empty where it has none.
-
-    Raises Refused where that file is not what `docker login` writes.
-    """
+def stored_login(host: str) -> str:
+    """Return the base64 of user:password from the docker client's configuration, or an empty string. Raises Refused."""
     path = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker")) / "config.json"
     names = (host, "https://index.docker.io/v1/") if host == "docker.io" else (host, f"https://{host}")
     try:
         logins = json.loads(path.read_text()).get("auths") or {}
-        auth = next((logins[name]["auth"] for name in names if logins.get(name, {}).get("auth")), "")
-        if auth and b":" not in base64.b64decode(auth, validate=True):
+        login = next((logins[name]["auth"] for name in names if logins.get(name, {}).get("auth")), "")
+        if login and b":" not in base64.b64decode(login, validate=True):
             raise ValueError("no user:password")
     except FileNotFoundError:
         return ""
     except (OSError, ValueError, AttributeError, TypeError) as error:
         fix = f"docker logout {host}; docker login {host}"
-        raise Refused(f"{path} holds no logins as docker writes them", why=str(error), fix=fix) from None
-    return str(auth)
+        raise Refused(f"'{path}' has no valid docker logins", why=str(error), fix=fix) from None
+    return str(login)
 
 
-def password_of(host: str) -> dict[str, str] | None:
-    """The same login as the engine's API wants it."""
-    user, _, password = base64.b64decode(login_of(host)).decode().partition(":")
+def engine_login(host: str) -> dict[str, str] | None:
+    """Return the stored login as the engine's API takes it, or None."""
+    user, _, password = base64.b64decode(stored_login(host)).decode().partition(":")
     return {"username": user, "password": password} if user else None
