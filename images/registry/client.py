@@ -14,7 +14,7 @@ from urllib.parse import urlencode, urljoin
 
 from errors import Failed
 from images.registry import manifest as manifests
-from images.registry.manifest import LISTS, MANIFESTS, Manifest, digest_of
+from images.registry.manifest import LISTS, MANIFESTS, ImageManifest, digest_of
 from images.registry.reference import stored_login, url_of
 from launch.http.client import NotFound, Response, request
 
@@ -31,7 +31,7 @@ class Registry:
     login: str = field(default="", repr=False)
     _tokens: dict[str, str] = field(default_factory=dict, repr=False)  # by repository, `*` for all
 
-    def manifest(self, repository: str, reference: str) -> Manifest:
+    def manifest(self, repository: str, reference: str) -> ImageManifest:
         """Return the manifest or list of a tag or digest. Raises NotFound, or Failed if it is not valid."""
         accept = {"Accept": ", ".join((*MANIFESTS, *LISTS))}
         response = self._request("GET", f"{repository}/manifests/{reference}", accept)
@@ -41,7 +41,7 @@ class Registry:
         where = f"{self.host}/{repository}{'@' if by_digest else ':'}{reference}"
         return manifests.checked(where, response.read(manifests.LIMIT), media_type, digest)
 
-    def resolve(self, repository: str, reference: str, platform: str = "linux/amd64") -> Manifest:
+    def resolve(self, repository: str, reference: str, platform: str = "linux/amd64") -> ImageManifest:
         """Return the manifest of one platform; of a list, the one that it names for the platform."""
         manifest = self.manifest(repository, reference)
         if manifest.media_type not in LISTS:
@@ -53,14 +53,14 @@ class Registry:
                 return self._image(repository, entry["digest"])
         raise Failed(f"{self.host}/{repository}:{reference} has nothing for {platform}")
 
-    def _image(self, repository: str, digest: str) -> Manifest:
+    def _image(self, repository: str, digest: str) -> ImageManifest:
         """Return a manifest that a list names. Raises Failed if it is a list too."""
         manifest = self.manifest(repository, digest)
         if manifest.media_type in LISTS:
             raise Failed(f"{self.host}/{repository}@{digest} is a list inside a list")
         return manifest
 
-    def labels(self, repository: str, image: Manifest) -> dict[str, str]:
+    def labels(self, repository: str, image: ImageManifest) -> dict[str, str]:
         """Return the labels in the image's configuration."""
         digest = image.json["config"]["digest"]
         where = f"{self.host}/{repository}@{digest}"

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from images.registry.client import Registry
-from images.registry.manifest import MANIFESTS, Manifest, digest_of
+from images.registry.manifest import MANIFESTS, ImageManifest, digest_of
 from launch.http.client import CHUNK
 
 Show = Callable[[float, float | None, str], None]
 EMPTY = b"{}"
 
 
-def image(source: Registry, name: str, manifest: Manifest, target: Registry, to: str, show: Show) -> str:
+def image(source: Registry, name: str, manifest: ImageManifest, target: Registry, to: str, show: Show) -> str:
     """Copy one platform's image; return its digest, the same in both. Raises Failed, and stores no manifest then."""
     parts = [manifest.json["config"], *manifest.json["layers"]]
     total, done = sum(part["size"] for part in parts), 0

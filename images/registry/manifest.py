@@ -57,7 +57,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True)
-class Manifest:
+class ImageManifest:
     """A manifest as the registry stores it; the digest is that of `raw`."""
 
     digest: str
@@ -75,7 +75,7 @@ def digest_of(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
-def checked(where: str, raw: bytes, media_type: str, digest: str = "") -> Manifest:
+def checked(where: str, raw: bytes, media_type: str, digest: str = "") -> ImageManifest:
     """Return the manifest or list if it is valid and has the expected digest. Raises Failed."""
     actual = digest_of(raw)
     if digest.startswith("sha256:") and actual != digest:
@@ -83,7 +83,7 @@ def checked(where: str, raw: bytes, media_type: str, digest: str = "") -> Manife
     if media_type not in (*MANIFESTS, *LISTS):
         raise Failed(f"{where} is not an image manifest", why=f"its type is '{media_type}'")
     _validate(where, "an image manifest", _List if media_type in LISTS else _Image, raw)
-    return Manifest(actual, media_type, raw)
+    return ImageManifest(actual, media_type, raw)
 
 
 def labels(where: str, raw: bytes) -> dict[str, str]:

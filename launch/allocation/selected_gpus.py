@@ -75,7 +75,7 @@ def select_gpus(
     report = hardware.for_platform(platform)
     if not report.gpus:
         why = (
-            "no GPU of this machine is known"
+            "no GPU was detected on this machine"
             if platform == "cpu"
             else f"this machine has no GPU for {platform}"
         )

@@ -14,7 +14,7 @@ from launch.planning import overrides
 from launch.planning.command import fit_ranks, recipe_command
 from launch.planning.memory_check import fit_of
 from launch.planning.parallelism import check_all, refinement_note
-from launch.planning.selection import Selection, select
+from launch.planning.selection import STRATEGY_BY_FLAG, Selection, select
 from launch.planning.validation import check_image, check_layout, layout_of, release, widest_valid
 from launch.planning.vllm_versions import SET_BY_USER, USER, adapt
 from launch.recipes.schema import Recipe
@@ -131,6 +131,8 @@ def _strategy_reason(options: PlanOptions, selection: Selection) -> Reason:
     name, file, total = selection.strategy.name, selection.recipe.file, selection.gpus * selection.nodes
     if options.strategy:
         return Reason(name, SET_BY_USER, USER)
+    if flags := [flag for flag, _ in options.settings if flag in STRATEGY_BY_FLAG]:
+        return Reason(name, f"suits {flags[0]}, which is set by the user", USER)
     for rule in selection.recipe.extension.strategies:
         if rule.gpus is None or total <= rule.gpus:
             return Reason(name, rule.why or f"for {total} GPUs", f"{file}: x-slipway.strategies")

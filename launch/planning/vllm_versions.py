@@ -138,7 +138,8 @@ def _adapt_env(variable: EnvVar, version: Version, capabilities: Capabilities | 
 def _instead_of_env(variable: EnvVar, row: VersionRow | None) -> str:
     if row and row.flag:
         return f"--set {row.flag}={variable.value}"
-    return row.note if row else f"leave out --env {variable.name}"
+    note = f" ({row.note})" if row and row.note else ""
+    return f"leave out --env {variable.name}{note}"
 
 
 def _adapt_arg(arg: Arg, version: Version, capabilities: Capabilities | None) -> Replacement:
