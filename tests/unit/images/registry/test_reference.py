@@ -51,5 +51,5 @@ def test_a_repository_is_named_without_its_tag():
 )
 def test_what_is_no_web_address_is_refused(given):
     assert reference.parse_url("--wheels", "https://h:1/x/") == "https://h:1/x"
-    with pytest.raises(Refused, match="is no web address"):
+    with pytest.raises(Refused, match="is not an http"):
         reference.parse_url("--wheels", given)
