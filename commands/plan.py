@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from invoke.context import Context
 
-from commands.options import OUTPUT, Format
 from commands.output import emit, say, show, table
+from commands.shared_options import OUTPUT, Format
 from commands.task import verb
 from errors import Failed, Refused
 from launch.render import FORMATS

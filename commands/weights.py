@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from invoke.context import Context
 
-from commands.options import Cache, DryRun, Format, Model, Revision
 from commands.output import bar, emit, say, show
+from commands.shared_options import Cache, DryRun, Format, Model, Revision
 from commands.task import verb
 from errors import Failed, Refused
 from launch.spec.option import Option

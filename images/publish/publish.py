@@ -16,8 +16,8 @@ from errors import Failed, Refused
 from images.capabilities import from_labels
 from images.lock.schema import Platform
 from images.publish import attestation, push, referrers, sbom, signing, test_results, verify
+from images.registry import address
 from images.registry import client as registry_client
-from images.registry import reference
 from images.registry.client import Registry
 from images.registry.manifest import ImageManifest
 from launch.engine.images import Show, find
@@ -66,7 +66,7 @@ class Published:
 
 def parse_target(to: str) -> tuple[str, str]:
     """Split `REGISTRY[/REPOSITORY]` into host and repository. Raises Refused."""
-    host, repository = reference.parse_target("--to", to)
+    host, repository = address.parse_target("--to", to)
     return host, repository or "slipway/vllm"
 
 

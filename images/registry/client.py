@@ -14,8 +14,8 @@ from urllib.parse import urlencode, urljoin
 
 from errors import Failed
 from images.registry import manifest as manifests
+from images.registry.address import stored_login, url_of
 from images.registry.manifest import LISTS, MANIFESTS, ImageManifest, digest_of
-from images.registry.reference import stored_login, url_of
 from launch.http.client import NotFound, Response, request
 
 _PARAMETER = re.compile(r'(\w+)="([^"]*)"')

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from launch.access.builder import Access
 from launch.access.profiles import SERVES_ON, grant, guide_container
+from launch.access.types import Access
 from launch.planning import overrides
 from launch.planning.command import fit_ranks, recipe_command
 from launch.planning.memory_check import fit_of

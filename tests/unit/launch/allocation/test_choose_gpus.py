@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errors import Failed, Refused
-from launch.allocation.gpus import choose, held_by
+from launch.allocation.choose_gpus import choose, held_by
 from launch.allocation.holders import GpuSet, Holder
 from launch.allocation.topology import closest_gpus
 from launch.hardware.types import Gpu, GpuPartition, GpuProcess
