@@ -85,12 +85,15 @@ def _look(trip: Trip, container: Container, image: Image) -> None:
     trip.environments = _run_in(container, "sh", "-c", "cat /proc/[0-9]*/environ")
     mounts = {mount["Destination"] for mount in container.attrs["Mounts"]}
     memory = set(container.attrs["HostConfig"].get("Tmpfs") or ())  # an export leaves it out
-    trip.files = _run_in(container, "grep", "-rlF", TOKEN, *mounts, *memory).decode().splitlines()
+    # By stdin, because `watched` would find the token in the command line of grep.
+    search = """printf %s "$TOKEN" | grep -rlFf - "$@\""""
+    found = _run_in(container, "sh", "-c", search, "sh", *mounts, *memory, TOKEN=TOKEN)
+    trip.files = found.decode().splitlines()
     trip.in_image = _holds(cast("Iterator[bytes]", container.export()))  # the stubs say str
 
 
-def _run_in(container: Container, *words: str) -> bytes:
-    output = container.exec_run(list(words)).output
+def _run_in(container: Container, *words: str, **environment: str) -> bytes:
+    output = container.exec_run(list(words), environment=environment).output
     assert isinstance(output, bytes)
     return output
 
