@@ -15,12 +15,12 @@ with interrupt.quiet():
     from invoke.main import program
 
     from commands import (
-        account,
         bench,
         build,
         demo,
         diagnose,
         host,
+        login,
         models,
         pin,
         plan,
@@ -30,11 +30,11 @@ with interrupt.quiet():
         servers,
         weights,
     )
-    from commands.program import check_settings, settings_of, teach
+    from commands.verb_program import check_settings, settings_of, teach
 
 ns = Collection()
 for module in (
-    *(account, bench, build, demo, diagnose, host, models),
+    *(login, bench, build, demo, diagnose, host, models),
     *(pin, plan, ps, publish, run, servers, weights),
 ):
     for task in Collection.from_module(module).tasks.values():

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from invoke.context import Context
 
-from commands.options import DryRun, Format, Name
 from commands.output import bar, emit, say, show
 from commands.servers import running
+from commands.shared_options import DryRun, Format, Name
 from commands.task import verb
 from errors import Refused
 from launch.spec.option import Option

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from commands.names import GROUPS, program
+from commands.program_name import GROUPS, program
 
 if TYPE_CHECKING:
     from commands.task import Verb

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from invoke.context import Context
 
-from commands.options import Cache, DryRun, Format
 from commands.output import emit, say, show, table
+from commands.shared_options import Cache, DryRun, Format
 from commands.task import verb
 from errors import Refused, SlipwayError
 from launch.spec.option import Option

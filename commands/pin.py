@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from invoke.context import Context
 
-from commands.options import DryRun, Format, Lock, Registry
 from commands.output import bar, emit, say
+from commands.shared_options import DryRun, Format, Lock, Registry
 from commands.task import verb
 from errors import Failed, Refused
 from launch.spec.option import Option
@@ -53,22 +53,24 @@ def pin(
     from images import host_settings
     from images.lock import lockfile as locks
     from images.lock import pin as pins
-    from images.registry import reference
+    from images.registry import address
 
     path = Path(lock or locks.LOCK)
     if base and not platform:
         raise Refused(
             "--base needs --platform", why="each platform has its own base image", fix="invoke pin --help"
         )
-    options = pins.PinOptions(commit, version, nightly, reference.repository("--base", base) if base else "")
+    options = pins.PinOptions(
+        commit, version, nightly, address.parse_repository("--base", base) if base else ""
+    )
     sources = pins.Sources(
         datetime.now(UTC).date(),
-        reference.web("--wheels", wheels or pins.WHEELS),
-        {host: reference.web(f"--registry {host}", url) for host, url in registry},
+        address.parse_url("--wheels", wheels or pins.WHEELS),
+        {host: address.parse_url(f"--registry {host}", url) for host, url in registry},
         host_settings.find_links(),
     )
     if mirror:
-        reference.place("--mirror", mirror)
+        address.parse_target("--mirror", mirror)
     old = locks.load(path)
     names = [platform] if platform else list(old.platforms)
     new = {name: _refresh(path, old, name, options, sources, mirror) for name in names}

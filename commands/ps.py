@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from invoke.context import Context
 
-from commands.options import Format
 from commands.output import emit, say, show, table
+from commands.shared_options import Format
 from commands.task import verb
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from invoke.context import Context
 
-from commands.options import DryRun, Format, Registry
 from commands.output import bar, emit, say
+from commands.shared_options import DryRun, Format, Registry
 from commands.task import verb
 from errors import Refused
 from launch.spec.option import Option
@@ -55,7 +55,7 @@ def publish(
     invoke publish --platform cpu --to registry.example/slipway/vllm --promote results/20261123-guide.json
     """
     from images.publish import signing
-    from images.registry import reference
+    from images.registry import address
 
     if not to:
         raise Refused(
@@ -68,7 +68,7 @@ def publish(
         )
     if key:
         signing.public_key(Path(key))
-    urls = {host: reference.web(f"--registry {host}", url) for host, url in registry}
+    urls = {host: address.parse_url(f"--registry {host}", url) for host, url in registry}
     request = _request(platform, to, image, Path(key) if key else None, not no_sbom, urls)
     if dry_run:
         _show(request, format)
@@ -88,12 +88,12 @@ def _request(
     from images.build import pipeline as images
     from images.lock.lockfile import load
     from images.publish import publish as publishing
-    from images.registry import reference
+    from images.registry import address
 
     lock = load()
     platform = lock.platform(name)
     host, repository = publishing.parse_target(to)
-    reference.login_of(host)  # refuses an unreadable login file before anything is sent
+    address.stored_login(host)  # refuses an unreadable login file before anything is sent
     return publishing.PublishRequest(
         name=name,
         platform=platform,

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 from invoke.context import Context
 
-from commands.options import FORMATS, OUTPUT, DryRun
 from commands.output import say
 from commands.run_output import JsonEvents, TerminalEvents
+from commands.shared_options import FORMATS, OUTPUT, DryRun
 from commands.task import verb
 from errors import Refused
 from launch.engine.limits import RESTARTS, Limits

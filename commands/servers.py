@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from invoke.context import Context
 
-from commands.options import DryRun, Name
 from commands.output import bar
+from commands.shared_options import DryRun, Name
 from commands.task import verb
 from errors import Failed, Refused
 from launch.spec.option import Option

@@ -16,7 +16,7 @@ from invoke.parser.argument import Argument
 from commands import settings
 from commands.help import overview
 from commands.output import refusal, show
-from commands.program import VerbProgram, settings_of
+from commands.verb_program import VerbProgram, settings_of
 from errors import Refused, SlipwayError
 
 SHORT = ("h", "V")

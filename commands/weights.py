@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from invoke.context import Context
 
-from commands.options import Cache, DryRun, Format, Model, Revision
 from commands.output import bar, emit, say, show
+from commands.shared_options import Cache, DryRun, Format, Model, Revision
 from commands.task import verb
 from errors import Failed, Refused
 from launch.spec.option import Option
@@ -18,7 +18,7 @@ from launch.spec.option import Option
 if TYPE_CHECKING:
     from launch.weights.fetch_plan import FetchPlan
     from launch.weights.snapshot import Snapshot
-    from launch.weights.sources.source import Source
+    from launch.weights.source import Source
 
 Patterns = tuple[str, ...]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.names import GROUPS
+from commands.program_name import GROUPS
 from commands.settings import PREFIXES
 from errors import Failed, Refused
 from tasks import ns

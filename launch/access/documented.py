@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from launch.access.builder import Access
+from launch.access.types import Access
 from launch.data_file import load
 from launch.spec.inputs import Host
 from launch.spec.plan import Container, Mount, Reason

@@ -6,7 +6,7 @@ CDI names are used if the engine has no other way to pass NVIDIA GPUs, or if the
 from __future__ import annotations
 
 from errors import Refused, choice
-from launch.access.builder import RULE, Access
+from launch.access.types import RULE, Access
 from launch.spec.inputs import Host
 from launch.spec.plan import Reason
 from launch.spec.plan_options import CDI, PlanOptions

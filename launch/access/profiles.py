@@ -11,9 +11,9 @@ import ipaddress
 from dataclasses import replace
 
 from errors import Refused, choice
-from launch.access.builder import RULE, Access
 from launch.access.documented import documented_access
 from launch.access.gpu_devices import with_gpus
+from launch.access.types import RULE, Access
 from launch.recipes.schema import GuideContainer, Recipe
 from launch.spec.inputs import Host
 from launch.spec.plan import Container, Mount, Port, Reason

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from errors import Refused
 from launch.access import seccomp
-from launch.allocation.gpus import choose, held_by, kind
+from launch.allocation.choose_gpus import choose, held_by, kind
 from launch.allocation.holders import Holder
 from launch.hardware.detect import platform_of
 from launch.hardware.types import Gpu, Hardware
@@ -75,7 +75,7 @@ def select_gpus(
     report = hardware.for_platform(platform)
     if not report.gpus:
         why = (
-            "no GPU of this machine is known"
+            "no GPU was detected on this machine"
             if platform == "cpu"
             else f"this machine has no GPU for {platform}"
         )

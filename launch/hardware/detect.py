@@ -35,6 +35,6 @@ def platform_of(hardware: Hardware, requested: str = "") -> str:
         raise Refused(
             "this host has NVIDIA and AMD GPUs",
             why="a container serves one platform",
-            fix="--platform cuda or --platform rocm",
+            fix="--platform cuda, or --platform rocm",
         )
     return PLATFORM_OF_VENDOR[vendors.pop()] if vendors else "cpu"

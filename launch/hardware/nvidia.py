@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from launch.hardware import gpu_ids, sysfs
@@ -24,7 +25,7 @@ def read(root: Path = Path("/")) -> VendorReport:
 
 
 @contextmanager
-def _nvml(nvml: Any) -> Iterator[None]:
+def _nvml(nvml: ModuleType) -> Iterator[None]:
     nvml.nvmlInit()
     try:
         yield
@@ -37,7 +38,7 @@ def _loaded(root: Path) -> str:
     return sysfs.read_text(root / "sys/module/nvidia/version")
 
 
-def _report(nvml: Any, root: Path) -> VendorReport:
+def _report(nvml: ModuleType, root: Path) -> VendorReport:
     count = range(nvml.nvmlDeviceGetCount())
     handles = {index: _query(nvml, nvml.nvmlDeviceGetHandleByIndex, index) for index in count}
     gpus = tuple(_gpu(nvml, root, index, handles) for index in handles)
@@ -51,7 +52,7 @@ def _report(nvml: Any, root: Path) -> VendorReport:
     )
 
 
-def _query(nvml: Any, function: Callable[..., Any], *args: Any) -> Any:
+def _query(nvml: ModuleType, function: Callable[..., Any], *args: Any) -> Any:
     """Return the result of an NVML function, None if driver, library or GPU do not support it."""
     try:
         return function(*args)
@@ -59,7 +60,7 @@ def _query(nvml: Any, function: Callable[..., Any], *args: Any) -> Any:
         return None
 
 
-def _gpu(nvml: Any, root: Path, index: int, handles: dict[int, Any]) -> Gpu:
+def _gpu(nvml: ModuleType, root: Path, index: int, handles: dict[int, Any]) -> Gpu:
     handle, problem = handles[index], _problem(nvml, index)
     if handle is None:
         return Gpu(index, "nvidia", problem=problem)
@@ -89,7 +90,7 @@ def _gpu(nvml: Any, root: Path, index: int, handles: dict[int, Any]) -> Gpu:
     )
 
 
-def _problem(nvml: Any, index: int) -> str:
+def _problem(nvml: ModuleType, index: int) -> str:
     """Return why the GPU cannot be used: it must at least report its memory, as every GPU can."""
     try:
         nvml.nvmlDeviceGetMemoryInfo(nvml.nvmlDeviceGetHandleByIndex(index))
@@ -107,7 +108,7 @@ def _pci(info: Any) -> str:
     return f"{info.domain:04x}:{info.bus:02x}:{info.device:02x}.0" if info else ""
 
 
-def _memory(nvml: Any, handle: Any) -> Any:
+def _memory(nvml: ModuleType, handle: Any) -> Any:
     """Return total and used memory. NVML v2 excludes the driver's reserve from `used`; old drivers lack v2."""
     try:
         return nvml.nvmlDeviceGetMemoryInfo(handle, version=nvml.nvmlMemory_v2)
@@ -115,7 +116,7 @@ def _memory(nvml: Any, handle: Any) -> Any:
         return _query(nvml, nvml.nvmlDeviceGetMemoryInfo, handle)
 
 
-def _links(nvml: Any, index: int, handles: dict[int, Any]) -> tuple[int, ...]:
+def _links(nvml: ModuleType, index: int, handles: dict[int, Any]) -> tuple[int, ...]:
     """Return the GPUs reached over NVLink, directly or through NVSwitch: NVML reports both as peers."""
     handle, kind = handles[index], nvml.NVML_P2P_CAPS_INDEX_NVLINK
     return tuple(
@@ -125,11 +126,11 @@ def _links(nvml: Any, index: int, handles: dict[int, Any]) -> tuple[int, ...]:
     )
 
 
-def _are_joined(nvml: Any, one: Any, other: Any, kind: int) -> bool:
+def _are_joined(nvml: ModuleType, one: Any, other: Any, kind: int) -> bool:
     return bool(_query(nvml, nvml.nvmlDeviceGetP2PStatus, one, other, kind) == nvml.NVML_P2P_STATUS_OK)
 
 
-def _processes(nvml: Any, handle: Any, root: Path) -> tuple[GpuProcess, ...]:
+def _processes(nvml: ModuleType, handle: Any, root: Path) -> tuple[GpuProcess, ...]:
     running = _query(nvml, nvml.nvmlDeviceGetComputeRunningProcesses, handle) or []
     return tuple(
         GpuProcess(

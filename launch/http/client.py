@@ -92,22 +92,16 @@ def request(
 ) -> Response:
     """Send a request; `timeout` limits connecting and each wait for data. A login in the URL is sent too.
 
-    `direct` ignores proxies, for a server on this host whatever its address.
-
-    GET and HEAD follow redirects; credentials go to the first origin only. Every status is a response, except
-    a refused proxy login. Raises NoResponse, or Failed for a request that cannot succeed on this host.
+    GET and HEAD follow redirects; credentials go to the first origin only. `direct` uses no proxy. Every status
+    is a response, except a refused proxy login. Raises NoResponse, or Failed if a retry cannot help.
     """
     if not is_http_url(url):
         raise Failed(f"'{printable(url)}' is not an http(s) URL", fix="write it as http://host/path")
-    sent, secret = dict(headers or {}), {}
-    for name in [name for name in sent if name.lower() == "authorization"]:
-        secret[name] = sent.pop(name)
-    if not secret and (login := authorization(url)):
-        secret["Authorization"] = login
-    first = url
+    sent = {name.title(): value for name, value in (headers or {}).items()}
+    credentials, first = sent.pop("Authorization", "") or authorization(url), url
     for _ in range(MOST_REDIRECTS + 1):
-        at_home = origin(url) == origin(first)
-        response = _send(method, url, {**sent, **(secret if at_home else {})}, body, timeout, direct)
+        secret = {"Authorization": credentials} if credentials and origin(url) == origin(first) else {}
+        response = _send(method, url, {**sent, **secret}, body, timeout, direct)
         if response.status not in REDIRECTS or method not in ("GET", "HEAD"):
             return response
         response.close()

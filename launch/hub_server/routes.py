@@ -52,7 +52,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Hub:
+class ServedHub:
     """Repositories, who may read them, and where their large files are (`storage`: scheme and host).
 
     `find` returns the repository of a model or None. Without `token`, everyone may read.
@@ -91,14 +91,14 @@ def _json(data: Any, headers: dict[str, str] | None = None) -> Answer:
     return Answer(200, {"Content-Type": "application/json", **(headers or {})}, json.dumps(data).encode())
 
 
-def _whoami(hub: Hub, request: Request, _: dict[str, str]) -> Answer:
+def _whoami(hub: ServedHub, request: Request, _: dict[str, str]) -> Answer:
     if "authorization" not in request.headers or not hub.admits(request):
         return _error(401, "", "Invalid username or password.")
     token = {"accessToken": {"displayName": "slipway", "role": "read"}}
     return _json({"type": "user", "id": "1", "name": "slipway", "orgs": [], "auth": token})
 
 
-def _repository(hub: Hub, request: Request, part: dict[str, str]) -> Repository | Answer:
+def _repository(hub: ServedHub, request: Request, part: dict[str, str]) -> Repository | Answer:
     """Return the repository that a request names, or the Hub's refusal."""
     if not hub.admits(request):
         return _error(401, "RepoNotFound", "Repository not found")
@@ -110,7 +110,7 @@ def _repository(hub: Hub, request: Request, part: dict[str, str]) -> Repository 
     return repository
 
 
-def _info(hub: Hub, request: Request, part: dict[str, str]) -> Answer:
+def _info(hub: ServedHub, request: Request, part: dict[str, str]) -> Answer:
     repository = _repository(hub, request, part)
     if isinstance(repository, Answer):
         return repository
@@ -120,12 +120,12 @@ def _info(hub: Hub, request: Request, part: dict[str, str]) -> Answer:
     return _json({**info, "private": False, "gated": False, "disabled": False, "tags": tags})
 
 
-def _auth_check(hub: Hub, request: Request, part: dict[str, str]) -> Answer:
+def _auth_check(hub: ServedHub, request: Request, part: dict[str, str]) -> Answer:
     repository = _repository(hub, request, part)
     return repository if isinstance(repository, Answer) else Answer(200)
 
 
-def _tree(hub: Hub, request: Request, part: dict[str, str]) -> Answer:
+def _tree(hub: ServedHub, request: Request, part: dict[str, str]) -> Answer:
     repository = _repository(hub, request, part)
     if isinstance(repository, Answer):
         return repository
@@ -144,7 +144,7 @@ def _entry(file: ServedFile) -> dict[str, Any]:
     return {**entry, "lfs": lfs} if file.lfs else entry
 
 
-def _resolve(hub: Hub, request: Request, part: dict[str, str]) -> Answer:
+def _resolve(hub: ServedHub, request: Request, part: dict[str, str]) -> Answer:
     repository = _repository(hub, request, part)
     if isinstance(repository, Answer):
         return repository
@@ -187,7 +187,7 @@ def _span(range_header: str, size: int) -> tuple[int, int] | None:
     return (first, last) if first < last else None
 
 
-def _stored(hub: Hub, request: Request, part: dict[str, str]) -> Answer:
+def _stored(hub: ServedHub, request: Request, part: dict[str, str]) -> Answer:
     """Return a large file from storage. It needs no token: the URL is the permission, as on the Hub."""
     repository = hub.find(part["model"])
     file = repository.by_path.get(part["path"]) if repository else None
@@ -197,7 +197,7 @@ def _stored(hub: Hub, request: Request, part: dict[str, str]) -> Answer:
 
 
 _MODEL = r"(?P<model>[^/]+/[^/]+)"
-_ROUTES: tuple[tuple[re.Pattern[str], Callable[[Hub, Request, dict[str, str]], Answer]], ...] = (
+_ROUTES: tuple[tuple[re.Pattern[str], Callable[[ServedHub, Request, dict[str, str]], Answer]], ...] = (
     (re.compile(r"/api/whoami-v2"), _whoami),
     (re.compile(rf"/api/models/{_MODEL}/auth-check"), _auth_check),
     (re.compile(rf"/api/models/{_MODEL}/tree/(?P<revision>[^/]+)/?"), _tree),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from launch.hub_server.repository import Repository, read_repository
-from launch.hub_server.routes import Answer, Hub, Request, Slice
+from launch.hub_server.routes import Answer, Request, ServedHub, Slice
 
 
 @dataclass
@@ -39,7 +39,7 @@ class HubHandler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    hub: Hub
+    hub: ServedHub
     requests: list[Request]
 
     def do_GET(self) -> None:
@@ -114,7 +114,7 @@ def serve(
         _Listener((host, 0), BaseHTTPRequestHandler),
         _Listener((host, port), BaseHTTPRequestHandler),
     )
-    hub = Hub(find, f"{_url(storage)}/storage", token)
+    hub = ServedHub(find, f"{_url(storage)}/storage", token)
     bound = type("BoundHandler", (handler,), {"hub": hub, "requests": requests})
     for server in (api, storage):
         server.RequestHandlerClass = bound

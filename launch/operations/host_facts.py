@@ -57,14 +57,10 @@ def _measured() -> Iterator[KvMeasurement]:
             continue
 
 
-def learn(plan: Plan, kv_tokens: int) -> None:
+def save_kv_tokens(plan: Plan, kv_tokens: int) -> None:
     """Save the KV cache size that one engine of this plan printed, for the next plan on this host."""
     argv = plan.processes[0].argv
     flag = "--kv-cache-dtype"
     kv_dtype = argv[argv.index(flag) + 1] if flag in argv[:-1] else "auto"
-    remember(KvMeasurement(plan.model, plan.hardware, plan.layout, kv_tokens, kv_dtype))
-
-
-def remember(measured: KvMeasurement) -> None:
-    """Save one measurement."""
+    measured = KvMeasurement(plan.model, plan.hardware, plan.layout, kv_tokens, kv_dtype)
     json_lines.append(_file(), {**measured.__dict__, "layout": measured.layout.__dict__})

@@ -144,7 +144,7 @@ def _start(client: DockerClient, plan: Plan, how: LaunchOptions, events: Events)
     events.note(f"{container.name}: {'started' if started else 'already running'} ({plan.digest})")
     ready = _wait(container, plan, how, started, events) if how.wait else None
     if ready and ready.kv_tokens and started:
-        host_facts.learn(plan, ready.kv_tokens)
+        host_facts.save_kv_tokens(plan, ready.kv_tokens)
     return Launched(container, plan, started, ready)
 
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from errors import Refused
 from launch.planning import memory
-from launch.planning.parallelism import layout_name
 from launch.planning.selection import Selection
 from launch.spec.inputs import Host, KvMeasurement
 from launch.spec.model_config import ModelShape
@@ -41,9 +40,9 @@ def fit_of(
 
 def shorter_context(fit: Fit, demand: memory.Demand, draft: Draft, selection: Selection) -> int:
     """Return the context to set instead of the model's own. Raises Refused if there is none."""
-    layout = layout_name(demand.layout)
+    layout = demand.layout.name
     if not fit.max_model_len:
-        fix = "more GPUs, or a smaller variant"
+        fix = "--gpus with a larger number, or --variant with a smaller checkpoint"
         raise Refused(f"{selection.model_id} does not fit with {layout}", why=fit.detail, fix=fix)
     largest = fit.max_model_len // STEP * STEP
     if draft.get(CONTEXT) is not None or not largest:

@@ -78,7 +78,7 @@ def _env(draft: Draft, env: Iterable[tuple[str, str]]) -> Draft:
             why = (
                 "a token must not be in the server's container; weights are fetched before the server starts"
             )
-            raise Refused(f"--env {name} is not allowed", why=why, fix="invoke login, then invoke fetch")
+            raise Refused(f"--env {name} is not allowed", why=why, fix="invoke login")
         old = before.get(name)
         notes = _replaced(name, value, old.value, old.source) if old and old.value != value else ()
         draft = draft.add(env=(EnvVar(name, value, USER, SET_BY_USER),), notes=notes)

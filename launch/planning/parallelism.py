@@ -32,13 +32,6 @@ class LayoutCheck:
     reasons: tuple[str, ...] = ()
 
 
-def layout_name(layout: Layout) -> str:
-    """Return TP4, DP8+EP, TP8xPP2."""
-    sizes = (("TP", layout.tp), ("PP", layout.pp), ("DP", layout.dp))
-    parts = [f"{kind}{size}" for kind, size in sizes if size > 1] or ["TP1"]
-    return "x".join(parts) + ("+EP" if layout.ep > 1 else "")
-
-
 @lru_cache(maxsize=4096)
 def check_all(shape: ModelShape | None, gpus: int, nodes: int, version: str) -> tuple[LayoutCheck, ...]:
     """Check every layout that uses all GPUs of all nodes. `gpus` is the number on one node."""
@@ -160,7 +153,7 @@ def refinement_note(shape: ModelShape, layout: Layout) -> str:
         return ""
     smaller = gcd(width // parts, block)
     kernels = "for which vLLM has Triton MoE kernels only"
-    return f"{layout_name(layout)}: blocks of {block} are refined to {smaller}, {kernels}"
+    return f"{layout.name}: blocks of {block} are refined to {smaller}, {kernels}"
 
 
 def _refines(shape: ModelShape, version: str) -> bool:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from launch.access.builder import Access
 from launch.access.profiles import SERVES_ON, grant, guide_container
+from launch.access.types import Access
 from launch.planning import overrides
 from launch.planning.command import fit_ranks, recipe_command
 from launch.planning.memory_check import fit_of
-from launch.planning.parallelism import check_all, layout_name, refinement_note
-from launch.planning.selection import Selection, select
+from launch.planning.parallelism import check_all, refinement_note
+from launch.planning.selection import STRATEGY_BY_FLAG, Selection, select
 from launch.planning.validation import check_image, check_layout, layout_of, release, widest_valid
 from launch.planning.vllm_versions import SET_BY_USER, USER, adapt
 from launch.recipes.schema import Recipe
@@ -104,9 +104,7 @@ def write(options: PlanOptions, host: Host, image: Image, decision: Decision) ->
         container=replace(decision.access.container, entrypoint=() if by_guide else image.entrypoint),
         fit=decision.fit,
         rejected=tuple(
-            Rejected(layout_name(check.layout), "; ".join(check.reasons))
-            for check in checks
-            if check.valid is False
+            Rejected(check.layout.name, "; ".join(check.reasons)) for check in checks if check.valid is False
         ),
         reasons=(*_reasons(options, selection, decision.drafts), *decision.access.reasons),
         hardware=host.hardware.id,
@@ -133,6 +131,8 @@ def _strategy_reason(options: PlanOptions, selection: Selection) -> Reason:
     name, file, total = selection.strategy.name, selection.recipe.file, selection.gpus * selection.nodes
     if options.strategy:
         return Reason(name, SET_BY_USER, USER)
+    if flags := [flag for flag, _ in options.settings if flag in STRATEGY_BY_FLAG]:
+        return Reason(name, f"suits {flags[0]}, which is set by the user", USER)
     for rule in selection.recipe.extension.strategies:
         if rule.gpus is None or total <= rule.gpus:
             return Reason(name, rule.why or f"for {total} GPUs", f"{file}: x-slipway.strategies")

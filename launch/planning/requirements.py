@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from errors import Refused
 from launch.recipes.schema import Recipe, Variant
-from launch.recipes.strategy import Strategy, min_gpus, runs_on
+from launch.recipes.strategy import Strategy, min_gpus, offered, runs_on
 from launch.spec.gpu_catalog import HardwareProfile
 from launch.spec.inputs import Host
 
@@ -21,7 +21,7 @@ def check_host(host: Host) -> None:
     hardware = host.hardware
     if host.gpus < 1 or host.nodes < 1:
         what = f"{host.nodes} node(s) with {host.gpus} GPU(s) cannot serve a model"
-        raise Refused(what, fix="--gpus and --nodes of 1 or more")
+        raise Refused(what, fix="--gpus 1 --nodes 1")
     if hardware.per_node and host.gpus > hardware.per_node:
         nodes = -(-host.gpus // hardware.per_node)
         fix = f"--gpus {hardware.per_node}" + (f" --nodes {nodes}" if hardware.scalable else "")
@@ -39,7 +39,7 @@ def check_hardware(recipe: Recipe, name: str, variant: Variant, hardware: Hardwa
     what = f"variant {name} does not run on {hardware.id}"
     if variant.supported_hardware and hardware.id not in variant.supported_hardware:
         why = f"{recipe.file} lists: {', '.join(variant.supported_hardware)}"
-        raise Refused(what, why=why, fix="--variant or --hardware")
+        raise Refused(what, why=why, fix=f"--hardware {variant.supported_hardware[0]}")
     missing = missing_for_precision(variant, hardware)
     if missing:
         others = (key for key, other in recipe.variants.items() if not missing_for_precision(other, hardware))
@@ -66,12 +66,16 @@ def check_strategy(strategy: Strategy, host: Host, recipe: Recipe) -> None:
     if strategy.multi_node and host.nodes == 1:
         raise Refused(f"{name} needs several nodes", fix="--nodes 2")
     if not strategy.multi_node and host.nodes > 1:
-        fix = f"--strategy {name.replace('single_node', 'multi_node')}, or --nodes 1"
+        fix = f"--strategy {name.replace('single_node', 'multi_node')}"
         raise Refused(f"{name} uses one node, but --nodes is {host.nodes}", fix=fix)
     if not runs_on(recipe, name, hardware):
         why = f"{recipe.file}: strategy_hardware.{name}"
-        raise Refused(f"{name} does not run on {hardware.id}", why=why, fix="another --strategy")
+        names = ", ".join(other for other in offered(recipe) if runs_on(recipe, other, hardware))
+        fix = f"choose from {names}" if names else "--hardware of another kind"
+        raise Refused(f"{name} does not run on {hardware.id}", why=why, fix=fix)
     need, have = min_gpus(recipe, name, hardware), host.gpus * host.nodes
     if have < need:
+        one_node = not hardware.per_node or need <= hardware.per_node
+        fix = f"--gpus {need}" if one_node else f"--nodes {-(-need // hardware.per_node)}"
         why = f"{recipe.file}: strategy_min_gpus"
-        raise Refused(f"{name} needs {need} GPUs, but the plan has {have}", why=why, fix="more --nodes")
+        raise Refused(f"{name} needs {need} GPUs, but the plan has {have}", why=why, fix=fix)

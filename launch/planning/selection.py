@@ -83,12 +83,13 @@ def _strategy(
     names = offered(recipe)
     name = options.strategy or default_strategy(options, host, recipe)
     if name not in names:
-        fix = f"one of: {', '.join(names) or 'none'}"
+        fix = f"choose from {', '.join(names)}" if names else ""
         raise Refused(f"{recipe.name} does not list the strategy '{name}'", fix=fix)
     strategy = strategies.get(name)
     if strategy is None or strategy.deploy_type not in ("single_node", "multi_node"):
         why = "it is several servers behind a router, which Slipway does not plan"
-        raise Refused(f"cannot plan the strategy '{name}'", why=why, fix="another --strategy")
+        fix = f"choose from {', '.join(other for other in names if other in strategies)}"
+        raise Refused(f"cannot plan the strategy '{name}'", why=why, fix=fix)
     check_strategy(strategy, host, recipe)
     return strategy
 
@@ -139,7 +140,7 @@ def _check_mode(selection: Selection, name: str, mode: str) -> None:
     allowed = allowed_modes(selection, feature)
     if feature.modes and (mode not in allowed if mode else not allowed):
         what = f"{name}={mode} does not run with variant {selection.variant_name} on {hardware.id}"
-        raise Refused(what, fix=f"one of these modes: {', '.join(allowed) or 'none'}")
+        raise Refused(what, fix=f"choose from {', '.join(allowed)}" if allowed else f"--no-feature {name}")
 
 
 def default_features(recipe: Recipe, hardware: HardwareProfile) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from packaging.version import InvalidVersion, Version
 
 from errors import Refused
 from launch.planning import vllm_versions
-from launch.planning.parallelism import check, check_all, context_parallel_faults, layout_name
+from launch.planning.parallelism import check, check_all, context_parallel_faults
 from launch.planning.selection import Selection
 from launch.recipes import strategy
 from launch.spec.gpu_catalog import runs_code
@@ -35,12 +35,16 @@ def check_image(selection: Selection, image: Image, host: Host) -> None:
     if need and not image.assumed and _is_older(image, need):
         what = f"vLLM {image.vllm_version} is too old for {selection.model_id}"
         why = f"{selection.recipe.file}: min_vllm_version is {need}"
-        raise Refused(what, why=why, fix=f"--vllm {need} or newer")
+        raise Refused(what, why=why, fix=f"--vllm {need}, or newer")
     built = image.capabilities.gpu_archs if image.capabilities else ()
     arch = host.hardware.arch
     if built and arch and not any(runs_code(arch, code) for code in built):
         what = f"{image.reference} has no kernels for {host.hardware.id} ({arch})"
-        raise Refused(what, why=f"it was compiled for {' '.join(built)}", fix="another --image")
+        raise Refused(
+            what,
+            why=f"it was compiled for {' '.join(built)}",
+            fix=f"use an --image for {arch}",
+        )
 
 
 def _is_older(image: Image, need: str) -> bool:
@@ -102,8 +106,8 @@ def check_layout(
     reasons = layout_faults(draft, layout, shape, selection, release(image))
     if reasons:
         valid = valid_layouts(selection, shape, release(image))
-        fix = f"one of these layouts: {', '.join(valid)}" if valid else "another --strategy or number of GPUs"
-        what = f"{layout_name(layout)} cannot run {selection.model_id}"
+        fix = f"use a valid layout: {', '.join(valid)}" if valid else "--gpus with another number"
+        what = f"{layout.name} cannot run {selection.model_id}"
         raise Refused(what, why="; ".join(reasons), fix=fix)
 
 
@@ -113,5 +117,5 @@ def valid_layouts(selection: Selection, shape: ModelShape | None, version: str) 
     whole = sorted((c.layout for c in checks if c.valid), key=lambda layout: (layout.pp, -layout.ep))
     smaller = (Layout(tp) for tp in range(selection.gpus - 1, 0, -1))
     widest = (layout for layout in smaller if check(shape, layout, gpu_limit(selection), version).valid)
-    names = (layout_name(layout) for layout in (*list(widest)[:1], *whole))
+    names = (layout.name for layout in (*list(widest)[:1], *whole))
     return list(dict.fromkeys(names))[:SHOWN]

@@ -75,7 +75,7 @@ def parse(version: str) -> Version:
     try:
         return Version(Version(version).base_version)
     except InvalidVersion as error:
-        raise Refused(f"'{version}' is not a vLLM version", fix="--vllm 0.32.0, for example") from error
+        raise Refused(f"'{version}' is not a vLLM version", fix="--vllm 0.32.0") from error
 
 
 def image_for(
@@ -138,7 +138,8 @@ def _adapt_env(variable: EnvVar, version: Version, capabilities: Capabilities | 
 def _instead_of_env(variable: EnvVar, row: VersionRow | None) -> str:
     if row and row.flag:
         return f"--set {row.flag}={variable.value}"
-    return row.note if row else f"leave out --env {variable.name}"
+    note = f" ({row.note})" if row and row.note else ""
+    return f"leave out --env {variable.name}{note}"
 
 
 def _adapt_arg(arg: Arg, version: Version, capabilities: Capabilities | None) -> Replacement:
@@ -149,7 +150,7 @@ def _adapt_arg(arg: Arg, version: Version, capabilities: Capabilities | None) ->
         return Replacement(args=(arg,))
     why = _lacks(arg.flag, row, version)
     if arg.source == USER:
-        fix = f"--env {row.env}={arg.value}" if row and row.env else "leave it out, or use a newer --image"
+        fix = f"--env {row.env}={arg.value}" if row and row.env else f"leave out --set {arg.flag}"
         raise Refused(why, fix=fix)
     if row and row.env:
         variable = EnvVar(row.env, arg.value, row.source, f"was replaced by {arg.flag} in later versions")

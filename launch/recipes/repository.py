@@ -81,7 +81,7 @@ def open_repository(folder: str = "") -> RecipeRepository:
         raise Refused(
             f"'{folder}' is not a folder of recipes",
             why="it has no subfolder `models`",
-            fix="--recipes PATH of a clone of vllm-project/recipes",
+            fix="git clone https://github.com/vllm-project/recipes",
         )
     profiles = _profiles(root)
     strategies = {**builtin_strategies(), **_strategies(root)}

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 
 from errors import choice
-from launch.render import compose, docker, kubernetes, quadlet, table
+from launch.render import compose, docker, kubernetes, quadlet, text
 from launch.spec.plan import Plan
 
 
@@ -16,12 +16,12 @@ def to_json(plan: Plan) -> str:
 
 
 RENDERERS: dict[str, Callable[[Plan], str]] = {
-    "table": table.render,
+    "text": text.render,
+    "json": to_json,
     "docker": docker.render,
     "compose": compose.render,
     "quadlet": quadlet.render,
     "kubernetes": kubernetes.render,
-    "json": to_json,
 }
 FORMATS = tuple(RENDERERS)
 

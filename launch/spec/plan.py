@@ -38,6 +38,13 @@ class Layout:
         """Return the number of GPUs on all nodes together."""
         return self.tp * self.pp * self.dp
 
+    @property
+    def name(self) -> str:
+        """Return TP4, DP8+EP, TP8xPP2."""
+        sizes = (("TP", self.tp), ("PP", self.pp), ("DP", self.dp))
+        parts = [f"{kind}{size}" for kind, size in sizes if size > 1] or ["TP1"]
+        return "x".join(parts) + ("+EP" if self.ep > 1 else "")
+
 
 @dataclass(frozen=True)
 class Rejected:

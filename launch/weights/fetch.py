@@ -23,8 +23,8 @@ from launch.weights.snapshot import (
     require_inside,
     set_ref,
 )
+from launch.weights.source import Source
 from launch.weights.sources.hub import Hub, endpoint_of
-from launch.weights.sources.source import Source
 from launch.weights.sources.xet import Xet
 from launch.weights.transfer import partial_file
 from launch.weights.transfer.scheduler import WORKERS, Scheduler, explain

@@ -15,7 +15,7 @@ from launch.weights import manifest as manifests
 from launch.weights.cache import ModelFolder, cache_folder
 from launch.weights.manifest import Entry, Manifest
 from launch.weights.progress import amount
-from launch.weights.sources.source import Source
+from launch.weights.source import Source
 from launch.weights.transfer import partial_file
 
 RESERVE = 64 << 20  # bytes that stay free on the disk

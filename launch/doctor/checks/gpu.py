@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from launch.allocation.gpus import BUSY
+from launch.allocation.choose_gpus import BUSY
 from launch.doctor.facts import Facts
 from launch.doctor.finding import Finding, error, info, ok, warning
 from launch.hardware.types import Gpu

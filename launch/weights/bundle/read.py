@@ -21,7 +21,7 @@ from launch.weights.bundle.format import (
     too_short,
 )
 from launch.weights.manifest import Entry, Manifest
-from launch.weights.sources.source import Reader, read_part, unreadable
+from launch.weights.source import Reader, read_part, unreadable
 
 
 @dataclass

@@ -17,7 +17,7 @@ from launch.weights.hashing import PIECE, Digest
 from launch.weights.manifest import Manifest
 from launch.weights.progress import TransferProgress
 from launch.weights.snapshot import Snapshot
-from launch.weights.sources.source import unreadable
+from launch.weights.source import unreadable
 
 
 def require_target(file: Path) -> None:

@@ -15,8 +15,8 @@ from launch.weights.bundle.read import BundleFile, BundleUrl, for_model
 from launch.weights.cache import ModelFolder
 from launch.weights.manifest import Entry, Manifest
 from launch.weights.snapshot import require_complete
+from launch.weights.source import Reader, Source, read_part, unreadable
 from launch.weights.sources.hub import Hub
-from launch.weights.sources.source import Reader, Source, read_part, unreadable
 
 
 def source_of(given: str, model: str) -> Source:

@@ -21,7 +21,7 @@ from launch.weights.cache import ModelFolder
 from launch.weights.hashing import mark_verified, verify_blob
 from launch.weights.manifest import Entry
 from launch.weights.progress import TransferProgress
-from launch.weights.sources.source import Source
+from launch.weights.source import Source
 from launch.weights.transfer import partial_file
 from launch.weights.transfer.blob_lock import BlobLocks
 from launch.weights.transfer.file_download import FileDownload, Superseded

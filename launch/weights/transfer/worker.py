@@ -12,7 +12,7 @@ from launch.http.retry import RetryPolicy, TransientError
 from launch.weights.hashing import PIECE
 from launch.weights.manifest import Entry
 from launch.weights.progress import TransferProgress
-from launch.weights.sources.source import Reader, Source
+from launch.weights.source import Reader, Source
 from launch.weights.transfer.file_download import SPAN, FileDownload, Span, Superseded
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from commands import help as help_texts
-from commands.names import GROUPS
+from commands.program_name import GROUPS
 from tests.unit.commands.verbs import VERBS
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "help"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from commands import output
-from commands.names import GROUPS, named, program
+from commands.program_name import GROUPS, named, program
 from tests.conftest import ROOT
 from tests.invocation import invoke
 

@@ -11,7 +11,7 @@ from invoke.config import Config
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from commands.options import DryRun
+from commands.shared_options import DryRun
 from commands.task import verb
 from errors import Failed, Refused
 from launch.spec.option import pairs

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from errors import Refused
-from launch.access.builder import Access
 from launch.access.profiles import grant, shm_bytes
+from launch.access.types import Access
 from launch.spec.plan import Mount, Port
 from launch.spec.plan_options import PlanOptions
 from tests.unit.launch.plan_builders import M2, host, plan, recipe

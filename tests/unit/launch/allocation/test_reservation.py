@@ -27,7 +27,7 @@ from pathlib import Path
 from errors import Failed
 from launch.allocation.reservation import GpusTaken, reserved
 from launch.hardware.types import Gpu
-from launch.allocation.gpus import choose
+from launch.allocation.choose_gpus import choose
 from launch.allocation.holders import holders
 from launch.spec.plan import Container
 

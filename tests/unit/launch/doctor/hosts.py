@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from launch.doctor.facts import Device, Engine, Facts, Hub, Image, Kernel, Network
+from launch.doctor.facts import Device, Engine, Facts, HubFacts, ImageFacts, Kernel, Network
 from launch.doctor.finding import Finding
 from launch.doctor.report import run_checks
 from launch.hardware.cdi import CdiSpec
@@ -42,7 +42,7 @@ ENGINE = Engine(
     open_files=1048576,
     builder="buildx",
 )
-HUB = Hub(
+HUB = HubFacts(
     endpoint="https://huggingface.co",
     reached=True,
     clock_skew=0.4,
@@ -97,7 +97,7 @@ def rocm(**changes: Any) -> Facts:
 
 def with_image(**properties: Any) -> Engine:
     """Return the engine of FACTS with the platform's image."""
-    return replace(ENGINE, image=Image("slipway/vllm:1", True, **properties))
+    return replace(ENGINE, image=ImageFacts("slipway/vllm:1", True, **properties))
 
 
 def problems(facts: Facts) -> list[Finding]:

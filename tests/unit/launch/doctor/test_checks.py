@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from launch.doctor.facts import Certificates, Device, Engine, Image, Kernel, Network
+from launch.doctor.facts import Certificates, Device, Engine, ImageFacts, Kernel, Network
 from launch.doctor.report import count_by_severity, format_findings, run_checks
 from launch.hardware.cdi import CdiSpec
 from launch.hardware.types import Cpu, GpuProcess, Hardware, PciGpu, VendorReport
@@ -42,7 +42,12 @@ ENGINES = [
     ),
     (replace(ENGINE, builder=""), "warning", "buildkit", "docker-buildx"),
     (replace(ENGINE, storage="vfs"), "warning", "storage", "overlay2"),
-    (replace(ENGINE, free=4 * 10**9, image=Image("x", size=8 * 10**9)), "error", "image", "docker system df"),
+    (
+        replace(ENGINE, free=4 * 10**9, image=ImageFacts("x", size=8 * 10**9)),
+        "error",
+        "image",
+        "docker system df",
+    ),
     (replace(ENGINE, seccomp=False), "warning", "seccomp", "CONFIG_SECCOMP"),
     (replace(ENGINE, open_files=1024), "warning", "ulimits", "LimitNOFILE"),
 ]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from launch.operations.host_facts import gather, learn, remember
+from launch.operations.host_facts import gather, save_kv_tokens
 from launch.spec.gpu_catalog import catalog
 from launch.spec.inputs import KvMeasurement
 from launch.spec.plan import Layout
@@ -37,11 +37,13 @@ def test_gather_prefers_a_snapshot_to_a_known_shape(folder: Path) -> None:
     assert gather(catalog()["h200"], 4, 1, [M2], {M2: m2_shape()}).shapes[M2].heads == 6
 
 
-def test_learn_saves_what_vllm_printed_for_the_next_plan(folder: Path) -> None:
-    first = KvMeasurement("m", "h200", Layout(4), 4000)
-    remember(first)
-    learn(plan(M2, "h20", 4, settings=(("--kv-cache-dtype", "fp8"),)), 300_000)
-    second = KvMeasurement(M2, "h20", Layout(4), 300_000, "fp8")
+def test_saved_kv_tokens_are_facts_of_the_next_plan(folder: Path) -> None:
+    save_kv_tokens(plan(M2, "h200", 4), 4000)
+    save_kv_tokens(plan(M2, "h20", 4, settings=(("--kv-cache-dtype", "fp8"),)), 300_000)
+    first, second = (
+        KvMeasurement(M2, "h200", Layout(4), 4000),
+        KvMeasurement(M2, "h20", Layout(4), 300_000, "fp8"),
+    )
     with (folder / "state" / "kv_cache.jsonl").open("a") as file:
         file.write('{"model": "of another format"}\n{"cut by a cra')
     assert gather(catalog()["h200"], 4, 1, []).measured == (first, second)

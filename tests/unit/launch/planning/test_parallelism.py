@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launch.planning.parallelism import check, check_all, context_parallel_faults, layout_name, layouts
+from launch.planning.parallelism import check, check_all, context_parallel_faults, layouts
 from launch.spec.model_config import ModelShape
 from launch.spec.plan import Layout
 from tests.unit.launch.plan_builders import m2_shape
@@ -91,7 +91,7 @@ def test_check_without_a_shape_is_undecided() -> None:
 def test_check_all_checks_every_layout_on_all_gpus() -> None:
     checks = check_all(m2_shape(), 8, 1, OLD)
     assert len(checks) == len({c.layout for c in checks}) == 19
-    assert [layout_name(c.layout) for c in checks if not c.valid] == ["DP8", "TP2xDP4", "TP4xDP2", "TP8"]
+    assert [c.layout.name for c in checks if not c.valid] == ["DP8", "TP2xDP4", "TP4xDP2", "TP8"]
 
 
 def test_context_parallel_faults_rejects_sizes_that_do_not_divide_tp() -> None:

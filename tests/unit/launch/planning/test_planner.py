@@ -107,6 +107,12 @@ def test_make_plan_notes_what_the_users_options_replace() -> None:
     assert why(made, "--max-model-len") == "set by the user [user]"
 
 
+def test_make_plan_names_the_option_that_selects_the_strategy() -> None:
+    made = plan(M2, "h200", 4, settings=(("--data-parallel-size", "4"),))
+    assert made.strategy == "single_node_dep"
+    assert why(made, "single_node_dep") == "suits --data-parallel-size, which is set by the user [user]"
+
+
 def test_make_plan_reduces_dp_by_the_users_tp() -> None:
     made = plan(M2, "h200", 8, strategy="single_node_dep", settings=(("--tensor-parallel-size", "2"),))
     assert made.layout == Layout(tp=2, dp=4, ep=8)
@@ -185,7 +191,7 @@ REFUSALS = [
     ({"strategy": "multi_node_tp_dp"}, "does not list the strategy", "", "single_node_tp"),
     ({"strategy": "single_node_tp", "nodes": 2}, "uses one node, but --nodes is 2", "", "multi_node_tp"),
     ({"strategy": "multi_node_dep"}, "needs several nodes", "", "--nodes 2"),
-    ({"gpus": 1}, "does not fit with TP1", "214.3 GiB", "more GPUs"),
+    ({"gpus": 1}, "does not fit with TP1", "214.3 GiB", "--gpus with a larger number"),
     (
         {"hardware": "a100", "max_model_len": 196608},
         "196,608 tokens does not fit",

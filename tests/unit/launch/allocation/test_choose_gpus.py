@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errors import Failed, Refused
-from launch.allocation.gpus import choose, held_by
-from launch.allocation.holders import GpuSet, Holder, holder_of
+from launch.allocation.choose_gpus import choose, held_by
+from launch.allocation.holders import GpuSet, Holder
 from launch.allocation.topology import closest_gpus
 from launch.hardware.types import Gpu, GpuPartition, GpuProcess
 
@@ -129,55 +129,6 @@ def test_held_by_knows_amd_cards_by_cdi_name() -> None:
     assert held_by(card, [holder("x", "amd.com/gpu=3")]) == "container x"
     assert held_by(card, [holder("x", "amd.com/gpu=7")]) == "container x"
     assert held_by(card, [holder("x", "amd.com/gpu=0", "mellanox.com/net=2", "")]) == ""
-
-
-@pytest.mark.parametrize(
-    ("host", "config", "gpus"),
-    [
-        ({"DeviceRequests": [{"DeviceIDs": ["GPU-1", "2"], "Count": 0}]}, {}, ("GPU-1", "2")),
-        ({"DeviceRequests": [{"Count": -1}]}, {}, ("all",)),
-        ({"DeviceRequests": [{"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=0"]}]}, {}, ("0",)),
-        (
-            {"DeviceRequests": [{"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=GPU-3", "amd.com/gpu=1"]}]},
-            {},
-            ("GPU-3", "amd.com/gpu=1"),
-        ),
-        # Older spellings, and slices of a GPU.
-        (
-            {
-                "DeviceRequests": [
-                    {"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=gpu2", "nvidia.com/gpu=4:1"]}
-                ]
-            },
-            {},
-            ("2", "4"),
-        ),
-        (
-            {"DeviceRequests": [{"Driver": "cdi", "DeviceIDs": ["mellanox.com/net=0"]}]},
-            {},
-            (),
-        ),
-        ({"DeviceRequests": [{"Driver": "cdi", "DeviceIDs": ["amd.com/gpu=all"]}]}, {}, ("all",)),
-        (
-            {"Devices": [{"PathOnHost": "/dev/kfd"}, {"PathOnHost": "/dev/dri/renderD129"}]},
-            {},
-            ("/dev/dri/renderD129",),
-        ),
-        ({"Devices": [{"PathOnHost": "/dev/dri"}]}, {}, ("all",)),
-        ({"Runtime": "nvidia"}, {"Env": ["NVIDIA_VISIBLE_DEVICES=0,1"]}, ("0", "1")),
-        ({"Runtime": "nvidia"}, {"Env": ["NVIDIA_VISIBLE_DEVICES=nvidia.com/gpu=1"]}, ("1",)),
-        ({"Runtime": "runc"}, {"Env": ["NVIDIA_VISIBLE_DEVICES=all"]}, ()),
-        ({"Runtime": "amd"}, {"Env": ["AMD_VISIBLE_DEVICES=0,2"]}, ("amd.com/gpu=0", "amd.com/gpu=2")),
-        ({"Runtime": "amd"}, {"Env": ["AMD_VISIBLE_DEVICES=all"]}, ("all",)),
-        ({}, {"Labels": {"slipway.gpus": "GPU-7"}}, ("GPU-7",)),
-        ({}, {"Labels": {"slipway.gpus": "nvidia.com/gpu=GPU-7,amd.com/gpu=2"}}, ("GPU-7", "amd.com/gpu=2")),
-        ({"DeviceRequests": None, "Devices": None}, {"Labels": None, "Env": None}, ()),
-    ],
-)
-def test_holder_of_reads_the_gpus_of_a_container(
-    host: dict[str, Any], config: dict[str, Any], gpus: tuple[str, ...]
-) -> None:
-    assert holder_of({"Name": "/x", "HostConfig": host, "Config": config}) == holder("x", *gpus)
 
 
 @given(st.sets(st.integers(0, 7), min_size=1), st.integers(1, 8), st.booleans())

@@ -3,13 +3,13 @@
 import pytest
 
 from errors import Refused
-from images.registry import reference
+from images.registry import address
 
 
 def test_url_of_uses_http_only_on_loopback():
-    assert reference.url_of("127.0.0.1:5000") == "http://127.0.0.1:5000"
-    assert reference.url_of("registry.example") == "https://registry.example"
-    assert reference.url_of("[::1]:5000") == "http://[::1]:5000"
+    assert address.url_of("127.0.0.1:5000") == "http://127.0.0.1:5000"
+    assert address.url_of("registry.example") == "https://registry.example"
+    assert address.url_of("[::1]:5000") == "http://[::1]:5000"
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def test_url_of_uses_http_only_on_loopback():
     ],
 )
 def test_a_place_is_a_registry_and_a_repository(given, host, repository):
-    assert reference.place("--to", given) == (host, repository)
+    assert address.parse_target("--to", given) == (host, repository)
 
 
 @pytest.mark.parametrize(
@@ -35,21 +35,21 @@ def test_a_place_is_a_registry_and_a_repository(given, host, repository):
 )
 def test_what_is_no_place_is_refused(given):
     with pytest.raises(Refused, match="--to"):
-        reference.place("--to", given)
+        address.parse_target("--to", given)
 
 
 def test_a_repository_is_named_without_its_tag():
-    assert reference.repository("--base", "vllm/vllm-openai") == "vllm/vllm-openai"
-    assert reference.repository("--base", "127.0.0.1:5000/x") == "127.0.0.1:5000/x"
+    assert address.parse_repository("--base", "vllm/vllm-openai") == "vllm/vllm-openai"
+    assert address.parse_repository("--base", "127.0.0.1:5000/x") == "127.0.0.1:5000/x"
     for given in ("vllm/x:1", "vllm/x@sha256:1", "127.0.0.1:5000/x:1", "vllm/X", "", "vllm/"):
         with pytest.raises(Refused, match="--base"):
-            reference.repository("--base", given)
+            address.parse_repository("--base", given)
 
 
 @pytest.mark.parametrize(
     "given", ["nonsense", "ftp://h/x", "http://", "http://h:99999", "http://h:0", "http://h/a b"]
 )
 def test_what_is_no_web_address_is_refused(given):
-    assert reference.web("--wheels", "https://h:1/x/") == "https://h:1/x"
-    with pytest.raises(Refused, match="is no web address"):
-        reference.web("--wheels", given)
+    assert address.parse_url("--wheels", "https://h:1/x/") == "https://h:1/x"
+    with pytest.raises(Refused, match="is not an http"):
+        address.parse_url("--wheels", given)

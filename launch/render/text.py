@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from launch.planning.parallelism import layout_name
 from launch.render.shell import lines, paired
 from launch.spec.plan import Fit, Plan
 
@@ -34,7 +33,7 @@ def _head(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "image", f"{plan.image} (vLLM {plan.vllm_version}, {plan.platform})"
     yield (
         "layout",
-        f"{layout_name(plan.layout)} on {_gpus(plan)}, {plan.layout.nodes} node(s): {plan.strategy}",
+        f"{plan.layout.name} on {_gpus(plan)}, {plan.layout.nodes} node(s): {plan.strategy}",
     )
     yield "memory", _fit(plan.fit)
     yield "access", plan.container.profile

@@ -13,10 +13,10 @@ from invoke.program import Program
 
 from commands import help as help_texts
 from commands import settings
-from commands.arguments import VerbParser
-from commands.names import program
+from commands.argument_parser import VerbParser
 from commands.output import no_reader, refusal, show
 from commands.parser_errors import Misuse, unknown_command
+from commands.program_name import program
 from errors import Refused
 
 

@@ -52,7 +52,7 @@ def _indices(wanted: str) -> list[int] | None:
         if not (wanted.isascii() and wanted.isdigit() and int(wanted) > 0):
             raise Refused(
                 f"--gpus must be a number of GPUs or a list of indices (got '{wanted}')",
-                fix="--gpus 4 or --gpus 0,2",
+                fix="--gpus 4, or --gpus 0,2",
             )
         return None
     names = [word.strip() for word in words if word.strip()]
@@ -75,13 +75,13 @@ def _named(gpus: Sequence[Gpu], indices: Sequence[int], running: tuple[Holder, .
     chosen = tuple(by_index[index] for index in indices)
     if len(kinds := {kind(gpu) for gpu in chosen}) > 1:
         names = " and ".join(sorted(name for name, _ in kinds))
-        raise Refused(f"the GPUs are of different models: {names}", fix="--gpus with GPUs of one model")
+        raise Refused(f"the GPUs are of different models: {names}", fix="invoke gpus")
     return chosen
 
 
 def _other(gpus: Sequence[Gpu], count: int, running: tuple[Holder, ...]) -> str:
     free = [gpu for gpu in gpus if not held_by(gpu, running)]
-    return f"--gpus {count} takes free ones" if len(free) >= count else "invoke ps, then invoke stop"
+    return f"--gpus {count} takes free ones" if len(free) >= count else "invoke ps"
 
 
 def kind(gpu: Gpu) -> tuple[str, int]:
@@ -101,6 +101,6 @@ def _free(gpus: Sequence[Gpu], count: int, running: tuple[Holder, ...]) -> tuple
         why = "; ".join(f"GPU {index}: {holder}" for index, holder in taken.items()) or "no GPU is taken"
         most = max(map(len, groups.values()), default=0)
         what = f"--gpus {count}: of {len(gpus)} GPUs, {most} of one model are free"
-        raise Failed(what, why=why, fix=f"--gpus {most}" if most else "invoke ps, then invoke stop")
+        raise Failed(what, why=why, fix=f"--gpus {most}" if most else "invoke ps")
     best = max(large_enough, key=lambda group: (group[0].memory or 0, -group[0].index))
     return closest_gpus(best, count)
