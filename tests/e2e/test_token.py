@@ -90,8 +90,8 @@ def _look(trip: Trip, container: Container, image: Image) -> None:
     trip.in_image = _holds(cast("Iterator[bytes]", container.export()))  # the stubs say str
 
 
-def _run_in(container: Container, *words: str) -> bytes:
-    output = container.exec_run(list(words)).output
+def _run_in(container: Container, *words: str, **environment: str) -> bytes:
+    output = container.exec_run(list(words), environment=environment).output
     assert isinstance(output, bytes)
     return output
 
