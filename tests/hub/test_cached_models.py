@@ -10,19 +10,18 @@ from pathlib import Path
 import pytest
 
 from errors import Failed, Refused
-from launch.hub_server import serve_folder
 from launch.weights.cache import ModelFolder
 from launch.weights.cached_models import cached_models, remove_model
 from launch.weights.snapshot import Snapshot
 from launch.weights.transfer.blob_lock import BlobLocks
+from tests.hub.conftest import MODEL, SIZES
+from tests.hub.faults import serve_folder
 from tests.invocation import invoke
-
-from .conftest import MODEL, SIZES
 
 
 @pytest.fixture
 def snapshot(folder: Path, fetch: Callable[..., Snapshot]) -> Snapshot:
-    """MODEL, fetched; the Hub is gone."""
+    """MODEL, fetched; the Hub is no longer there."""
     with serve_folder(folder) as hub:
         return fetch(hub.url)
 
@@ -83,10 +82,10 @@ def test_a_removal_leaves_nothing_of_the_model(snapshot: Snapshot, cache: Path) 
 
 
 def test_a_model_that_is_being_fetched_is_not_removed(snapshot: Snapshot, cache: Path) -> None:
-    place = ModelFolder(cache, MODEL)
-    blob = next(place.blobs.iterdir()).name
-    place.locks.mkdir(parents=True, exist_ok=True)
-    locks = BlobLocks(place)
+    model = ModelFolder(cache, MODEL)
+    blob = next(model.blobs.iterdir()).name
+    model.locks.mkdir(parents=True, exist_ok=True)
+    locks = BlobLocks(model)
     assert locks.take(blob) == ""
     try:
         with pytest.raises(Refused, match="is being fetched by another process"):
