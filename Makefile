@@ -12,8 +12,8 @@ demo: $(STAMP)
 	@$(VENV)/bin/invoke demo
 
 test: $(STAMP)
-	$(VENV)/bin/python -m pytest -n 4 tests/unit tests/hub tests/serving
-	$(VENV)/bin/python -m pytest tests/registry tests/images tests/engine tests/e2e
+	$(VENV)/bin/python -m pytest -n 4 tests/unit tests/http tests/hub tests/serving
+	$(VENV)/bin/python -m pytest tests/package tests/registry tests/images tests/engine tests/e2e
 
 check: $(STAMP)
 	$(VENV)/bin/ruff check .

@@ -1,13 +1,13 @@
-"""How Slipway says no: what happened, why, and what to do next, in one message without a traceback.
+"""The errors of Slipway: what failed, why, and what to do next, in one message without a traceback.
 
-Every room raises these; `commands/task.py` turns them into the exit codes of a shell command.
+`commands/task.py` turns them into messages and exit codes.
 """
 
 from __future__ import annotations
 
 
 class SlipwayError(Exception):
-    """Something a user can act on. `code` is the exit status that a command ends with."""
+    """An error that a user can act on. `code` is the exit code of the command."""
 
     code = 1
 
@@ -25,11 +25,11 @@ class SlipwayError(Exception):
 
 
 class Failed(SlipwayError):
-    """The request was right and could not be carried out (exit 1)."""
+    """The request is valid but failed (exit code 1)."""
 
 
 class Refused(SlipwayError):
-    """The request itself was wrong: nothing was started (exit 2)."""
+    """The request is not valid; nothing was started (exit code 2)."""
 
     code = 2
 

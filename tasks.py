@@ -14,11 +14,29 @@ with interrupt.quiet():
     from invoke.collection import Collection
     from invoke.main import program
 
-    from commands import bench, build, demo, diagnose, host, pin, plan, publish, run, servers, weights
-    from commands.program import check_settings, settings_of, teach
+    from commands import (
+        bench,
+        build,
+        demo,
+        diagnose,
+        host,
+        login,
+        models,
+        pin,
+        plan,
+        ps,
+        publish,
+        run,
+        servers,
+        weights,
+    )
+    from commands.verb_program import check_settings, settings_of, teach
 
 ns = Collection()
-for module in (host, build, pin, publish, weights, plan, run, servers, bench, diagnose, demo):
+for module in (
+    *(login, bench, build, demo, diagnose, host, models),
+    *(pin, plan, ps, publish, run, servers, weights),
+):
     for task in Collection.from_module(module).tasks.values():
         ns.add_task(task)
 check_settings(Path(__file__).with_name("invoke.yaml"), ns)

@@ -53,16 +53,18 @@ print(time.monotonic() - start)
 """
 SLIPWAY = f"""
 import sys, time, pathlib, huggingface_hub.hf_api
-from launch import weights
+from launch.weights.fetch import fetch_model
+from launch.weights.verify import verify_model
 {READY}
-weights.fetch(sys.argv[1], cache=pathlib.Path(sys.argv[2]))
+fetch_model(sys.argv[1], cache=pathlib.Path(sys.argv[2]))
 print(time.monotonic() - start)
 """
 VERIFY = f"""
 import sys, time, pathlib
-from launch import weights
+from launch.weights.fetch import fetch_model
+from launch.weights.verify import verify_model
 {READY}
-weights.verify(sys.argv[1], cache=pathlib.Path(sys.argv[2]), deep=True)
+verify_model(sys.argv[1], cache=pathlib.Path(sys.argv[2]), deep=True)
 print(time.monotonic() - start)
 """
 

@@ -1,1 +1,1 @@
-"""The verbs: one module a room, each a few small invoke tasks that call the core and print."""
+"""The verbs: options in, text or JSON out. The work is done in `launch/` and `images/`."""

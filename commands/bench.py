@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from invoke.context import Context
 
-from commands.options import DryRun, Format, Name
 from commands.output import bar, emit, say, show
 from commands.servers import running
+from commands.shared_options import DryRun, Format, Name
 from commands.task import verb
 from errors import Refused
 from launch.spec.option import Option
@@ -39,7 +39,10 @@ def bench(
         str, Option("commands of the guide to run", choices=("guide-cuda", "guide-rocm"))
     ] = "guide-cuda",
     scale: Annotated[
-        float, Option("factor for lengths and number of requests, e.g. 0.01 on a CPU", parse=scale_of)
+        float,
+        Option(
+            "factor for lengths and number of requests, e.g. 0.01 on a CPU", metavar="NUMBER", parse=scale_of
+        ),
     ] = 1.0,
     results: Annotated[
         str,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from invoke.context import Context
 
-from commands.options import DryRun, Format, Lock
 from commands.output import bar, emit, say, show, table
+from commands.shared_options import DryRun, Format, Lock
 from commands.task import verb
 from images.build.backend import BACKENDS
 from launch.spec.option import Option

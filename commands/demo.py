@@ -12,8 +12,8 @@ from typing import Annotated
 
 from invoke.context import Context
 
-from commands.names import command
 from commands.output import bar, say
+from commands.program_name import command
 from commands.task import verb
 from errors import Failed
 from launch.spec.option import Option

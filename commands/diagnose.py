@@ -6,8 +6,8 @@ from typing import Annotated
 
 from invoke.context import Context
 
-from commands.options import Format
 from commands.output import emit, show
+from commands.shared_options import Format
 from commands.task import verb
 from launch.spec.option import Option
 

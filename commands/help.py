@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from commands.names import GROUPS, program
+from commands.program_name import GROUPS, program
 
 if TYPE_CHECKING:
     from commands.task import Verb
@@ -37,7 +37,11 @@ def of_verb(verb: Verb) -> str:
     """The help of one verb: usage, description, arguments, options in groups."""
     arguments = [option for option in verb.options if option.positional]
     usage = " ".join(o.placeholder if o.required else f"[{o.placeholder}]" for o in arguments)
-    lines = [f"Usage: invoke {verb.name} {usage}".rstrip() + " [OPTIONS]", "", _docstring(verb)]
+    lines = [
+        f"Usage: invoke {verb.name.replace('_', '-')} {usage}".rstrip() + " [OPTIONS]",
+        "",
+        _docstring(verb),
+    ]
     if arguments:
         rows = [(o.placeholder, _described(o) + _also(o)) for o in arguments]
         lines += ["", "Arguments:", *_columns(rows)]

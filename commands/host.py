@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from invoke.context import Context
 
-from commands.options import DryRun, Format
 from commands.output import emit, say, show, table
+from commands.shared_options import DryRun, Format
 from commands.task import verb
 from errors import Failed
 from launch.spec.option import Option

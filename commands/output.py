@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from invoke.exceptions import Exit
 
-from commands.names import named
+from commands.program_name import named
 from errors import SlipwayError
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ ELSEWHERE = {
 
 
 class Misuse(ParseError):
-    """A command line that cannot be carried out."""
+    """A command line that is not valid."""
 
     def __init__(self, refused: Refused, context: ParserContext | None = None) -> None:
         super().__init__(str(refused), context)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from invoke.context import Context
 
-from commands.options import DryRun, Format, Lock, Registry
 from commands.output import bar, emit, say
+from commands.shared_options import DryRun, Format, Lock, Registry
 from commands.task import verb
 from errors import Failed, Refused
 from launch.spec.option import Option
+
+if TYPE_CHECKING:
+    from images.lock.pin import Pinned, PinOptions, Sources
+    from images.lock.schema import Lock as LockFile
 
 
 @verb()
@@ -49,29 +53,34 @@ def pin(
     from images import host_settings
     from images.lock import lockfile as locks
     from images.lock import pin as pins
-    from images.registry import reference
+    from images.registry import address
 
     path = Path(lock or locks.LOCK)
     if base and not platform:
         raise Refused(
             "--base needs --platform", why="each platform has its own base image", fix="invoke pin --help"
         )
-    options = pins.PinOptions(commit, version, nightly, reference.repository("--base", base) if base else "")
+    options = pins.PinOptions(
+        commit, version, nightly, address.parse_repository("--base", base) if base else ""
+    )
     sources = pins.Sources(
         datetime.now(UTC).date(),
-        reference.web("--wheels", wheels or pins.WHEELS),
-        {host: reference.web(f"--registry {host}", url) for host, url in registry},
+        address.parse_url("--wheels", wheels or pins.WHEELS),
+        {host: address.parse_url(f"--registry {host}", url) for host, url in registry},
         host_settings.find_links(),
     )
     if mirror:
-        reference.place("--mirror", mirror)
+        address.parse_target("--mirror", mirror)
     old = locks.load(path)
     names = [platform] if platform else list(old.platforms)
     new = {name: _refresh(path, old, name, options, sources, mirror) for name in names}
     _write(path, old, new, write=not dry_run, format=format)
 
 
-def _refresh(path: Path, old: Any, name: str, options: Any, sources: Any, mirror: str) -> Any:
+def _refresh(
+    path: Path, old: LockFile, name: str, options: PinOptions, sources: Sources, mirror: str
+) -> Pinned:
+    """Ask the sources for one platform. Raises Failed, and then nothing is written."""
     from images.lock import mirror as mirrors
     from images.lock import pin as pins
     from images.lock import validation
@@ -92,23 +101,24 @@ def _refresh(path: Path, old: Any, name: str, options: Any, sources: Any, mirror
     return pinned
 
 
-def _write(path: Path, old: Any, new: dict[str, Any], write: bool, format: str) -> None:
+def _write(path: Path, old: LockFile, new: dict[str, Pinned], write: bool, format: str) -> None:
+    """Show what changes, and write it unless this is a dry run."""
     from images.lock import writer
 
     platforms = {n: new[n].platform if n in new else p for n, p in old.platforms.items()}
-    seen = [
-        {"platform": n, "key": k, "old": a, "new": b}
-        for n in new
-        for k, a, b in writer.changes(old.platforms[n], platforms[n])
+    changes = [
+        {"platform": name, "key": key, "old": before, "new": after}
+        for name in new
+        for key, before, after in writer.changes(old.platforms[name], platforms[name])
     ]
-    if write and seen:
+    if write and changes:
         resolved = [p for p in new.values() if p.requirements]
         files = {path.parent / p.platform.python.requirements: p.requirements for p in resolved}
         writer.write({**files, path: writer.render(old.model_copy(update={"platforms": platforms}))})
     if format == "json":
-        emit({"lock": str(path), "changes": seen, "written": bool(write and seen)})
+        emit({"lock": str(path), "changes": changes, "written": bool(write and changes)})
         return
-    for row in seen:
+    for row in changes:
         print(f"{row['platform']}.{row['key']}: {row['old'] or '-'} -> {row['new'] or '-'}")
-    done = f"{len(seen)} changes" if seen else "nothing changed"
+    done = f"{len(changes)} changes" if changes else "nothing changed"
     say(f"{path}: {done}{'' if write else ', not written'}")

@@ -6,18 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from invoke.context import Context
 
-from commands.options import OUTPUT, Format
 from commands.output import emit, say, show, table
+from commands.shared_options import OUTPUT, Format
 from commands.task import verb
 from errors import Failed, Refused
+from launch.render import FORMATS
 from launch.spec.option import Option
 from launch.spec.plan_options import PlanOptions
 
 if TYPE_CHECKING:
     from launch.recipes.repository import RecipeRepository
     from launch.recipes.schema import Recipe
-
-FORMATS = ("text", "json", "docker", "compose", "quadlet", "kubernetes")
 
 
 @verb()
@@ -36,7 +35,7 @@ def plan(
     from launch.operations.plan_inputs import plan_of
     from launch.render import render
 
-    text = render(plan_of(options), "table" if format == "text" else format)
+    text = render(plan_of(options), format)
     show(text) if format == "text" else print(text)
 
 
@@ -100,10 +99,10 @@ def _render_all(repository: RecipeRepository, target: str, vllm: str) -> None:
     from pathlib import Path
 
     from launch.planning.matrix import rows
-    from launch.recipes.repository import known_shapes
+    from launch.recipes.repository import builtin_shapes
 
-    readable, broken = repository.read(repository.own_names())
-    shapes = known_shapes()
+    readable, broken = repository.read(repository.first_folder_names())
+    shapes = builtin_shapes()
     found = [row for recipe in readable for row in rows(repository, recipe, shapes, vllm)]
     text = "".join(json.dumps(row) + "\n" for row in found)
     if target == "-":

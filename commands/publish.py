@@ -6,18 +6,18 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from invoke.context import Context
 
-from commands.options import DryRun, Format, Registry
 from commands.output import bar, emit, say
+from commands.shared_options import DryRun, Format, Registry
 from commands.task import verb
 from errors import Refused
 from launch.spec.option import Option
 
 if TYPE_CHECKING:
-    from images.publish.publish import PublishRequest
+    from images.publish.publish import Published, PublishRequest
 
 
 @verb()
@@ -55,7 +55,7 @@ def publish(
     invoke publish --platform cpu --to registry.example/slipway/vllm --promote results/20261123-guide.json
     """
     from images.publish import signing
-    from images.registry import reference
+    from images.registry import address
 
     if not to:
         raise Refused(
@@ -68,13 +68,13 @@ def publish(
         )
     if key:
         signing.public_key(Path(key))
-    urls = {host: reference.web(f"--registry {host}", url) for host, url in registry}
-    order = _order(platform, to, image, Path(key) if key else None, not no_sbom, urls)
+    urls = {host: address.parse_url(f"--registry {host}", url) for host, url in registry}
+    request = _request(platform, to, image, Path(key) if key else None, not no_sbom, urls)
     if dry_run:
-        _show(order, format)
+        _show(request, format)
         return
     with bar(f"publish {platform}") as progress:
-        done = _publish(order, promote, progress.update)
+        done = _publish(request, promote, progress.update)
     if format == "json":
         emit(asdict(done))
         return
@@ -82,18 +82,18 @@ def publish(
     say(f"{'pushed' if done.pushed else 'already published'}; tags: {', '.join(done.tags)}")
 
 
-def _order(
+def _request(
     name: str, to: str, image: str, key: Path | None, with_sbom: bool, urls: dict[str, str]
 ) -> PublishRequest:
     from images.build import pipeline as images
     from images.lock.lockfile import load
     from images.publish import publish as publishing
-    from images.registry import reference
+    from images.registry import address
 
     lock = load()
     platform = lock.platform(name)
     host, repository = publishing.parse_target(to)
-    reference.login_of(host)  # refuses an unreadable login file before anything is sent
+    address.stored_login(host)  # refuses an unreadable login file before anything is sent
     return publishing.PublishRequest(
         name=name,
         platform=platform,
@@ -108,7 +108,7 @@ def _order(
     )
 
 
-def _publish(order: PublishRequest, promote: str, show: Callable[..., None]) -> Any:
+def _publish(request: PublishRequest, promote: str, show: Callable[..., None]) -> Published:
     from images.publish import publish as publishing
     from launch.engine.client import connect
 
@@ -116,14 +116,20 @@ def _publish(order: PublishRequest, promote: str, show: Callable[..., None]) -> 
     if promote:
         from images.publish import promote as publish_promote
 
-        return publish_promote.promote(client, order, Path(promote))
-    return publishing.publish(client, order, show)
+        return publish_promote.promote(client, request, Path(promote))
+    return publishing.publish(client, request, show)
 
 
-def _show(order: PublishRequest, format: str) -> None:
-    what = {"image": order.image, "to": order.target, "signed": bool(order.key), "sbom": order.with_sbom}
+def _show(request: PublishRequest, format: str) -> None:
+    """Show what would be published."""
+    what = {
+        "image": request.image,
+        "to": request.target,
+        "signed": bool(request.key),
+        "sbom": request.with_sbom,
+    }
     if format == "json":
         emit(what)
     else:
-        print(f"{order.image} -> {order.target}")
+        print(f"{request.image} -> {request.target}")
         say(f"signed: {what['signed']}, bill of materials: {what['sbom']}; nothing was sent")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 from invoke.context import Context
 
-from commands.options import FORMATS, OUTPUT, DryRun
 from commands.output import say
 from commands.run_output import JsonEvents, TerminalEvents
+from commands.shared_options import FORMATS, OUTPUT, DryRun
 from commands.task import verb
 from errors import Refused
 from launch.engine.limits import RESTARTS, Limits
@@ -65,7 +65,9 @@ def run(
         str, Option("output format; json: one event a line", choices=FORMATS, group=OUTPUT)
     ] = "text",
 ) -> None:
-    """Plan, start the container, wait until it serves, and check it with a real completion request.
+    """Start a server, wait until it is ready, and check it with a real completion request.
+
+    The plan is the one that `invoke plan` shows. A missing image is pulled or built first.
 
     invoke run --gpus 8
     invoke run slipway/MiniMax-M2-tiny --platform cpu

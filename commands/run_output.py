@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from commands.names import named
 from commands.output import bar, say
+from commands.program_name import named
 from errors import SlipwayError
 from launch.operations.events import Events, Show
 

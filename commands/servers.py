@@ -1,4 +1,4 @@
-"""The verbs for running servers: ps, logs, chat, shell, exec, restart, stop."""
+"""The verbs for a running server: logs, chat, shell, exec, restart, stop."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ import shlex
 import shutil
 import sys
 import time
-from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 from invoke.context import Context
 
-from commands.options import DryRun, Format, Name
-from commands.output import bar, emit, say, show, table
+from commands.output import bar
+from commands.shared_options import DryRun, Name
 from commands.task import verb
 from errors import Failed, Refused
 from launch.spec.option import Option
@@ -21,57 +20,6 @@ from launch.spec.option import Option
 if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
-
-    from launch.engine.servers import Server
-    from launch.serving.metrics import Load
-
-
-@verb()
-def ps(c: Context, format: Format = "text") -> None:
-    """List Slipway servers.
-
-    A server is `healthy` as soon as it answers requests.
-    """
-    from launch.engine.client import connect
-    from launch.engine.servers import list_servers
-    from launch.serving import metrics
-
-    found = list_servers(connect())
-    loads = metrics.measure_load({server.name: server.url for server in found if server.status == "running"})
-    found = [replace(server, health="healthy") if server.name in loads else server for server in found]
-    if format == "json":
-        emit([{**asdict(server), "load": _as_dict(loads.get(server.name))} for server in found])
-    elif found:
-        show(
-            table(HEADERS, [_row(server, loads.get(server.name), gpus) for server, gpus in _with_gpus(found)])
-        )
-    else:
-        say("No Slipway servers are running. Start one with `invoke run`.")
-
-
-HEADERS = ("NAME", "MODEL", "STATUS", "GPUS", "RUNNING", "TOKENS/S", "URL", "STARTED")
-
-
-def _as_dict(load: Load | None) -> dict[str, object] | None:
-    return asdict(load) if load else None
-
-
-def _with_gpus(found: list[Server]) -> list[tuple[Server, str]]:
-    """Each server with its GPUs in words; the drivers are asked only if a server has GPUs."""
-    if not any(server.gpus for server in found):
-        return [(server, "") for server in found]
-    from launch.allocation.gpus import described
-    from launch.hardware.detect import detect
-
-    gpus = detect().gpus
-    return [(server, described(server.gpus, gpus)) for server in found]
-
-
-def _row(server: Server, load: Load | None, gpus: str) -> tuple[object, ...]:
-    state = server.status if server.status != "running" else server.health or "running"
-    rate = f"{load.tokens_per_s or 0:.0f}" if load else ""
-    started = "" if server.started.startswith("0001") else server.started[:19]  # the engine's "never"
-    return server.name, server.model, state, gpus, load.running if load else "", rate, server.url, started
 
 
 @verb()
@@ -156,7 +104,10 @@ def stop(
 
 @verb()
 def restart(c: Context, name: Name = "", dry_run: DryRun = False) -> None:
-    """Restart a server's container with the same plan and access, and wait until it is ready."""
+    """Restart a server and wait until it is ready.
+
+    The plan and the access of its container stay as they are.
+    """
     from launch.engine.client import connect
     from launch.engine.servers import find
     from launch.serving.api_key import key_of_container

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from invoke.parser.argument import Argument
 from commands import settings
 from commands.help import overview
 from commands.output import refusal, show
-from commands.program import VerbProgram, settings_of
+from commands.verb_program import VerbProgram, settings_of
 from errors import Refused, SlipwayError
 
 SHORT = ("h", "V")
@@ -67,8 +68,13 @@ class SlipwayProgram(VerbProgram):
         """The program's own options. Raises Exit with one message for a wrong one."""
         try:
             super().parse_core_args()
-        except (ParseError, ValueError) as error:
-            raise refusal(Refused(str(error), fix="invoke --help")) from None
+        except ParseError as error:
+            flag = re.search(r"Argument: ([\w-]+)", str(error))
+            what = f"--{flag[1]} needs a value" if flag else str(error)
+            raise refusal(Refused(what, fix="invoke --help")) from None
+        except ValueError as error:
+            what = "an option of the program must be an integer"
+            raise refusal(Refused(what, why=str(error), fix="invoke --help")) from None
 
     def print_help(self) -> None:
         """List the verbs and the program's own options."""

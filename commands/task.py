@@ -18,9 +18,9 @@ from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
 from commands import settings
-from commands.names import named
-from commands.options import QUIET, VERBOSE
 from commands.output import log_to_stderr, no_reader, refusal
+from commands.program_name import named
+from commands.shared_options import QUIET, VERBOSE
 from errors import SlipwayError
 from launch.spec.option import Option, bind, options_of
 

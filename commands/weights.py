@@ -1,69 +1,26 @@
-"""The verbs for weights: login, logout, fetch, verify, models, serve-weights."""
+"""The verbs for weights: fetch, verify, serve-weights."""
 
 from __future__ import annotations
 
-import os
 import shlex
 import socket
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from invoke.context import Context
 
-from commands.options import Cache, DryRun, Format, Model, Revision
-from commands.output import bar, emit, say, show, table
+from commands.output import bar, emit, say, show
+from commands.shared_options import Cache, DryRun, Format, Model, Revision
 from commands.task import verb
-from errors import Failed, Refused, SlipwayError
+from errors import Failed, Refused
 from launch.spec.option import Option
 
 if TYPE_CHECKING:
-    from launch.weights.fetch_plan import Order
+    from launch.weights.fetch_plan import FetchPlan
     from launch.weights.snapshot import Snapshot
-    from launch.weights.sources.source import Source
+    from launch.weights.source import Source
 
 Patterns = tuple[str, ...]
-
-
-@verb()
-def login(
-    c: Context,
-    token_file: Annotated[
-        str, Option("read the token from this file instead of asking for it; - is stdin", metavar="PATH")
-    ] = "",
-) -> None:
-    """Log in to the Hugging Face Hub.
-
-    The token is checked, then stored where `hf auth login` stores it.
-    """
-    from launch.weights.login import checked_token, log_in, read_token
-
-    if token_file:
-        token = read_token(Path("/dev/stdin" if token_file == "-" else token_file))
-    else:
-        token = checked_token(_ask_token())
-    name, path = log_in(token)
-    print(f"logged in as {name}; the token is stored in {path}, readable only by you")
-
-
-def _ask_token() -> str:
-    from getpass import getpass
-
-    if not sys.stdin.isatty():
-        why = "stdin is not a terminal"
-        raise Refused("cannot ask for the token", why=why, fix="invoke login --token-file FILE")
-    return getpass("token (not shown): ").strip()
-
-
-@verb()
-def logout(c: Context) -> None:
-    """Log out of the Hugging Face Hub: remove the stored token."""
-    from launch.weights.login import log_out
-
-    removed = log_out()
-    print("\n".join(f"removed {path}" for path in removed) or "no token is stored")
-    if os.environ.get("HF_TOKEN"):
-        say("HF_TOKEN is set in the environment and is still used")
 
 
 @verb()
@@ -94,42 +51,42 @@ def fetch(
     An interrupted download continues where it stopped.
     """
     from launch.http.retry import RetryPolicy
-    from launch.weights import check
-    from launch.weights.bundle import require_target
-    from launch.weights.fetch import carry_out, is_offline
-    from launch.weights.fetch_plan import plan
+    from launch.weights.bundle.write import require_target
+    from launch.weights.fetch import execute, is_offline
+    from launch.weights.fetch_plan import plan_fetch
+    from launch.weights.snapshot import require_complete
     from launch.weights.sources.xet import Xet
 
-    folder = _cache(model, cache)
+    folder = _cache("fetch", model, cache)
     if bundle:
         require_target(Path(bundle))
     if is_offline() and not from_:
         say("HF_HUB_OFFLINE is set: checking the cache only")
-        found = check(model, revision, folder)
+        found = require_complete(model, revision, folder)
         if bundle:
             _bundle(found, folder, Path(bundle))
         _show_snapshot(found, format)
         return
     source = _source(from_, model)
-    order = plan(model, source, revision=revision, include=include, exclude=exclude, cache=folder)
+    plan = plan_fetch(model, source, revision=revision, include=include, exclude=exclude, cache=folder)
     if dry_run:
-        emit(order.as_dict()) if format == "json" else _show_order(order)
+        emit(plan.as_dict()) if format == "json" else _show_plan(plan)
         return
-    say(f"{model} at {order.manifest.commit[:12]}, license: {order.manifest.licence or 'not stated'}")
+    say(f"{model} at {plan.manifest.commit[:12]}, license: {plan.manifest.licence or 'not stated'}")
     with bar(f"fetch {model}") as progress:
-        by_xet = Xet(order.manifest.source, say) if xet and not from_ else None
-        found = carry_out(
-            order, source, streams=streams, patience=RetryPolicy(), xet=by_xet, show=progress.transfer
+        by_xet = Xet(plan.manifest.source) if xet and not from_ else None
+        found = execute(
+            plan, source, workers=streams, policy=RetryPolicy(), xet=by_xet, on_progress=progress.transfer
         )
     if bundle:
         _bundle(found, folder, Path(bundle))
     _show_snapshot(found, format)
 
 
-def _cache(model: str, cache: str) -> Path | None:
+def _cache(verb: str, model: str, cache: str) -> Path | None:
     """The folder of the cache. Raises Refused if no model is named."""
     if not model:
-        raise Refused("no model is given", fix="invoke fetch MiniMaxAI/MiniMax-M2")
+        raise Refused("no model is given", fix=f"invoke {verb} MiniMaxAI/MiniMax-M2")
     return Path(cache).expanduser() if cache else None
 
 
@@ -137,22 +94,22 @@ def _source(given: str, model: str) -> Source:
     from launch.weights.sources.hub import Hub, endpoint_of
     from launch.weights.sources.offline import source_of
 
-    return source_of(given, model, say) if given else Hub(model, endpoint_of(), say=say)
+    return source_of(given, model) if given else Hub(model, endpoint_of())
 
 
-def _show_order(order: Order) -> None:
+def _show_plan(plan: FetchPlan) -> None:
     from launch.weights.progress import amount
 
-    missing = {entry.blob for entry in order.bring}
-    for entry in order.manifest.wanted:
+    missing = {entry.blob for entry in plan.missing}
+    for entry in plan.manifest.wanted:
         print(f"{'fetch' if entry.blob in missing else 'here':6}{amount(entry.size):>11}  {entry.path}")
-    manifest = order.manifest
+    manifest = plan.manifest
     print(f"{manifest.model} at {manifest.commit}, license: {manifest.licence or 'not stated'}")
-    print(f"{amount(order.to_fetch)} of {amount(manifest.size)} to fetch into {order.place.folder}")
+    print(f"{amount(plan.to_fetch)} of {amount(manifest.size)} to fetch into {plan.folder.path}")
 
 
 def _bundle(found: Snapshot, cache: Path | None, file: Path) -> None:
-    from launch.weights.bundle import write_bundle
+    from launch.weights.bundle.write import write_bundle
 
     with bar(f"bundle {file.name}") as progress:
         write_bundle(found, cache, file, progress.transfer)
@@ -181,16 +138,16 @@ def verify(
     format: Format = "text",
 ) -> None:
     """Check, offline, that a model in the cache is complete."""
-    from launch import weights
+    from launch.weights.verify import verify_model
 
-    folder = _cache(model, cache)
+    folder = _cache("verify", model, cache)
     with bar(f"verify {model}") as progress:
-        report = weights.verify(
-            model, revision=revision, cache=folder, deep=deep, repair=repair, show=progress.transfer
+        report = verify_model(
+            model, revision=revision, cache=folder, deep=deep, repair=repair, on_progress=progress.transfer
         )
     if format == "json":
         emit(report.as_dict())
-    for line in report.mended:
+    for line in report.repaired:
         say(f"repaired: {line}")
     if report.bad:
         words = ["invoke", "verify", model]
@@ -202,50 +159,6 @@ def verify(
     if format == "text":
         checked = "every byte" if deep else "names and sizes; --deep checks every byte"
         show(f"{report.snapshot.files} files are complete ({checked})\n{report.snapshot.path}")
-
-
-@verb()
-def models(
-    c: Context,
-    remove: Annotated[str, Option("remove this model from the cache", metavar="MODEL")] = "",
-    cache: Cache = "",
-    dry_run: DryRun = False,
-    format: Format = "text",
-) -> None:
-    """List the models in the Hugging Face cache, with their sizes and what is verified."""
-    from launch.weights.cached_models import cached_models, remove_model
-    from launch.weights.progress import amount
-
-    folder = Path(cache).expanduser() if cache else None
-    if remove:
-        _refuse_in_use(remove)
-        removed = remove_model(remove, folder, dry_run=dry_run)
-        if format == "json":
-            emit({"model": remove, "path": str(removed.path), "bytes": removed.bytes, "removed": not dry_run})
-        else:
-            print(f"{'would remove' if dry_run else 'removed'} {removed.path} ({amount(removed.bytes)})")
-        return
-    found = cached_models(folder)
-    if format == "json":
-        emit([snapshot.as_dict() for snapshot in found])
-    elif found:
-        rows = [(m.model, m.revision, m.commit[:12], amount(m.bytes), m.state) for m in found]
-        show(table(("MODEL", "REVISION", "COMMIT", "SIZE", "VERIFIED"), rows))
-    else:
-        say("The cache holds no models. Download one with `invoke fetch MODEL`.")
-
-
-def _refuse_in_use(model: str) -> None:
-    """Raises Refused if a server of this host serves the model."""
-    from launch.engine.client import connect
-    from launch.engine.servers import list_servers
-
-    try:
-        names = [s.name for s in list_servers(connect()) if s.model == model and s.status == "running"]
-    except SlipwayError:  # without an engine nothing runs
-        return
-    if names:
-        raise Refused(f"'{model}' is in use by the server '{names[0]}'", fix=f"invoke stop {names[0]}")
 
 
 @verb()
@@ -270,13 +183,13 @@ def serve_weights(
 ) -> None:
     """Serve a folder of models as a Hugging Face Hub, for hosts without internet access."""
     from launch.hub_server import serve_folder
-    from launch.hub_server.repository import nameless
+    from launch.hub_server.repository import unservable_files
     from launch.weights.login import read_token
 
     if not Path(folder).is_dir():
         raise Refused(f"folder '{folder}' does not exist", fix="invoke serve-weights FOLDER")
     token = read_token(Path(token_file)) if token_file else ""
-    for name in nameless(Path(folder)):
+    for name in unservable_files(Path(folder)):
         say(f"not served, because it is not a valid name on a Hub: {name!a}")
     try:
         with serve_folder(Path(folder), host=host, port=port, token=token) as hub:

@@ -13,14 +13,14 @@ from images.lock.lockfile import load
 
 if TYPE_CHECKING:
     from docker import DockerClient
-    from docker.models.images import Image
 
-REPOSITORIES = ("slipway/", "docker.io/slipway/", "localhost/slipway/")
+REGISTRIES = ("docker.io/", "localhost/")  # podman writes one in front of a local name
+OWN = "slipway/"
 
 
 @dataclass(frozen=True)
 class BuiltImage:
-    """One image by its tag. Sizes are bytes; `state` is `current`, `in use` or `old`."""
+    """One image by its tag. `size` is in bytes; `state` is `current`, `in use`, `base` or `old`."""
 
     tag: str
     id: str
@@ -35,34 +35,52 @@ class BuiltImage:
 
     def age(self, now: datetime | None = None) -> str:
         """`3 days`, `5 hours`."""
-        made = datetime.fromisoformat(self.created[:19]).replace(tzinfo=UTC)
-        hours = int(((now or datetime.now(UTC)) - made).total_seconds() // 3600)
+        hours = int(
+            ((now or datetime.now(UTC)) - datetime.fromisoformat(self.created)).total_seconds() // 3600
+        )
         return f"{hours // 24} days" if hours >= 48 else f"{max(hours, 0)} hours"
 
 
 def built_images(client: DockerClient) -> list[BuiltImage]:
-    """The images of vLLM that Slipway built, by tag."""
+    """The images below `slipway/`, by tag: those with vLLM, and the base images that they were built on."""
     lock = load()
     current = {reference(name, lock) for name in lock.platforms}
     used = {str(row["ImageID"]) for row in client.api.containers(all=True)}
     found = [
-        _described(image, tag, current, used)
-        for image in client.images.list(filters={"label": capabilities.LABEL})
-        for tag in image.tags
-        if tag.startswith(REPOSITORIES)
+        _described(row, tag, current, used)
+        for row in client.api.images()
+        for tag in row.get("RepoTags") or ()
+        if _local(tag).startswith(OWN)
     ]
     return sorted(found, key=lambda image: image.tag)
 
 
-def _described(image: Image, tag: str, current: set[str], used: set[str]) -> BuiltImage:
-    plain = tag.removeprefix("docker.io/").removeprefix("localhost/")
-    state = "current" if plain in current else "in use" if image.id in used else "old"
-    vllm = str(image.labels.get("slipway.vllm", ""))
-    return BuiltImage(tag, str(image.id), vllm, int(image.attrs["Size"]), str(image.attrs["Created"]), state)
+def _local(tag: str) -> str:
+    """The tag without the registry that podman writes in front of it."""
+    for registry in REGISTRIES:
+        tag = tag.removeprefix(registry)
+    return tag
+
+
+def _described(row: dict[str, Any], tag: str, current: set[str], used: set[str]) -> BuiltImage:
+    labels = row.get("Labels") or {}
+    if _local(tag) in current:
+        state = "current"
+    elif row["Id"] in used:
+        state = "in use"
+    else:
+        state = "old" if capabilities.LABEL in labels else "base"
+    created = datetime.fromtimestamp(int(row["Created"]), UTC).isoformat()
+    return BuiltImage(
+        tag, str(row["Id"]), str(labels.get("slipway.vllm", "")), int(row["Size"]), created, state
+    )
 
 
 def remove_old(client: DockerClient, *, dry_run: bool = False) -> list[BuiltImage]:
-    """Remove the images that the lock file no longer describes and that no container uses. Returns them."""
+    """Remove the images with a vLLM that the lock file no longer describes, unless a container uses them.
+
+    Returns them. Base images stay: the next build needs one of them.
+    """
     from docker.errors import APIError
 
     old = [image for image in built_images(client) if image.state == "old"]

@@ -60,7 +60,7 @@ class Allowed:
 
 
 def python_texts(source: str, test: bool) -> Iterator[Text]:
-    """Yield comments, docstrings, messages (not in tests, where they quote other programs) and definitions."""
+    """Yield comments, docstrings, names, and messages (not in tests, where they quote other programs)."""
     comments: list[tokenize.TokenInfo] = []
     statement_starts = True
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
@@ -84,7 +84,15 @@ def python_texts(source: str, test: bool) -> Iterator[Text]:
         )
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            yield Text(node.lineno, re.sub(r"(?<=[a-z])(?=[A-Z])", " ", node.name).replace("_", " "))
+            yield Text(node.lineno, _spaced(node.name))
+        elif isinstance(node, ast.arg):
+            yield Text(node.lineno, _spaced(node.arg))
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield Text(node.lineno, _spaced(node.id))
+
+
+def _spaced(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).replace("_", " ")
 
 
 def _is_message(literal: str) -> bool:

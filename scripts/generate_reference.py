@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.names import GROUPS
+from commands.program_name import GROUPS
 from commands.settings import PREFIXES
 from errors import Failed, Refused
 from tasks import ns
@@ -22,13 +22,17 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
 NOTE = "<!-- Written by `make reference` from the code. Do not edit. -->\n\n"
 VERBS: dict[str, Verb] = dict(ns.tasks)
+COMMON = set.intersection(*({option.flag for option in verb.options} for verb in VERBS.values()))
 
 
 def commands_page() -> str:
     """Return the page of all commands."""
     parts = [
         f"{NOTE}# Commands\n\n`slipway COMMAND --help` prints the same. In a clone, write `invoke` for `slipway`.\n"
-        "An option that is repeatable adds a value each time it is used.\n"
+        "With `invoke`, use the long form of an option.\n\n"
+        "An optional argument can also be given as an option: `slipway plan --model MODEL`. "
+        "A repeatable option adds a value each time it is used.\n\n## Options of every command\n",
+        *_table("Option", ((_spelled(o), o) for o in VERBS["ps"].options if o.flag in COMMON)),
     ]
     for title, names in GROUPS.items():
         parts.append(f"## {title}\n")
@@ -51,13 +55,13 @@ def command(name: str, verb: Verb) -> str:
     if examples:
         lines += ["```sh", *examples, "```\n"]
     if arguments:
-        lines += _table("Argument", ((f"`{o.placeholder}`", o) for o in arguments))
+        lines += _table("Argument", ((o.placeholder, o) for o in arguments))
     grouped: dict[str, list[Option]] = {}
     for option in verb.options:
-        if not option.positional:
+        if not option.positional and option.flag not in COMMON:
             grouped.setdefault(option.group or "Options", []).append(option)
     for group, options in grouped.items():
-        lines += _table(group, ((f"`{_spelled(o)}`", o) for o in options))
+        lines += _table(group, ((_spelled(o), o) for o in options))
     return "\n".join(lines)
 
 
@@ -76,7 +80,7 @@ def _table(title: str, rows: Iterable[tuple[str, Option]]) -> list[str]:
     return [
         f"| {title} | Description |",
         "|---|---|",
-        *(f"| {_cell(name)} | {_described(o)} |" for name, o in rows),
+        *(f"| {_code(name)} | {_described(o)} |" for name, o in rows),
         "",
     ]
 
@@ -144,6 +148,11 @@ An unknown key is an error.
 | {Refused.code} | the request was invalid; nothing was started |
 | 130 | interrupted with Ctrl-C |
 """
+
+
+def _code(text: str) -> str:
+    """Return a code span; in a table, a vertical bar in backquotes is printed differently by each renderer."""
+    return f"<code>{text.replace('|', '&#124;')}</code>" if "|" in text else f"`{text}`"
 
 
 def _text(text: str) -> str:

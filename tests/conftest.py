@@ -1,7 +1,8 @@
 """What tests share: an engine, the CPU image, a tiny model in a cache. Each is made once or skipped with a reason.
 
 SLIPWAY_REQUIRE_ENGINE=1 (CI sets it) turns a skip for lack of an engine into a failure. What Slipway writes goes to
-a state folder that is removed at the end; set SLIPWAY_STATE_DIR to choose one that stays.
+a state folder that is removed at the end, unless SLIPWAY_STATE_DIR names another one. `--record` keeps the user's own
+state folder, where `publish` looks for the results of the image tests.
 """
 
 from __future__ import annotations
@@ -25,19 +26,29 @@ ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
 MODEL = "slipway/MiniMax-M2-tiny"
 
-# Set before any test module is imported; the xdist workers inherit it and so share the folder.
-_OWN_STATE = "" if os.environ.get("SLIPWAY_STATE_DIR") else tempfile.mkdtemp(prefix="slipway-tests-")
-if _OWN_STATE:
-    os.environ["SLIPWAY_STATE_DIR"] = _OWN_STATE
+_STATE = pytest.StashKey[str]()
 
 settings.register_profile("slipway", deadline=None)  # a busy machine is not a fault of the code
 settings.load_profile("slipway")
 
 
-def pytest_unconfigure() -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of this project."""
+    parser.addoption(
+        "--record", action="store_true", help="record images that pass their tests, for `publish`"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Create the state folder of this run; the workers of xdist inherit the variable and so share the folder."""
+    if not config.option.record and not os.environ.get("SLIPWAY_STATE_DIR"):
+        config.stash[_STATE] = os.environ["SLIPWAY_STATE_DIR"] = tempfile.mkdtemp(prefix="slipway-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the state folder of this run."""
-    if _OWN_STATE:
-        shutil.rmtree(_OWN_STATE, ignore_errors=True)
+    if folder := config.stash.get(_STATE, ""):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

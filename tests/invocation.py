@@ -54,7 +54,23 @@ def start(*words: str, **env: str) -> subprocess.Popen[str]:
 
 def invoke(*words: str, **env: str) -> Finished:
     """Run `invoke` in the root of the repository and wait for its end."""
-    process = start(*words, **env)
+    return _finished(start(*words, **env))
+
+
+def slipway(*words: str, folder: Path, **env: str) -> Finished:
+    """Run `slipway` in a folder and wait for its end."""
+    process = subprocess.Popen(
+        [*INTERRUPTIBLE, sys.executable, "-m", "commands.console", *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    return _finished(process)
+
+
+def _finished(process: subprocess.Popen[str]) -> Finished:
     try:
         out, err = process.communicate(timeout=600)
     finally:

@@ -29,7 +29,7 @@ class Builder:
 
 
 @dataclass(frozen=True)
-class Request:
+class BuildRequest:
     """One build. `secrets` map an ID to a file; their content does not stay in the image."""
 
     context: Path
@@ -42,7 +42,7 @@ class Request:
     cache_to: str = ""
 
 
-def argv(builder: Builder, request: Request) -> list[str]:
+def argv(builder: Builder, request: BuildRequest) -> list[str]:
     """Return the command line, equal for all builders except for options that only one of them has."""
     argv = [*builder.command]
     argv += ["--file", str(request.dockerfile)] if request.dockerfile else []

@@ -79,7 +79,7 @@ def request(
     options: BuildOptions,
     settings: Path | None = None,
     pip: dict[str, str] | None = None,
-) -> backends.Request:
+) -> backends.BuildRequest:
     """Return the build as data. `settings` is the folder with this host's pip and apt settings."""
     args = (
         ("BASE", base),
@@ -91,7 +91,7 @@ def request(
     secrets = tuple((path.stem, path) for path in sorted(settings.iterdir())) if settings else ()
     bundle = host_settings.ca_bundle(host_settings.pip_settings() if pip is None else pip)
     folder = paths.cache_dir() / "context" / name
-    return backends.Request(
+    return backends.BuildRequest(
         context=folder,
         dockerfile=folder / Path(platform.dockerfile).name if platform.dockerfile else None,
         build_args=tuple((key, value) for key, value in args if value),

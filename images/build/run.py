@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from errors import Failed
-from images.build.backend import Builder, Request, argv
+from images.build.backend import Builder, BuildRequest, argv
 from images.build.buildkit_output import Steps, follow
 from launch.engine.images import Show
 
@@ -18,7 +18,7 @@ from launch.engine.images import Show
 _UNRELATED = re.compile(r"#\d+ (?:DONE|CACHED|sha256:|transferring|\[internal\])|-+$")
 
 
-def run(builder: Builder, request: Request, show: Show) -> tuple[str, Steps]:
+def run(builder: Builder, request: BuildRequest, show: Show) -> tuple[str, Steps]:
     """Build; return the ID of the untagged image and the steps. Raises Failed with the builder's last lines."""
     with tempfile.TemporaryDirectory() as folder:
         id_file = Path(folder, "id")

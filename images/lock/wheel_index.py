@@ -1,7 +1,7 @@
-"""Ask vLLM's wheel index (metadata.json for each commit, version, nightly) and simple indexes for hashes.
+"""Read vLLM's wheel index (metadata.json of a commit, a version, or nightly) and simple indexes with hashes.
 
 `{index}/{commit|version|nightly}/[variant/]vllm/metadata.json` lists filename, version, variant, platform_tag
-and a path relative to it (vLLM's installation page). An ordinary commit has few variants: what lacks is said.
+and a path relative to it (vLLM's installation page). A commit may lack variants; the error names those it has.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _LINK = re.compile(r'href="([^"#]+)#sha256=([0-9a-f]{64})"')
 
 
 @dataclass(frozen=True)
-class Found:
-    """A wheel that exists now."""
+class WheelFound:
+    """A wheel that the index has now."""
 
     url: str
     version: str
@@ -34,7 +34,7 @@ class Found:
 
 
 class _Row(BaseModel):
-    """What the index says of one wheel; what else it says is not read."""
+    """One wheel in the index; other fields are ignored."""
 
     path: str
     version: str
@@ -46,65 +46,67 @@ class _Row(BaseModel):
 _ROWS = TypeAdapter(list[_Row])
 
 
-def find(index: str, key: str, variant: str = "", machine: str = "x86_64") -> Found:
-    """The vLLM wheel of a commit, a version or `nightly`; its hash is always that of its bytes.
+def find(index: str, key: str, variant: str = "", machine: str = "x86_64") -> WheelFound:
+    """Return the vLLM wheel of a commit, a version or `nightly`, with the hash of its content.
 
-    Raises Failed where the index does not answer or says what is not so, NotFound where upstream deleted it.
+    Raises NotFound if upstream deleted it, Failed if the index does not answer or is wrong.
     """
     middle = f"{variant}/" if variant else ""
-    place = f"{index.rstrip('/')}/{key}/{middle}vllm/metadata.json"
-    listed = _listed(place, get(place).read())
-    for row in listed:
+    metadata_url = f"{index.rstrip('/')}/{key}/{middle}vllm/metadata.json"
+    rows = _parse(metadata_url, get(metadata_url).read())
+    for row in rows:
         if machine in row.platform_tag and variant in ("", row.variant or ""):
-            url = urljoin(place, row.path)
-            _same_version(url, row.version)
-            return Found(url, row.version, _commit(key, url), _same_bytes(url, row.sha256))
-    have = ", ".join(sorted({f"{row.variant} {row.platform_tag}" for row in listed})) or "nothing"
-    raise Failed(f"no {variant or 'default'} wheel for {machine} at {place}", why=f"it has {have}")
+            url = urljoin(metadata_url, row.path)
+            _require_version(url, row.version)
+            return WheelFound(url, row.version, _commit(key, url), _verified_sha256(url, row.sha256))
+    available = ", ".join(sorted({f"{row.variant} {row.platform_tag}" for row in rows})) or "nothing"
+    raise Failed(
+        f"no {variant or 'default'} wheel for {machine} at {metadata_url}", why=f"it has {available}"
+    )
 
 
-def _listed(place: str, text: bytes) -> list[_Row]:
+def _parse(url: str, text: bytes) -> list[_Row]:
     try:
         return _ROWS.validate_json(text)
     except ValidationError as error:
-        raise Failed(f"{place} is not what a wheel index says", why=first_error(error)) from None
+        raise Failed(f"{url} is not a wheel index", why=first_error(error)) from None
 
 
-def _same_version(url: str, version: str) -> None:
-    """A stale wheel under a new version has happened upstream (vLLM #44759): its name would give it away."""
+def _require_version(url: str, version: str) -> None:
+    """Raise Failed for a stale wheel under a new version; it has happened upstream (vLLM #44759)."""
     file = unquote(urlsplit(url).path).rsplit("/", 1)[-1]
     try:
-        name, named, _, _ = parse_wheel_filename(file)
-        wanted = Version(version)
+        name, file_version, _, _ = parse_wheel_filename(file)
+        listed_version = Version(version)
     except (InvalidWheelFilename, InvalidVersion) as error:
-        raise Failed(f"{url} is no wheel", why=str(error)) from None
-    if name != "vllm" or named != wanted:
-        raise Failed(f"{url} is not the wheel that is asked for", why=f"the index says vllm {version}")
+        raise Failed(f"{url} is not a wheel", why=str(error)) from None
+    if name != "vllm" or file_version != listed_version:
+        raise Failed(f"{url} is another wheel than listed", why=f"the index lists vllm {version}")
 
 
-def _same_bytes(url: str, listed: str | None) -> str:
-    seen = hash_of(url)
-    if listed not in (None, seen):
-        raise Failed(f"{url} is not what its index lists", why=f"its sha256 is {seen}, not {listed}")
-    return seen
+def _verified_sha256(url: str, listed: str | None) -> str:
+    actual = sha256_of(url)
+    if listed not in (None, actual):
+        raise Failed(f"{url} has another content than listed", why=f"its sha256 is {actual}, not {listed}")
+    return actual
 
 
 def _commit(key: str, url: str) -> str:
-    """The full commit where key or address say it; a version's `+g<hash>` is too short to be a pin."""
-    said = re.search("[0-9a-f]{40}", f"{key} {url}")
-    return said.group() if said else ""
+    """Return the full commit in the key or the URL; a version's `+g<hash>` is too short to pin."""
+    match = re.search("[0-9a-f]{40}", f"{key} {url}")
+    return match.group() if match else ""
 
 
-def hash_of(url: str) -> str:
-    """sha256 of what lies there, read to its end."""
-    seen = hashlib.sha256()
-    for piece in get(url).chunks():
-        seen.update(piece)
-    return seen.hexdigest()
+def sha256_of(url: str) -> str:
+    """Download a file and return the SHA-256 of its content."""
+    sha256 = hashlib.sha256()
+    for chunk in get(url).chunks():
+        sha256.update(chunk)
+    return sha256.hexdigest()
 
 
 def hashes(index: str, package: str, wanted: re.Pattern[str]) -> dict[str, str]:
-    """File names and sha256 that a simple index (PEP 503) lists for a package."""
+    """Return the SHA-256 of each file that a simple index (PEP 503) lists for a package, by file name."""
     text = get(f"{index.rstrip('/')}/{package}/").read().decode(errors="replace")
     pairs = ((unquote(unescape(link)).rsplit("/", 1)[-1], sha) for link, sha in _LINK.findall(text))
     return {name: sha for name, sha in sorted(pairs) if wanted.fullmatch(name)}

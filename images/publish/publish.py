@@ -16,10 +16,10 @@ from errors import Failed, Refused
 from images.capabilities import from_labels
 from images.lock.schema import Platform
 from images.publish import attestation, push, referrers, sbom, signing, test_results, verify
+from images.registry import address
 from images.registry import client as registry_client
-from images.registry import reference
 from images.registry.client import Registry
-from images.registry.manifest import Manifest
+from images.registry.manifest import ImageManifest
 from launch.engine.images import Show, find
 from launch.http.client import NotFound
 from launch.spec.capabilities import Capabilities
@@ -66,7 +66,7 @@ class Published:
 
 def parse_target(to: str) -> tuple[str, str]:
     """Split `REGISTRY[/REPOSITORY]` into host and repository. Raises Refused."""
-    host, repository = reference.place("--to", to)
+    host, repository = address.parse_target("--to", to)
     return host, repository or "slipway/vllm"
 
 
@@ -118,7 +118,9 @@ def _publish(
     return Published(request.name, name, subject.digest, names, published is None, **attached)
 
 
-def _needs_signature(registry: Registry, request: PublishRequest, published: Manifest, image: Image) -> bool:
+def _needs_signature(
+    registry: Registry, request: PublishRequest, published: ImageManifest, image: Image
+) -> bool:
     """Return whether to sign an image that was published unsigned: only one identical to the local image."""
     signature = attestation.tag_for(published.digest, "sig")
     if not request.key or manifest_of(registry, request.repository, signature):
@@ -145,12 +147,12 @@ def tested_image(client: DockerClient, request: PublishRequest) -> tuple[Image, 
         raise Refused(
             f"image '{request.image}' was not tested",
             why=f"no test result for {str(image.id)[:19]} in results/images",
-            fix=".venv/bin/python -m pytest tests/images",
+            fix=".venv/bin/python -m pytest tests/images --record",
         )
     return image, capabilities
 
 
-def manifest_of(registry: Registry, repository: str, tag: str) -> Manifest | None:
+def manifest_of(registry: Registry, repository: str, tag: str) -> ImageManifest | None:
     """Return the manifest that a tag names, or None."""
     try:
         return registry.manifest(repository, tag)
@@ -159,7 +161,7 @@ def manifest_of(registry: Registry, repository: str, tag: str) -> Manifest | Non
 
 
 def _attach(
-    registry: Registry, request: PublishRequest, subject: Manifest, image: Image, show: Show
+    registry: Registry, request: PublishRequest, subject: ImageManifest, image: Image, show: Show
 ) -> dict[str, str]:
     """Attach SBOM, provenance and signature to the image; return their digests."""
     attached, repository, digest = {}, request.repository, subject.digest
@@ -180,7 +182,7 @@ def _attach(
     return attached
 
 
-def _tag(registry: Registry, repository: str, subject: Manifest, names: tuple[str, ...]) -> None:
+def _tag(registry: Registry, repository: str, subject: ImageManifest, names: tuple[str, ...]) -> None:
     """Set the tags and read each one back. Raises Failed if another publisher set one meanwhile."""
     first = manifest_of(registry, repository, names[0])
     if first is not None and first.digest != subject.digest:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from errors import Failed
-from images.registry import reference
+from images.registry import address
 from launch import paths
 from launch.engine.images import Show, follow
 
@@ -66,7 +66,7 @@ def push(client: DockerClient, image: Image, host: str, repository: str, name: s
     target, staging = f"{host}/{repository}", f"{name}-staging"
     image.tag(target, staging)
     try:
-        login = reference.password_of(host)
+        login = address.engine_login(host)
         digest = follow(client.api.push(target, staging, stream=True, decode=True, auth_config=login), show)
     except Failed as error:
         raise Failed("the push failed", why=error.why, fix=_fix(error.why)) from None

@@ -11,14 +11,14 @@ from images.publish.attestation import DSSE, SIMPLE_SIGNING, SPDX, tag_for
 from images.registry import copy
 from images.registry.client import Registry
 from images.registry.copy import EMPTY
-from images.registry.manifest import LISTS, MANIFESTS, Manifest, digest_of
+from images.registry.manifest import LISTS, MANIFESTS, ImageManifest, digest_of
 from launch.http.client import NotFound
 
 SIGNATURE = "dev.cosignproject.cosign/signature"  # annotation
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 
 
-def attach_sbom(registry: Registry, repository: str, subject: Manifest, text: bytes) -> str:
+def attach_sbom(registry: Registry, repository: str, subject: ImageManifest, text: bytes) -> str:
     """Store the SBOM as an artifact whose subject is the image; return the artifact's digest."""
     for blob in (text, EMPTY):
         registry.put_blob(repository, digest_of(blob), len(blob), [blob])

@@ -1,1 +1,1 @@
-"""Talk to a container registry: references, manifests, blobs, copies."""
+"""The HTTP API of image registries: references, manifests, blobs, copies."""

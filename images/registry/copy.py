@@ -1,4 +1,4 @@
-"""Copy an image or a file into a registry by digest: blobs that are there already are not sent again."""
+"""Copy an image or a file into a registry by digest; blobs that the registry has are not sent again."""
 
 from __future__ import annotations
 
@@ -7,43 +7,42 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from images.registry.client import Registry
-from images.registry.manifest import MANIFESTS, Manifest, digest_of
+from images.registry.manifest import MANIFESTS, ImageManifest, digest_of
 from launch.http.client import CHUNK
 
 Show = Callable[[float, float | None, str], None]
 EMPTY = b"{}"
 
 
-def image(source: Registry, name: str, found: Manifest, target: Registry, to: str, show: Show) -> str:
-    """Copy one platform's image; its digest, the same on both sides. Raises Failed and leaves no manifest."""
-    parts = [found.json["config"], *found.json["layers"]]
+def image(source: Registry, name: str, manifest: ImageManifest, target: Registry, to: str, show: Show) -> str:
+    """Copy one platform's image; return its digest, the same in both. Raises Failed, and stores no manifest then."""
+    parts = [manifest.json["config"], *manifest.json["layers"]]
     total, done = sum(part["size"] for part in parts), 0
     for part in parts:
         digest, size = part["digest"], part["size"]
-        target.put_blob(to, digest, size, _shown(source.blob(name, digest), done, total, show))
+        target.put_blob(to, digest, size, _with_progress(source.blob(name, digest), done, total, show))
         done += size
         show(done, total, digest[:19])
-    return target.put_manifest(to, found.digest, found.raw, found.media_type)
+    return target.put_manifest(to, manifest.digest, manifest.raw, manifest.media_type)
 
 
 def file(path: Path, sha256: str, target: Registry, to: str, media_type: str, show: Show) -> str:
-    """Keep a file as a blob with a manifest of its own; the manifest's digest."""
+    """Store a file as a blob with its own manifest; return the manifest's digest."""
     size, digest = path.stat().st_size, f"sha256:{sha256}"
-    target.put_blob(to, digest, size, _shown(_pieces(path), 0, size, show))
+    target.put_blob(to, digest, size, _with_progress(_pieces(path), 0, size, show))
     target.put_blob(to, digest_of(EMPTY), len(EMPTY), [EMPTY])
-    raw = artifact(
-        media_type, [layer(media_type, digest, size, {"org.opencontainers.image.title": path.name})]
-    )
+    title = {"org.opencontainers.image.title": path.name}
+    raw = artifact(media_type, [layer(media_type, digest, size, title)])
     return target.put_manifest(to, digest_of(raw), raw, MANIFESTS[0])
 
 
 def layer(media_type: str, digest: str, size: int, annotations: dict[str, str]) -> dict[str, object]:
-    """A descriptor, as manifests list them."""
+    """Return a descriptor as manifests list them."""
     return {"mediaType": media_type, "digest": digest, "size": size, "annotations": annotations}
 
 
 def artifact(kind: str, layers: list[dict[str, object]], subject: dict[str, object] | None = None) -> bytes:
-    """An OCI manifest for something that is no image; the same content gives the same bytes."""
+    """Return an OCI manifest for other content than images; equal content gives equal bytes."""
     config = {
         "mediaType": "application/vnd.oci.empty.v1+json",
         "digest": digest_of(EMPTY),
@@ -66,8 +65,8 @@ def _pieces(path: Path) -> Iterator[bytes]:
             yield piece
 
 
-def _shown(pieces: Iterator[bytes], before: int, total: int, show: Show) -> Iterator[bytes]:
+def _with_progress(pieces: Iterator[bytes], done: int, total: int, show: Show) -> Iterator[bytes]:
     for piece in pieces:
-        before += len(piece)
-        show(before, total, f"{before / 1e6:.0f} of {total / 1e6:.0f} MB")
+        done += len(piece)
+        show(done, total, f"{done / 1e6:.0f} of {total / 1e6:.0f} MB")
         yield piece

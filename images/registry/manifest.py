@@ -1,6 +1,6 @@
-"""What a registry says an image is: manifests, lists of them, configurations, each checked for its shape.
+"""Manifests, lists of manifests and image configurations, each validated.
 
-Whoever answers may be no registry at all: a captive portal's page is no manifest, and nothing may be pinned to it.
+The server may not be a registry at all: nothing must be pinned to the login page of a captive portal.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ class _Configuration(BaseModel):
     config: _Inside | None = None
 
 
-Shape = TypeVar("Shape", bound=BaseModel)
+Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True)
-class Manifest:
-    """A manifest as the registry holds it: its digest is over `raw`."""
+class ImageManifest:
+    """A manifest as the registry stores it; the digest is that of `raw`."""
 
     digest: str
     media_type: str
@@ -66,34 +66,34 @@ class Manifest:
 
     @property
     def json(self) -> Any:
-        """Its content."""
+        """The parsed content."""
         return json.loads(self.raw)
 
 
 def digest_of(data: bytes) -> str:
-    """`sha256:...` of some bytes."""
+    """Return the digest of some bytes, `sha256:...`."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
-def checked(where: str, raw: bytes, media_type: str, told: str = "") -> Manifest:
-    """The manifest or list, if it is one, and the one of digest `told`. Raises Failed with what it is instead."""
-    digest = digest_of(raw)
-    if told.startswith("sha256:") and digest != told:
-        raise Failed(f"{where} is something else", why=f"its hash is {digest}, not {told}")
+def checked(where: str, raw: bytes, media_type: str, digest: str = "") -> ImageManifest:
+    """Return the manifest or list if it is valid and has the expected digest. Raises Failed."""
+    actual = digest_of(raw)
+    if digest.startswith("sha256:") and actual != digest:
+        raise Failed(f"{where} has another content", why=f"its hash is {actual}, not {digest}")
     if media_type not in (*MANIFESTS, *LISTS):
-        raise Failed(f"{where} is no image manifest", why=f"its type is '{media_type}'")
-    _valid(where, "image manifest", _List if media_type in LISTS else _Image, raw)
-    return Manifest(digest, media_type, raw)
+        raise Failed(f"{where} is not an image manifest", why=f"its type is '{media_type}'")
+    _validate(where, "an image manifest", _List if media_type in LISTS else _Image, raw)
+    return ImageManifest(actual, media_type, raw)
 
 
 def labels(where: str, raw: bytes) -> dict[str, str]:
-    """The labels in an image's configuration."""
-    said = _valid(where, "image configuration", _Configuration, raw)
-    return (said.config.Labels if said.config else None) or {}
+    """Return the labels in an image's configuration. Raises Failed."""
+    configuration = _validate(where, "an image configuration", _Configuration, raw)
+    return (configuration.config.Labels if configuration.config else None) or {}
 
 
-def _valid(where: str, kind: str, shape: type[Shape], raw: bytes) -> Shape:
+def _validate(where: str, kind: str, model: type[Model], raw: bytes) -> Model:
     try:
-        return shape.model_validate_json(raw)
+        return model.model_validate_json(raw)
     except ValidationError as error:
-        raise Failed(f"{where} is no {kind}", why=first_error(error)) from None
+        raise Failed(f"{where} is not {kind}", why=first_error(error)) from None

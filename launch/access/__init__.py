@@ -1,1 +1,1 @@
-"""What a container may use: profiles, GPU devices, the guide's documented flags, seccomp. Pure."""
+"""What a container may access: profiles, GPU devices, the documented flags, seccomp. Pure."""

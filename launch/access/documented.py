@@ -1,6 +1,6 @@
-"""`--access documented`: the flags of vLLM's own documentation around our mounts, port and environment.
+"""`--access documented`: the container flags of vLLM's own documentation, with Slipway's mounts, port and environment.
 
-The image's own user (root) runs it, so what it writes goes to a volume of the engine and not into the user's folders.
+The image's own user (root) runs the server, so the cache is a volume of the engine and not a folder of the user.
 """
 
 from __future__ import annotations
@@ -9,13 +9,18 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from launch.access.builder import Access
+from launch.access.types import Access
 from launch.data_file import load
 from launch.spec.inputs import Host
 from launch.spec.plan import Container, Mount, Reason
-from launch.spec.vllm_args import Setting
+from launch.spec.vllm_args import EnvVar
 
 VOLUME = "slipway-cache"
+KEPT_REASONS = ("publish", "env-file", "network host", "gpus", "/hub", "/cache")
+SELECTED = (
+    "/dev/dri shows every GPU, so ROCm is told which ones to use, by UUID;"
+    " HIP_VISIBLE_DEVICES would select a second time among these"
+)
 
 
 @dataclass(frozen=True)
@@ -36,49 +41,37 @@ def _table() -> dict[str, DocumentedFlags]:
     return load(Path(__file__).with_suffix(".yaml"), dict[str, DocumentedFlags])
 
 
-def widened(least: Access, host: Host, ranks: int) -> Access:
-    """The least access of a launch, with the documented flags instead of the narrow ones."""
-    flags, held = _table()[host.hardware.platform], least.container
+def documented_access(least: Access, host: Host, ranks: int) -> Access:
+    """Return the least access of a launch with the documented flags instead of the narrow ones."""
+    flags, narrow = _table()[host.hardware.platform], least.container
     container = Container(
         profile="documented",
         ipc=flags.ipc,
         groups=flags.groups,
         cap_add=flags.cap_add,
         security_opt=flags.security_opt,
-        devices=() if held.cdi else flags.devices,
+        devices=() if narrow.cdi else flags.devices,
         shm_bytes=flags.shm_bytes,
-        gpu_ids=held.gpu_ids,
-        cdi=held.cdi,
-        network=held.network,
-        ports=held.ports,
-        env_files=held.env_files,
-        mounts=tuple(
-            mount if mount.read_only else Mount(VOLUME, mount.target, False) for mount in held.mounts
-        ),
+        gpu_ids=narrow.gpu_ids,
+        cdi=narrow.cdi,
+        network=narrow.network,
+        ports=narrow.ports,
+        env_files=narrow.env_files,
+        mounts=tuple(m if m.read_only else Mount(VOLUME, m.target, False) for m in narrow.mounts),
     )
-    why = "the documented container; --access least grants less"
-    kept = tuple(
-        reason
-        for reason in least.reasons
-        if reason.item in ("publish", "env-file", "network host", "gpus", "/hub", "/cache")
-    )
-    selected = () if held.cdi else _selected(host, ranks)
+    why = "the container flags of vLLM's documentation; --access least grants less"
+    kept = tuple(reason for reason in least.reasons if reason.item in KEPT_REASONS)
     return replace(
         least,
         container=container,
-        env=(*least.env, *selected),
+        env=(*least.env, *(() if narrow.cdi else _visible_gpus(host, ranks))),
         reasons=(Reason("container", why, flags.source), *kept),
-        notes=(*least.notes, "the server runs as the image's user, mostly root"),
+        notes=(*least.notes, "the server runs as the image's user, usually root"),
     )
 
 
-def _selected(host: Host, ranks: int) -> tuple[Setting, ...]:
-    """Every card is in sight through /dev/dri: where some are meant, ROCm is told which.
-
-    ROCR_ alone: HIP_VISIBLE_DEVICES would count among those that are left.
-    """
+def _visible_gpus(host: Host, ranks: int) -> tuple[EnvVar, ...]:
     if host.hardware.platform != "rocm" or not host.gpu_ids:
         return ()
     ids = ",".join(host.gpu_ids[:ranks])
-    why = "only the GPUs of this launch, by what never changes; HIP_VISIBLE_DEVICES would select among these again"
-    return (Setting("ROCR_VISIBLE_DEVICES", ids, "rule: one of HIP_ and ROCR_", why),)
+    return (EnvVar("ROCR_VISIBLE_DEVICES", ids, "rule: ROCR_VISIBLE_DEVICES alone", SELECTED),)

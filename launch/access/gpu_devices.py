@@ -1,66 +1,72 @@
-"""How a container is given its GPUs: an NVIDIA device request, AMD's render nodes, or names of a CDI spec.
+"""Map GPUs to container settings: an NVIDIA device request, AMD device nodes, or CDI names.
 
-A CDI name is taken where the engine has no other way to NVIDIA's GPUs, or where the user says so.
+CDI names are used if the engine has no other way to pass NVIDIA GPUs, or if the user asks for them.
 """
 
 from __future__ import annotations
 
 from errors import Refused, choice
-from launch.access.builder import RULE, Access
-from launch.spec.inputs import Host, PlanOptions
+from launch.access.types import RULE, Access
+from launch.spec.inputs import Host
 from launch.spec.plan import Reason
+from launch.spec.plan_options import CDI, PlanOptions
 
-WAYS = ("auto", "yes", "no")
-MAKERS = {
+# The command that writes a CDI spec, by platform.
+SPEC_COMMANDS = {
     "cuda": "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml",
     "rocm": "sudo amd-ctk cdi generate --output=/etc/cdi/amd.json",
 }
-SECCOMP = "the engine's own filter and NUMA calls, which ROCm makes; unconfined opens all (launch/access/seccomp.yaml)"
-GROUPS = "own /dev/kfd and the render nodes; as numbers, for names may be missing in the image"
-AWAY = (
-    "planned away from the host: all of /dev/dri is given; a user who is not root also needs the numeric"
+SECCOMP = (
+    "the engine's own filter plus the NUMA calls that ROCm makes;"
+    " `unconfined` would allow every call (launch/access/seccomp.yaml)"
+)
+GROUPS = "the owners of /dev/kfd and the render nodes, by number because the image may not know the names"
+OTHER_MACHINE = (
+    "planned for another machine, so all of /dev/dri is passed; a user other than root also needs the numeric"
     " groups of /dev/kfd and the render nodes"
 )
 
 
 def with_gpus(access: Access, options: PlanOptions, host: Host, ranks: int) -> Access:
-    """The access with as many GPUs as there are ranks on a node.
+    """Return the access with as many GPUs as a node has ranks.
 
-    Raises Refused for a CDI wish that is none, or that no spec of this host can grant.
+    Raises Refused for an unknown --cdi value, and for --cdi yes if no spec of this host names the GPUs.
     """
-    if options.cdi not in WAYS:
-        raise choice("--cdi value", options.cdi, WAYS)
+    if options.cdi not in CDI:
+        raise choice("--cdi value", options.cdi, CDI)
     platform = host.hardware.platform
-    if platform not in MAKERS:
+    if platform not in SPEC_COMMANDS:
         return access
     why = _why_cdi(options, host)
     names = _names(host, ranks) if why else ()
     if options.cdi == "yes" and not names:
-        raise _unnamed(host)
+        raise _no_spec(host)
     if names:
         access = access.wider((_reason(names, why, options),), cdi=names)
-        return _beside(access, host) if platform == "rocm" else access
-    return _requested(access, host, ranks, why) if platform == "cuda" else _opened(access, host, ranks)
+        return _with_rocm_needs(access, host) if platform == "rocm" else access
+    if platform == "cuda":
+        return _with_device_request(access, host, ranks, why)
+    return _with_device_nodes(access, host, ranks)
 
 
 def _why_cdi(options: PlanOptions, host: Host) -> str:
-    """Why CDI names are wanted; "" where they are not."""
+    """Return why CDI names are used, "" if they are not."""
     if options.cdi == "yes":
-        return "your word"
-    return host.by_cdi if options.cdi == "auto" and host.hardware.platform == "cuda" else ""
+        return "set by the user"
+    return host.cdi_reason if options.cdi == "auto" and host.hardware.platform == "cuda" else ""
 
 
 def _names(host: Host, ranks: int) -> tuple[str, ...]:
-    """A name a rank; where one stands for a whole card of several ranks, all of them or none."""
+    """Return a name for each rank. A name of a card with several ranks is used only if all ranks are."""
     if len(host.cdi) == host.gpus:
         return host.cdi[:ranks]
     return host.cdi if ranks == host.gpus else ()
 
 
-def _unnamed(host: Host) -> Refused:
+def _no_spec(host: Host) -> Refused:
     here = host.gpu_ids or host.devices
-    why = "no readable spec in /etc/cdi or /var/run/cdi does" if here else "it is planned away from its GPUs"
-    fix = f"{MAKERS[host.hardware.platform]}, or --cdi no"
+    why = "no readable spec in /etc/cdi or /var/run/cdi does" if here else "the plan is for another machine"
+    fix = f"{SPEC_COMMANDS[host.hardware.platform]}, or --cdi no"
     return Refused("--cdi yes: no CDI spec names these GPUs", why=why, fix=fix)
 
 
@@ -69,28 +75,30 @@ def _reason(names: tuple[str, ...], why: str, options: PlanOptions) -> Reason:
     return Reason("gpus", f"{len(names)} CDI name(s) of {names[0].partition('=')[0]}: {why}", source)
 
 
-def _requested(access: Access, host: Host, ranks: int, why: str) -> Access:
-    """NVIDIA's own way: a device request that the container toolkit serves."""
+def _with_device_request(access: Access, host: Host, ranks: int, why: str) -> Access:
+    """Pass NVIDIA GPUs by a device request, which the NVIDIA container toolkit serves."""
     whole = ranks == host.hardware.per_node
     ids = host.gpu_ids[:ranks] or (("all",) if whole else tuple(str(index) for index in range(ranks)))
     reason = Reason("gpus", f"{ranks} GPU(s), through the NVIDIA container toolkit", RULE)
-    given = access.wider((reason,), gpu_ids=ids)
-    return given.noted(f"{why}, and no CDI spec names these GPUs: {MAKERS['cuda']}") if why else given
+    access = access.wider((reason,), gpu_ids=ids)
+    return (
+        access.noted(f"{why}, but no CDI spec names these GPUs: {SPEC_COMMANDS['cuda']}") if why else access
+    )
 
 
-def _opened(access: Access, host: Host, ranks: int) -> Access:
-    """AMD's own way: the device nodes themselves."""
+def _with_device_nodes(access: Access, host: Host, ranks: int) -> Access:
+    """Pass AMD GPUs by their device nodes."""
     nodes = host.devices[:ranks] or ("/dev/dri",)
     reasons = (
         Reason("/dev/kfd", "the compute interface of the AMD driver", RULE),
         Reason(" ".join(nodes), "the render nodes of the GPUs", RULE),
     )
-    given = _beside(access.wider(reasons, devices=("/dev/kfd", *nodes)), host)
-    return given if host.devices else given.noted(AWAY)
+    access = _with_rocm_needs(access.wider(reasons, devices=("/dev/kfd", *nodes)), host)
+    return access if host.devices else access.noted(OTHER_MACHINE)
 
 
-def _beside(access: Access, host: Host) -> Access:
-    """What ROCm needs beside its devices: their groups, and system calls that the engine refuses."""
+def _with_rocm_needs(access: Access, host: Host) -> Access:
+    """Add the groups that own the device nodes, and the system calls that the engine's default refuses."""
     reasons = (
         *((Reason("groups", GROUPS, RULE),) if host.groups else ()),
         *((Reason("seccomp", SECCOMP, RULE),) if host.seccomp else ()),

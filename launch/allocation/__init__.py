@@ -1,1 +1,1 @@
-"""Which GPUs of this host a launch takes, and the reservation that keeps others off them."""
+"""Choose the GPUs of this host for a launch, and keep other launches from taking them."""

@@ -1,6 +1,6 @@
-"""From the GPUs that were chosen to what a plan is made from: the hardware, its memory, and how a container gets it.
+"""Turn the chosen GPUs into inputs of a plan: the hardware, its memory, and how a container gets the GPUs.
 
-Pure but for the owners of device nodes, which are asked of the file system.
+Pure, except that the file system is asked for the owners of device nodes.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from pathlib import Path
 
 from errors import Refused
 from launch.access import seccomp
-from launch.allocation.gpus import Holder, choose, held_by, kind
-from launch.hardware import types as hardware_types
+from launch.allocation.choose_gpus import choose, held_by, kind
+from launch.allocation.holders import Holder
 from launch.hardware.detect import platform_of
-from launch.spec.gpu_catalog import Hardware, known
+from launch.hardware.types import Gpu, Hardware
+from launch.spec.gpu_catalog import HardwareProfile, catalog
 from launch.spec.inputs import Host
 
 BRANDS = {"nvidia": "NVIDIA", "amd": "AMD"}
@@ -23,25 +24,25 @@ KFD = "/dev/kfd"
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """GPUs of this host for one launch. `ranks` is how many devices a runtime will count in them."""
+class SelectedGpus:
+    """The GPUs of this host for one launch."""
 
-    hardware: Hardware
-    gpus: tuple[hardware_types.Gpu, ...]
+    hardware: HardwareProfile
+    gpus: tuple[Gpu, ...]
     devices: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     gpu_ids: tuple[str, ...] = ()
     cdi: tuple[str, ...] = ()
-    by_cdi: str = ""
+    cdi_reason: str = ""
     vram_gib: float | None = None
 
     @property
     def ranks(self) -> int:
-        """Devices that a runtime counts: one a GPU, more where AMD cards are partitioned."""
+        """Return the devices that a runtime counts: one for each GPU, more for partitioned AMD cards."""
         return sum(gpu.ranks for gpu in self.gpus)
 
     def on(self, host: Host) -> Host:
-        """The same host with these GPUs in it."""
+        """Return the host with these GPUs."""
         return replace(
             host,
             hardware=self.hardware,
@@ -50,92 +51,105 @@ class Chosen:
             groups=self.groups,
             gpu_ids=self.gpu_ids,
             cdi=self.cdi,
-            by_cdi=self.by_cdi,
+            cdi_reason=self.cdi_reason,
             vram_gib=self.vram_gib,
             seccomp=str(seccomp.PROFILE) if self.devices else "",
         )
 
 
-def take(
-    seen: hardware_types.Hardware,
+def select_gpus(
+    hardware: Hardware,
     wanted: str = "",
     platform: str = "",
     running: Iterable[Holder] = (),
     own: str = "",
-    table: Mapping[str, Hardware] | None = None,
+    profiles: Mapping[str, HardwareProfile] | None = None,
     root: Path = Path("/"),
-) -> Chosen:
-    """The GPUs that `--gpus` means on this host; "" takes all that are free and alike.
+) -> SelectedGpus:
+    """Return the GPUs that `--gpus` means on this host; "" takes all free GPUs of one kind.
 
-    `own` is the container that this launch would replace: what it holds is kept where that is what is wanted,
-    and free for it otherwise. Raises Refused where there are no GPUs or the user must say more, Failed where too
-    few are free.
+    `own` is the container that this launch replaces. Its GPUs are kept if they are what the launch wants, and are free
+    for it otherwise. Raises Refused without GPUs or if the user must be more specific, Failed if too few are free.
     """
-    platform, running = platform_of(seen, platform), tuple(running)
-    gpus = seen.on(platform).gpus
-    if not gpus:
-        why = "no GPU of this machine is known" if platform == "cpu" else f"no GPU for {platform} is here"
-        said = "; ".join((why, *seen.on(platform).problems))
-        raise Refused("no hardware to plan for", why=said, fix="--hardware h200 --gpus 4, or --platform cpu")
+    platform, running = platform_of(hardware, platform), tuple(running)
+    report = hardware.for_platform(platform)
+    if not report.gpus:
+        why = (
+            "no GPU was detected on this machine"
+            if platform == "cpu"
+            else f"this machine has no GPU for {platform}"
+        )
+        fix = "--hardware h200 --gpus 4, or --platform cpu"
+        raise Refused("no hardware to plan for", why="; ".join((why, *report.problems)), fix=fix)
     others = tuple(holder for holder in running if holder.name != own)
-    mine = [gpu for gpu in gpus for holder in running if holder.name == own and holder.holds(gpu)]
-    if mine and wanted in ("", str(len(mine)), ",".join(str(gpu.index) for gpu in mine)):
-        return describe(mine, table, root)
-    left = [replace(gpu, processes=(), used=None) if gpu in mine else gpu for gpu in gpus]
-    return describe(choose(left, wanted or _all(left, others), others), table, root)
+    owned = [gpu for gpu in report.gpus for h in running if h.name == own and h.gpus.includes(gpu)]
+    if owned and wanted in ("", str(len(owned)), ",".join(str(gpu.index) for gpu in owned)):
+        return describe(owned, profiles, root)
+    gpus = [replace(gpu, processes=(), used=None) if gpu in owned else gpu for gpu in report.gpus]
+    return describe(choose(gpus, wanted or _most(gpus, others), others), profiles, root)
 
 
-def _all(gpus: Sequence[hardware_types.Gpu], running: tuple[Holder, ...]) -> str:
-    """The number of free GPUs of the most frequent kind; of all where none is free, for the refusal."""
-    free = [kind(gpu) for gpu in gpus if not held_by(gpu, running)]
-    return str(max(map(free.count, free), default=len(gpus)))
+def _most(gpus: Sequence[Gpu], running: tuple[Holder, ...]) -> str:
+    """Return the number of free GPUs of the most frequent kind; of all GPUs if none is free, for the refusal."""
+    kinds = [kind(gpu) for gpu in gpus if not held_by(gpu, running)]
+    return str(max(map(kinds.count, kinds), default=len(gpus)))
 
 
 def describe(
-    gpus: Sequence[hardware_types.Gpu], table: Mapping[str, Hardware] | None = None, root: Path = Path("/")
-) -> Chosen:
-    """What a plan needs to know of these GPUs, which are of one kind."""
-    first, amd = gpus[0], gpus[0].vendor == "amd"
-    parts = [part.memory for gpu in gpus for part in gpu.parts] if amd else [gpu.memory for gpu in gpus]
-    sizes = [size for size in parts if size]
+    gpus: Sequence[Gpu], profiles: Mapping[str, HardwareProfile] | None = None, root: Path = Path("/")
+) -> SelectedGpus:
+    """Return what a plan needs to know about these GPUs, which are of one kind."""
+    amd = gpus[0].vendor == "amd"
     devices = tuple(device for gpu in gpus for device in gpu.devices)
-    ranks = sum(gpu.ranks for gpu in gpus)
-    return Chosen(
-        hardware=_holding(hardware_of(first, known() if table is None else table), ranks),
+    profile = profile_of(gpus[0], catalog() if profiles is None else profiles)
+    return SelectedGpus(
+        hardware=_with_ranks(profile, sum(gpu.ranks for gpu in gpus)),
         gpus=tuple(gpus),
         devices=devices,
         groups=groups((KFD, *devices), root) if amd else (),
-        gpu_ids=_ids(gpus),
-        cdi=tuple(name for gpu in gpus for name in gpu.cdi_names)
-        if all(gpu.cdi_names for gpu in gpus)
-        else (),
-        vram_gib=min(sizes) / 2**30 if sizes else None,
+        gpu_ids=_amd_ids(gpus) if amd else tuple(gpu.uuid or str(gpu.index) for gpu in gpus),
+        cdi=_cdi_names(gpus),
+        vram_gib=_vram_gib(gpus),
     )
 
 
-def _holding(hardware: Hardware, ranks: int) -> Hardware:
-    """The usual machine has so many GPUs; this one has what it has, 64 ranks where eight cards are partitioned."""
-    usual = hardware.per_node
-    return replace(hardware, per_node=max(usual, ranks)) if usual else hardware
+def _cdi_names(gpus: Sequence[Gpu]) -> tuple[str, ...]:
+    """Return the CDI names of all GPUs, none if one of them has no name."""
+    if not all(gpu.cdi_names for gpu in gpus):
+        return ()
+    return tuple(name for gpu in gpus for name in gpu.cdi_names)
 
 
-def _ids(gpus: Sequence[hardware_types.Gpu]) -> tuple[str, ...]:
-    """UUIDs. A partitioned AMD card has none for all its parts, virtual functions may share one: then none is given."""
-    if gpus[0].vendor == "amd":
-        ids = {gpu.uuid for gpu in gpus if gpu.ranks == 1} - {""}
-        return tuple(gpu.uuid for gpu in gpus) if len(ids) == len(gpus) else ()
-    return tuple(gpu.uuid or str(gpu.index) for gpu in gpus)
+def _vram_gib(gpus: Sequence[Gpu]) -> float | None:
+    """Return the memory of the smallest rank, None if no size is known."""
+    partitions = [part.memory for gpu in gpus for part in gpu.parts]
+    sizes = [size for size in partitions or [gpu.memory for gpu in gpus] if size]
+    return min(sizes) / 2**30 if sizes else None
 
 
-def hardware_of(gpu: hardware_types.Gpu, table: Mapping[str, Hardware]) -> Hardware:
-    """The listed hardware; a GPU that is in no list is itself, with the facts that its driver gives."""
-    if gpu.hardware in table:
-        listed = table[gpu.hardware]
-        return replace(listed, arch=listed.arch or gpu.arch)  # a taxonomy does not say it
-    brand = BRANDS[gpu.vendor]
-    return Hardware(
+def _with_ranks(profile: HardwareProfile, ranks: int) -> HardwareProfile:
+    """Raise GPUs per node to the ranks of this host: eight partitioned cards may have 64."""
+    usual = profile.per_node
+    return replace(profile, per_node=max(usual, ranks)) if usual else profile
+
+
+def _amd_ids(gpus: Sequence[Gpu]) -> tuple[str, ...]:
+    """Return the UUIDs, or none if they are ambiguous.
+
+    A partitioned card has none for all its partitions, and virtual functions may share one.
+    """
+    unique = {gpu.uuid for gpu in gpus if gpu.ranks == 1} - {""}
+    return tuple(gpu.uuid for gpu in gpus) if len(unique) == len(gpus) else ()
+
+
+def profile_of(gpu: Gpu, profiles: Mapping[str, HardwareProfile]) -> HardwareProfile:
+    """Return the listed profile, or one made from the driver's facts for a GPU that is in no list."""
+    if gpu.hardware in profiles:
+        listed = profiles[gpu.hardware]
+        return replace(listed, arch=listed.arch or gpu.arch)  # a taxonomy has no architectures
+    return HardwareProfile(
         id=gpu.hardware or re.sub(r"[^a-z0-9]+", "-", gpu.name.lower()).strip("-") or gpu.vendor,
-        brand=brand,
+        brand=BRANDS[gpu.vendor],
         generation="amd" if gpu.vendor == "amd" else "",
         vram_gib=(gpu.memory or 0) / 2**30,
         arch=gpu.arch,
@@ -144,14 +158,14 @@ def hardware_of(gpu: hardware_types.Gpu, table: Mapping[str, Hardware]) -> Hardw
 
 
 def groups(devices: Iterable[str], root: Path = Path("/")) -> tuple[str, ...]:
-    """The groups that own device nodes, by number: the image may know none of their names.
+    """Return the groups that own device nodes, by number because the image may not know their names.
 
-    Root's own group opens nothing that others may not, and a node that cannot be seen has none to give.
+    Root's group is left out, because it gives no access that others lack. A node that cannot be seen is ignored.
     """
-    found = set()
+    gids = set()
     for device in devices:
         try:
-            found.add((root / device.lstrip("/")).stat().st_gid)
+            gids.add((root / device.lstrip("/")).stat().st_gid)
         except OSError:
             continue
-    return tuple(str(gid) for gid in sorted(found - {0}))
+    return tuple(str(gid) for gid in sorted(gids - {0}))

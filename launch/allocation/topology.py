@@ -1,4 +1,4 @@
-"""Which of the free GPUs stand closest together: over NVLink or xGMI, then below one CPU."""
+"""Choose the GPUs that are closest to each other: joined by NVLink or xGMI, then below one CPU."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from collections.abc import Mapping, Sequence
 from launch.hardware.types import Gpu
 
 
-def nearest(free: Sequence[Gpu], count: int) -> tuple[Gpu, ...]:
-    """The closest `count` of equal free GPUs: most links among them, fewest NUMA nodes, least left over.
+def closest_gpus(free: Sequence[Gpu], count: int) -> tuple[Gpu, ...]:
+    """Return the closest `count` of equal free GPUs: most links among them, fewest NUMA nodes, least left over.
 
-    Candidates are the runs of GPUs by link island, the largest first, and by NUMA node within it.
+    Candidates are neighbours in the order of link islands, the largest first, and of NUMA nodes within an island.
     """
     island = islands(free)
     sizes = Counter(island.values())
 
-    def place(gpu: Gpu) -> tuple[int, ...]:
+    def position(gpu: Gpu) -> tuple[int, ...]:
         home = island[gpu.index]
         return -sizes[home], home, -1 if gpu.numa is None else gpu.numa, gpu.index
 
-    ordered = sorted(free, key=place)
-    runs = [ordered[start : start + count] for start in range(len(ordered) - count + 1)]
-    best = min(runs, key=lambda run: _distance(run, free, island))
+    ordered = sorted(free, key=position)
+    candidates = [ordered[start : start + count] for start in range(len(ordered) - count + 1)]
+    best = min(candidates, key=lambda gpus: _distance(gpus, free, island))
     return tuple(sorted(best, key=lambda gpu: gpu.index))
 
 
 def islands(gpus: Sequence[Gpu]) -> dict[int, int]:
-    """For each index the lowest index that links lead to, over any number of hops between these GPUs."""
+    """Map each index to the lowest index that its links reach, over any number of hops between these GPUs."""
     root = {gpu.index: gpu.index for gpu in gpus}
     changed = True
     while changed:
@@ -39,10 +39,10 @@ def islands(gpus: Sequence[Gpu]) -> dict[int, int]:
     return root
 
 
-def _distance(run: Sequence[Gpu], free: Sequence[Gpu], island: Mapping[int, int]) -> tuple[int, ...]:
-    """Smaller is better. The third figure keeps whole groups for those who will want them."""
-    inside = {gpu.index for gpu in run}
-    links = sum(len(inside.intersection(gpu.links)) for gpu in run)
-    places = {(island[gpu.index], gpu.numa) for gpu in run}
-    left = sum((island[gpu.index], gpu.numa) in places for gpu in free) - len(run)
-    return -links, len({gpu.numa for gpu in run}), left, min(inside)
+def _distance(gpus: Sequence[Gpu], free: Sequence[Gpu], island: Mapping[int, int]) -> tuple[int, ...]:
+    """Return a distance; smaller is better. Its third number keeps whole groups for later launches."""
+    indices = {gpu.index for gpu in gpus}
+    links = sum(len(indices.intersection(gpu.links)) for gpu in gpus)
+    groups = {(island[gpu.index], gpu.numa) for gpu in gpus}
+    left_over = sum((island[gpu.index], gpu.numa) in groups for gpu in free) - len(gpus)
+    return -links, len({gpu.numa for gpu in gpus}), left_over, min(indices)

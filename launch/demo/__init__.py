@@ -1,1 +1,1 @@
-"""The tiny MiniMax-M2 checkpoint that the demo and the tests serve."""
+"""Create the tiny MiniMax-M2 checkpoint that the demo and the tests serve."""

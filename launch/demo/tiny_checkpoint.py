@@ -1,7 +1,7 @@
-"""A MiniMax-M2 small enough for a laptop: real architecture, tokenizer markers and files, random weights.
+"""Create a MiniMax-M2 checkpoint for a laptop: real architecture, tokenizer markers and files, random weights.
 
-The demo and the tests serve it with real vLLM on a CPU. Its answers are noise; every piece of code on the way
-to them is the one that the 230 GB model uses. Weight and config names are those that vLLM's
+The demo and the tests serve it with real vLLM on a CPU. Its answers are random text, and the code that produces them
+is the same as for the 230 GB model. The names of weights and settings are those that vLLM's
 `model_executor/models/minimax_m2.py` and transformers' `minimax_m2` configuration read.
 """
 
@@ -23,7 +23,7 @@ SEED = 2
 BOS, TURN, EOS = "]~!b[", "]~b]", "[e~["
 MARKERS = ("<think>", "</think>", "<minimax:tool_call>", "</minimax:tool_call>")
 
-# What the tokenizer learns its merges from; any English text will do.
+# The tokenizer is trained on this; any English text works.
 PROSE = """A slipway is a ramp on the shore where a ship is built and from which she is launched. The keel
 is laid, the frames are raised, the hull is closed plate by plate. When the work is done the blocks are
 knocked away and the ship slides down the greased timbers into the water. What is the answer to the
@@ -46,15 +46,15 @@ CHAT_TEMPLATE = """{{- ']~!b[' -}}
 
 @dataclass(frozen=True)
 class Shape:
-    """The model's dimensions: legal for TP 1 and 2, and for expert parallelism over 2, 4 or 8 ranks."""
+    """The dimensions of the model: valid for TP 1 and 2, and for expert parallelism over 2, 4 or 8 ranks."""
 
     vocab: int = 416
     hidden: int = 128
     layers: int = 2
     heads: int = 4
     kv_heads: int = 2
-    head_dim: int = 32  # the smallest head that vLLM's CPU attention knows
-    rotary_dim: int = 16  # half of the head turns, as in MiniMax-M2
+    head_dim: int = 32  # the smallest head that vLLM's CPU attention supports
+    rotary_dim: int = 16  # half of the head is rotated, as in MiniMax-M2
     experts: int = 8
     top_k: int = 2
     expert_width: int = 128
@@ -62,7 +62,7 @@ class Shape:
 
 
 def write_checkpoint(folder: Path, shape: Shape | None = None) -> None:
-    """Write config, tokenizer and three bf16 safetensors shards into `folder`; the same bytes every time."""
+    """Write config, tokenizer and three bf16 safetensors shards into a folder; the bytes are the same every time."""
     shape = shape or Shape()
     folder.mkdir(parents=True, exist_ok=True)
     ids = _write_tokenizer(folder, shape.vocab)
@@ -107,7 +107,7 @@ def _config(shape: Shape, ids: dict[str, int]) -> dict[str, Any]:
 
 
 def _write_tokenizer(folder: Path, vocab: int) -> dict[str, int]:
-    """A byte-level BPE tokenizer of exactly `vocab` entries; returns the ids of its markers."""
+    """Write a byte-level BPE tokenizer with exactly `vocab` entries; return the ids of its markers."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
     special, markers = (BOS, TURN, EOS), list(MARKERS)
@@ -139,7 +139,7 @@ def _tokenizer_config() -> dict[str, Any]:
 
 
 def _weights(shape: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Every tensor's name and shape, in the order of the layers."""
+    """Yield the name and shape of each tensor, in the order of the layers."""
     hidden, width = shape.hidden, shape.expert_width
     query, kv = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     yield "model.embed_tokens.weight", (shape.vocab, hidden)
@@ -170,30 +170,30 @@ def _write_weights(folder: Path, shape: Shape) -> None:
     tensors = {name: _bf16(_values(random, name, size)) for name, size in _weights(shape)}
     names = list(tensors)
     step = -(-len(names) // SHARDS)
-    where: dict[str, str] = {}
+    weight_map: dict[str, str] = {}
     for shard in range(SHARDS):
         file = f"model-{shard + 1:05d}-of-{SHARDS:05d}.safetensors"
-        mine = {name: tensors[name] for name in names[shard * step : (shard + 1) * step]}
-        _write_shard(folder / file, mine)
-        where |= dict.fromkeys(mine, file)
+        in_shard = {name: tensors[name] for name in names[shard * step : (shard + 1) * step]}
+        _write_shard(folder / file, in_shard)
+        weight_map |= dict.fromkeys(in_shard, file)
     total = sum(tensor.nbytes for tensor in tensors.values())
-    index = {"metadata": {"total_size": total}, "weight_map": where}
+    index = {"metadata": {"total_size": total}, "weight_map": weight_map}
     _write_json(folder / "model.safetensors.index.json", index)
 
 
 def _values(random: np.random.Generator, name: str, size: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    """Small random numbers; norms stay near one, as in a trained model."""
+    """Return small random numbers; norms are near one, as in a trained model."""
     centre = 1.0 if "norm" in name else 0.0
     return (centre + 0.05 * random.standard_normal(size)).astype("<f4")
 
 
 def _bf16(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The upper half of each float32, which is what bfloat16 is; numpy has no such type."""
+    """Return the upper halves of float32 values, which are bfloat16; numpy has no such type."""
     return (values.view("<u4") >> 16).astype("<u2")
 
 
 def _write_shard(file: Path, tensors: dict[str, np.ndarray[Any, Any]]) -> None:
-    """One safetensors file; `tensors` holds bfloat16 as two-byte words and outlives the call."""
+    """Write one safetensors file. `tensors` contain bfloat16 as two-byte words; `serialize` reads their memory."""
     from safetensors import TensorSpec, serialize
 
     specs = {

@@ -10,7 +10,7 @@ from typing import Any
 from errors import Refused
 from launch.diagnosis.types import Diagnosis
 from launch.spec.plan import Plan, Process, Reason
-from launch.spec.vllm_args import Arg, last_wins, parse, words
+from launch.spec.vllm_args import Arg, last_wins, parse, to_argv
 
 # vLLM's default if the plan does not set the option (vllm/config/cache.py, 0.32).
 DEFAULTS = {"--gpu-memory-utilization": 0.92}
@@ -119,7 +119,7 @@ def _with_args(plan: Plan, change: Callable[[Args], Args]) -> Plan:
     """Change the arguments of every process."""
 
     def changed(process: Process) -> Process:
-        return replace(process, argv=words(change(parse(process.argv))))
+        return replace(process, argv=to_argv(change(parse(process.argv))))
 
     return replace(plan, processes=tuple(map(changed, plan.processes)))
 

@@ -9,7 +9,7 @@ from launch.hardware.types import Hardware
 
 
 @dataclass(frozen=True)
-class Image:
+class ImageFacts:
     """The image of the platform as the lock names it, and its capabilities if it is present."""
 
     reference: str = ""
@@ -38,7 +38,7 @@ class Engine:
     open_files: int | None = None  # the limit in a container
     builder: str = ""
     ports: tuple[tuple[int, str], ...] = ()  # (host port, container) of running containers
-    image: Image = field(default_factory=Image)
+    image: ImageFacts = field(default_factory=ImageFacts)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Kernel:
 
 
 @dataclass(frozen=True)
-class Hub:
+class HubFacts:
     """The Hub token, what the Hub answers about it, and the cache."""
 
     endpoint: str = ""
@@ -124,7 +124,7 @@ class Facts:
     specs: tuple[CdiSpec, ...] = ()
     toolkit: str = ""  # the path of the hook of NVIDIA's container toolkit
     kernel: Kernel = field(default_factory=Kernel)
-    hub: Hub = field(default_factory=Hub)
+    hub: HubFacts = field(default_factory=HubFacts)
     network: Network = field(default_factory=Network)
     clock: float = 0.0  # seconds since 1970
     timed_out: tuple[str, ...] = ()  # drivers that did not answer in time

@@ -42,7 +42,7 @@ def gather(platform: str = "", model: str = "", port: int = 8000, seconds: float
         groups=tuple(sorted({os.getegid(), *os.getgroups()})),
         hardware=hardware,
         devices=host.devices(platform, hardware),
-        specs=cdi.specs(),
+        specs=cdi.read_specs(),
         toolkit=nvidia_hook(),
         kernel=host.kernel(),
         network=network.probe(port),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from launch.access.seccomp import for_api
+from errors import Refused
 from launch.spec.plan import Container, Plan, Process
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def arguments(plan: Plan, process: Process) -> dict[str, Any]:
         "group_add": list(c.groups),
         "cap_add": list(c.cap_add),
         "cap_drop": list(c.cap_drop),
-        "security_opt": [for_api(option) for option in c.security_opt],
+        "security_opt": [_security_option(option) for option in c.security_opt],
         "privileged": c.privileged,
         "ipc_mode": c.ipc,
         "shm_size": c.shm_bytes,
@@ -42,6 +43,20 @@ def arguments(plan: Plan, process: Process) -> dict[str, Any]:
         "stdin_open": c.tty,
     }
     return {key: value for key, value in args.items() if value}
+
+
+def _security_option(option: str) -> str:
+    """Return an option with the content of its seccomp file: the client reads that file, not the engine.
+
+    Raises Refused if the file cannot be read.
+    """
+    name, _, path = option.partition("=")
+    if name != "seccomp" or path in ("", "unconfined", "builtin") or path.startswith("{"):
+        return option
+    try:
+        return f"seccomp={Path(path).read_text()}"
+    except OSError as error:
+        raise Refused(f"cannot read the seccomp profile '{path}'", why=str(error.strerror)) from None
 
 
 def _device_requests(container: Container) -> list[DeviceRequest]:

@@ -1,1 +1,1 @@
-"""What GPUs and CPU this host has: one module a vendor, each a function from a root folder to facts."""
+"""Detect the GPUs and the CPU of this host: one module for each vendor, each reads below a root folder."""

@@ -1,25 +1,26 @@
-"""AMD GPUs from the kernel's own files: KFD topology and DRM. No vendor tool, no privilege.
+"""Read AMD GPUs from the kernel's own files: KFD topology and DRM. Needs no vendor tool and no privilege.
 
-A KFD node is what HIP counts as a device. A card may have several (8 on MI300X in CPX), and is one GPU here.
-Render nodes are not 128 + i, `drm_render_minor` says which they are.
+A KFD node is what HIP counts as a device. A card may have several (8 on MI300X in CPX mode) and is one GPU here.
+Render nodes are not numbered 128 + i; `drm_render_minor` gives their number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from launch.hardware import gpu_ids, kfd, sysfs
 from launch.hardware.kfd import Node
-from launch.hardware.types import Gpu, Part, Process, Seen
+from launch.hardware.types import Gpu, GpuPartition, GpuProcess, VendorReport
 
 XGMI = 11  # HSA_IOLINKTYPE
+
+Card = tuple[Node, ...]
 
 
 @dataclass(frozen=True)
 class Drm:
-    """What DRM says about a card, by its PCI address."""
+    """What DRM reports about a card."""
 
     memory: int | None = None
     used: int | None = None
@@ -30,27 +31,27 @@ class Drm:
 
 
 @dataclass(frozen=True)
-class Layout:
-    """The cards of a topology, whose each node is, and which nodes are processors."""
+class CardTable:
+    """The cards of a topology, the card index of each node, and the nodes that are processors."""
 
-    cards: tuple[tuple[Node, ...], ...]
-    owner: dict[int, int]
+    cards: tuple[Card, ...]
+    card_of_node: dict[int, int]
     cpus: tuple[int, ...]
 
 
-def read(root: Path = Path("/")) -> Seen:
-    """The AMD GPUs below a root folder: a host's `/`, or a copy of its KFD topology."""
+def read(root: Path = Path("/")) -> VendorReport:
+    """Return the AMD GPUs below a root folder: a host's `/`, or a copy of its KFD topology."""
     topology = kfd.read(root)
     cards = kfd.cards(topology.nodes)
-    owner = {node.number: index for index, card in enumerate(cards) for node in card}
-    layout = Layout(cards, owner, topology.cpus)
-    gpus = tuple(_gpu(root, index, layout) for index in range(len(cards)))
-    driver = sysfs.text(root / "sys/module/amdgpu/version")
-    return Seen("amd", driver=driver, gpus=gpus, problems=topology.problems)
+    card_of_node = {node.number: index for index, card in enumerate(cards) for node in card}
+    table = CardTable(cards, card_of_node, topology.cpus)
+    gpus = tuple(_gpu(root, index, table) for index in range(len(cards)))
+    driver = sysfs.read_text(root / "sys/module/amdgpu/version")
+    return VendorReport("amd", driver=driver, gpus=gpus, problems=topology.problems)
 
 
-def _gpu(root: Path, index: int, layout: Layout) -> Gpu:
-    card = layout.cards[index]
+def _gpu(root: Path, index: int, table: CardTable) -> Gpu:
+    card = table.cards[index]
     first = card[0]
     model = gpu_ids.amd(first.get("device_id"), first.get("simd_count"))
     drm = _drm(root, first.pci)
@@ -63,43 +64,44 @@ def _gpu(root: Path, index: int, layout: Layout) -> Gpu:
         arch=gpu_ids.gfx(first.get("gfx_target_version")),
         uuid=_uuid(card),
         pci=first.pci,
-        numa=drm.numa if drm.numa is not None else _near(card, layout),
+        numa=drm.numa if drm.numa is not None else _linked_cpu(card, table),
         memory=memory,
         used=drm.used if memory == drm.memory else None,
-        links=_linked(index, layout),
+        links=_links(index, table),
         processes=_processes(root, card),
-        parts=_parts(card, memory),
+        parts=_partitions(card, memory),
         partition=drm.partition or kfd.mode(card),
         memory_partition=drm.memory_partition,
         problem=_problem(root, card),
     )
 
 
-def _uuid(card: Sequence[Node]) -> str:
-    """What all its nodes are called; "" where each partition has a name of its own, or none has one."""
-    names = {node.get("unique_id") for node in card}
-    return f"GPU-{names.pop():016x}" if len(names) == 1 and 0 not in names else ""
+def _uuid(card: Card) -> str:
+    """Return the id that all its nodes share, "" if they have different ids or none."""
+    ids = {node.get("unique_id") for node in card}
+    return f"GPU-{ids.pop():016x}" if len(ids) == 1 and 0 not in ids else ""
 
 
 def _drm(root: Path, pci: str) -> Drm:
-    folder = root / "sys/bus/pci/devices" / pci if pci else None
-    if folder is None:
+    if not pci:
         return Drm()
+    folder = root / "sys/bus/pci/devices" / pci
     numa = sysfs.read_number(folder / "numa_node")
     return Drm(
         sysfs.read_number(folder / "mem_info_vram_total"),
         sysfs.read_number(folder / "mem_info_vram_used"),
         numa if numa is not None and numa >= 0 else None,
-        sysfs.text(folder / "product_name"),
-        sysfs.text(folder / "current_compute_partition").upper(),
-        sysfs.text(folder / "current_memory_partition").upper(),
+        sysfs.read_text(folder / "product_name"),
+        sysfs.read_text(folder / "current_compute_partition").upper(),
+        sysfs.read_text(folder / "current_memory_partition").upper(),
     )
 
 
-def _memory(card: Sequence[Node], drm: Drm) -> int | None:
-    """DRM's figure. An APU's is only what the firmware set aside, often none: KFD knows what HIP may take.
+def _memory(card: Card, drm: Drm) -> int | None:
+    """Return DRM's value, except for an APU: there it is what the firmware reserved, often nothing.
 
-    KFD's are summed only where DRM is silent or an APU's: partitions may each show the whole memory as theirs.
+    KFD's values are what HIP may use. They are added up only if DRM reports nothing or the card is an APU, because
+    each partition may report the whole memory.
     """
     banks = [node.memory or 0 for node in card]
     if drm.memory and drm.memory >= max(banks):
@@ -107,46 +109,50 @@ def _memory(card: Sequence[Node], drm: Drm) -> int | None:
     return sum(banks) if all(banks) else drm.memory or None
 
 
-def _parts(card: Sequence[Node], memory: int | None) -> tuple[Part, ...]:
+def _partitions(card: Card, memory: int | None) -> tuple[GpuPartition, ...]:
     share = memory // len(card) if memory else None
-    sizes = ([size for size in (node.memory, share) if size] for node in card)
-    return tuple(
-        Part(node.number, node.render, min(known, default=None))
-        for node, known in zip(card, sizes, strict=True)
-    )
+    return tuple(_partition(node, share) for node in card)
 
 
-def _problem(root: Path, card: Sequence[Node]) -> str:
-    """Why no container can be given it: its device nodes have no name, or are gone."""
+def _partition(node: Node, share: int | None) -> GpuPartition:
+    sizes = [size for size in (node.memory, share) if size]
+    return GpuPartition(node.number, node.render, min(sizes, default=None))
+
+
+def _problem(root: Path, card: Card) -> str:
+    """Return why a container cannot use the card: its device nodes have no name, or do not exist."""
     if not all(node.render for node in card):
         return "the kernel names no render node for it"
-    if not sysfs.is_here(root / "dev/dri"):
+    if not sysfs.exists(root / "dev/dri"):
         return ""  # a copy of the topology, or a container without device nodes
-    gone = [node.render for node in card if not sysfs.is_here(root / node.render.lstrip("/"))]
-    return f"its render node is not here: {', '.join(gone)}" if gone else ""
+    missing = [node.render for node in card if not sysfs.exists(root / node.render.lstrip("/"))]
+    return f"its render node does not exist: {', '.join(missing)}" if missing else ""
 
 
-def _near(card: Sequence[Node], layout: Layout) -> int | None:
-    """The CPU node at the other end of a link: KFD numbers CPU nodes first, in NUMA order."""
-    return min((to for node in card for _, to in node.links if to in layout.cpus), default=None)
+def _linked_cpu(card: Card, table: CardTable) -> int | None:
+    """Return the processor that a link leads to. KFD numbers processors first, in NUMA order."""
+    return min((to for node in card for _, to in node.links if to in table.cpus), default=None)
 
 
-def _linked(index: int, layout: Layout) -> tuple[int, ...]:
-    """Cards one xGMI link away; where the links cannot be read, those of the same hive."""
-    cards = layout.cards
+def _links(index: int, table: CardTable) -> tuple[int, ...]:
+    """Return the cards one xGMI link away. If no links can be read, return the cards of the same hive."""
+    cards = table.cards
     if any(node.links for card in cards for node in card):
-        ends = {layout.owner.get(to) for node in cards[index] for kind, to in node.links if kind == XGMI}
+        ends = {
+            table.card_of_node.get(to) for node in cards[index] for kind, to in node.links if kind == XGMI
+        }
         return tuple(sorted(end for end in ends if end is not None and end != index))
     hive = cards[index][0].get("hive_id")
     same = (other for other, nodes in enumerate(cards) if other != index and nodes[0].get("hive_id") == hive)
     return tuple(same) if hive else ()
 
 
-def _processes(root: Path, card: Sequence[Node]) -> tuple[Process, ...]:
-    """Who holds VRAM of a card, as KFD counts it; processes with none are left out."""
-    found = []
-    for pid, folder in sysfs.numbered(root / "sys/class/kfd/kfd/proc"):
-        held = sum(sysfs.read_number(folder / f"vram_{node.gpu_id}") or 0 for node in card if node.gpu_id)
-        if held > 0:
-            found.append(Process(pid, sysfs.text(root / f"proc/{pid}/comm"), held))
-    return tuple(found)
+def _processes(root: Path, card: Card) -> tuple[GpuProcess, ...]:
+    """Return the processes that use VRAM of a card, as KFD counts it."""
+    processes = []
+    for pid, folder in sysfs.numbered_entries(root / "sys/class/kfd/kfd/proc"):
+        sizes = (sysfs.read_number(folder / f"vram_{node.gpu_id}") or 0 for node in card if node.gpu_id)
+        used = sum(sizes)
+        if used > 0:
+            processes.append(GpuProcess(pid, sysfs.read_text(root / f"proc/{pid}/comm"), used))
+    return tuple(processes)

@@ -1,4 +1,4 @@
-"""Everything at once, and the platform that a host is for."""
+"""Detect the whole hardware of a host, and the platform that it suggests."""
 
 from __future__ import annotations
 
@@ -9,31 +9,32 @@ from launch.hardware import amd, cdi, cpu, nvidia, pci
 from launch.hardware.types import Hardware
 
 PLATFORMS = ("cpu", "cuda", "rocm")
+PLATFORM_OF_VENDOR = {"nvidia": "cuda", "amd": "rocm"}
 
 
 def detect(root: Path = Path("/")) -> Hardware:
-    """The host's hardware. Never raises: what cannot be read is missing, or named in `problems`."""
-    specs = cdi.specs(root)
+    """Return the host's hardware. Never raises: what cannot be read is missing, or named in `problems`."""
+    specs = cdi.read_specs(root)
     return Hardware(
         cpu.read(root),
-        cdi.named(nvidia.read(root), specs),
-        cdi.named(amd.read(root), specs),
+        cdi.with_names(nvidia.read(root), specs),
+        cdi.with_names(amd.read(root), specs),
         pci.read(root),
     )
 
 
-def platform_of(hardware: Hardware, wanted: str = "") -> str:
-    """The platform asked for, else the one of the GPUs that are here, else cpu.
+def platform_of(hardware: Hardware, requested: str = "") -> str:
+    """Return the requested platform, else that of the host's GPUs, else cpu.
 
-    Raises Refused on a host with GPUs of both vendors, where only the user can say.
+    Raises Refused on a host with GPUs of both vendors, because then the user must say which.
     """
-    if wanted:
-        return wanted
+    if requested:
+        return requested
     vendors = {gpu.vendor for gpu in hardware.gpus} or {device.vendor for device in hardware.pci}
     if len(vendors) > 1:
         raise Refused(
             "this host has NVIDIA and AMD GPUs",
-            why="one container serves one platform",
-            fix="--platform cuda or --platform rocm",
+            why="a container serves one platform",
+            fix="--platform cuda, or --platform rocm",
         )
-    return {"nvidia": "cuda", "amd": "rocm"}[vendors.pop()] if vendors else "cpu"
+    return PLATFORM_OF_VENDOR[vendors.pop()] if vendors else "cpu"

@@ -1,30 +1,31 @@
-"""NVIDIA GPUs through NVML, the driver's own library. One GPU's failure loses none of the others."""
+"""Read NVIDIA GPUs through NVML, the driver's own library. If one GPU fails, the others are still reported."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from launch.hardware import gpu_ids, sysfs
-from launch.hardware.types import Gpu, Process, Seen
+from launch.hardware.types import Gpu, GpuProcess, VendorReport
 
 
-def read(root: Path = Path("/")) -> Seen:
-    """The NVIDIA GPUs of this host. Without a driver: none, and no problem either."""
+def read(root: Path = Path("/")) -> VendorReport:
+    """Return the NVIDIA GPUs of this host. A host without a driver has none, and that is not a problem."""
     import pynvml  # type: ignore[import-untyped]
 
     try:
         with _nvml(pynvml):
-            return _seen(pynvml, root)
+            return _report(pynvml, root)
     except pynvml.NVMLError as error:
         absent = error.value == pynvml.NVML_ERROR_LIBRARY_NOT_FOUND and not _loaded(root)
-        return Seen("nvidia", driver=_loaded(root), problems=() if absent else (f"NVML: {error}",))
+        return VendorReport("nvidia", driver=_loaded(root), problems=() if absent else (f"NVML: {error}",))
 
 
 @contextmanager
-def _nvml(nvml: Any) -> Iterator[None]:
+def _nvml(nvml: ModuleType) -> Iterator[None]:
     nvml.nvmlInit()
     try:
         yield
@@ -33,50 +34,50 @@ def _nvml(nvml: Any) -> Iterator[None]:
 
 
 def _loaded(root: Path) -> str:
-    """The version of the kernel module, "" where none is loaded."""
-    return sysfs.text(root / "sys/module/nvidia/version")
+    """Return the version of the kernel module, "" if it is not loaded."""
+    return sysfs.read_text(root / "sys/module/nvidia/version")
 
 
-def _seen(nvml: Any, root: Path) -> Seen:
+def _report(nvml: ModuleType, root: Path) -> VendorReport:
     count = range(nvml.nvmlDeviceGetCount())
-    handles = {index: _ask(nvml, nvml.nvmlDeviceGetHandleByIndex, index) for index in count}
+    handles = {index: _query(nvml, nvml.nvmlDeviceGetHandleByIndex, index) for index in count}
     gpus = tuple(_gpu(nvml, root, index, handles) for index in handles)
-    version = _ask(nvml, nvml.nvmlSystemGetCudaDriverVersion_v2)
-    return Seen(
+    version = _query(nvml, nvml.nvmlSystemGetCudaDriverVersion_v2)
+    return VendorReport(
         "nvidia",
-        driver=_ask(nvml, nvml.nvmlSystemGetDriverVersion) or _loaded(root),
+        driver=_query(nvml, nvml.nvmlSystemGetDriverVersion) or _loaded(root),
         runtime=f"{version // 1000}.{version % 1000 // 10}" if version else "",
         gpus=gpus,
         problems=tuple(f"GPU {gpu.index}: {gpu.problem}" for gpu in gpus if gpu.problem),
     )
 
 
-def _ask(nvml: Any, question: Callable[..., Any], *about: Any) -> Any:
-    """An answer, or None where the driver, the library or the GPU does not know."""
+def _query(nvml: ModuleType, function: Callable[..., Any], *args: Any) -> Any:
+    """Return the result of an NVML function, None if driver, library or GPU do not support it."""
     try:
-        return question(*about)
+        return function(*args)
     except (nvml.NVMLError, UnicodeDecodeError):
         return None
 
 
-def _gpu(nvml: Any, root: Path, index: int, handles: dict[int, Any]) -> Gpu:
+def _gpu(nvml: ModuleType, root: Path, index: int, handles: dict[int, Any]) -> Gpu:
     handle, problem = handles[index], _problem(nvml, index)
     if handle is None:
         return Gpu(index, "nvidia", problem=problem)
-    name = _ask(nvml, nvml.nvmlDeviceGetName, handle) or ""
-    arch = _arch(_ask(nvml, nvml.nvmlDeviceGetCudaComputeCapability, handle))
-    pci = _pci(_ask(nvml, nvml.nvmlDeviceGetPciInfo, handle))
+    name = _query(nvml, nvml.nvmlDeviceGetName, handle) or ""
+    arch = _arch(_query(nvml, nvml.nvmlDeviceGetCudaComputeCapability, handle))
+    pci = _pci(_query(nvml, nvml.nvmlDeviceGetPciInfo, handle))
     memory = _memory(nvml, handle)
     numa = sysfs.read_number(root / "sys/bus/pci/devices" / pci / "numa_node") if pci else None
-    ecc = _ask(nvml, nvml.nvmlDeviceGetEccMode, handle)
-    mig = _ask(nvml, nvml.nvmlDeviceGetMigMode, handle)
+    ecc = _query(nvml, nvml.nvmlDeviceGetEccMode, handle)
+    mig = _query(nvml, nvml.nvmlDeviceGetMigMode, handle)
     return Gpu(
         index=index,
         vendor="nvidia",
         name=name,
         hardware=gpu_ids.nvidia(name, arch),
         arch=arch,
-        uuid=_ask(nvml, nvml.nvmlDeviceGetUUID, handle) or "",
+        uuid=_query(nvml, nvml.nvmlDeviceGetUUID, handle) or "",
         pci=pci,
         numa=numa if numa is not None and numa >= 0 else None,
         memory=int(memory.total) if memory else None,
@@ -89,12 +90,12 @@ def _gpu(nvml: Any, root: Path, index: int, handles: dict[int, Any]) -> Gpu:
     )
 
 
-def _problem(nvml: Any, index: int) -> str:
-    """Why the GPU cannot be used: it must answer at least what every GPU can."""
+def _problem(nvml: ModuleType, index: int) -> str:
+    """Return why the GPU cannot be used: it must at least report its memory, as every GPU can."""
     try:
         nvml.nvmlDeviceGetMemoryInfo(nvml.nvmlDeviceGetHandleByIndex(index))
     except nvml.NVMLError as error:
-        return f"NVML says: {error}"
+        return f"NVML reports: {error}"
     return ""
 
 
@@ -103,35 +104,37 @@ def _arch(capability: tuple[int, int] | None) -> str:
 
 
 def _pci(info: Any) -> str:
-    """As sysfs writes it: NVML's domain has eight digits, the kernel's four."""
+    """Return the address as sysfs writes it: the kernel's domain has four digits, NVML's eight."""
     return f"{info.domain:04x}:{info.bus:02x}:{info.device:02x}.0" if info else ""
 
 
-def _memory(nvml: Any, handle: Any) -> Any:
-    """Total and used. The second version counts the driver's own reserve apart; old drivers lack it."""
+def _memory(nvml: ModuleType, handle: Any) -> Any:
+    """Return total and used memory. NVML v2 excludes the driver's reserve from `used`; old drivers lack v2."""
     try:
         return nvml.nvmlDeviceGetMemoryInfo(handle, version=nvml.nvmlMemory_v2)
     except nvml.NVMLError:
-        return _ask(nvml, nvml.nvmlDeviceGetMemoryInfo, handle)
+        return _query(nvml, nvml.nvmlDeviceGetMemoryInfo, handle)
 
 
-def _links(nvml: Any, index: int, handles: dict[int, Any]) -> tuple[int, ...]:
-    """GPUs reached over NVLink, directly or through NVSwitch: both are peers for the NVLink capability."""
-    mine, kind = handles[index], nvml.NVML_P2P_CAPS_INDEX_NVLINK
+def _links(nvml: ModuleType, index: int, handles: dict[int, Any]) -> tuple[int, ...]:
+    """Return the GPUs reached over NVLink, directly or through NVSwitch: NVML reports both as peers."""
+    handle, kind = handles[index], nvml.NVML_P2P_CAPS_INDEX_NVLINK
     return tuple(
         other
         for other, peer in handles.items()
-        if other != index and peer is not None and _joined(nvml, mine, peer, kind)
+        if other != index and peer is not None and _are_joined(nvml, handle, peer, kind)
     )
 
 
-def _joined(nvml: Any, one: Any, other: Any, kind: int) -> bool:
-    return bool(_ask(nvml, nvml.nvmlDeviceGetP2PStatus, one, other, kind) == nvml.NVML_P2P_STATUS_OK)
+def _are_joined(nvml: ModuleType, one: Any, other: Any, kind: int) -> bool:
+    return bool(_query(nvml, nvml.nvmlDeviceGetP2PStatus, one, other, kind) == nvml.NVML_P2P_STATUS_OK)
 
 
-def _processes(nvml: Any, handle: Any, root: Path) -> tuple[Process, ...]:
-    running = _ask(nvml, nvml.nvmlDeviceGetComputeRunningProcesses, handle) or []
+def _processes(nvml: ModuleType, handle: Any, root: Path) -> tuple[GpuProcess, ...]:
+    running = _query(nvml, nvml.nvmlDeviceGetComputeRunningProcesses, handle) or []
     return tuple(
-        Process(int(p.pid), sysfs.text(root / f"proc/{p.pid}/comm"), p.usedGpuMemory and int(p.usedGpuMemory))
+        GpuProcess(
+            int(p.pid), sysfs.read_text(root / f"proc/{p.pid}/comm"), p.usedGpuMemory and int(p.usedGpuMemory)
+        )
         for p in running
     )

@@ -1,4 +1,4 @@
-"""Reading the kernel's small files, where any of them may be missing, unreadable or full of nonsense."""
+"""Read the kernel's small files. Any of them may be missing, unreadable or invalid."""
 
 from __future__ import annotations
 
@@ -6,57 +6,57 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-_LONGEST = 1 << 20  # no file of sysfs or procfs that we read comes near this
+_MAX_BYTES = 1 << 20  # far more than any file of sysfs or procfs that Slipway reads
 
 
-def text(path: Path) -> str:
-    """A file's text without the blanks around it; "" where it cannot be read."""
+def read_text(path: Path) -> str:
+    """Return a file's text without surrounding blanks, "" if it cannot be read."""
     try:
         with path.open("rb") as file:
-            return file.read(_LONGEST).decode(errors="replace").strip("\x00 \t\r\n")
+            return file.read(_MAX_BYTES).decode(errors="replace").strip("\x00 \t\r\n")
     except OSError:
         return ""
 
 
-def number(given: str) -> int | None:
-    """A whole number, decimal or 0x-hexadecimal; None for anything else."""
-    if not re.fullmatch(r"-?(0[xX][0-9a-fA-F]{1,32}|[0-9]{1,40})", given, re.ASCII):
+def parse_number(text: str) -> int | None:
+    """Return an integer, decimal or 0x-hexadecimal; None for any other text."""
+    if not re.fullmatch(r"-?(0[xX][0-9a-fA-F]{1,32}|[0-9]{1,40})", text, re.ASCII):
         return None
-    return int(given, 16 if "x" in given.lower() else 10)
+    return int(text, 16 if "x" in text.lower() else 10)
 
 
 def read_number(path: Path) -> int | None:
-    """The number that a file holds."""
-    return number(text(path))
+    """Return the number in a file."""
+    return parse_number(read_text(path))
 
 
-def properties(given: str) -> dict[str, int]:
-    """`name value` lines as numbers. Lines of any other form are left out."""
-    found = {}
-    for line in given.splitlines():
+def parse_properties(text: str) -> dict[str, int]:
+    """Return `name value` lines as numbers, without lines of another form."""
+    properties = {}
+    for line in text.splitlines():
         words = line.split()
-        value = number(words[1]) if len(words) == 2 else None
+        value = parse_number(words[1]) if len(words) == 2 else None
         if value is not None:
-            found[words[0]] = value
-    return found
+            properties[words[0]] = value
+    return properties
 
 
-def numbered(folder: Path) -> list[tuple[int, Path]]:
-    """The entries of a folder that are called by a number, in numeric order."""
-    named = [(number(entry.name), entry) for entry in entries(folder)]
-    return sorted((n, entry) for n, entry in named if n is not None and n >= 0)
+def numbered_entries(folder: Path) -> list[tuple[int, Path]]:
+    """Return the entries of a folder whose names are numbers, in numeric order."""
+    pairs = [(parse_number(entry.name), entry) for entry in entries(folder)]
+    return sorted((number, entry) for number, entry in pairs if number is not None and number >= 0)
 
 
 def entries(folder: Path) -> Iterable[Path]:
-    """What a folder holds, by name; nothing where it cannot be read."""
+    """Return the entries of a folder by name, none if it cannot be read."""
     try:
         return sorted(folder.iterdir())
     except OSError:
         return ()
 
 
-def is_here(path: Path) -> bool:
-    """Whether this user can see such a file (Path.exists raises below a closed folder)."""
+def exists(path: Path) -> bool:
+    """Return whether this user can see the file. (Path.exists raises below an unreadable folder.)"""
     try:
         path.stat()
     except (OSError, ValueError):
@@ -64,8 +64,8 @@ def is_here(path: Path) -> bool:
     return True
 
 
-def is_closed(path: Path) -> bool:
-    """Whether a file is there that this process may not read."""
+def is_denied(path: Path) -> bool:
+    """Return whether the file exists but this process may not read it."""
     try:
         with path.open("rb") as file:
             file.read(1)
@@ -76,8 +76,8 @@ def is_closed(path: Path) -> bool:
     return False
 
 
-def link_name(path: Path) -> str:
-    """The last part of what a link points to; "" where it is no link."""
+def link_target(path: Path) -> str:
+    """Return the last part of a link's target, "" if it is not a link."""
     try:
         return path.readlink().name
     except OSError:

@@ -1,4 +1,4 @@
-"""The facts about a host's hardware, whoever made it. Sizes are bytes; None and "" are not known."""
+"""Facts about a host's hardware, the same for all vendors. Sizes are bytes; None and "" mean not known."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Process:
-    """A process that holds memory of a GPU."""
+class GpuProcess:
+    """A process that uses memory of a GPU."""
 
     pid: int
     name: str = ""
@@ -15,23 +15,23 @@ class Process:
 
 
 @dataclass(frozen=True)
-class Part:
+class GpuPartition:
     """What a runtime counts as one device: a whole GPU, or one partition (or die) of an AMD card."""
 
     node: int
     render: str = ""  # /dev/dri/renderD128
     memory: int | None = None
-    cdi: str = ""  # the CDI name that hands over exactly this part
+    cdi: str = ""  # the CDI name for exactly this partition
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """One physical card. `index` is what `--gpus 0,2` means; `links` are the cards joined to it directly."""
+    """One physical card. `index` is the number in `--gpus 0,2`; `links` are the cards joined to it directly."""
 
     index: int
     vendor: str  # nvidia or amd
     name: str = ""
-    hardware: str = ""  # an id of gpus.yaml or of the recipes' taxonomy; "" is a GPU that nobody listed
+    hardware: str = ""  # an id of spec/gpu_catalog.yaml or of a taxonomy; "" if the GPU is in neither
     arch: str = ""  # sm_90, gfx942
     uuid: str = ""
     pci: str = ""
@@ -39,46 +39,45 @@ class Gpu:
     memory: int | None = None
     used: int | None = None
     links: tuple[int, ...] = ()
-    processes: tuple[Process, ...] = ()
-    parts: tuple[Part, ...] = ()
+    processes: tuple[GpuProcess, ...] = ()
+    parts: tuple[GpuPartition, ...] = ()
     partition: str = ""  # SPX, DPX, QPX, CPX
     memory_partition: str = ""  # NPS1, NPS4
     mig: bool = False
     ecc: bool | None = None
-    cdi: str = ""  # the CDI name that hands over exactly this card; "" where no readable spec has one
-    problem: str = ""  # why it cannot be used; its other facts may then be missing
+    cdi: str = ""  # the CDI name for exactly this card; "" if no readable spec has one
+    problem: str = ""  # why it cannot be used; its other facts may be missing then
 
     @property
     def key(self) -> str:
-        """A name that outlives a restart and a change of order: UUID (NVIDIA) or PCI address (AMD)."""
-        return (
-            (self.uuid if self.vendor == "nvidia" else self.pci) or self.pci or f"{self.vendor}-{self.index}"
-        )
+        """Return a name that survives a restart and a change of order: UUID (NVIDIA) or PCI address (AMD)."""
+        name = self.uuid if self.vendor == "nvidia" else self.pci
+        return name or self.pci or f"{self.vendor}-{self.index}"
 
     @property
     def devices(self) -> tuple[str, ...]:
-        """The render nodes of all its parts."""
+        """Return the render nodes of all its partitions."""
         return tuple(part.render for part in self.parts if part.render)
 
     @property
     def cdi_names(self) -> tuple[str, ...]:
-        """The CDI names that together hand over exactly this card; none where a part of it has none."""
+        """Return the CDI names that together stand for exactly this card, none if a partition has no name."""
         names = tuple(part.cdi for part in self.parts)
         return names if names and all(names) else ((self.cdi,) if self.cdi else ())
 
     @property
     def ranks(self) -> int:
-        """Devices that a runtime sees in it."""
+        """Return the number of devices that a runtime sees in it."""
         return max(1, len(self.parts))
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What one vendor's driver says: its version, what it serves, its GPUs, and what went wrong."""
+class VendorReport:
+    """What one vendor's driver reports: its version, the newest runtime it supports, GPUs, and problems."""
 
     vendor: str
     driver: str = ""
-    runtime: str = ""  # the newest CUDA that the driver serves, "13.0"
+    runtime: str = ""  # the newest CUDA that the driver supports, "13.0"
     gpus: tuple[Gpu, ...] = ()
     problems: tuple[str, ...] = ()
 
@@ -99,7 +98,7 @@ class Cpu:
 
 @dataclass(frozen=True)
 class PciGpu:
-    """A display or compute device on the PCI bus, whether or not a driver took it."""
+    """A display or compute device on the PCI bus, with or without a driver."""
 
     address: str
     vendor: str
@@ -109,18 +108,18 @@ class PciGpu:
 
 @dataclass(frozen=True)
 class Hardware:
-    """All of it."""
+    """The hardware of a host."""
 
     cpu: Cpu = field(default_factory=Cpu)
-    nvidia: Seen = field(default_factory=lambda: Seen("nvidia"))
-    amd: Seen = field(default_factory=lambda: Seen("amd"))
+    nvidia: VendorReport = field(default_factory=lambda: VendorReport("nvidia"))
+    amd: VendorReport = field(default_factory=lambda: VendorReport("amd"))
     pci: tuple[PciGpu, ...] = ()
 
     @property
     def gpus(self) -> tuple[Gpu, ...]:
-        """The GPUs of both vendors."""
+        """Return the GPUs of both vendors."""
         return (*self.nvidia.gpus, *self.amd.gpus)
 
-    def on(self, platform: str) -> Seen:
-        """The vendor behind a platform; nobody's GPUs on cpu."""
-        return {"cuda": self.nvidia, "rocm": self.amd}.get(platform, Seen(""))
+    def for_platform(self, platform: str) -> VendorReport:
+        """Return the report of the platform's vendor; an empty one for cpu."""
+        return {"cuda": self.nvidia, "rocm": self.amd}.get(platform, VendorReport(""))

@@ -10,11 +10,10 @@ import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import urljoin, urlsplit
 
 from errors import Failed
 from launch.http.connection import Route, reason
-from launch.http.url import authorization, is_http_url, origin, printable, public
+from launch.http.url import authorization, is_http_url, origin, printable, public, redirect_target
 
 CHUNK = 1 << 20
 LIMIT = 64 << 20
@@ -27,7 +26,7 @@ class NotFound(Failed):
 
 
 class NoResponse(Failed):
-    """No response came: the name does not resolve, nothing listens, the connection broke, or it took too long."""
+    """No complete response came: nothing listens, the connection broke, or it took too long."""
 
 
 @dataclass
@@ -41,13 +40,13 @@ class Response:
     _connection: http.client.HTTPConnection
 
     def read(self, limit: int = LIMIT) -> bytes:
-        """Read the whole body. Raises Failed if it is longer than `limit` bytes, or breaks off."""
+        """Read the whole body. Raises Failed if it is longer than `limit` bytes."""
         body = bytearray()
         for chunk in self.chunks():
             body += chunk
             if len(body) > limit:
                 self.close()
-                raise Failed(f"{public(self.url)} sends more than {limit >> 20} MiB")
+                raise Failed(f"{public(self.url)} sends more than {limit >> 20} MiB", fix="check the URL")
         return bytes(body)
 
     def summary(self) -> str:
@@ -55,15 +54,15 @@ class Response:
         return printable(" ".join(self.read()[:300].decode(errors="replace").split()))
 
     def chunks(self) -> Iterator[bytes]:
-        """Read the body in pieces of CHUNK bytes. Raises Failed if it breaks off."""
+        """Read the body in pieces of CHUNK bytes. Raises NoResponse if it breaks off."""
         with self._closing():
             while chunk := self._raw.read(CHUNK):
                 yield chunk
             if self._raw.length:
-                raise Failed(f"{public(self.url)} ended {self._raw.length} bytes too early")
+                raise NoResponse(f"{public(self.url)} ended {self._raw.length} bytes too early")
 
     def lines(self) -> Iterator[bytes]:
-        """Read the body line by line, each as soon as it arrives. Raises Failed if it breaks off."""
+        """Read the body line by line, each as soon as it arrives. Raises NoResponse if it breaks off."""
         with self._closing():
             yield from self._raw
 
@@ -72,7 +71,7 @@ class Response:
         try:
             yield
         except (OSError, http.client.HTTPException) as error:
-            raise Failed(f"{public(self.url)} broke off", why=reason(error)) from None
+            raise NoResponse(f"{public(self.url)} broke off", why=reason(error)) from None
         finally:
             self.close()
 
@@ -93,28 +92,24 @@ def request(
 ) -> Response:
     """Send a request; `timeout` limits connecting and each wait for data. A login in the URL is sent too.
 
-    `direct` ignores proxies, for a server on this host whatever its address.
-
-    GET and HEAD follow redirects; credentials go to the first origin only. Every status is a response, except
-    a refused proxy login. Raises NoResponse, or Failed for a request that cannot succeed on this host.
+    GET and HEAD follow redirects; credentials go to the first origin only. `direct` uses no proxy. Every status
+    is a response, except a refused proxy login. Raises NoResponse, or Failed if a retry cannot help.
     """
-    sent, secret = dict(headers or {}), {}
-    for name in [name for name in sent if name.lower() == "authorization"]:
-        secret[name] = sent.pop(name)
-    if is_http_url(url) and not secret and (login := authorization(url)):
-        secret["Authorization"] = login
-    first = url
+    if not is_http_url(url):
+        raise Failed(f"'{printable(url)}' is not an http(s) URL", fix="write it as http://host/path")
+    sent = {name.title(): value for name, value in (headers or {}).items()}
+    credentials, first = sent.pop("Authorization", "") or authorization(url), url
     for _ in range(MOST_REDIRECTS + 1):
-        if not is_http_url(url):
-            raise Failed(
-                f"'{printable(url)}' is not an http(s) URL", fix="write it as http://host or https://host"
-            )
-        at_home = origin(url) == origin(first)
-        response = _send(method, url, {**sent, **(secret if at_home else {})}, body, timeout, direct)
+        secret = {"Authorization": credentials} if credentials and origin(url) == origin(first) else {}
+        response = _send(method, url, {**sent, **secret}, body, timeout, direct)
         if response.status not in REDIRECTS or method not in ("GET", "HEAD"):
             return response
         response.close()
-        url = _redirect_target(response)
+        location = response.headers.get("location", "")
+        if not (target := redirect_target(url, location)):
+            why = f"its Location is '{printable(location)}'" if location else "it has no Location header"
+            raise Failed(f"{public(url)} redirects to no valid URL", why=why)
+        url = target
     raise Failed(f"{public(first)} redirects more than {MOST_REDIRECTS} times")
 
 
@@ -127,19 +122,6 @@ def get(url: str, timeout: float = 60) -> Response:
     if response.status != 200:
         raise Failed(f"{public(url)} answered {response.status}", why=response.summary())
     return response
-
-
-def _redirect_target(response: Response) -> str:
-    location = response.headers.get("location", "")
-    try:
-        target = urljoin(response.url, location)
-        urlsplit(target)
-    except ValueError:
-        location = ""
-    if not location:
-        why = printable(response.headers.get("location", "")) or "it has no Location header"
-        raise Failed(f"{public(response.url)} redirects to no valid URL", why=why)
-    return target
 
 
 def _send(

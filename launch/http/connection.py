@@ -36,7 +36,7 @@ class _HintSkippingResponse(http.client.HTTPResponse):
             if not 100 <= status_line[1] < 200 or status_line[1] == 101:
                 return status_line
             http.client.parse_headers(self.fp)
-        raise http.client.HTTPException("hints without end")
+        raise http.client.HTTPException(f"it sends more than {MOST_HINTS} responses of status 1xx")
 
 
 class _PlainConnection(http.client.HTTPConnection):

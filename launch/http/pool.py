@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from urllib.request import getproxies_environment
 
 from launch.http.connection import Route
-from launch.http.retry import RetryPolicy, Transient
+from launch.http.retry import RetryPolicy, TransientError
 from launch.http.url import Origin, origin
 
 NO_MORE_FILES = (errno.EMFILE, errno.ENFILE)
@@ -31,9 +31,9 @@ class ConnectionPool:
     def get(
         self, url: str, headers: Mapping[str, str]
     ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-        """Send one GET to a valid URL, without following redirects. Raises Transient if no response comes."""
+        """Send one GET to a valid URL, without following redirects. Raises TransientError if no response comes."""
         route = Route.to(url, self._proxies)
-        connection = self._open.get(origin(url)) or route.connection(self._policy.connect)
+        connection = self._open.get(origin(url)) or route.connection(self._policy.connect_timeout)
         self._open[origin(url)] = connection
         sent = {**route.headers, "Connection": "keep-alive", **headers}
         try:
@@ -45,7 +45,7 @@ class ConnectionPool:
             if isinstance(error, OSError) and error.errno in NO_MORE_FILES:
                 raise  # a limit of this host: waiting does not help
             route.require_proxy_login(error)
-            raise Transient(route.no_response(error)) from error
+            raise TransientError(route.no_response(error)) from error
         route.require_proxy_login(response.status)
         return connection, response
 
@@ -61,9 +61,9 @@ class ConnectionPool:
                 connection.close()
         if self._aborted_for_good:
             raise ConnectionAbortedError("the transfer was stopped")
-        connection.timeout = self._policy.connect
+        connection.timeout = self._policy.connect_timeout
         connection.connect()
-        connection.sock.settimeout(self._policy.silence)
+        connection.sock.settimeout(self._policy.read_timeout)
         self._sockets[connection] = connection.sock
         connection.request("GET", target, headers=dict(headers))
         return connection.getresponse()

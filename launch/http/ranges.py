@@ -1,7 +1,7 @@
-"""Ranges of a file over HTTP: through redirects, with the token for the Hub alone, straight into a buffer.
+"""Download ranges of a file over HTTP: follow redirects, send the token to the Hub only, read into a buffer.
 
-huggingface_hub's own download is CPU-bound at a fraction of what a loop over `readinto` reaches, and starts a
-file again after a kill (benchmarks/fetch.py, docs/explanation/measurements.md); all but these bytes goes through huggingface_hub.
+huggingface_hub's own download is CPU-bound at a fraction of the speed of a loop over `readinto`, and starts a
+file again after a kill (benchmarks/fetch.py, docs/explanation/measurements.md). Only file contents are read this way.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ import http.client
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import urlsplit
 
+from launch.http.client import MOST_REDIRECTS, REDIRECTS
 from launch.http.connection import reason
 from launch.http.pool import ConnectionPool
-from launch.http.retry import Headers, Transient, asked_wait
-from launch.http.url import Origin, is_http_url, origin, printable
+from launch.http.retry import Headers, TransientError, retry_after
+from launch.http.url import Origin, origin, printable, redirect_target
 
-MOST_REDIRECTS = 5
 BUSY = frozenset({408, 425, 429, *range(500, 600)})
 
 
-class Answered(Exception):
-    """The server answered, and it was not the bytes."""
+class UnexpectedStatus(Exception):
+    """The server answered with something else than the file."""
 
     def __init__(self, status: int, headers: Headers, url: str) -> None:
         super().__init__(f"HTTP {status}")
@@ -32,108 +32,97 @@ class Answered(Exception):
 
 @dataclass
 class Body:
-    """Bytes of a file that are on their way. `position` counts from the file's start, `end` is exclusive."""
+    """Part of a file that is being received. `position` counts from the start of the file, `end` is exclusive."""
 
     connection: http.client.HTTPConnection
     response: http.client.HTTPResponse
     position: int
     end: int
-    _taken: int = 0
+    _received: int = 0
 
     def readinto(self, view: memoryview) -> int:
-        """Read what has come, at most up to `end`. Raises Transient where the connection breaks."""
+        """Read what has arrived, at most up to `end`. Raises TransientError if the connection breaks."""
         try:
             count = self._read(view[: self.end - self.position])
         except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
-            # ValueError and AttributeError: another thread cut the connection, to end a silent stream.
-            raise Transient(f"the connection broke at byte {self.position}: {reason(error)}") from error
+            # ValueError and AttributeError: another thread cut the connection, to end a silent one.
+            raise TransientError(f"the connection broke at byte {self.position}: {reason(error)}") from error
         if count == 0:
-            raise Transient(f"the server's answer ends at byte {self.position} of {self.end}")
+            raise TransientError(f"the response ends at byte {self.position} of {self.end}")
         self.position += count
-        self._taken += count
+        self._received += count
         return count
 
     def _read(self, view: memoryview) -> int:
         announced = self.response.length  # Content-Length; it may be less than the range that was promised
         if announced is not None:
-            view = view[: announced - self._taken]
+            view = view[: announced - self._received]
         if self.response.chunked:
-            return self.response.readinto(view[: 1 << 16])  # it waits for all of it
+            return self.response.readinto(view[: 1 << 16])  # it waits until the view is full
         return self.response.fp.readinto1(view)  # one recv, so that slow and silent can be told apart
 
     def close(self) -> None:
-        """Give the connection back if all of it was read; otherwise it is of no more use."""
-        whole = self.position >= self.end and self.response.length in (None, self._taken)
-        if self.response.chunked or not whole:
+        """Keep the connection for the next request if the response was read to its end, else close it."""
+        complete = self.position >= self.end and self.response.length in (None, self._received)
+        if self.response.chunked or not complete:
             self.connection.close()
         self.response.close()
 
 
 def follow(
-    connections: ConnectionPool, url: str, headers: Mapping[str, str], who: str, home: Origin
+    pool: ConnectionPool, url: str, headers: Mapping[str, str], credentials: str, home: Origin
 ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse, str]:
-    """GET, through redirects; also where they led. `who` asks (`url.authorization`) is told to `home` alone.
+    """GET through redirects; return also the final URL. `credentials` are sent to the origin `home` only.
 
-    Raises Answered for a status that is not 200 or 206, Transient for one that asks to come again.
+    Raises UnexpectedStatus for a status other than 200 and 206, TransientError for one that may pass.
     """
     for _ in range(MOST_REDIRECTS + 1):
-        secret = {"Authorization": who} if who and origin(url) == home else {}
-        connection, response = connections.get(url, {**headers, **secret})
+        secret = {"Authorization": credentials} if credentials and origin(url) == home else {}
+        connection, response = pool.get(url, {**headers, **secret})
         if response.status in (200, 206):
             return connection, response, url
         if response.status in BUSY:
-            after = asked_wait(response.headers)
+            seconds = retry_after(response.headers)
             _discard(connection, response)
-            said = printable(f"{response.status} {response.reason[:60]}")
-            raise Transient(f"{urlsplit(url).hostname} answered {said}", after)
-        where = response.headers.get("Location")
-        if response.status not in (301, 302, 303, 307, 308) or not where:
-            _discard(connection, response)
-            raise Answered(response.status, response.headers, url)
+            status = printable(f"{response.status} {response.reason[:60]}")
+            raise TransientError(f"{urlsplit(url).hostname} answered {status}", seconds)
+        location = response.headers.get("Location")
         _discard(connection, response)
-        url = led(url, where)
-    raise Transient(f"{urlsplit(url).hostname}: redirected more than {MOST_REDIRECTS} times")
-
-
-def led(url: str, where: str) -> str:
-    """Where a redirect leads. Raises Transient where that is no address: the next answer may be a better one."""
-    try:
-        found = urljoin(url, quote(where.encode("latin-1"), safe="%/:?#[]@!$&'()*+,;=~"))
-    except ValueError:
-        found = ""
-    if not is_http_url(found):
-        raise Transient(f"{urlsplit(url).hostname} redirects to what is no address: {printable(where)[:80]}")
-    return found
+        if response.status not in REDIRECTS or not location:
+            raise UnexpectedStatus(response.status, response.headers, url)
+        target = redirect_target(url, location)
+        if not target:
+            shown = printable(location)[:80]
+            raise TransientError(f"{urlsplit(url).hostname} redirects to no valid URL: {shown}")
+        url = target
+    raise TransientError(f"{urlsplit(url).hostname}: redirected more than {MOST_REDIRECTS} times")
 
 
 def _discard(connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> None:
-    """Read a short answer to its end, so that the connection can be used again; drop a long one."""
-    length = response.length
-    if length is not None and length < 1 << 16:
+    """Read a short response to its end, so that the connection can be used again; cut a long one."""
+    if response.length is not None and response.length < 1 << 16:
         with contextlib.suppress(OSError, http.client.HTTPException):
             response.read()
             return
     connection.close()
 
 
-def span_of(response: http.client.HTTPResponse, size: int | None = None) -> tuple[int, int]:
-    """First byte and end (exclusive) of what a response carries. Raises Transient for another file."""
+def content_range(response: http.client.HTTPResponse, size: int | None = None) -> tuple[int, int]:
+    """Return first byte and end (exclusive) of the part in a response. Raises TransientError for another file."""
     if response.headers.get("Content-Encoding", "").strip().lower() not in ("", "identity"):
-        raise Transient("the server sent the file compressed, which nobody asked for")
+        raise TransientError("the server sent the file compressed, although the request excluded that")
     if response.status == 200 and size is not None:
         length = response.headers.get("Content-Length")
         if length is not None and length != str(size):
-            raise Transient(
-                f"the server answers with {printable(length)} bytes where the listing says {size}"
-            )
+            raise TransientError(f"the response has {printable(length)} bytes, the listing says {size}")
         return 0, size
-    said = response.headers.get("Content-Range", "")
-    found = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", said)
-    if not found:
-        raise Transient(f"the server answers with another range: {printable(said) or 'none'}")
-    if size is not None and found[3] not in ("*", str(size)):
-        raise Transient(f"the server has {found[3]} bytes where the listing says {size}")
-    first, end = int(found[1]), int(found[2]) + 1
+    header = response.headers.get("Content-Range", "")
+    part = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", header)
+    if not part:
+        raise TransientError(f"the response has no valid range: {printable(header) or 'none'}")
+    if size is not None and part[3] not in ("*", str(size)):
+        raise TransientError(f"the server has {part[3]} bytes, the listing says {size}")
+    first, end = int(part[1]), int(part[2]) + 1
     if not first < end:
-        raise Transient(f"the server answers with no range: {printable(said)}")
+        raise TransientError(f"the response has an empty range: {printable(header)}")
     return first, end

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 Origin = tuple[str, str, int]
 
@@ -35,6 +35,15 @@ def basic_login(parts: SplitResult) -> str:
 def authorization(url: str, token: str = "") -> str:
     """Return the Authorization header for a token, else for the login in the URL, else an empty string."""
     return f"Bearer {token}" if token else basic_login(urlsplit(url))
+
+
+def redirect_target(url: str, location: str) -> str:
+    """Return the URL that a Location header leads to, or an empty string if it is not valid."""
+    try:
+        target = urljoin(url, quote(location.encode("latin-1"), safe="%/:?#[]@!$&'()*+,;=~"))
+    except ValueError:
+        return ""
+    return target if location and is_http_url(target) else ""
 
 
 def public(url: str) -> str:

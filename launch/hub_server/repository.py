@@ -1,7 +1,7 @@
-"""What is in a served folder: `DIR/<org>/<name>/...` as repositories, and what a Hub knows of each file.
+"""Read a served folder: `DIR/<org>/<name>/...` as repositories, with the facts a Hub has of each file.
 
-A folder has no git history, so a repository's commit is the hash of its files' names and contents: the same
-bytes are the same commit on every host, and a changed byte is another one.
+A folder has no git history, so a repository's commit is the hash of its file names and contents: the same
+content is the same commit on every host.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-# What the Hub keeps in LFS by its default .gitattributes; anything over 10 MB must be there too.
+# What the Hub keeps in LFS by its default .gitattributes; files over 10 MB are always in LFS.
 LFS_SUFFIXES = frozenset({".bin", ".gguf", ".h5", ".model", ".onnx", ".pt", ".pth", ".safetensors", ".zip"})
 LFS_ABOVE = 10 * 1000 * 1000
 CHUNK = 1 << 20
@@ -22,7 +22,7 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class ServedFile:
-    """One file. `blob_id` is git's hash of it, `sha256` of its bytes; both as hex."""
+    """One file. `blob_id` is git's hash of it, `sha256` that of its content; both in hex."""
 
     path: str
     at: Path
@@ -32,7 +32,7 @@ class ServedFile:
 
     @property
     def lfs(self) -> bool:
-        """Whether the Hub would keep it outside git, and so send clients to another host for it."""
+        """Whether the Hub would store it outside git, and so redirect clients to another host."""
         return self.size > LFS_ABOVE or PurePosixPath(self.path).suffix in LFS_SUFFIXES
 
     @property
@@ -43,68 +43,61 @@ class ServedFile:
 
 @dataclass(frozen=True)
 class Repository:
-    """A model repository at its one and only commit."""
+    """A model repository at its only commit."""
 
     model: str
     files: Sequence[ServedFile]
 
     @cached_property
     def commit(self) -> str:
-        """40 hex digits that follow from names and contents."""
+        """40 hex digits, computed from names and contents."""
         listing = "".join(f"{file.sha256}  {file.path}\n" for file in self.files)
         return hashlib.sha1(listing.encode()).hexdigest()
 
     @cached_property
     def licence(self) -> str:
-        """What the model card's front matter says, empty where it says nothing."""
+        """The licence in the model card's front matter, or an empty string."""
         card = self.by_path.get("README.md")
-        found = (
-            re.match(r"---\n(?:.*\n)*?license: *(\S+)", card.at.read_text(errors="replace")) if card else None
-        )
-        return found[1] if found else ""
+        if not card:
+            return ""
+        match = re.match(r"---\n(?:.*\n)*?license: *(\S+)", card.at.read_text(errors="replace"))
+        return match[1] if match else ""
 
     @cached_property
     def by_path(self) -> dict[str, ServedFile]:
-        """Its files by their name in the repository."""
+        """Its files by their path in the repository."""
         return {file.path: file for file in self.files}
-
-
-def models(folder: Path) -> list[str]:
-    """The names `<org>/<name>` of the folders two levels down."""
-    return sorted(f"{at.parent.name}/{at.name}" for at in folder.glob("*/*") if at.is_dir() and _plain(at))
 
 
 def read_repository(folder: Path, model: str) -> Repository:
     """Read and hash every file of one model; links that lead out of its folder are left out."""
     root = (folder / model).resolve()
-    found = sorted(at for at in root.rglob("*") if at.is_file() and _inside(at, root))
-    found = [at for at in found if all(_plain(part) for part in at.relative_to(root).parents) and _plain(at)]
+    paths = sorted(path for path in root.rglob("*") if path.is_file() and path.resolve().is_relative_to(root))
+    paths = [
+        path for path in paths if all(_is_served(part) for part in (path, *path.relative_to(root).parents))
+    ]
     with ThreadPoolExecutor() as pool:
-        return Repository(model, tuple(pool.map(lambda at: _read_file(root, at), found)))
+        return Repository(model, tuple(pool.map(lambda path: _read_file(root, path), paths)))
 
 
-def nameless(folder: Path) -> list[str]:
-    """Files that are not served: their names are no text, or have characters that no file of a model has."""
-    return sorted(str(at) for at in folder.rglob("*") if at.is_file() and not _nameable(at))
+def unservable_files(folder: Path) -> list[str]:
+    """Return files whose names are not text, or have characters that a Hub does not allow; they are not served."""
+    return sorted(str(path) for path in folder.rglob("*") if path.is_file() and not _has_valid_name(path))
 
 
-def _nameable(at: Path) -> bool:
-    return at.name.isprintable() and "\\" not in at.name
+def _has_valid_name(path: Path) -> bool:
+    return path.name.isprintable() and "\\" not in path.name
 
 
-def _plain(at: Path) -> bool:
-    return _nameable(at) and (not at.name.startswith(".") or at.name == ".gitattributes")
+def _is_served(path: Path) -> bool:
+    return _has_valid_name(path) and (not path.name.startswith(".") or path.name == ".gitattributes")
 
 
-def _inside(at: Path, root: Path) -> bool:
-    return at.resolve().is_relative_to(root)
-
-
-def _read_file(root: Path, at: Path) -> ServedFile:
-    size = at.stat().st_size
+def _read_file(root: Path, path: Path) -> ServedFile:
+    size = path.stat().st_size
     git, plain = hashlib.sha1(b"blob %d\0" % size), hashlib.sha256()
-    with at.open("rb") as stream:
+    with path.open("rb") as stream:
         while chunk := stream.read(CHUNK):
             git.update(chunk)
             plain.update(chunk)
-    return ServedFile(at.relative_to(root).as_posix(), at, size, git.hexdigest(), plain.hexdigest())
+    return ServedFile(path.relative_to(root).as_posix(), path, size, git.hexdigest(), plain.hexdigest())

@@ -1,4 +1,4 @@
-"""The sockets of the served Hub: one port for the API, another for large files, as on the real one."""
+"""The sockets of the served Hub: one port for the API, another for large files, as on the real Hub."""
 
 from __future__ import annotations
 
@@ -11,34 +11,71 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from launch.hub_server.faults import Fault, Script
 from launch.hub_server.repository import Repository, read_repository
-from launch.hub_server.responses import changed, say_first, send_faulty, send_slice
-from launch.hub_server.routes import Answer, Hub, Request, Slice
+from launch.hub_server.routes import Answer, Request, ServedHub, Slice
 
 
 @dataclass
-class Shelf:
-    """Repositories of a folder, each read and hashed once, when it is first asked for."""
+class ServedFolder:
+    """The repositories in a folder; each is read and hashed at its first request."""
 
     folder: Path
-    _read: dict[str, Repository] = field(default_factory=dict)
+    _repositories: dict[str, Repository] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def find(self, model: str) -> Repository | None:
-        """The repository, or None where the folder has no such model."""
+        """Return the repository of a model, or None if the folder has no such model."""
         parts = model.split("/")
         if len(parts) != 2 or any(part.startswith(".") for part in parts):
             return None
         with self._lock:
-            if model not in self._read and (self.folder / model).is_dir():
-                self._read[model] = read_repository(self.folder, model)
-            return self._read.get(model)
+            if model not in self._repositories and (self.folder / model).is_dir():
+                self._repositories[model] = read_repository(self.folder, model)
+            return self._repositories.get(model)
+
+
+class HubHandler(BaseHTTPRequestHandler):
+    """Answers one connection's requests. Tests override `respond` and `send_body` to serve faults."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    hub: ServedHub
+    requests: list[Request]
+
+    def do_GET(self) -> None:
+        """Answer a GET or HEAD."""
+        request = Request(self.command, self.path, {k.lower(): v for k, v in self.headers.items()})
+        self.requests.append(request)
+        self.respond(request, self.hub.answer(request))
+
+    do_HEAD = do_GET
+
+    def respond(self, request: Request, answer: Answer) -> None:
+        """Send the answer to a request."""
+        body = answer.body
+        length = body.last - body.first if isinstance(body, Slice) else len(body)
+        self.send_response(answer.status)
+        for name, value in {"Content-Length": str(length), **answer.headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.send_body(body)
+
+    def send_body(self, body: bytes | Slice) -> None:
+        """Send bytes, or part of a file."""
+        if isinstance(body, bytes):
+            self.wfile.write(body)
+        elif body.last > body.first:
+            with body.at.open("rb") as stream:
+                self.connection.sendfile(stream, body.first, body.last - body.first)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Log nothing: a request line may have a URL that is itself a permission."""
 
 
 @dataclass
 class HubServer:
-    """A running server. `url` is what HF_ENDPOINT wants; `requests` is what it was asked."""
+    """A running server. `url` is the value for HF_ENDPOINT; `requests` are those received so far."""
 
     api: ThreadingHTTPServer
     storage: ThreadingHTTPServer
@@ -46,8 +83,8 @@ class HubServer:
 
     @property
     def url(self) -> str:
-        """The address of the API."""
-        return _address(self.api)
+        """The URL of the API."""
+        return _url(self.api)
 
     def wait(self) -> None:
         """Serve until interrupted."""
@@ -56,15 +93,10 @@ class HubServer:
 
 
 def serve_folder(
-    folder: Path,
-    *,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    token: str = "",
-    faults: tuple[Fault, ...] = (),
+    folder: Path, *, host: str = "127.0.0.1", port: int = 0, token: str = ""
 ) -> AbstractContextManager[HubServer]:
-    """Serve `folder` until the block ends. Port 0 takes a free one. Raises OSError where it is taken."""
-    return serve(Shelf(folder).find, host=host, port=port, token=token, faults=faults)
+    """Serve a folder until the block ends. Port 0 takes a free one. Raises OSError if the port is taken."""
+    return serve(ServedFolder(folder).find, host=host, port=port, token=token)
 
 
 @contextmanager
@@ -74,16 +106,18 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 0,
     token: str = "",
-    faults: tuple[Fault, ...] = (),
+    handler: type[HubHandler] = HubHandler,
 ) -> Iterator[HubServer]:
-    """Serve whatever repositories `find` gives, until the block ends."""
+    """Serve the repositories that `find` returns, until the block ends."""
     requests: list[Request] = []
-    storage = _listen(host, 0)
-    api = _listen(host, port)
-    hub = Hub(find, f"{_address(storage)}/storage", token)
-    script = Script(faults)
+    storage, api = (
+        _Listener((host, 0), BaseHTTPRequestHandler),
+        _Listener((host, port), BaseHTTPRequestHandler),
+    )
+    hub = ServedHub(find, f"{_url(storage)}/storage", token)
+    bound = type("BoundHandler", (handler,), {"hub": hub, "requests": requests})
     for server in (api, storage):
-        server.RequestHandlerClass = _handler(hub, script, requests)
+        server.RequestHandlerClass = bound
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     try:
         yield HubServer(api, storage, requests)
@@ -99,64 +133,8 @@ class _Listener(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is its own business."""
+        """Ignore a client that disconnects."""
 
 
-def _listen(host: str, port: int) -> ThreadingHTTPServer:
-    return _Listener((host, port), BaseHTTPRequestHandler)
-
-
-def _address(server: ThreadingHTTPServer) -> str:
+def _url(server: ThreadingHTTPServer) -> str:
     return f"http://{server.server_address[0]!s}:{server.server_address[1]}"
-
-
-def _handler(hub: Hub, script: Script, requests: list[Request]) -> type[BaseHTTPRequestHandler]:
-    class Handler(_Handler):
-        pass
-
-    Handler.hub, Handler.script, Handler.seen = hub, script, requests
-    return Handler
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    hub: Hub
-    script: Script
-    seen: list[Request]
-
-    def do_GET(self) -> None:
-        request = Request(self.command, self.path, {k.lower(): v for k, v in self.headers.items()})
-        self.seen.append(request)
-        answer = self.hub.answer(request)
-        first, last = (answer.body.first, answer.body.last) if isinstance(answer.body, Slice) else (0, 0)
-        fault = self.script.next(answer.where, answer.name, first, last)
-        if say_first(self.connection, fault):
-            self.close_connection = True
-            return
-        if fault is not None:
-            answer = changed(answer, fault)
-        self._send(answer, fault)
-
-    do_HEAD = do_GET
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Silent: a request line may carry an address that is itself a permission."""
-
-    def _send(self, answer: Answer, fault: Fault | None) -> None:
-        body = answer.body
-        length = body.last - body.first if isinstance(body, Slice) else len(body)
-        self.send_response(answer.status)
-        for name, value in answer.headers.items():
-            self.send_header(name, value)
-        if "Content-Length" not in answer.headers:
-            self.send_header("Content-Length", str(length))
-        self.end_headers()
-        if self.command == "HEAD":
-            return
-        if isinstance(body, bytes):
-            self.wfile.write(body)
-        elif fault is None:
-            send_slice(self.connection, body)
-        else:
-            self.close_connection = send_faulty(self.connection, body, fault)

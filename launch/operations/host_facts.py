@@ -9,16 +9,20 @@ from pathlib import Path
 from launch import paths
 from launch.operations import json_lines
 from launch.serving import api_key
-from launch.spec.gpu_catalog import Hardware
-from launch.spec.inputs import Host, Measured
-from launch.spec.model_config import Shape
+from launch.spec.gpu_catalog import HardwareProfile
+from launch.spec.inputs import Host, KvMeasurement
+from launch.spec.model_config import ModelShape
 from launch.spec.plan import Layout, Plan
 from launch.weights.cache import cache_folder
 from launch.weights.model_info import shapes
 
 
 def gather(
-    hardware: Hardware, gpus: int, nodes: int, models: Iterable[str], known: dict[str, Shape] | None = None
+    hardware: HardwareProfile,
+    gpus: int,
+    nodes: int,
+    models: Iterable[str],
+    known: dict[str, ModelShape] | None = None,
 ) -> Host:
     """Return the facts for a plan on this hardware.
 
@@ -44,23 +48,19 @@ def _file() -> Path:
     return paths.state_dir() / "kv_cache.jsonl"
 
 
-def _measured() -> Iterator[Measured]:
+def _measured() -> Iterator[KvMeasurement]:
     """Yield the KV cache sizes of earlier starts, oldest first; skip rows with other fields."""
     for row in json_lines.read(_file()):
         try:
-            yield Measured(**{**row, "layout": Layout(**row["layout"])})
+            yield KvMeasurement(**{**row, "layout": Layout(**row["layout"])})
         except (TypeError, KeyError):
             continue
 
 
-def learn(plan: Plan, kv_tokens: int) -> None:
+def save_kv_tokens(plan: Plan, kv_tokens: int) -> None:
     """Save the KV cache size that one engine of this plan printed, for the next plan on this host."""
     argv = plan.processes[0].argv
     flag = "--kv-cache-dtype"
     kv_dtype = argv[argv.index(flag) + 1] if flag in argv[:-1] else "auto"
-    remember(Measured(plan.model, plan.hardware, plan.layout, kv_tokens, kv_dtype))
-
-
-def remember(measured: Measured) -> None:
-    """Save one measurement."""
+    measured = KvMeasurement(plan.model, plan.hardware, plan.layout, kv_tokens, kv_dtype)
     json_lines.append(_file(), {**measured.__dict__, "layout": measured.layout.__dict__})

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from errors import Failed, Refused
-from launch.allocation.reservation import Taken, claimed
+from launch.allocation.reservation import GpusTaken, reserved
 from launch.diagnosis.apply_fix import apply_fix
 from launch.engine import client as engine_client
 from launch.engine import containers
@@ -92,7 +92,9 @@ def launch(options: PlanOptions, how: LaunchOptions | None = None, events: Event
         prepare(client, plan, how.fetch, events)
     try:
         return _start(client, plan, how, events)
-    except Taken as taken:  # another launch took these GPUs while this one prepared: plan again, on others
+    except (
+        GpusTaken
+    ) as taken:  # another launch took these GPUs while this one prepared: plan again, on others
         events.note(str(taken))
         return _start(client, planned(options, how.fixes, events), how, events)
     except ServerExited as failure:
@@ -136,13 +138,13 @@ def _with_fix(plan: Plan, failure: ServerExited, fixes: Fixes, events: Events) -
 
 def _start(client: DockerClient, plan: Plan, how: LaunchOptions, events: Events) -> Launched:
     """Start the container under the host's lock, so that two launches share neither a name nor a GPU; wait."""
-    with claimed(client, plan.container, containers.name_of(plan)):
+    with reserved(client, plan.container, containers.name_of(plan)):
         _ensure_api_key(plan, events)
         container, started = containers.start(client, plan, how.limits, replace=how.replace)
     events.note(f"{container.name}: {'started' if started else 'already running'} ({plan.digest})")
     ready = _wait(container, plan, how, started, events) if how.wait else None
     if ready and ready.kv_tokens and started:
-        host_facts.learn(plan, ready.kv_tokens)
+        host_facts.save_kv_tokens(plan, ready.kv_tokens)
     return Launched(container, plan, started, ready)
 
 

@@ -13,21 +13,20 @@ from typing import TYPE_CHECKING
 
 from errors import Refused, SlipwayError, choice
 from launch.operations.host_facts import gather
-from launch.planning.choice import NO_VARIANT
 from launch.planning.planner import make_plan
-from launch.planning.selection import variant_of
+from launch.planning.selection import NO_VARIANT, variant_of
 from launch.planning.vllm_versions import image_for
-from launch.recipes.image import asked_for, version_of
-from launch.recipes.repository import checkpoints, known_shapes, open_repository
+from launch.recipes.image import named_image, version_in_tag
+from launch.recipes.repository import builtin_shapes, checkpoints, open_repository
 from launch.recipes.schema import Recipe
 from launch.spec.capabilities import Capabilities
-from launch.spec.gpu_catalog import Hardware
+from launch.spec.gpu_catalog import HardwareProfile
 from launch.spec.inputs import Image
 from launch.spec.plan import Plan
 from launch.spec.plan_options import PLATFORMS, PlanOptions
 
 if TYPE_CHECKING:
-    from launch.allocation.selected_gpus import Chosen
+    from launch.allocation.selected_gpus import SelectedGpus
 
 
 def plan_of(options: PlanOptions) -> Plan:
@@ -36,7 +35,7 @@ def plan_of(options: PlanOptions) -> Plan:
         raise choice("platform", options.platform, PLATFORMS)
     repository = open_repository(options.recipes)
     recipe = repository.recipe(options.model)
-    models = (options.nodes, checkpoints(recipe), known_shapes())
+    models = (options.nodes, checkpoints(recipe), builtin_shapes())
     if options.hardware or options.platform == "cpu":
         hardware = _named_hardware(repository.hardware, options.hardware or "cpu", options.platform)
         host = gather(hardware, _gpu_count(options.gpus, hardware), *models)
@@ -46,7 +45,7 @@ def plan_of(options: PlanOptions) -> Plan:
     return make_plan(options, host, recipe, _image(options, recipe, hardware), repository.strategies)
 
 
-def _named_hardware(catalog: Mapping[str, Hardware], name: str, platform: str) -> Hardware:
+def _named_hardware(catalog: Mapping[str, HardwareProfile], name: str, platform: str) -> HardwareProfile:
     if name not in catalog:
         raise choice("hardware", name, tuple(catalog))
     hardware = catalog[name]
@@ -57,7 +56,7 @@ def _named_hardware(catalog: Mapping[str, Hardware], name: str, platform: str) -
     return hardware
 
 
-def _gpu_count(gpus: str, hardware: Hardware) -> int:
+def _gpu_count(gpus: str, hardware: HardwareProfile) -> int:
     """Return the number of GPUs on each node of named hardware; by default all that such a node has."""
     if gpus and not (gpus.isascii() and gpus.isdigit() and int(gpus) > 0):
         raise Refused(
@@ -68,31 +67,31 @@ def _gpu_count(gpus: str, hardware: Hardware) -> int:
     return int(gpus or hardware.per_node or 1)
 
 
-def _free_gpus(options: PlanOptions) -> Chosen:
+def _free_gpus(options: PlanOptions) -> SelectedGpus:
     """Choose GPUs of this host that no other container uses. The server that this plan replaces does not count."""
-    from launch.allocation.gpus import holders
-    from launch.allocation.selected_gpus import take
+    from launch.allocation.holders import holders
+    from launch.allocation.selected_gpus import select_gpus
     from launch.engine import client as engine_client
     from launch.engine.containers import name_for
     from launch.hardware.detect import detect
 
     try:
         client = engine_client.connect()
-        running, by_cdi = holders(client), engine_client.cdi_reason(client)
+        running, cdi_reason = holders(client), engine_client.cdi_reason(client)
     except SlipwayError:
-        running, by_cdi = (), ""  # a plan needs no engine; `invoke run` does
-    gpus = take(detect(), options.gpus, options.platform, running, own=name_for(options.model))
-    return replace(gpus, by_cdi=by_cdi)
+        running, cdi_reason = (), ""  # a plan needs no engine; `invoke run` does
+    gpus = select_gpus(detect(), options.gpus, options.platform, running, own=name_for(options.model))
+    return replace(gpus, cdi_reason=cdi_reason)
 
 
-def _image(options: PlanOptions, recipe: Recipe, hardware: Hardware) -> Image:
+def _image(options: PlanOptions, recipe: Recipe, hardware: HardwareProfile) -> Image:
     """Return the named image, that of the recipe, Slipway's own for a CPU, or upstream's of the wanted version."""
     image, capabilities = options.image, _read_capabilities(options.capabilities)
     if not (image or options.vllm or capabilities) and hardware.platform == "cpu":
         return _own_image("cpu")
     if not (image or options.vllm):
-        image = asked_for(recipe, recipe.variants.get(variant_of(options, recipe), NO_VARIANT), hardware)
-    return image_for(hardware.platform, options.vllm or version_of(image), image, capabilities)
+        image = named_image(recipe, recipe.variants.get(variant_of(options, recipe), NO_VARIANT), hardware)
+    return image_for(hardware.platform, options.vllm or version_in_tag(image), image, capabilities)
 
 
 def _own_image(platform: str) -> Image:

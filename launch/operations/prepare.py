@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from errors import Failed
 from images.build import pipeline
-from launch import deadline, weights
+from launch import deadline
 from launch.engine import client as engine_client
 from launch.engine import images
 from launch.operations.events import Events
+from launch.weights.fetch import fetch_model
+from launch.weights.snapshot import require_complete
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -48,7 +50,7 @@ def _provide_image(client: DockerClient, plan: Plan, events: Events, background:
 
 def _missing_weights(model: str) -> Failed | None:
     try:
-        weights.check(model)
+        require_complete(model)
         return None
     except Failed as missing:
         return missing
@@ -63,4 +65,4 @@ def _fetch(model: str, events: Events, image: Future[None]) -> None:
                 image.result()
             show(progress)
 
-        weights.fetch(model, show=check_and_show)
+        fetch_model(model, on_progress=check_and_show)

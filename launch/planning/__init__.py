@@ -1,1 +1,1 @@
-"""Recipe, request, host and image in; one launch plan with reasons, or a refusal, out. Pure."""
+"""Make a plan: select what runs, build the command, check layout and memory. Pure."""

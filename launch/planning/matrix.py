@@ -1,7 +1,7 @@
-"""Every command that a folder of recipes stands for: one row for each model, hardware and strategy.
+"""Render every command that a folder of recipes stands for: one row for each model, hardware and strategy.
 
-The rows have the keys of the renderings of vllm-project/recipes. Where we would not start what stands there,
-the row says `refused` with the arithmetic, or `corrected` with what was changed and why.
+The rows have the keys of the renderings of vllm-project/recipes. A row that Slipway would refuse to start has a
+`refused` field and no command. A changed row has a `corrected` field.
 """
 
 from __future__ import annotations
@@ -14,90 +14,91 @@ from packaging.version import InvalidVersion, Version
 
 from errors import Refused
 from launch.planning import vllm_versions
-from launch.planning.choice import Choice
-from launch.planning.command import synthesise
-from launch.planning.features import features_on
-from launch.planning.selection import lacks
-from launch.planning.validation import faults, layout_of
-from launch.recipes.image import image_of, version_of
+from launch.planning.command import recipe_command
+from launch.planning.requirements import missing_for_precision
+from launch.planning.selection import NO_VARIANT, Selection, enabled_features
+from launch.planning.validation import layout_faults, layout_of
+from launch.recipes.image import image_of, version_in_tag
 from launch.recipes.repository import RecipeRepository
 from launch.recipes.schema import Recipe, Variant
 from launch.recipes.strategy import Strategy, min_gpus, offered, runs_on, vram_minimum
-from launch.spec.gpu_catalog import Hardware
+from launch.spec.gpu_catalog import HardwareProfile
 from launch.spec.inputs import Image
-from launch.spec.model_config import Shape
-from launch.spec.vllm_args import Draft, words
+from launch.spec.model_config import ModelShape
+from launch.spec.vllm_args import Draft, to_argv
 
-MOST_NODES = 16  # the site's own limit for one deployment
+MAX_NODES = 16  # the site's own limit for one deployment
 
 
 @dataclass(frozen=True)
-class Span:
-    """The vLLM versions that a row is for: its image's, else from the recipe's oldest to the newest."""
+class VersionRange:
+    """The vLLM versions of a row: that of its image, else from the recipe's oldest to the newest."""
 
     oldest: str
     newest: str
-    why: str
+    source: str
 
 
 def rows(
-    book: RecipeRepository, recipe: Recipe, shapes: dict[str, Shape], vllm: str = ""
+    repository: RecipeRepository, recipe: Recipe, shapes: dict[str, ModelShape], vllm: str = ""
 ) -> Iterator[dict[str, Any]]:
-    """The rows of one recipe, in a stable order; `vllm` is one version to judge them by.
+    """Yield the rows of one recipe, in a stable order. `vllm` is the one version to check them with.
 
-    None for an omni model: another binary serves it, without strategies.
+    An omni model has no rows, because another program serves it, without strategies.
     """
     if "omni" in recipe.meta.tasks:
         return
-    for hardware in sorted(_hardware(book, recipe), key=lambda item: item.id):
+    for hardware in sorted(_hardware(repository, recipe), key=lambda profile: profile.id):
         variant = variant_for(recipe, hardware)
         if variant is None:
             continue
-        for strategy in sorted(_strategies(book, recipe, hardware), key=lambda item: item.name):
+        for strategy in sorted(_strategies(repository, recipe, hardware), key=lambda item: item.name):
             yield row(recipe, variant, strategy, hardware, shapes, vllm)
 
 
-def _hardware(book: RecipeRepository, recipe: Recipe) -> Iterator[Hardware]:
-    """Where the default variant can run; special machines only where the recipe names them."""
-    default = recipe.variants.get("default", Variant())
-    for name in book.machines:
-        hardware, said = book.hardware[name], recipe.meta.hardware.get(name)
-        listed = not default.supported_hardware or name in default.supported_hardware
-        if (
-            said != "unsupported"
-            and listed
-            and not lacks(default, hardware)
-            and (said or not hardware.restricted)
-        ):
+def _hardware(repository: RecipeRepository, recipe: Recipe) -> Iterator[HardwareProfile]:
+    """Yield the hardware that runs the default variant; restricted hardware only if the recipe names it."""
+    default = recipe.variants.get("default", NO_VARIANT)
+    for name in repository.machines:
+        hardware, support = repository.hardware[name], recipe.meta.hardware.get(name)
+        if support == "unsupported" or (hardware.restricted and not support):
+            continue
+        if _is_listed(default, hardware) and not missing_for_precision(default, hardware):
             yield hardware
 
 
-def variant_for(recipe: Recipe, hardware: Hardware) -> str | None:
-    """The default variant; on a machine that cannot be joined with others the largest one that fits it."""
-    if hardware.scalable or _fits(recipe.variants.get("default", Variant()), hardware):
+def _is_listed(variant: Variant, hardware: HardwareProfile) -> bool:
+    return not variant.supported_hardware or hardware.id in variant.supported_hardware
+
+
+def variant_for(recipe: Recipe, hardware: HardwareProfile) -> str | None:
+    """Return the default variant; on a machine that cannot be joined with others the largest one that fits."""
+    if hardware.scalable or _fits(recipe.variants.get("default", NO_VARIANT), hardware):
         return "default"
-    fitting = [
-        (vram_minimum(variant, hardware), name)
+    fitting = {
+        name: vram_minimum(variant, hardware)
         for name, variant in recipe.variants.items()
         if _fits(variant, hardware)
-        and not lacks(variant, hardware)
-        and (not variant.supported_hardware or hardware.id in variant.supported_hardware)
-    ]
-    return max(fitting, key=lambda pair: pair[0])[1] if fitting else None
+        and _is_listed(variant, hardware)
+        and not missing_for_precision(variant, hardware)
+    }
+    return max(fitting, key=fitting.__getitem__, default=None)
 
 
-def _fits(variant: Variant, hardware: Hardware) -> bool:
+def _fits(variant: Variant, hardware: HardwareProfile) -> bool:
     node = hardware.vram_gib * hardware.per_node
     return not node or vram_minimum(variant, hardware) <= node
 
 
-def _strategies(book: RecipeRepository, recipe: Recipe, hardware: Hardware) -> Iterator[Strategy]:
+def _strategies(
+    repository: RecipeRepository, recipe: Recipe, hardware: HardwareProfile
+) -> Iterator[Strategy]:
     for name in dict.fromkeys(offered(recipe)):
-        strategy = book.strategies.get(name)
+        strategy = repository.strategies.get(name)
         if strategy is None or strategy.deploy_type not in ("single_node", "multi_node"):
             continue
-        reach = (MOST_NODES if strategy.multi else 1) * (hardware.per_node or 1)
-        if not runs_on(recipe, name, hardware) or min_gpus(recipe, name, hardware) > reach:
+        most = (MAX_NODES if strategy.multi_node else 1) * (hardware.per_node or 1)
+        if not runs_on(recipe, name, hardware) or min_gpus(recipe, name, hardware) > most:
             continue
         if hardware.scalable or not name.startswith("multi_node_"):
             yield strategy
@@ -107,77 +108,77 @@ def row(
     recipe: Recipe,
     variant: str,
     strategy: Strategy,
-    hardware: Hardware,
-    shapes: dict[str, Shape],
+    hardware: HardwareProfile,
+    shapes: dict[str, ModelShape],
     vllm: str = "",
 ) -> dict[str, Any]:
-    """One command. `refused` and `corrected` are there only where there is something to say."""
+    """Return the row of one command. `refused` and `corrected` are present only if they say something."""
     gpus = hardware.per_node or 1
-    nodes = max(2 if strategy.multi else 1, -(-min_gpus(recipe, strategy.name, hardware) // gpus))
-    bare = Choice(recipe, variant, strategy, hardware, gpus, nodes)
-    choice = replace(bare, features=features_on(bare))
-    image = image_of(recipe, choice.variant, hardware)
-    span = span_of(recipe, choice.variant, image, vllm)
+    nodes = max(2 if strategy.multi_node else 1, -(-min_gpus(recipe, strategy.name, hardware) // gpus))
+    bare = Selection(recipe, variant, strategy, hardware, gpus, nodes)
+    selection = replace(bare, features=enabled_features(bare))
+    image = image_of(recipe, selection.variant, hardware)
+    versions = versions_of(recipe, selection.variant, image, vllm)
     drafts = [
-        vllm_versions.adapt(synthesise(choice, rank), Image(image, span.newest))
+        vllm_versions.adapt(recipe_command(selection, rank), Image(image, versions.newest))
         for rank in range(min(nodes, 2))
     ]
-    refused = _refused(drafts[0], choice, shapes.get(choice.model_id), span)
+    refused = _refused(drafts[0], selection, shapes.get(selection.model_id), versions)
     remarks = {"refused": refused} if refused else {}
-    changed = "; ".join(drafts[0].corrections)
-    if changed and not refused:
-        remarks["corrected"] = changed
-    return {**_head(choice, drafts[0], image), **_commands(choice, drafts, refused), **remarks}
+    corrected = "; ".join(drafts[0].corrections)
+    if corrected and not refused:
+        remarks["corrected"] = corrected
+    return {**_head(selection, drafts[0], image), **_commands(selection, drafts, refused), **remarks}
 
 
-def _head(choice: Choice, draft: Draft, image: str) -> dict[str, Any]:
+def _head(selection: Selection, draft: Draft, image: str) -> dict[str, Any]:
     return {
-        "model": choice.recipe.name,
-        "hardware": choice.hardware.id,
-        "strategy": choice.strategy.name,
-        "variant": choice.variant_name,
-        "node_count": choice.nodes,
-        "env": {setting.name: setting.value for setting in draft.env},
+        "model": selection.recipe.name,
+        "hardware": selection.hardware.id,
+        "strategy": selection.strategy.name,
+        "variant": selection.variant_name,
+        "node_count": selection.nodes,
+        "env": {variable.name: variable.value for variable in draft.env},
         "docker_image": image,
     }
 
 
-def _commands(choice: Choice, drafts: list[Draft], refused: str) -> dict[str, Any]:
-    """The command of each role; nothing that could be pasted where it is refused."""
-    names = ("head_argv", "worker_argv") if choice.strategy.multi else ("argv",)
+def _commands(selection: Selection, drafts: list[Draft], refused: str) -> dict[str, Any]:
+    """Return the command of each role; empty commands in a refused row, so that they cannot be pasted."""
+    names = ("head_argv", "worker_argv") if selection.strategy.multi_node else ("argv",)
     if refused:
         return {name: [] for name in names}
     return {
-        name: ["vllm", "serve", choice.model_id, *words(draft.args)]
+        name: ["vllm", "serve", selection.model_id, *to_argv(draft.args)]
         for name, draft in zip(names, drafts, strict=True)
     }
 
 
-def span_of(recipe: Recipe, variant: Variant, image: str, vllm: str = "") -> Span:
-    """The versions to hold a row against."""
+def versions_of(recipe: Recipe, variant: Variant, image: str, vllm: str = "") -> VersionRange:
+    """Return the versions to check a row with."""
     newest = vllm_versions.table().newest
-    exact = vllm or version_of(image)
+    exact = vllm or version_in_tag(image)
     if exact:
-        return Span(exact, exact, "--vllm" if vllm else image)
+        return VersionRange(exact, exact, "--vllm" if vllm else image)
     if image.endswith("nightly"):
-        return Span(newest, newest, image)
+        return VersionRange(newest, newest, image)
     oldest = variant.min_vllm_version or recipe.model.min_vllm_version
     try:
         Version(oldest)
     except InvalidVersion:
-        return Span(newest, newest, image)
-    return Span(oldest, newest, "min_vllm_version")
+        return VersionRange(newest, newest, image)
+    return VersionRange(oldest, newest, "min_vllm_version")
 
 
-def _refused(draft: Draft, choice: Choice, shape: Shape | None, span: Span) -> str:
-    """Why nobody should start this; "" where we know of nothing."""
+def _refused(draft: Draft, selection: Selection, shape: ModelShape | None, versions: VersionRange) -> str:
+    """Return why this command cannot run, "" if no reason is known."""
     try:
-        layout = layout_of(draft, choice, shape)
+        layout = layout_of(draft, selection, shape)
     except Refused as error:
         return error.what
-    for version in dict.fromkeys((span.newest, span.oldest)):
-        reasons = faults(draft, layout, shape, choice, str(vllm_versions.parse(version)))
+    for version in dict.fromkeys((versions.newest, versions.oldest)):
+        reasons = layout_faults(draft, layout, shape, selection, str(vllm_versions.parse(version)))
         if reasons:
-            claim = f", and the recipe is for {version} on ({span.why})" if version != span.newest else ""
-            return "; ".join(reasons) + claim
+            older = f", and the recipe is for {version} and later ({versions.source})"
+            return "; ".join(reasons) + (older if version != versions.newest else "")
     return ""

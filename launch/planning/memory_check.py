@@ -1,4 +1,4 @@
-"""The memory question of one plan: what its options ask for, and what to do where that does not fit."""
+"""Check the memory of one plan, and shorten the context if the model's own does not fit."""
 
 from __future__ import annotations
 
@@ -6,82 +6,83 @@ from dataclasses import replace
 
 from errors import Refused
 from launch.planning import memory
-from launch.planning import parallelism as layouts
-from launch.planning.choice import Choice
-from launch.spec.inputs import Host, Measured
-from launch.spec.model_config import Shape
+from launch.planning.selection import Selection
+from launch.spec.inputs import Host, KvMeasurement
+from launch.spec.model_config import ModelShape
 from launch.spec.plan import Fit, Layout
 from launch.spec.vllm_args import Arg, Draft
 
 CONTEXT = "--max-model-len"
-STEP = 4096  # a context that we set ourselves is a multiple of this
-STRETCHED = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
+STEP = 4096  # a context that Slipway sets is a multiple of this
+ALLOW_LONGER = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
 
 
 def fit_of(
-    draft: Draft, layout: Layout, shape: Shape | None, host: Host, choice: Choice
+    draft: Draft, layout: Layout, shape: ModelShape | None, host: Host, selection: Selection
 ) -> tuple[Fit, tuple[Arg, ...]]:
-    """The fit, and the --max-model-len to add where the model's own context is too long for this memory.
+    """Return the estimate, and the --max-model-len to add if the model's own context does not fit.
 
-    Raises Refused for weights that do not fit, and for a context that was asked for and cannot be.
+    Raises Refused for weights that do not fit, and for a requested context that does not fit.
     """
-    demand = demand_of(draft, layout, shape, host, choice)
-    _check_context(demand.context, draft, shape, choice)
+    demand = demand_of(draft, layout, shape, host, selection)
+    _check_context(demand.context, draft, shape, selection)
     if not demand.vram_gib and demand.kv_gib is None:
         return Fit(detail=f"the memory of {host.hardware.id} is not known"), ()
-    measured = _measured(host, choice, layout)
+    measured = _measured(host, selection, layout)
     fit = memory.fit(shape, demand, measured)
-    if fit.verdict != "does not fit":
+    if fit.result != "does not fit":
         return fit, ()
-    shorter = shorter_context(fit, demand, draft, choice)
-    why = f"the model's own {demand.context:,} tokens do not fit: about {fit.kv_tokens_per_replica:,} do"
+    shorter = shorter_context(fit, demand, draft, selection)
+    why = f"of the model's own {demand.context:,} tokens, about {fit.kv_tokens_per_replica:,} fit"
     arg = Arg(CONTEXT, (str(shorter),), "rule: memory fit", why)
     return memory.fit(shape, replace(demand, context=shorter), measured), (arg,)
 
 
-def shorter_context(fit: Fit, demand: memory.Demand, draft: Draft, choice: Choice) -> int:
-    """The context to set instead of the model's own. Raises Refused where there is none to set."""
-    where = layouts.name(demand.layout)
+def shorter_context(fit: Fit, demand: memory.Demand, draft: Draft, selection: Selection) -> int:
+    """Return the context to set instead of the model's own. Raises Refused if there is none."""
+    layout = demand.layout.name
     if not fit.max_model_len:
-        fix = "more GPUs, or a smaller variant"
-        raise Refused(f"{choice.model_id} does not fit with {where}", why=fit.detail, fix=fix)
+        fix = "--gpus with a larger number, or --variant with a smaller checkpoint"
+        raise Refused(f"{selection.model_id} does not fit with {layout}", why=fit.detail, fix=fix)
     largest = fit.max_model_len // STEP * STEP
     if draft.get(CONTEXT) is not None or not largest:
-        why = f"{fit.detail}: {fit.kv_tokens_per_replica:,} tokens a replica"
+        why = f"{fit.detail}: {fit.kv_tokens_per_replica:,} tokens for each replica"
         fix = f"--max-model-len {largest or fit.max_model_len}, or --workaround fp8-kv-cache"
-        raise Refused(f"a context of {demand.context:,} tokens cannot fit with {where}", why=why, fix=fix)
+        raise Refused(f"a context of {demand.context:,} tokens does not fit with {layout}", why=why, fix=fix)
     return largest
 
 
-def _check_context(asked: int | None, draft: Draft, shape: Shape | None, choice: Choice) -> None:
-    """Raises Refused for more than the model was made for, unless the user has said how it is stretched."""
+def _check_context(context: int | None, draft: Draft, shape: ModelShape | None, selection: Selection) -> None:
+    """Raise Refused for more than the model's own context, unless the user has set how it is extended."""
     own = shape.context if shape else None
-    stretched = draft.get("--hf-overrides") or any(setting.name == STRETCHED for setting in draft.env)
-    if shape and asked and own and asked > own and not stretched:
-        what = f"a context of {asked:,} tokens: {choice.model_id} was made for {own:,}"
-        raise Refused(what, why=shape.source, fix=f"--max-model-len {own}, or --env {STRETCHED}=1")
+    extended = draft.get("--hf-overrides") or any(variable.name == ALLOW_LONGER for variable in draft.env)
+    if shape and context and own and context > own and not extended:
+        what = f"a context of {context:,} tokens is too long: {selection.model_id} has {own:,}"
+        raise Refused(what, why=shape.source, fix=f"--max-model-len {own}, or --env {ALLOW_LONGER}=1")
 
 
-def demand_of(draft: Draft, layout: Layout, shape: Shape | None, host: Host, choice: Choice) -> memory.Demand:
-    """What the options ask of each GPU; vLLM's defaults where they say nothing."""
-    known = memory.constants()
-    own = (shape.context if shape else None) or choice.recipe.model.context_length
+def demand_of(
+    draft: Draft, layout: Layout, shape: ModelShape | None, host: Host, selection: Selection
+) -> memory.Demand:
+    """Return what the options ask of each GPU, with vLLM's defaults for what they do not set."""
+    defaults = memory.constants()
+    own = (shape.context if shape else None) or selection.recipe.model.context_length
     context = draft.number(CONTEXT, 0) or (None if draft.get(CONTEXT) else own)
     kv_dtype, share = draft.get("--kv-cache-dtype"), draft.get("--gpu-memory-utilization")
-    space = next((s.value for s in draft.env if s.name == "VLLM_CPU_KVCACHE_SPACE"), "")
+    space = next((v.value for v in draft.env if v.name == "VLLM_CPU_KVCACHE_SPACE"), "")
     return memory.Demand(
         layout=layout,
         vram_gib=host.vram_gib if host.vram_gib is not None else host.hardware.vram_gib,
-        utilization=_decimal(share.value if share else "", known.utilization),
+        utilization=_decimal(share.value if share else "", defaults.utilization),
         context=context,
         longest=own,
         kv_dtype=kv_dtype.value if kv_dtype else "auto",
-        kv_gib=_decimal(space, known.cpu_kv_gib) if host.hardware.platform == "cpu" else None,
+        kv_gib=_decimal(space, defaults.cpu_kv_gib) if host.hardware.platform == "cpu" else None,
     )
 
 
 def _decimal(text: str, default: float) -> float:
-    """A number between 0 and a terabyte; anything else is vLLM's to complain about."""
+    """Return a number between 0 and 1024, else the default; vLLM itself reports an invalid value."""
     try:
         value = float(text)
     except ValueError:
@@ -89,7 +90,9 @@ def _decimal(text: str, default: float) -> float:
     return value if 0 < value < 1024 else default
 
 
-def _measured(host: Host, choice: Choice, layout: Layout) -> Measured | None:
-    """The earlier start that tells most: the same layout, else the latest of this model on this hardware."""
-    found = [m for m in host.measured if m.model == choice.model_id and m.hardware == host.hardware.id]
-    return next((m for m in reversed(found) if m.layout == layout), found[-1] if found else None)
+def _measured(host: Host, selection: Selection, layout: Layout) -> KvMeasurement | None:
+    """Return the latest measurement of this model on this hardware, with the same layout if there is one."""
+    model, hardware = selection.model_id, host.hardware.id
+    latest_first = [m for m in reversed(host.measured) if (m.model, m.hardware) == (model, hardware)]
+    same_layout = (m for m in latest_first if m.layout == layout)
+    return next(same_layout, latest_first[0] if latest_first else None)

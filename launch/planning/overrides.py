@@ -1,4 +1,4 @@
-"""The user's own words: they win over the recipe's, and the plan says what they took the place of."""
+"""Apply the user's options to a command. They win over the recipe's, and the plan notes what they replaced."""
 
 from __future__ import annotations
 
@@ -8,27 +8,26 @@ from pathlib import Path
 
 from errors import Refused, choice
 from launch.data_file import load
-from launch.planning.vllm_versions import USER
-from launch.recipes.extension import Workaround
-from launch.recipes.schema import Recipe
-from launch.spec.inputs import PlanOptions
-from launch.spec.vllm_args import Arg, Draft, Setting, parse
+from launch.planning.vllm_versions import SET_BY_USER, USER
+from launch.recipes.schema import Recipe, Workaround
+from launch.spec.plan_options import PlanOptions
+from launch.spec.vllm_args import Arg, Draft, EnvVar, parse
 
-# A token in the server's environment can be read by every process in the container.
+# Every process in the container can read a token in the server's environment.
 SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_API_TOKEN")
 
 
 @cache
 def workarounds() -> dict[str, Workaround]:
-    """Cures for every recipe."""
+    """Return the workarounds that any recipe can use."""
     return load(Path(__file__).with_name("workarounds.yaml"), dict[str, Workaround])
 
 
 def apply(draft: Draft, options: PlanOptions, recipe: Recipe) -> Draft:
-    """The command with the wish in it. Raises Refused for a wish that cannot be one."""
+    """Return the command with the user's options. Raises Refused for an option that cannot be applied."""
     draft = _responses_api(draft, options, recipe)
     for name in options.workarounds:
-        draft = _cure(draft, name, recipe)
+        draft = _workaround(draft, name, recipe)
     if options.max_model_len is not None:
         draft = _set(draft, "--max-model-len", str(options.max_model_len))
     for flag, value in options.settings:
@@ -39,54 +38,52 @@ def apply(draft: Draft, options: PlanOptions, recipe: Recipe) -> Draft:
 def _responses_api(draft: Draft, options: PlanOptions, recipe: Recipe) -> Draft:
     if not options.responses_api:
         return draft
-    own = recipe.ours.responses_api
-    if own is None:
-        raise Refused(
-            f"{recipe.name} says nothing about the Responses API", fix="--set --reasoning-parser=NAME"
-        )
-    why = "the Responses API wants thinking apart from the answer"
-    return draft.add(parse(own.args or (), f"{recipe.file}: x-slipway.responses_api", why))
+    block = recipe.extension.responses_api
+    if block is None:
+        what = f"{recipe.name} names no reasoning parser for the Responses API"
+        raise Refused(what, fix="--set --reasoning-parser=NAME")
+    why = "the Responses API returns the reasoning separately from the answer"
+    return draft.add(parse(block.args or (), f"{recipe.file}: x-slipway.responses_api", why))
 
 
-def _cure(draft: Draft, name: str, recipe: Recipe) -> Draft:
-    known = {**workarounds(), **recipe.ours.workarounds}
-    if name not in known:
-        raise choice("workaround", name, tuple(known))
-    workaround, source = known[name], f"--workaround {name}"
-    env = (Setting(key, value, source, workaround.why) for key, value in workaround.env.items())
+def _workaround(draft: Draft, name: str, recipe: Recipe) -> Draft:
+    choices = {**workarounds(), **recipe.extension.workarounds}
+    if name not in choices:
+        raise choice("workaround", name, tuple(choices))
+    workaround, source = choices[name], f"--workaround {name}"
+    env = (EnvVar(key, value, source, workaround.why) for key, value in workaround.env.items())
     return draft.add(parse(workaround.args, source, workaround.why), env)
 
 
 def _set(draft: Draft, flag: str, value: str) -> Draft:
-    """One --set: true and false switch a switch."""
+    """Apply one --set. The values true and false switch a flag without a value on and off."""
     if not flag.startswith("--") or len(flag) < 3 or value == "":
-        raise Refused(
-            f"--set {flag}: a flag of vLLM and its value are wanted", fix="--set --max-num-seqs=256"
-        )
+        raise Refused(f"--set '{flag}' is not a vLLM flag with a value", fix="--set --max-num-seqs=256")
     switch = value.lower() if "." not in flag else ""
-    arg = Arg(flag, () if switch == "true" else (value,), USER, "your word")
+    arg = Arg(flag, () if switch == "true" else (value,), USER, SET_BY_USER)
     old = draft.get(arg.key)
-    notes = (
-        _instead(flag, value, old.value or "it is on", old.source) if old and old.values != arg.values else ()
-    )
+    replaced = old is not None and old.values != arg.values
+    notes = _replaced(flag, value, old.value or "a switch that is on", old.source) if old and replaced else ()
     if switch != "false":
         return draft.add((arg,), notes=notes)
     if old:
         return draft.without(arg.key).add(notes=notes)
-    return draft.add((Arg(f"--no-{flag[2:]}", (), USER, "your word"),))
+    return draft.add((Arg(f"--no-{flag[2:]}", (), USER, SET_BY_USER),))
 
 
 def _env(draft: Draft, env: Iterable[tuple[str, str]]) -> Draft:
-    old = {setting.name: setting for setting in draft.env}
+    before = {variable.name: variable for variable in draft.env}
     for name, value in env:
         if name in SECRETS:
-            why = "a token never goes into the server's container; the weights are fetched before it starts"
-            raise Refused(f"--env {name}", why=why, fix="invoke login, then invoke fetch")
-        was = old.get(name)
-        notes = _instead(name, value, was.value, was.source) if was and was.value != value else ()
-        draft = draft.add(env=(Setting(name, value, USER, "your word"),), notes=notes)
+            why = (
+                "a token must not be in the server's container; weights are fetched before the server starts"
+            )
+            raise Refused(f"--env {name} is not allowed", why=why, fix="invoke login")
+        old = before.get(name)
+        notes = _replaced(name, value, old.value, old.source) if old and old.value != value else ()
+        draft = draft.add(env=(EnvVar(name, value, USER, SET_BY_USER),), notes=notes)
     return draft
 
 
-def _instead(name: str, value: str, old: str, source: str) -> tuple[str, ...]:
-    return (f"{name} {value}: your word, instead of {old} ({source})",)
+def _replaced(name: str, value: str, old: str, source: str) -> tuple[str, ...]:
+    return (f"{name} {value}: set by the user, replaces {old} ({source})",)

@@ -1,7 +1,7 @@
-"""Which layouts of ranks a model can have, and the arithmetic that rules the others out.
+"""Check which TP/PP/DP/EP combinations are valid for a model, and explain why others are not.
 
-TP splits attention and MLPs, PP splits layers, DP repeats the attention, EP spreads whole experts over TP x
-DP. The rules are vLLM's own checks, so that a plan fails here and not after 230 GB were loaded.
+TP splits attention and MLPs, PP splits layers, DP replicates the attention, EP distributes whole experts over
+TP x DP ranks. The rules are vLLM's own checks, so that a plan fails here and not after 230 GB were loaded.
 """
 
 from __future__ import annotations
@@ -13,40 +13,33 @@ from math import gcd
 
 from packaging.version import Version
 
-from launch.spec.model_config import Shape
+from launch.spec.model_config import ModelShape
 from launch.spec.plan import Layout
 
-# From 0.29 a block that does not divide is refined to the greatest common divisor, down to 32 (facts on
+# From 0.29 a block that does not divide evenly is refined to the greatest common divisor, down to 32 (facts on
 # MiniMax-M2).
 REFINED_BLOCKS = Version("0.29.0")
 SMALLEST_BLOCK = 32
-VOCABULARY_PADDING = 64  # vLLM pads the embedding rows to this multiple before it splits them
+VOCABULARY_PADDING = 64  # vLLM pads the embedding rows to a multiple of this before it splits them
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """`legal` is None where the shape of the model is not known; `reasons` say why it is not legal."""
+class LayoutCheck:
+    """`valid` is None if the shape of the model is not known. `reasons` say why a layout is not valid."""
 
     layout: Layout
-    legal: bool | None
+    valid: bool | None
     reasons: tuple[str, ...] = ()
 
 
-def name(layout: Layout) -> str:
-    """TP4, DP8+EP, TP8xPP2."""
-    sizes = (("TP", layout.tp), ("PP", layout.pp), ("DP", layout.dp))
-    shown = [f"{kind}{size}" for kind, size in sizes if size > 1] or ["TP1"]
-    return "x".join(shown) + ("+EP" if layout.ep > 1 else "")
-
-
 @lru_cache(maxsize=4096)
-def verdicts(shape: Shape | None, gpus: int, nodes: int, version: str) -> tuple[Verdict, ...]:
-    """Every layout that uses all GPUs of all nodes, judged. `gpus` are those of one node."""
-    return tuple(judge(shape, layout, gpus, version) for layout in layouts(gpus * nodes, nodes, shape))
+def check_all(shape: ModelShape | None, gpus: int, nodes: int, version: str) -> tuple[LayoutCheck, ...]:
+    """Check every layout that uses all GPUs of all nodes. `gpus` is the number on one node."""
+    return tuple(check(shape, layout, gpus, version) for layout in layouts(gpus * nodes, nodes, shape))
 
 
-def layouts(total: int, nodes: int, shape: Shape | None) -> Iterator[Layout]:
-    """All (TP, PP, DP), with and without EP, whose product is `total`."""
+def layouts(total: int, nodes: int, shape: ModelShape | None) -> Iterator[Layout]:
+    """Yield all (TP, PP, DP) whose product is `total`, with and without EP."""
     for tp in _divisors(total):
         for pp in _divisors(total // tp):
             dp = total // tp // pp
@@ -60,113 +53,115 @@ def _divisors(number: int) -> list[int]:
 
 
 @lru_cache(maxsize=4096)
-def judge(shape: Shape | None, layout: Layout, gpus: int, version: str) -> Verdict:
-    """One layout on nodes of `gpus` GPUs. An empty version means every version that knows the model."""
-    reasons = list(_room(layout, gpus))
+def check(shape: ModelShape | None, layout: Layout, gpus: int, version: str) -> LayoutCheck:
+    """Check one layout on nodes of `gpus` GPUs. Version "": any version that knows the model."""
+    reasons = list(_gpu_faults(layout, gpus))
     if shape is not None:
-        reasons += _model_rules(shape, layout, version)
+        reasons += _model_faults(shape, layout, version)
     if reasons:
-        return Verdict(layout, False, tuple(reasons))
+        return LayoutCheck(layout, False, tuple(reasons))
     known = shape is not None and shape.heads is not None and (not shape.experts or shape.expert_intermediate)
-    return Verdict(layout, True if known else None)
+    return LayoutCheck(layout, True if known else None)
 
 
-def context_parallel(tp: int, dcp: int) -> tuple[str, ...]:
-    """Decode context parallelism reuses the TP ranks, so it divides them (vllm/config/parallel.py)."""
+def context_parallel_faults(tp: int, dcp: int) -> tuple[str, ...]:
+    """Decode context parallelism reuses the TP ranks, so it must divide them (vllm/config/parallel.py)."""
     uneven = f"TP{tp} / decode context parallel {dcp} = {tp / dcp:g}, not a whole number"
     return (uneven,) if tp % dcp else ()
 
 
-def _room(layout: Layout, gpus: int) -> Iterator[str]:
-    """GPUs used against GPUs there. No limit is written as 0."""
-    there = gpus * layout.nodes
-    if gpus and layout.gpus > there:
+def _gpu_faults(layout: Layout, gpus: int) -> Iterator[str]:
+    """Compare the GPUs that a layout uses with those there are. `gpus` 0 means no limit."""
+    available = gpus * layout.nodes
+    if gpus and layout.gpus > available:
         factors = f"TP{layout.tp} x PP{layout.pp} x DP{layout.dp}"
-        yield f"{factors} = {layout.gpus} GPUs, but {layout.nodes} node(s) of {gpus} have {there}"
+        yield f"{factors} = {layout.gpus} GPUs, but {layout.nodes} node(s) of {gpus} have {available}"
     replica = layout.tp * layout.pp
     if gpus and layout.dp > 1 and replica > gpus:
         yield f"a replica of {layout.tp} x {layout.pp} = {replica} GPUs must fit a node of {gpus} under DP"
 
 
-def _model_rules(shape: Shape, layout: Layout, version: str) -> Iterator[str]:
-    yield from _attention(shape, layout.tp)
-    yield from _vocabulary(shape, layout.tp)
+def _model_faults(shape: ModelShape, layout: Layout, version: str) -> Iterator[str]:
+    tp = f"TP{layout.tp}"
+    yield from _attention_faults(shape, layout.tp)
+    yield from _vocabulary_faults(shape, layout.tp)
     if shape.layers is not None and layout.pp > shape.layers:
         yield f"PP{layout.pp}: {shape.layers} layers cannot make {layout.pp} stages"
     if shape.experts:
-        yield from _experts(shape, layout, version)
+        yield from _expert_faults(shape, layout, version)
     if shape.dense_intermediate and (not shape.experts or shape.dense_layers):
-        yield from _split(
-            "MLP intermediate", shape.dense_intermediate, layout.tp, f"TP{layout.tp}", shape, version
-        )
+        yield from _split_faults("MLP intermediate", shape.dense_intermediate, layout.tp, tp, shape, version)
     if shape.expert_intermediate and shape.shared_experts:
         width = shape.expert_intermediate * shape.shared_experts
-        yield from _split("shared expert intermediate", width, layout.tp, f"TP{layout.tp}", shape, version)
+        yield from _split_faults("shared expert intermediate", width, layout.tp, tp, shape, version)
 
 
-def _attention(shape: Shape, tp: int) -> Iterator[str]:
+def _attention_faults(shape: ModelShape, tp: int) -> Iterator[str]:
     if shape.heads and shape.heads % tp:
         yield f"TP{tp}: {shape.heads} attention heads / {tp} = {shape.heads / tp:g}, not a whole number"
     kv = shape.kv_heads
-    if kv and not shape.is_mla and (kv % tp if kv >= tp else tp % kv):
-        how = (
-            f"{kv} KV heads / {tp} = {kv / tp:g}"
-            if kv >= tp
-            else f"{tp} / {kv} KV heads = {tp / kv:g} copies"
-        )
-        yield f"TP{tp}: {how}, not a whole number"
+    if not kv or shape.is_mla:
+        return
+    if kv >= tp and kv % tp:
+        yield f"TP{tp}: {kv} KV heads / {tp} = {kv / tp:g}, not a whole number"
+    if kv < tp and tp % kv:
+        yield f"TP{tp}: {tp} / {kv} KV heads = {tp / kv:g} copies, not a whole number"
 
 
-def _vocabulary(shape: Shape, tp: int) -> Iterator[str]:
+def _vocabulary_faults(shape: ModelShape, tp: int) -> Iterator[str]:
     if shape.vocabulary:
         padded = -(-shape.vocabulary // VOCABULARY_PADDING) * VOCABULARY_PADDING
         if padded % tp:
             yield f"TP{tp}: {padded} rows of padded vocabulary / {tp} = {padded / tp:.1f}, not a whole number"
 
 
-def _experts(shape: Shape, layout: Layout, version: str) -> Iterator[str]:
-    """Without EP every expert is cut over TP x DP; with EP experts stay whole and are dealt out."""
+def _expert_faults(shape: ModelShape, layout: Layout, version: str) -> Iterator[str]:
+    """Without EP every expert is split over TP x DP ranks; with EP whole experts are distributed."""
     if layout.ep > 1:
         if layout.ep > shape.experts:
-            idle = layout.ep - shape.experts
-            yield f"EP{layout.ep}: {shape.experts} experts leave {idle} ranks without one"
+            yield f"EP{layout.ep}: {shape.experts} experts leave {layout.ep - shape.experts} ranks without one"
     elif shape.expert_intermediate:
-        cuts = layout.tp * layout.dp
-        cut = f"TP{layout.tp}" if layout.dp == 1 else f"TP{layout.tp} x DP{layout.dp} without EP"
-        yield from _split("expert intermediate", shape.expert_intermediate, cuts, cut, shape, version)
+        parts = layout.tp * layout.dp
+        split = f"TP{layout.tp}" if layout.dp == 1 else f"TP{layout.tp} x DP{layout.dp} without EP"
+        yield from _split_faults(
+            "expert intermediate", shape.expert_intermediate, parts, split, shape, version
+        )
 
 
-def _split(what: str, width: int, cuts: int, cut: str, shape: Shape, version: str) -> Iterator[str]:
-    """A matrix of `width` over `cuts` ranks: whole columns, and whole quantization blocks of them."""
-    if width % cuts:
-        yield f"{cut}: {what} {width}/{cuts} = {width / cuts:g}, not a whole number"
+def _split_faults(
+    matrix: str, width: int, parts: int, split: str, shape: ModelShape, version: str
+) -> Iterator[str]:
+    """Check a matrix of `width` columns on `parts` ranks: whole columns in whole quantization blocks."""
+    if width % parts:
+        yield f"{split}: {matrix} {width}/{parts} = {width / parts:g}, not a whole number"
         return
-    part, block = width // cuts, shape.block
-    if cuts == 1 or not block or part % block == 0:
+    part, block = width // parts, shape.block
+    if parts == 1 or not block or part % block == 0:
         return
-    sum_ = f"{cut}: {what} {width}/{cuts} = {part} is not divisible by the {shape.precision} block of {block}"
+    division = f"{split}: {matrix} {width}/{parts} = {part}"
+    uneven = f"{division} is not divisible by the {shape.precision} block of {block}"
     if not _refines(shape, version):
-        yield sum_ + _since(shape, part, block, version)
+        yield uneven + _valid_from(shape, part, block, version)
     elif gcd(part, block) < SMALLEST_BLOCK:
-        yield f"{sum_}, and gcd({part}, {block}) = {gcd(part, block)} is below {SMALLEST_BLOCK}"
+        yield f"{uneven}, and gcd({part}, {block}) = {gcd(part, block)} is below {SMALLEST_BLOCK}"
 
 
-def refined(shape: Shape, layout: Layout) -> str:
-    """A remark on a layout that is legal only because experts' blocks are refined; "" on any other."""
-    width, block, cuts = shape.expert_intermediate, shape.block, layout.tp * layout.dp
-    if layout.ep > 1 or not width or not block or width // cuts % block == 0:
+def refinement_note(shape: ModelShape, layout: Layout) -> str:
+    """Return a note on a layout that is valid only because vLLM refines the experts' blocks, else ""."""
+    width, block, parts = shape.expert_intermediate, shape.block, layout.tp * layout.dp
+    if layout.ep > 1 or not width or not block or width // parts % block == 0:
         return ""
-    smaller = gcd(width // cuts, block)
+    smaller = gcd(width // parts, block)
     kernels = "for which vLLM has Triton MoE kernels only"
-    return f"{name(layout)}: blocks of {block} are refined to {smaller}, {kernels}"
+    return f"{layout.name}: blocks of {block} are refined to {smaller}, {kernels}"
 
 
-def _refines(shape: Shape, version: str) -> bool:
+def _refines(shape: ModelShape, version: str) -> bool:
     return shape.precision == "fp8" and bool(version) and Version(version) >= REFINED_BLOCKS
 
 
-def _since(shape: Shape, part: int, block: int, version: str) -> str:
-    """When it becomes legal, if it does."""
+def _valid_from(shape: ModelShape, part: int, block: int, version: str) -> str:
+    """Return in which version the split becomes valid, if in any."""
     if shape.precision != "fp8" or gcd(part, block) < SMALLEST_BLOCK:
         return ""
-    return f" (vLLM {version}; legal from 0.29)" if version else " (up to vLLM 0.28)"
+    return f" (vLLM {version}; valid from 0.29)" if version else " (up to vLLM 0.28)"

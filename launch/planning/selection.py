@@ -1,29 +1,26 @@
-"""Which variant, strategy and features a plan takes: the user's where they named one, else the recipe's.
+"""Select variant, strategy and features of a recipe: those that the user names, else the recipe's.
 
-Everything that a recipe rules out for the wished hardware is refused here, before any option is put together.
+What the recipe excludes on this hardware is refused here, before any option is put together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from errors import Refused, choice
-from launch.planning.choice import Choice
-from launch.planning.features import features_on, modes_allowed, unsupported
+from launch.planning.requirements import check_hardware, check_host, check_strategy
 from launch.recipes.repository import checkpoints
-from launch.recipes.schema import Recipe, Variant
-from launch.recipes.strategy import Strategy, min_gpus, offered, runs_on
-from launch.spec.gpu_catalog import Hardware
-from launch.spec.inputs import Host, PlanOptions
+from launch.recipes.schema import Feature, Mode, Recipe, StrategyOverride, Variant
+from launch.recipes.strategy import Strategy, offered, runs_on
+from launch.spec.gpu_catalog import HardwareProfile
+from launch.spec.inputs import Host
+from launch.spec.plan_options import PlanOptions
 
-# 4-bit floating point needs the matrix units of Blackwell, unless the variant says otherwise
-# (precision_hardware).
-NEEDS = {
-    "nvfp4": {"brand": "NVIDIA", "generation": "blackwell"},
-    "fp4": {"brand": "NVIDIA", "generation": "blackwell"},
-}
-PARALLEL = {
+NO_VARIANT = Variant()
+NO_OVERRIDE = StrategyOverride()
+# The strategy for a parallel option that the user sets; the first in this order counts.
+STRATEGY_BY_FLAG = {
     "--data-parallel-size": "dep",
     "--enable-expert-parallel": "tep",
     "--tensor-parallel-size": "tp",
@@ -31,80 +28,53 @@ PARALLEL = {
 }
 
 
-def select(options: PlanOptions, host: Host, recipe: Recipe, strategies: Mapping[str, Strategy]) -> Choice:
-    """The choice of a wish in a recipe. Raises Refused for what recipe or host does not have."""
+@dataclass(frozen=True)
+class Selection:
+    """One way to run a recipe. `features` are pairs of name and mode; mode "" leaves it to the recipe."""
+
+    recipe: Recipe
+    variant_name: str
+    strategy: Strategy
+    hardware: HardwareProfile
+    gpus: int
+    nodes: int = 1
+    features: tuple[tuple[str, str], ...] = ()
+    tp: int = 0  # 0: by the recipe's rules
+
+    @property
+    def variant(self) -> Variant:
+        """Return the selected variant."""
+        return self.recipe.variants.get(self.variant_name, NO_VARIANT)
+
+    @property
+    def override(self) -> StrategyOverride:
+        """Return what the recipe changes about the strategy."""
+        return self.recipe.strategy_overrides.get(self.strategy.name, NO_OVERRIDE)
+
+    @property
+    def model_id(self) -> str:
+        """Return the checkpoint to serve."""
+        return self.variant.model_id or self.recipe.model.model_id
+
+
+def select(options: PlanOptions, host: Host, recipe: Recipe, strategies: Mapping[str, Strategy]) -> Selection:
+    """Return the selection for these options. Raises Refused for what recipe or host does not offer."""
     if "omni" in recipe.meta.tasks:
-        raise Refused(
-            f"{recipe.name} generates with vLLM-Omni, which is not planned here", why="meta.tasks: omni"
-        )
+        what = f"{recipe.name} runs on vLLM-Omni, which Slipway does not plan"
+        raise Refused(what, why=f"{recipe.file}: meta.tasks lists omni", fix="invoke recipes")
     check_host(host)
-    variant = variant_of(options, recipe)
-    check_hardware(recipe, variant, recipe.variants.get(variant, Variant()), host.hardware)
+    name = variant_of(options, recipe)
+    check_hardware(recipe, name, recipe.variants.get(name, NO_VARIANT), host.hardware)
     strategy = _strategy(options, host, recipe, strategies)
-    found = Choice(recipe, variant, strategy, host.hardware, host.gpus, host.nodes)
-    return replace(found, features=_features(options, found))
-
-
-def check_host(host: Host) -> None:
-    """Raises Refused for more GPUs than a node has, or nodes that cannot be joined."""
-    hardware = host.hardware
-    if host.gpus < 1 or host.nodes < 1:
-        raise Refused(
-            f"{host.nodes} node(s) with {host.gpus} GPU(s) cannot serve",
-            fix="--gpus 1 or more, --nodes 1 or more",
-        )
-    if hardware.per_node and host.gpus > hardware.per_node:
-        nodes = -(-host.gpus // hardware.per_node)
-        fix = f"--gpus {hardware.per_node}" + (f" --nodes {nodes}" if hardware.scalable else "")
-        raise Refused(
-            f"{host.gpus} GPUs asked for, but the host ({hardware.id}) has {hardware.per_node}", fix=fix
-        )
-    if host.nodes > 1 and not hardware.scalable:
-        raise Refused(
-            f"{hardware.id} cannot be joined into several nodes", why=hardware.source, fix="--nodes 1"
-        )
+    selection = Selection(recipe, name, strategy, host.hardware, host.gpus, host.nodes)
+    return replace(selection, features=_features(options, selection))
 
 
 def variant_of(options: PlanOptions, recipe: Recipe) -> str:
-    """The wished variant, else the one that serves the wished checkpoint. Raises Refused if unknown."""
+    """Return the variant that the user names, else the one of the checkpoint. Raises Refused if unknown."""
     if options.variant and options.variant not in recipe.variants:
         raise choice("variant", options.variant, tuple(recipe.variants) or ("default",))
     return options.variant or checkpoints(recipe).get(options.model, "default")
-
-
-def check_hardware(recipe: Recipe, name: str, variant: Variant, hardware: Hardware) -> None:
-    """Raises Refused where the recipe or the number format rules the hardware out."""
-    if recipe.meta.hardware.get(hardware.id) == "unsupported":
-        raise Refused(
-            f"{recipe.name} does not run on {hardware.id}",
-            why=f"{recipe.file}: meta.hardware says unsupported",
-        )
-    if variant.supported_hardware and hardware.id not in variant.supported_hardware:
-        names = ", ".join(variant.supported_hardware)
-        raise Refused(
-            f"variant {name} does not run on {hardware.id}",
-            why=f"{recipe.file} lists: {names}",
-            fix="--variant or --hardware",
-        )
-    missing = lacks(variant, hardware)
-    if missing:
-        others = [key for key, other in recipe.variants.items() if not lacks(other, hardware)]
-        fix = f"--variant {others[0]}" if others else "other hardware"
-        raise Refused(
-            f"variant {name} ({variant.precision}) does not run on {hardware.id}", why=missing, fix=fix
-        )
-
-
-def lacks(variant: Variant, hardware: Hardware) -> str:
-    """What the variant's number format needs and the hardware has not; "" where it has all."""
-    needs = variant.precision_hardware or NEEDS.get(variant.precision, {})
-    has = {"brand": hardware.brand, "generation": hardware.generation}
-    missing = [f"{key} {value}" for key, value in needs.items() if key in has and has[key] != value]
-    return (
-        f"{variant.precision} needs {' and '.join(missing)}; {hardware.id} is {' '.join(has.values())}"
-        if missing
-        else ""
-    )
 
 
 def _strategy(
@@ -113,85 +83,95 @@ def _strategy(
     names = offered(recipe)
     name = options.strategy or default_strategy(options, host, recipe)
     if name not in names:
-        raise Refused(
-            f"{recipe.name} does not list the strategy '{name}'", fix=f"one of: {', '.join(names) or 'none'}"
-        )
+        fix = f"choose from {', '.join(names)}" if names else ""
+        raise Refused(f"{recipe.name} does not list the strategy '{name}'", fix=fix)
     strategy = strategies.get(name)
     if strategy is None or strategy.deploy_type not in ("single_node", "multi_node"):
-        raise Refused(
-            f"{name} is not planned here: it is several servers behind a router", fix="another --strategy"
-        )
-    _check_strategy(strategy, host, recipe)
+        why = "it is several servers behind a router, which Slipway does not plan"
+        fix = f"choose from {', '.join(other for other in names if other in strategies)}"
+        raise Refused(f"cannot plan the strategy '{name}'", why=why, fix=fix)
+    check_strategy(strategy, host, recipe)
     return strategy
 
 
-def _check_strategy(strategy: Strategy, host: Host, recipe: Recipe) -> None:
-    name, hardware = strategy.name, host.hardware
-    if strategy.multi and host.nodes == 1:
-        raise Refused(f"{name} spans several nodes", fix="--nodes 2")
-    if not strategy.multi and host.nodes > 1:
-        fix = f"--strategy {name.replace('single_node', 'multi_node')}, or --nodes 1"
-        raise Refused(f"{name} stays on one node, {host.nodes} were asked for", fix=fix)
-    if not runs_on(recipe, name, hardware):
-        raise Refused(
-            f"{name} does not run on {hardware.id}",
-            why=f"{recipe.file}: strategy_hardware.{name}",
-            fix="another --strategy",
-        )
-    need, have = min_gpus(recipe, name, hardware), host.gpus * host.nodes
-    if have < need:
-        raise Refused(
-            f"{name} needs {need} GPUs, {have} are planned",
-            why=f"{recipe.file}: strategy_min_gpus",
-            fix="more --nodes",
-        )
-
-
 def default_strategy(options: PlanOptions, host: Host, recipe: Recipe) -> str:
-    """By the user's own parallel options, our recipe's rule by GPUs, the recipe's default, in this order."""
+    """Return the strategy by the user's parallel options, else by x-slipway.strategies, else by the recipe."""
     names = offered(recipe)
     prefix = "multi_node_" if host.nodes > 1 else "single_node_"
-    wanted = [
-        prefix + kind for flag, kind in PARALLEL.items() if any(flag == name for name, _ in options.settings)
-    ]
+    flags = {flag for flag, _ in options.settings}
     total = host.gpus * host.nodes
-    wanted += [rule.strategy for rule in recipe.ours.strategies if rule.gpus is None or total <= rule.gpus]
-    wanted += [recipe.default_strategy or "", f"{prefix}tp", f"{prefix}dep", f"{prefix}tep"]
-    fitting = [name.replace("single_node_", prefix).replace("multi_node_", prefix) for name in wanted if name]
-    usable = [name for name in fitting if name in names and runs_on(recipe, name, host.hardware)]
-    return next(iter(usable), fitting[-1] if not names else _nearest(fitting, names, prefix))
+    wanted = [
+        *(prefix + kind for flag, kind in STRATEGY_BY_FLAG.items() if flag in flags),
+        *(rule.strategy for rule in recipe.extension.strategies if rule.gpus is None or total <= rule.gpus),
+        *(recipe.default_strategy or "", f"{prefix}tp", f"{prefix}dep", f"{prefix}tep"),
+    ]
+    candidates = [
+        name.replace("single_node_", prefix).replace("multi_node_", prefix) for name in wanted if name
+    ]
+    usable = [name for name in candidates if name in names and runs_on(recipe, name, host.hardware)]
+    return next(iter(usable), candidates[-1] if not names else _nearest(candidates, names, prefix))
 
 
-def _nearest(fitting: list[str], names: tuple[str, ...], prefix: str) -> str:
-    """What a refusal names when nothing fits: a listed strategy of the right kind, if there is one."""
-    return next((name for name in names if name.startswith(prefix)), fitting[0])
+def _nearest(candidates: list[str], names: tuple[str, ...], prefix: str) -> str:
+    """Return a strategy for the refusal to name if none is usable: a listed one for as many nodes, if any."""
+    return next((name for name in names if name.startswith(prefix)), candidates[0])
 
 
-def _features(options: PlanOptions, found: Choice) -> tuple[tuple[str, str], ...]:
-    recipe = found.recipe
-    asked = dict(options.features)
-    for name in (*asked, *options.without):
+def _features(options: PlanOptions, selection: Selection) -> tuple[tuple[str, str], ...]:
+    recipe, modes = selection.recipe, dict(options.features)
+    for name in (*modes, *options.without):
         if name not in recipe.features:
             raise choice("feature", name, tuple(recipe.features) or ("none",))
-    for name, mode in asked.items():
-        _check_mode(found, name, mode)
-    return features_on(found, asked, options.without)
+    for name, mode in modes.items():
+        _check_mode(selection, name, mode)
+    return enabled_features(selection, modes, options.without)
 
 
-def _check_mode(found: Choice, name: str, mode: str) -> None:
-    feature = found.recipe.features[name]
-    if unsupported(feature, found.hardware):
+def _check_mode(selection: Selection, name: str, mode: str) -> None:
+    """Raise Refused if a feature that the user asks for, or its mode, does not run here."""
+    feature, hardware = selection.recipe.features[name], selection.hardware
+    if is_unsupported(feature, hardware):
+        what = f"feature {name} does not run on {hardware.id}"
         raise Refused(
-            f"feature {name} does not run on {found.hardware.id}",
-            why=f"features.{name}.hardware",
-            fix=f"--no-feature {name}",
+            what, why=f"{selection.recipe.file}: features.{name}.hardware", fix=f"--no-feature {name}"
         )
     if mode and mode not in feature.modes:
         raise choice(f"mode of {name}", mode, tuple(feature.modes) or ("none",))
-    allowed = modes_allowed(found, feature)
+    allowed = allowed_modes(selection, feature)
     if feature.modes and (mode not in allowed if mode else not allowed):
-        names = ", ".join(allowed) or "none"
-        raise Refused(
-            f"{name}={mode} does not run with variant {found.variant_name} on {found.hardware.id}",
-            fix=f"modes that do: {names}",
-        )
+        what = f"{name}={mode} does not run with variant {selection.variant_name} on {hardware.id}"
+        raise Refused(what, fix=f"choose from {', '.join(allowed)}" if allowed else f"--no-feature {name}")
+
+
+def default_features(recipe: Recipe, hardware: HardwareProfile) -> tuple[str, ...]:
+    """Return the features that are on by default: all that are not opt-in, in general or on this hardware."""
+    entry = hardware.pick(recipe.hardware_opt_in_features)
+    opt_in = {*recipe.opt_in_features, *(entry[1] if entry else ())}
+    return tuple(name for name in recipe.features if name not in opt_in)
+
+
+def enabled_features(
+    selection: Selection, modes: Mapping[str, str] | None = None, without: Sequence[str] = ()
+) -> tuple[tuple[str, str], ...]:
+    """Return the features that are on, with their modes, in the recipe's order.
+
+    They are the defaults, those of the variant's modes, and those of `modes`, without `without`.
+    """
+    recipe, modes = selection.recipe, modes or {}
+    names = {*default_features(recipe, selection.hardware), *selection.variant.default_modes, *modes}
+    return tuple((name, modes.get(name, "")) for name in recipe.features if name in names - {*without})
+
+
+def is_unsupported(feature: Mode, hardware: HardwareProfile) -> bool:
+    """Return whether a feature or a mode excludes this hardware."""
+    return any(feature.hardware.get(key) == "unsupported" for key in (hardware.id, hardware.generation))
+
+
+def allowed_modes(selection: Selection, feature: Feature) -> Sequence[str]:
+    """Return the modes that run with this variant on this hardware."""
+    return [
+        name
+        for name, mode in feature.modes.items()
+        if (not mode.variants or selection.variant_name in mode.variants)
+        and not is_unsupported(mode, selection.hardware)
+    ]

@@ -1,4 +1,4 @@
-"""Whether a command can run: the image on recipe and GPU, the layout on model, version and GPUs."""
+"""Validate a command: the image against recipe and GPU, the layout against model, version and GPUs."""
 
 from __future__ import annotations
 
@@ -7,112 +7,115 @@ from dataclasses import replace
 from packaging.version import InvalidVersion, Version
 
 from errors import Refused
-from launch.planning import parallelism as layouts
 from launch.planning import vllm_versions
-from launch.planning.choice import Choice
+from launch.planning.parallelism import check, check_all, context_parallel_faults
+from launch.planning.selection import Selection
 from launch.recipes import strategy
-from launch.spec.inputs import Host, Image, PlanOptions
-from launch.spec.model_config import Shape
+from launch.spec.gpu_catalog import runs_code
+from launch.spec.inputs import Host, Image
+from launch.spec.model_config import ModelShape
 from launch.spec.plan import Layout
+from launch.spec.plan_options import PlanOptions
 from launch.spec.vllm_args import Draft
 
 TP, PP, DP = "--tensor-parallel-size", "--pipeline-parallel-size", "--data-parallel-size"
 EP, DCP = "--enable-expert-parallel", "--decode-context-parallel-size"
-MOST_RANKS = 100_000  # beyond any cluster; keeps a slip of the finger from being enumerated
+MAX_RANKS = 100_000  # more than any cluster has; so a typo does not start a long enumeration
 SHOWN = 8  # layouts in a refusal
 
 
 def release(image: Image) -> str:
-    """The image's vLLM without pre-release and build parts."""
+    """Return the image's vLLM version without pre-release and build parts."""
     return str(vllm_versions.parse(image.vllm_version))
 
 
-def check_image(choice: Choice, image: Image, host: Host) -> None:
-    """Raises Refused for an image that is too old for the recipe, or compiled for other hardware."""
-    need = choice.variant.min_vllm_version or choice.recipe.model.min_vllm_version
-    if need and not image.assumed and _older(image, need):
-        what = f"vLLM {image.vllm_version} is too old for {choice.model_id}"
-        raise Refused(what, why=f"{choice.recipe.file}: min_vllm_version", fix=f"--vllm {need} or newer")
+def check_image(selection: Selection, image: Image, host: Host) -> None:
+    """Raise Refused for an image that is too old for the recipe, or compiled for other GPUs."""
+    need = selection.variant.min_vllm_version or selection.recipe.model.min_vllm_version
+    if need and not image.assumed and _is_older(image, need):
+        what = f"vLLM {image.vllm_version} is too old for {selection.model_id}"
+        why = f"{selection.recipe.file}: min_vllm_version is {need}"
+        raise Refused(what, why=why, fix=f"--vllm {need}, or newer")
     built = image.capabilities.gpu_archs if image.capabilities else ()
     arch = host.hardware.arch
-    if built and arch and not any(_runs(one, arch) for one in built):
+    if built and arch and not any(runs_code(arch, code) for code in built):
         what = f"{image.reference} has no kernels for {host.hardware.id} ({arch})"
-        raise Refused(what, why=f"it was compiled for {' '.join(built)}", fix="another --image")
+        raise Refused(
+            what,
+            why=f"it was compiled for {' '.join(built)}",
+            fix=f"use an --image for {arch}",
+        )
 
 
-def _older(image: Image, need: str) -> bool:
+def _is_older(image: Image, need: str) -> bool:
     try:
         return Version(release(image)) < Version(need)
     except InvalidVersion:
-        return False  # "nightly": nothing to compare with
+        return False  # `need` is "nightly", which has no order
 
 
-def _runs(built: str, arch: str) -> bool:
-    """CUDA code runs on the same and on later minor architectures; AMD's on its own."""
-    return built == arch or (built.startswith("sm_") and built[:-1] == arch[:-1] and built <= arch)
-
-
-def widest_legal(
-    options: PlanOptions, choice: Choice, shape: Shape | None, image: Image
-) -> tuple[Choice, str]:
-    """Where the user left the layout to us: the largest legal TP, with a note where that leaves GPUs idle."""
-    asked = options.strategy or any(flag in (TP, DP, PP, EP) for flag, _ in options.settings)
-    if asked or choice.strategy.name != "single_node_tp" or shape is None:
-        return choice, ""
-    size, _ = strategy.tp_of_one_node(choice.recipe, choice.variant, choice.hardware, choice.gpus)
-    legal = (
-        tp for tp in range(size, 0, -1) if layouts.judge(shape, Layout(tp), choice.gpus, release(image)).legal
-    )
-    tp = next(legal, size)
+def widest_valid(
+    options: PlanOptions, selection: Selection, shape: ModelShape | None, image: Image
+) -> tuple[Selection, str]:
+    """Set the largest valid TP if the user leaves the layout open, with a note if that leaves GPUs idle."""
+    chosen = options.strategy or any(flag in (TP, DP, PP, EP) for flag, _ in options.settings)
+    if chosen or selection.strategy.name != "single_node_tp" or shape is None:
+        return selection, ""
+    gpus, version = selection.gpus, release(image)
+    size, _ = strategy.tp_of_one_node(selection.recipe, selection.variant, selection.hardware, gpus)
+    valid = (tp for tp in range(size, 0, -1) if check(shape, Layout(tp), gpus, version).valid)
+    tp = next(valid, size)
     if tp == size:
-        return choice, ""
-    idle = f"TP{tp} leaves {choice.gpus - tp} of {choice.gpus} GPUs idle: no larger TP is legal"
-    return replace(choice, tp=tp), idle
+        return selection, ""
+    return replace(selection, tp=tp), f"TP{tp} leaves {gpus - tp} of {gpus} GPUs idle: no larger TP is valid"
 
 
-def layout_of(draft: Draft, choice: Choice, shape: Shape | None) -> Layout:
-    """The layout that a command line means. Raises Refused for a size that is not a number above 0."""
+def layout_of(draft: Draft, selection: Selection, shape: ModelShape | None) -> Layout:
+    """Return the layout that a command sets. Raises Refused for a size that is not a positive integer."""
     tp, pp, dp = (_size(draft, flag) for flag in (TP, PP, DP))
-    experts = shape.experts > 0 if shape else choice.recipe.model.architecture != "dense"
+    experts = shape.experts > 0 if shape else selection.recipe.model.architecture != "dense"
     spread = draft.get(EP) is not None and experts
-    return Layout(tp, pp, dp, tp * dp if spread else 1, choice.nodes)
+    return Layout(tp, pp, dp, tp * dp if spread else 1, selection.nodes)
 
 
 def _size(draft: Draft, flag: str) -> int:
     size = draft.number(flag)
-    if not size or size > MOST_RANKS:
+    if not size or size > MAX_RANKS:
         arg = draft.get(flag)
-        raise Refused(f"{flag} {arg.value if arg else ''}: a whole number from 1 on is wanted")
+        raise Refused(f"{flag} must be a positive integer (got '{arg.value if arg else ''}')")
     return size
 
 
-def faults(
-    draft: Draft, layout: Layout, shape: Shape | None, choice: Choice, version: str
+def layout_faults(
+    draft: Draft, layout: Layout, shape: ModelShape | None, selection: Selection, version: str
 ) -> tuple[str, ...]:
-    """Why these options cannot run together; empty where nothing is known against them."""
-    verdict = layouts.judge(shape, layout, limit(choice), version)
-    return (*verdict.reasons, *layouts.context_parallel(layout.tp, draft.number(DCP) or 1))
+    """Return why these options cannot run together; empty if no reason is known."""
+    reasons = check(shape, layout, gpu_limit(selection), version).reasons
+    return (*reasons, *context_parallel_faults(layout.tp, draft.number(DCP) or 1))
 
 
-def limit(choice: Choice) -> int:
-    """GPUs of a node; 0 where ranks are not bound to devices (CPU)."""
-    return 0 if choice.hardware.generation == "cpu" else choice.gpus
+def gpu_limit(selection: Selection) -> int:
+    """Return the GPUs of a node; 0 if ranks are not bound to devices (CPU)."""
+    return 0 if selection.hardware.generation == "cpu" else selection.gpus
 
 
-def check_layout(layout: Layout, draft: Draft, choice: Choice, shape: Shape | None, image: Image) -> None:
-    """Raises Refused with the arithmetic and the layouts that work."""
-    reasons = faults(draft, layout, shape, choice, release(image))
+def check_layout(
+    layout: Layout, draft: Draft, selection: Selection, shape: ModelShape | None, image: Image
+) -> None:
+    """Raise Refused for a layout that cannot run, with the arithmetic and the layouts that can."""
+    reasons = layout_faults(draft, layout, shape, selection, release(image))
     if reasons:
-        good = working(choice, shape, release(image))
-        fix = f"layouts that work: {', '.join(good)}" if good else "another --strategy or number of GPUs"
-        raise Refused(f"{layouts.name(layout)} cannot run {choice.model_id}", why="; ".join(reasons), fix=fix)
+        valid = valid_layouts(selection, shape, release(image))
+        fix = f"use a valid layout: {', '.join(valid)}" if valid else "--gpus with another number"
+        what = f"{layout.name} cannot run {selection.model_id}"
+        raise Refused(what, why="; ".join(reasons), fix=fix)
 
 
-def working(choice: Choice, shape: Shape | None, version: str) -> list[str]:
-    """Names of legal layouts: the widest TP alone, then those that use all GPUs, without pipelines first."""
-    there = layouts.verdicts(shape, choice.gpus, choice.nodes, version)
-    whole = sorted((v.layout for v in there if v.legal), key=lambda found: (found.pp, -found.ep))
-    smaller = (Layout(tp) for tp in range(choice.gpus - 1, 0, -1))
-    widest = (found for found in smaller if layouts.judge(shape, found, limit(choice), version).legal)
-    names = (layouts.name(found) for found in (*list(widest)[:1], *whole))
+def valid_layouts(selection: Selection, shape: ModelShape | None, version: str) -> list[str]:
+    """Return names of valid layouts: the widest TP alone, then those on all GPUs, without pipelines first."""
+    checks = check_all(shape, selection.gpus, selection.nodes, version)
+    whole = sorted((c.layout for c in checks if c.valid), key=lambda layout: (layout.pp, -layout.ep))
+    smaller = (Layout(tp) for tp in range(selection.gpus - 1, 0, -1))
+    widest = (layout for layout in smaller if check(shape, layout, gpu_limit(selection), version).valid)
+    names = (layout.name for layout in (*list(widest)[:1], *whole))
     return list(dict.fromkeys(names))[:SHOWN]

@@ -1,1 +1,1 @@
-"""Recipes in the schema of vllm-project/recipes: schema, loader, repository, strategies."""
+"""Recipes in the schema of vllm-project/recipes: schema, loader, repository, strategies, images. Pure."""

@@ -1,4 +1,4 @@
-"""A shelf of recipes: ours, or a folder in the layout of vllm-project/recipes."""
+"""Find recipes: the built-in ones, and a folder in the layout of vllm-project/recipes."""
 
 from __future__ import annotations
 
@@ -8,37 +8,35 @@ from pathlib import Path
 from typing import Any
 
 from errors import Refused, choice
-from launch.recipes import strategy
 from launch.recipes.loader import load_yaml, read_recipe, read_strategy
 from launch.recipes.schema import Recipe
-from launch.recipes.strategy import Strategy
-from launch.spec import gpu_catalog
-from launch.spec.gpu_catalog import Hardware
-from launch.spec.model_config import Shape
+from launch.recipes.strategy import Strategy, builtin_strategies
+from launch.spec.gpu_catalog import HardwareProfile, catalog, from_taxonomy
+from launch.spec.model_config import ModelShape
 
-OURS = Path(__file__).parent / "builtin"
+BUILTIN = Path(__file__).parent / "builtin"
 
 
 @dataclass(frozen=True)
 class RecipeRepository:
-    """Where recipes are, with the strategies and the hardware that they speak of."""
+    """Folders of recipes, with the strategies and the hardware that the recipes refer to."""
 
     folders: tuple[Path, ...]
     strategies: Mapping[str, Strategy]
-    hardware: Mapping[str, Hardware]
-    machines: tuple[str, ...] = ()  # those that the folder itself offers
+    hardware: Mapping[str, HardwareProfile]
+    machines: tuple[str, ...] = ()  # hardware ids that the first folder offers
 
-    def own_names(self) -> tuple[str, ...]:
-        """The recipes of the first folder: the given one, else ours."""
+    def first_folder_names(self) -> tuple[str, ...]:
+        """Return the names of the recipes in the first folder: the given one, else the built-in one."""
         folder = self.folders[0]
         return tuple(_name(folder, path) for path in _files(folder))
 
     def names(self) -> tuple[str, ...]:
-        """All recipes, org/repo, each once."""
+        """Return the names of all recipes (org/repo), each once."""
         return tuple(sorted({_name(folder, path) for folder in self.folders for path in _files(folder)}))
 
     def recipe(self, name: str) -> Recipe:
-        """One recipe by its path or by a checkpoint that it serves. Raises Refused with the nearest names."""
+        """Return a recipe by its path or by a checkpoint that it serves. Raises Refused with similar names."""
         for folder in self.folders:
             path = folder / f"{name}.yaml"
             if path.resolve().is_relative_to(folder.resolve()) and path.is_file():
@@ -46,7 +44,7 @@ class RecipeRepository:
         return self._by_checkpoint(name)
 
     def _by_checkpoint(self, name: str) -> Recipe:
-        """A recipe whose file mentions the checkpoint and whose model or variant is it."""
+        """Return the recipe whose model or variant is this checkpoint; only files that mention it are parsed."""
         for folder in self.folders:
             for path in _files(folder):
                 if name and name in path.read_text(errors="replace"):
@@ -56,53 +54,51 @@ class RecipeRepository:
         raise choice("model", name, self.names())
 
     def read(self, names: Iterable[str]) -> tuple[list[Recipe], list[Refused]]:
-        """The recipes with these names, and why others of them could not be read."""
-        found: list[Recipe] = []
+        """Return the recipes with these names, and the errors of those that cannot be read."""
+        recipes: list[Recipe] = []
         broken: list[Refused] = []
         for name in names:
             try:
-                found.append(self.recipe(name))
+                recipes.append(self.recipe(name))
             except Refused as error:
                 broken.append(error)
-        return found, broken
+        return recipes, broken
 
 
 def checkpoints(recipe: Recipe) -> dict[str, str]:
-    """Served checkpoint -> variant; the default variant first."""
-    named = {v.model_id: name for name, v in reversed(recipe.variants.items()) if v.model_id}
-    return {recipe.model.model_id: "default", **named}
+    """Map each served checkpoint to its variant; the default variant first."""
+    variants = {v.model_id: name for name, v in reversed(recipe.variants.items()) if v.model_id}
+    return {recipe.model.model_id: "default", **variants}
 
 
 def open_repository(folder: str = "") -> RecipeRepository:
-    """Our own recipes, after those of a folder where one is given."""
+    """Return the built-in recipes; with a folder, its recipes before them."""
     if not folder:
-        return RecipeRepository((OURS,), strategy.known(), gpu_catalog.known(), tuple(gpu_catalog.known()))
+        return RecipeRepository((BUILTIN,), builtin_strategies(), catalog(), tuple(catalog()))
     root = Path(folder).expanduser()
     models = root / "models"
     if not models.is_dir():
         raise Refused(
-            f"{folder} holds no recipes",
-            why="no folder `models` in it",
-            fix="--recipes a clone of vllm-project/recipes",
+            f"'{folder}' is not a folder of recipes",
+            why="it has no subfolder `models`",
+            fix="git clone https://github.com/vllm-project/recipes",
         )
     profiles = _profiles(root)
-    known = {**strategy.known(), **_strategies(root)}
-    return RecipeRepository((models, OURS), known, {**gpu_catalog.known(), **profiles}, tuple(profiles))
+    strategies = {**builtin_strategies(), **_strategies(root)}
+    return RecipeRepository((models, BUILTIN), strategies, {**catalog(), **profiles}, tuple(profiles))
 
 
 def _strategies(root: Path) -> dict[str, Strategy]:
-    found = (read_strategy(_text(path), path.name) for path in _files(root / "strategies"))
-    return {item.name: item for item in found}
+    strategies = (read_strategy(_text(path), path.name) for path in _files(root / "strategies"))
+    return {strategy.name: strategy for strategy in strategies}
 
 
-def _profiles(root: Path) -> dict[str, Hardware]:
+def _profiles(root: Path) -> dict[str, HardwareProfile]:
     path = root / "taxonomy.yaml"
     data: Any = load_yaml(_text(path), path.name) if path.is_file() else {}
     rows = data.get("hardware_profiles") if isinstance(data, dict) else None
     pairs = rows.items() if isinstance(rows, dict) else ()
-    return {
-        str(name): gpu_catalog.from_profile(str(name), row) for name, row in pairs if isinstance(row, dict)
-    }
+    return {str(name): from_taxonomy(str(name), row) for name, row in pairs if isinstance(row, dict)}
 
 
 def _read(folder: Path, path: Path) -> Recipe:
@@ -113,7 +109,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise Refused(f"{path}: cannot be read", why=str(error)) from error
+        raise Refused(f"cannot read '{path}'", why=str(error)) from error
 
 
 def _files(folder: Path) -> list[Path]:
@@ -124,13 +120,13 @@ def _name(folder: Path, path: Path) -> str:
     return str(path.relative_to(folder).with_suffix(""))
 
 
-def known_shapes() -> dict[str, Shape]:
-    """Shapes of the models of our own recipes, by model id; good for others' recipes of them too."""
-    ours = RecipeRepository((OURS,), {}, {})
-    pairs = ((recipe, recipe.ours.shape) for recipe in ours.read(ours.names())[0])
+def builtin_shapes() -> dict[str, ModelShape]:
+    """Map model ids to the shapes in the built-in recipes; they also serve other recipes of these models."""
+    repository = RecipeRepository((BUILTIN,), {}, {})
+    pairs = ((recipe, recipe.extension.shape) for recipe in repository.read(repository.names())[0])
     return {
         model: shape
         for recipe, shape in pairs
         if shape is not None
-        for model in (recipe.model.model_id, *recipe.ours.same_shape)
+        for model in (recipe.model.model_id, *recipe.extension.same_shape)
     }

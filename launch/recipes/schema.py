@@ -1,20 +1,55 @@
-"""The recipe schema of vllm-project/recipes, read whole (models/<org>/<repo>.yaml, as of August 2026).
+"""The recipe schema of vllm-project/recipes (models/<org>/<repo>.yaml, as of August 2026) and its extension.
 
-Keys that we do not know are kept, and named in `Recipe.unknown`. What is ours stands under `x-slipway`.
+Keys that the schema does not name are kept, and listed in `Recipe.unknown`. What Slipway adds to the schema is
+under the key `x-slipway`.
 """
 
-# ruff: noqa: RUF012 (pydantic gives every instance its own copy of a default)
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from launch.recipes.checking import Env, FeatureArgs, Filled, Mapping, Part, PerHardware, Word, Words
-from launch.recipes.extension import Extension
+from launch.spec.model_config import ModelShape
 
 
-class Override(Part):
+def _number_as_word(value: Any) -> Any:
+    """Return a number as a string, because YAML needs no quotes for it; true and null stay errors."""
+    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+def _null_as_mapping(value: Any) -> Any:
+    """Return an empty mapping for a key without a value (`features:`)."""
+    return {} if value is None else value
+
+
+def _null_as_list(value: Any) -> Any:
+    return () if value is None else value
+
+
+Filled = BeforeValidator(_null_as_mapping)
+Word = Annotated[str, BeforeValidator(_number_as_word)]
+Words = Annotated[tuple[Word, ...], BeforeValidator(_null_as_list)]
+Env = Annotated[dict[str, Word], Filled]
+Mapping = Annotated[dict[str, Any], Filled]
+# A number for every GPU, or one by GPU id, generation, brand or `default`.
+PerHardware = int | dict[str, int] | None
+
+
+class SchemaPart(BaseModel):
+    """A mapping of the schema. Keys that it does not name are kept."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True, strict=False)
+
+
+class FeatureArgs(SchemaPart):
+    """The options of a feature, or what replaces them on some hardware (None: not replaced)."""
+
+    args: tuple[Word, ...] | None = None
+    env: dict[str, Word] | None = None
+
+
+class Override(SchemaPart):
     """What a GPU, a generation or a brand adds."""
 
     extra_args: Words = ()
@@ -26,7 +61,7 @@ Overrides = Annotated[dict[str, Annotated[Override, Filled]], Filled]
 
 
 class Mode(FeatureArgs):
-    """One of several ways to have a feature (spec_decoding: mtp, dspark, ...)."""
+    """One way to have a feature (spec_decoding: mtp, dspark, ...)."""
 
     label: str = ""
     description: str = ""
@@ -43,7 +78,7 @@ class Feature(Mode):
     strategies: Words = ()
 
 
-class Variant(Part):
+class Variant(SchemaPart):
     """A checkpoint of the model, with the options it needs."""
 
     model_id: str | None = None
@@ -62,8 +97,8 @@ class Variant(Part):
     hardware_overrides: Overrides = {}
 
 
-class StrategyOverride(Part):
-    """What a recipe changes about a strategy. prefill and decode belong to pd_cluster and are kept unread."""
+class StrategyOverride(SchemaPart):
+    """What a recipe changes about a strategy. `prefill` and `decode` belong to pd_cluster and are not used."""
 
     tp: PerHardware = None
     extra_args: Words = ()
@@ -77,8 +112,8 @@ class StrategyOverride(Part):
     router: Mapping = {}
 
 
-class Model(Part):
-    """The checkpoint and the vLLM that serves it."""
+class Model(SchemaPart):
+    """The checkpoint, and the vLLM that serves it."""
 
     model_id: str
     min_vllm_version: Word = ""
@@ -95,8 +130,8 @@ class Model(Part):
     base_env: Env = {}
 
 
-class Meta(Part):
-    """What the recipe says about itself. Only `hardware` changes a plan."""
+class Meta(SchemaPart):
+    """The recipe's description. Of these fields, only `hardware` and `tasks` change a plan."""
 
     title: Word = ""
     slug: Word = ""
@@ -113,8 +148,68 @@ class Meta(Part):
     hardware: Annotated[dict[str, str], Filled] = {}
 
 
-class Recipe(Part):
-    """One model: what to serve, with what, where."""
+class Workaround(SchemaPart):
+    """Options against a known symptom (x-slipway.workarounds)."""
+
+    why: str
+    args: Words = ()
+    env: Env = {}
+
+
+class DefaultStrategy(SchemaPart):
+    """The strategy for up to `gpus` GPUs; None: any number (x-slipway.strategies)."""
+
+    strategy: str
+    gpus: int | None = None
+    why: str = ""
+
+
+class Advice(SchemaPart):
+    """A note that plans for this hardware show (x-slipway.advice)."""
+
+    hardware: str
+    note: str
+
+
+class GuideFlags(SchemaPart):
+    """Options of a container, named as in `launch.spec.plan.Container`."""
+
+    ipc: str = ""
+    network: str = ""
+    privileged: bool = False
+    cap_add: Words = ()
+    devices: Words = ()
+    groups: Words = ()
+    security_opt: Words = ()
+    env: Env = {}
+
+
+class GuideContainer(SchemaPart):
+    """The container access that a usage guide prescribes, for `--access guide` (x-slipway.guide)."""
+
+    image: str
+    name: str
+    flags: GuideFlags = GuideFlags()
+
+
+class Extension(SchemaPart):
+    """What Slipway adds to the schema: `x-slipway`."""
+
+    source: str = ""
+    shape: ModelShape | None = None
+    same_shape: Words = ()  # other checkpoints whose config.json has the same numbers
+    order: Words = ()
+    strategies: tuple[DefaultStrategy, ...] = ()
+    responses_api: FeatureArgs | None = None
+    workarounds: dict[str, Workaround] = {}
+    advice: tuple[Advice, ...] = ()
+    guide: dict[str, GuideContainer] = {}
+    budgets: dict[str, int] = {}  # seconds without a log line that a phase of serving/phases.yaml may take
+    bench: Mapping = {}
+
+
+class Recipe(SchemaPart):
+    """One model: the checkpoints to serve, the options of vLLM, and the hardware."""
 
     meta: Annotated[Meta, Filled] = Meta()
     model: Model
@@ -133,11 +228,11 @@ class Recipe(Part):
     kv_offload_support: Mapping = {}
     omni: Any = None
     guide: str | None = None
-    ours: Extension = Field(default=Extension(), alias="x-slipway")
+    extension: Extension = Field(default=Extension(), alias="x-slipway")
     file: str = Field(default="", exclude=True)
-    unknown: tuple[str, ...] = Field(default=(), exclude=True)  # keys that were kept and are not read
+    unknown: tuple[str, ...] = Field(default=(), exclude=True)  # keys that the schema does not name
 
     @property
     def name(self) -> str:
-        """The name it is asked for by: its path (org/repo), else the model it serves."""
+        """Return the name that `--model` takes: the path (org/repo), else the id of the model."""
         return self.file.removesuffix(".yaml").removesuffix(".yml") or self.model.model_id

@@ -1,17 +1,33 @@
-"""One plan, many spellings: each module prints the same image, command, access and ports in one format."""
+"""Print a plan in one of several formats, each with the same image, command, access and ports. Pure."""
 
 from __future__ import annotations
 
-from importlib import import_module
+import json
+from collections.abc import Callable
 
 from errors import choice
+from launch.render import compose, docker, kubernetes, quadlet, text
 from launch.spec.plan import Plan
 
-FORMATS = ("table", "docker", "compose", "quadlet", "kubernetes", "json")
+
+def to_json(plan: Plan) -> str:
+    """Return one JSON document: the public format of `invoke plan --format json`."""
+    return json.dumps({**plan.as_dict(), "digest": plan.digest}, indent=2)
+
+
+RENDERERS: dict[str, Callable[[Plan], str]] = {
+    "text": text.render,
+    "json": to_json,
+    "docker": docker.render,
+    "compose": compose.render,
+    "quadlet": quadlet.render,
+    "kubernetes": kubernetes.render,
+}
+FORMATS = tuple(RENDERERS)
 
 
 def render(plan: Plan, form: str) -> str:
-    """The plan in a format of `FORMATS`. Raises Refused for another one."""
-    if form not in FORMATS:
+    """Return the plan in one of FORMATS. Raises Refused for another format."""
+    if form not in RENDERERS:
         raise choice("format", form, FORMATS)
-    return str(import_module(f"launch.render.{form}").render(plan))
+    return RENDERERS[form](plan)

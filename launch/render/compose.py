@@ -1,22 +1,22 @@
-"""The plan as a Compose file (compose-spec): one service a node."""
+"""Print the plan as a Compose file (compose-spec): one service for each node."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
-from launch.render.shell import OPEN
+from launch.render.shell import LAUNCHER_VARIABLE
 from launch.spec.plan import Container, Mount, Plan, Process
 
 
 def render(plan: Plan) -> str:
-    """YAML. With several nodes: `docker compose up head` on the first, `up worker-1` on the second."""
+    """Return YAML. With several nodes, run `docker compose up head` on the first, `up worker-1` on the second."""
+    import yaml
+
     return yaml.safe_dump(document(plan), sort_keys=False, width=100)
 
 
 def document(plan: Plan) -> dict[str, Any]:
-    """The same as values."""
+    """Return the values of the file."""
     services = {_name(process): _service(plan, process) for process in plan.processes}
     volumes: dict[str, Any] = {mount.source: {} for mount in plan.container.mounts if "/" not in mount.source}
     return {"services": services} | ({"volumes": volumes} if volumes else {})
@@ -28,13 +28,13 @@ def _name(process: Process) -> str:
 
 def _service(plan: Plan, process: Process) -> dict[str, Any]:
     c = plan.container
-    given = {
+    service = {
         "image": plan.image,
         "container_name": c.name,
         "entrypoint": list(plan.program(process)),
-        "command": [literal(word) for word in plan.command(process)],
+        "command": [escape(word) for word in plan.command(process)],
         "env_file": list(c.env_files),
-        "environment": {name: literal(value) for name, value in plan.environment(process)},
+        "environment": {name: escape(value) for name, value in plan.environment(process)},
         "tty": c.tty,
         "stdin_open": c.tty,
         "privileged": c.privileged,
@@ -53,23 +53,22 @@ def _service(plan: Plan, process: Process) -> dict[str, Any]:
         "ports": [f"{port.host_ip}:{port.host}:{port.container}" for port in c.ports],
         "volumes": [_volume(mount) for mount in c.mounts],
     }
-    return {key: value for key, value in given.items() if value}
+    return {key: value for key, value in service.items() if value}
 
 
-def literal(word: str) -> str:
-    """Compose reads variables in its values: ours stay open, every other dollar is doubled."""
-    found = OPEN.fullmatch(word)
-    return f"${{{found[2]}}}" if found and not found[1] else word.replace("$", "$$")
+def escape(word: str) -> str:
+    """Double every dollar, because Compose expands variables; the launcher's variables stay variables."""
+    match = LAUNCHER_VARIABLE.fullmatch(word)
+    return f"${{{match[2]}}}" if match and not match[1] else word.replace("$", "$$")
 
 
 def _gpus(container: Container) -> dict[str, Any]:
     ids = container.gpu_ids
     if not ids:
         return {}
-    which: dict[str, Any] = {"count": "all"} if ids == ("all",) else {"device_ids": list(ids)}
-    return {
-        "resources": {"reservations": {"devices": [{"driver": "nvidia", **which, "capabilities": ["gpu"]}]}}
-    }
+    selected: dict[str, Any] = {"count": "all"} if ids == ("all",) else {"device_ids": list(ids)}
+    device = {"driver": "nvidia", **selected, "capabilities": ["gpu"]}
+    return {"resources": {"reservations": {"devices": [device]}}}
 
 
 def _volume(mount: Mount) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The plan as command lines to paste. With the guide's access it is the guide's own two steps."""
+"""Print the plan as `docker run` commands to paste. With `--access guide` it is the guide's own two steps."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ from collections.abc import Iterator
 from launch.render.shell import lines, paired, quote
 from launch.spec.plan import Container, Mount, Plan, Process
 
-DEBUGGING = ("SYS_PTRACE",)  # the guide writes what a debugger needs last
+DEBUGGING = ("SYS_PTRACE",)  # the guide writes a debugger's capabilities last
 
 
 def render(plan: Plan, more: tuple[str, ...] = ()) -> str:
-    """`docker run` for each node, with `more` options of its own first."""
+    """Return `docker run` for each node, with the options `more` first."""
     if plan.container.tty:
         return _in_two_steps(plan, more)
-    several = (
-        "# on every node first: export HEAD_IP=... IFACE_NAME=...\n\n" if len(plan.processes) > 1 else ""
-    )
-    return several + "\n\n".join(_one(plan, process, more) for process in plan.processes)
+    export = "# on every node first: export HEAD_IP=... IFACE_NAME=...\n\n" if len(plan.processes) > 1 else ""
+    return export + "\n\n".join(_one(plan, process, more) for process in plan.processes)
 
 
 def _one(plan: Plan, process: Process, more: tuple[str, ...]) -> str:
@@ -33,15 +31,13 @@ def _one(plan: Plan, process: Process, more: tuple[str, ...]) -> str:
 
 
 def _folders(container: Container) -> str:
-    """Folders to be written to must be the caller's before the engine makes them root's."""
-    made = [
-        mount.source for mount in container.mounts if not mount.read_only and mount.source.startswith("/")
-    ]
-    return f"mkdir -p {' '.join(quote(path) for path in made)}\n" if made else ""
+    """Create the writable folders as the caller, because the engine would create them as root."""
+    paths = [m.source for m in container.mounts if not m.read_only and m.source.startswith("/")]
+    return f"mkdir -p {' '.join(quote(path) for path in paths)}\n" if paths else ""
 
 
 def _in_two_steps(plan: Plan, more: tuple[str, ...]) -> str:
-    """First the container and a shell in it, then the server, as the guide has it."""
+    """Return the guide's two steps: the container with a shell in it, then the server."""
     process = plan.processes[0]
     bare = Process(process.role, process.node, (), ())
     run = [("docker", "run"), *((word,) for word in more), *flags(plan, bare), (plan.image,)]
@@ -56,22 +52,22 @@ def _work(container: Container) -> str:
 
 
 def flags(plan: Plan, process: Process) -> list[tuple[str, ...]]:
-    """The options of `docker run`, in the order of the guide's own line."""
+    """Return the options of `docker run`, in the order of the guide's own line."""
     c = plan.container
-    found: list[tuple[str, ...]] = [("-it",)] if c.tty else []
-    found += [(f"--{key}={value}",) for key, value in (("ipc", c.ipc), ("network", c.network)) if value]
-    found += [("--privileged",)] if c.privileged else []
-    found += [(f"--cap-add={cap}",) for cap in c.cap_add if cap not in DEBUGGING]
-    found += [(f"--cap-drop={cap}",) for cap in c.cap_drop]
-    found += _gpus(c)
-    found += [(f"--device={device}",) for device in (*c.devices, *c.cdi)]
-    found += [("--group-add", group) for group in c.groups]
-    found += [(f"--cap-add={cap}",) for cap in c.cap_add if cap in DEBUGGING]
-    found += [("--security-opt", option) for option in c.security_opt]
+    options: list[tuple[str, ...]] = [("-it",)] if c.tty else []
+    options += [(f"--{key}={value}",) for key, value in (("ipc", c.ipc), ("network", c.network)) if value]
+    options += [("--privileged",)] if c.privileged else []
+    options += [(f"--cap-add={cap}",) for cap in c.cap_add if cap not in DEBUGGING]
+    options += [(f"--cap-drop={cap}",) for cap in c.cap_drop]
+    options += _gpus(c)
+    options += [(f"--device={device}",) for device in (*c.devices, *c.cdi)]
+    options += [("--group-add", group) for group in c.groups]
+    options += [(f"--cap-add={cap}",) for cap in c.cap_add if cap in DEBUGGING]
+    options += [("--security-opt", option) for option in c.security_opt]
     return [
-        *found,
+        *options,
         *_sizes(c),
-        *_outside(c),
+        *_ports_and_mounts(c),
         *[("--env-file", path) for path in c.env_files],
         *[("-e", f"{k}={v}") for k, v in plan.environment(process)],
         *[("--entrypoint", word) for word in plan.program(process)],
@@ -97,7 +93,7 @@ def _sizes(container: Container) -> Iterator[tuple[str, ...]]:
         yield (f"--tmpfs={path}",)
 
 
-def _outside(container: Container) -> Iterator[tuple[str, ...]]:
+def _ports_and_mounts(container: Container) -> Iterator[tuple[str, ...]]:
     for port in container.ports:
         yield ("-p", f"{port.host_ip}:{port.host}:{port.container}")
     for mount in container.mounts:

@@ -1,9 +1,6 @@
-"""The plan for a cluster: a Deployment on one node, a LeaderWorkerSet from two nodes on, and a Service
-before it.
+"""Print the plan for a cluster: a Deployment for one node, a LeaderWorkerSet for several, and a Service.
 
-GPUs come from the vendor's device plugin, so devices are a count. The loopback port of a single machine
-becomes a Service that only the cluster reaches. Probes: /health may take 2,700 s at the first start,
-/v1/models means serving.
+The loopback port of a single machine becomes a Service that only the cluster can reach.
 """
 
 from __future__ import annotations
@@ -11,51 +8,37 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import yaml
-
 from errors import Refused
+from launch.render.pod import SERVES_ON, pod_spec
 from launch.render.shell import quote
-from launch.spec.plan import Container, Mount, Plan, Process
-
-RESOURCES = {"cuda": "nvidia.com/gpu", "rocm": "amd.com/gpu"}
-BY_PLUGIN = ("/dev/kfd", "/dev/dri")
-# What the cluster knows of the launcher's variables: LeaderWorkerSet gives every pod its leader's address.
-OPEN = {"$HEAD_IP": "$(LWS_LEADER_ADDRESS)", "$IFACE_NAME": "eth0"}
-SERVES_ON = 8000
-API_KEY = "slipway-api-key"  # kubectl create secret generic slipway-api-key --from-env-file=FILE
-START_SECONDS, PERIOD = 2700, 10
-
-
-class Spelled(yaml.SafeDumper):
-    """What stands twice is written twice: anchors are for machines."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        """Always."""
-        return True
+from launch.spec.plan import Plan, Process
 
 
 def render(plan: Plan) -> str:
-    """YAML documents. Raises Refused for access that a pod cannot have."""
-    return yaml.dump_all(documents(plan), Dumper=Spelled, sort_keys=False, width=100)
+    """Return YAML documents. Raises Refused for access that a pod cannot have."""
+    import yaml
 
+    class NoAliases(yaml.SafeDumper):
+        """A dumper that writes a repeated value again instead of an alias, which is hard to read."""
 
-def _secret(container: Container) -> dict[str, Any]:
-    """A file of secrets on a host is a Secret of the cluster's; who runs it makes it from the same file."""
-    return {"envFrom": [{"secretRef": {"name": API_KEY}}]} if container.env_files else {}
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    return yaml.dump_all(documents(plan), Dumper=NoAliases, sort_keys=False, width=100)
 
 
 def documents(plan: Plan) -> list[dict[str, Any]]:
-    """The same as values."""
-    named = [group for group in plan.container.groups if not group.isdigit()]
-    if named:
+    """Return the values of the documents."""
+    names = [group for group in plan.container.groups if not group.isdigit()]
+    if names:
         why = "a pod's supplementalGroups are numbers"
-        raise Refused(f"group {named[0]} cannot go into a pod", why=why, fix="--access least")
-    workload = _set(plan) if len(plan.processes) > 1 else _deployment(plan)
+        raise Refused(f"a pod cannot have the group '{names[0]}'", why=why, fix="--access least")
+    workload = _leader_worker_set(plan) if len(plan.processes) > 1 else _deployment(plan)
     return [workload, _service(plan)]
 
 
 def name_of(plan: Plan) -> str:
-    """A name that Kubernetes accepts."""
+    """Return a name that Kubernetes accepts."""
     tail = plan.model.rpartition("/")[2].lower()
     return re.sub(r"[^a-z0-9]+", "-", tail).strip("-")[:40].strip("-") or "vllm"
 
@@ -68,9 +51,9 @@ def _deployment(plan: Plan) -> dict[str, Any]:
     labels = _labels(plan)
     spec = {
         "replicas": 1,
-        "strategy": {"type": "Recreate"},  # the GPUs are held by the old pod until it is gone
+        "strategy": {"type": "Recreate"},  # the old pod holds the GPUs until it is gone
         "selector": {"matchLabels": {"app.kubernetes.io/name": name_of(plan)}},
-        "template": {"metadata": {"labels": labels}, "spec": _pod(plan, plan.processes[0])},
+        "template": {"metadata": {"labels": labels}, "spec": pod_spec(plan, plan.processes[0])},
     }
     return {
         "apiVersion": "apps/v1",
@@ -80,13 +63,13 @@ def _deployment(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _set(plan: Plan) -> dict[str, Any]:
-    """Head and workers as one group that starts and fails together."""
+def _leader_worker_set(plan: Plan) -> dict[str, Any]:
+    """Return head and workers as one group, which starts and fails together."""
     leader, worker = ({**_labels(plan), "role": process.role} for process in plan.processes[:2])
     group = {
         "size": len(plan.processes),
         "restartPolicy": "RecreateGroupOnPodRestart",
-        "leaderTemplate": {"metadata": {"labels": leader}, "spec": _pod(plan, plan.processes[0])},
+        "leaderTemplate": {"metadata": {"labels": leader}, "spec": pod_spec(plan, plan.processes[0])},
         "workerTemplate": {"metadata": {"labels": worker}, "spec": _worker(plan)},
     }
     kind = {"apiVersion": "leaderworkerset.x-k8s.io/v1", "kind": "LeaderWorkerSet"}
@@ -95,9 +78,9 @@ def _set(plan: Plan) -> dict[str, Any]:
 
 
 def _worker(plan: Plan) -> dict[str, Any]:
-    """One template for all: from three nodes on a shell computes what depends on the worker's number."""
-    pod = _pod(plan, plan.processes[1])
-    if not _answers(plan.processes[1]):
+    """Return the one template of all workers. With several, a shell computes what depends on their number."""
+    pod = pod_spec(plan, plan.processes[1])
+    if not _has_api(plan.processes[1]):
         del pod["containers"][0]["startupProbe"], pod["containers"][0]["readinessProbe"]
     if len(plan.processes) > 2:
         pod["containers"][0].pop("args")
@@ -105,26 +88,26 @@ def _worker(plan: Plan) -> dict[str, Any]:
     return pod
 
 
-def _answers(worker: Process) -> bool:
-    """Whether a worker has an API of its own: hybrid load balancing gives each node one."""
+def _has_api(worker: Process) -> bool:
+    """Return whether a worker has an API of its own, as with hybrid load balancing."""
     return "--data-parallel-hybrid-lb" in worker.argv
 
 
 def _for_any_worker(plan: Plan) -> str:
     first, second = (plan.processes[rank].argv for rank in (1, 2))
-    shown = (
+    words = (
         quote(word) if word == other else f"$((LWS_WORKER_INDEX * {word}))"
         for word, other in zip(first, second, strict=True)
     )
-    return " ".join(shown).replace("$HEAD_IP", "$LWS_LEADER_ADDRESS")
+    return " ".join(words).replace("$HEAD_IP", "$LWS_LEADER_ADDRESS")
 
 
 def _service(plan: Plan) -> dict[str, Any]:
     selector = {"app.kubernetes.io/name": name_of(plan)}
-    if len(plan.processes) > 1 and not _answers(plan.processes[1]):
+    if len(plan.processes) > 1 and not _has_api(plan.processes[1]):
         selector["role"] = "head"
-    held = [(port.host, port.container) for port in plan.container.ports] or [(SERVES_ON, SERVES_ON)]
-    ports = [{"name": "http", "port": outer, "targetPort": inner} for outer, inner in held]
+    pairs = [(port.host, port.container) for port in plan.container.ports] or [(SERVES_ON, SERVES_ON)]
+    ports = [{"name": "http", "port": outer, "targetPort": inner} for outer, inner in pairs]
     meta = {"name": name_of(plan), "labels": _labels(plan)}
     return {
         "apiVersion": "v1",
@@ -132,94 +115,3 @@ def _service(plan: Plan) -> dict[str, Any]:
         "metadata": meta,
         "spec": {"selector": selector, "ports": ports},
     }
-
-
-def _pod(plan: Plan, process: Process) -> dict[str, Any]:
-    c = plan.container
-    volumes = _volumes(c)
-    given = {
-        "containers": [_container(plan, process, volumes)],
-        "hostIPC": c.ipc == "host",
-        "securityContext": {"supplementalGroups": [int(group) for group in c.groups]} if c.groups else {},
-        "volumes": [volume for volume, _ in volumes],
-    }
-    return {key: value for key, value in given.items() if value}
-
-
-def _container(
-    plan: Plan, process: Process, volumes: list[tuple[dict[str, Any], dict[str, Any]]]
-) -> dict[str, Any]:
-    c = plan.container
-    resource = RESOURCES.get(plan.platform)
-    inner = {port.container for port in c.ports} or {SERVES_ON}
-    probe = {"periodSeconds": PERIOD, "timeoutSeconds": 5}
-    given = {
-        "name": "vllm",
-        "image": plan.image,
-        **({"command": list(program)} if (program := plan.program(process)) else {}),
-        "args": [_known(word) for word in plan.command(process)],
-        **_secret(plan.container),
-        "env": [{"name": name, "value": _known(value)} for name, value in plan.environment(process)],
-        "ports": [{"name": "http", "containerPort": port} for port in sorted(inner)],
-        "resources": {"limits": {resource: plan.layout.gpus // plan.layout.nodes}} if resource else {},
-        "securityContext": _security(c),
-        "startupProbe": {**_get("/health", inner), **probe, "failureThreshold": START_SECONDS // PERIOD},
-        "readinessProbe": {**_get("/v1/models", inner), **probe},
-        "volumeMounts": [mount for _, mount in volumes],
-    }
-    return {key: value for key, value in given.items() if value}
-
-
-def _known(word: str) -> str:
-    """Kubernetes reads $(NAME): ours become its own, every other `$(` is doubled."""
-    return OPEN.get(word) or word.replace("$(", "$$(")
-
-
-def _get(path: str, inner: set[int]) -> dict[str, Any]:
-    return {"httpGet": {"path": path, "port": min(inner)}}
-
-
-def _security(container: Container) -> dict[str, Any]:
-    user, _, group = container.user.partition(":")
-    caps = {"add": list(container.cap_add), "drop": list(container.cap_drop)}
-    given = {
-        "privileged": container.privileged,
-        "capabilities": {key: value for key, value in caps.items() if value},
-        "runAsUser": int(user) if user else None,
-        "runAsGroup": int(group) if group else None,
-        "seccompProfile": {"type": "Unconfined"} if "seccomp=unconfined" in container.security_opt else None,
-    }
-    found = {
-        key: value for key, value in given.items() if value is not None and value is not False and value != {}
-    }
-    return found | (
-        {"allowPrivilegeEscalation": False} if "no-new-privileges" in container.security_opt else {}
-    )
-
-
-def _volumes(container: Container) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Volumes of the pod, each with its mount."""
-    found = [_mounted(f"mount-{number}", mount) for number, mount in enumerate(container.mounts)]
-    others = (device for device in container.devices if not device.startswith(BY_PLUGIN))
-    found += [
-        (
-            {"name": f"device-{number}", "hostPath": {"path": path}},
-            {"name": f"device-{number}", "mountPath": path},
-        )
-        for number, path in enumerate(others)
-    ]
-    if container.shm_bytes:
-        memory = {"medium": "Memory", "sizeLimit": str(container.shm_bytes)}
-        found.append(({"name": "shm", "emptyDir": memory}, {"name": "shm", "mountPath": "/dev/shm"}))
-    return found
-
-
-def _mounted(name: str, mount: Mount) -> tuple[dict[str, Any], dict[str, Any]]:
-    kind = "Directory" if mount.read_only else "DirectoryOrCreate"
-    source = (
-        {"hostPath": {"path": mount.source, "type": kind}}
-        if "/" in mount.source
-        else {"persistentVolumeClaim": {"claimName": mount.source}}
-    )
-    place = {"name": name, "mountPath": mount.target} | ({"readOnly": True} if mount.read_only else {})
-    return {"name": name, **source}, place

@@ -1,19 +1,19 @@
-"""The plan as podman Quadlets (podman-systemd.unit): one .container file a node, GPUs through CDI."""
+"""Print the plan as podman Quadlets (podman-systemd.unit): one .container file for each node, GPUs by CDI name."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from launch.render.shell import OPEN
+from launch.render.shell import LAUNCHER_VARIABLE
 from launch.spec.plan import Container, Plan, Process
 
-CLUSTER = "%h/.config/slipway/cluster.env"  # HEAD_IP=..., IFACE_NAME=...
+CLUSTER = "%h/.config/slipway/cluster.env"  # the launcher's variables: HEAD_IP=..., IFACE_NAME=...
 PLAIN = re.compile(r"[A-Za-z0-9_./:=@+,-]+$")
 
 
 def render(plan: Plan) -> str:
-    """The files one after another, each under its name."""
+    """Return the files, each below its name."""
     return "\n\n".join(_file(plan, process) for process in plan.processes)
 
 
@@ -24,23 +24,18 @@ def _file(plan: Plan, process: Process) -> str:
         "[Unit]",
         f"Description=vLLM {plan.model}",
         "",
-    ]
-    lines += ["[Container]", *(f"{key}={value}" for key, value in _settings(plan, process)), ""]
-    # Loading 230 GB takes its time, and the first start compiles.
-    lines += [
+        "[Container]",
+        *(f"{key}={value}" for key, value in _settings(plan, process)),
+        "",
         "[Service]",
+        *([f"EnvironmentFile={CLUSTER}"] if len(plan.processes) > 1 else []),
         "Restart=on-failure",
-        "TimeoutStartSec=2700",
+        "TimeoutStartSec=2700",  # time to load 230 GB and to compile at the first start
         "",
         "[Install]",
         "WantedBy=default.target",
     ]
     return "\n".join(lines)
-
-
-def _cluster(plan: Plan) -> list[str]:
-    """Where systemd finds the addresses that only the launcher knows."""
-    return [f"EnvironmentFile={CLUSTER}"] if len(plan.processes) > 1 else []
 
 
 def _settings(plan: Plan, process: Process) -> Iterator[tuple[str, str]]:
@@ -99,9 +94,9 @@ def _limits(container: Container) -> Iterator[tuple[str, str]]:
 
 
 def word(text: str) -> str:
-    """One word as systemd reads it: % and $ doubled but for our open variables, quoted where it must be."""
-    found = OPEN.fullmatch(text)
-    if found:
-        return f"{found[1] or ''}${{{found[2]}}}"
+    """Return one word for systemd: % and $ doubled except in the launcher's variables, quoted if needed."""
+    match = LAUNCHER_VARIABLE.fullmatch(text)
+    if match:
+        return f"{match[1] or ''}${{{match[2]}}}"
     text = text.replace("%", "%%").replace("$", "$$")
     return text if PLAIN.match(text) else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

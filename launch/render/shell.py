@@ -1,30 +1,30 @@
-"""Words for a shell to read: quoted where they must be, with the launcher's variables left open."""
+"""Write command lines for a shell: quoted where needed, except for the launcher's variables."""
 
 from __future__ import annotations
 
 import re
 import shlex
 
-# Addresses and interfaces that only the launcher knows. Any other dollar is a dollar.
-OPEN = re.compile(r"([A-Za-z_][A-Za-z0-9_]*=)?\$(HEAD_IP|IFACE_NAME|IB_IF)")
+# Addresses and interfaces that only the launcher knows. A shell expands these; every other dollar is quoted.
+LAUNCHER_VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*=)?\$(HEAD_IP|IFACE_NAME|IB_IF)")
 
 
 def quote(word: str) -> str:
-    """The word as the shell must see it."""
-    return word if OPEN.fullmatch(word) else shlex.quote(word)
+    """Return the word as it must be written for the shell."""
+    return word if LAUNCHER_VARIABLE.fullmatch(word) else shlex.quote(word)
 
 
 def paired(words: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """The words of a command in lines: each option with its values."""
-    lines: list[tuple[str, ...]] = []
+    """Group the words of a command: each option with its values."""
+    groups: list[tuple[str, ...]] = []
     for word in words:
-        if not lines or word.startswith("--"):
-            lines.append((word,))
+        if not groups or word.startswith("--"):
+            groups.append((word,))
         else:
-            lines[-1] += (word,)
-    return lines
+            groups[-1] += (word,)
+    return groups
 
 
-def lines(parts: list[tuple[str, ...]], between: str = " \\\n  ") -> str:
-    """Parts of one command, each quoted, with a continuation between them."""
-    return between.join(" ".join(quote(word) for word in part) for part in parts)
+def lines(groups: list[tuple[str, ...]], separator: str = " \\\n  ") -> str:
+    """Join groups of words to one command, each word quoted, with a continued line for each group."""
+    return separator.join(" ".join(quote(word) for word in group) for group in groups)

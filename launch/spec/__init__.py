@@ -1,1 +1,1 @@
-"""The data that all other packages pass on: plan, inputs, vLLM arguments, model config, GPU catalog. Pure."""
+"""The data that all other packages share: plan, inputs, vLLM arguments, model config, GPU catalog. Pure."""

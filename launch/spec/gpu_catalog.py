@@ -17,7 +17,7 @@ CUDA_CODE = re.compile(r"(sm|compute)_(\d+)(\d)([af]?)", re.ASCII)
 
 
 @dataclass(frozen=True)
-class Hardware:
+class HardwareProfile:
     """One kind of GPU and the usual machine around it."""
 
     id: str = ""
@@ -49,18 +49,18 @@ class Hardware:
 
 
 @cache
-def known() -> dict[str, Hardware]:
+def catalog() -> dict[str, HardwareProfile]:
     """Return Slipway's own table, by id."""
-    rows = load(Path(__file__).with_suffix(".yaml"), dict[str, Hardware])
+    rows = load(Path(__file__).with_suffix(".yaml"), dict[str, HardwareProfile])
     return {name: replace(row, id=name) for name, row in rows.items()}
 
 
-def from_profile(name: str, row: Mapping[str, Any]) -> Hardware:
+def from_taxonomy(name: str, row: Mapping[str, Any]) -> HardwareProfile:
     """Return a hardware profile of a taxonomy; architecture and formats come from Slipway's own table."""
     count, vram = row.get("gpu_count"), row.get("vram_gb")
     per_node = count if isinstance(count, int) and count > 0 else 1
-    listed = known().get(name, Hardware())
-    return Hardware(
+    listed = catalog().get(name, HardwareProfile())
+    return HardwareProfile(
         id=name,
         brand=str(row.get("brand", "")),
         generation=_first(row.get("generation", row.get("gpu_generation", ""))),

@@ -1,4 +1,4 @@
-"""What a plan is made from besides a recipe: options, host and image. Frozen facts; nothing is looked up."""
+"""The inputs of a plan besides recipe and options: host and image. Frozen data; nothing here is looked up."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from launch.spec.capabilities import Capabilities
-from launch.spec.gpu_catalog import Hardware
-from launch.spec.model_config import Shape
+from launch.spec.gpu_catalog import HardwareProfile
+from launch.spec.model_config import ModelShape
 from launch.spec.plan import Layout
-from launch.spec.plan_options import PlanOptions as PlanOptions  # noqa: PLC0414 -- exported again
 
 
 @dataclass(frozen=True)
-class Measured:
-    """KV tokens of one replica that vLLM printed ("GPU KV cache size") on an earlier start here."""
+class KvMeasurement:
+    """The KV tokens of one replica that vLLM printed ("GPU KV cache size") at an earlier start on this host."""
 
     model: str
     hardware: str
@@ -25,13 +24,13 @@ class Measured:
 
 @dataclass(frozen=True)
 class Host:
-    """One node of one or several equal ones, and who launches. `gpus` are those to use on each node.
+    """One node, or one of several equal nodes, and the user who launches. `gpus` is the number to use on each.
 
-    `devices` and `groups` are the render nodes and numeric groups of an AMD host, in GPU order;
-    without them the plan is for a machine that is not this one.
+    `devices` and `groups` are the render nodes and numeric groups of an AMD host, in GPU order. They are empty
+    if the plan is for another machine.
     """
 
-    hardware: Hardware
+    hardware: HardwareProfile
     gpus: int
     nodes: int = 1
     uid: int = 1000
@@ -42,20 +41,20 @@ class Host:
     devices: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     gpu_ids: tuple[str, ...] = ()  # UUIDs: NVIDIA's, or those that ROCR_VISIBLE_DEVICES takes
-    cdi: tuple[str, ...] = ()  # CDI names of the same GPUs; none where no spec of this host names them all
-    by_cdi: str = ""  # why the engine hands NVIDIA's GPUs over by CDI name alone; "" where it need not
-    key_file: str = ""  # where the API key is kept that an open port asks for
-    seccomp: str = ""  # file of the seccomp profile for ROCm; "" keeps the engine's default
-    vram_gib: float | None = None  # what the driver reports; None takes the data sheet's
-    shapes: Mapping[str, Shape] = field(default_factory=dict)  # by model id: snapshots in the HF cache
-    measured: tuple[Measured, ...] = ()
+    cdi: tuple[str, ...] = ()  # CDI names of the same GPUs; empty unless the host's specs name them all
+    cdi_reason: str = ""  # why the engine passes NVIDIA GPUs by CDI name only; "" if it has another way
+    key_file: str = ""  # the file of the API key, for a port that is open to other machines
+    seccomp: str = ""  # the file of the seccomp profile for ROCm; "" keeps the engine's default
+    vram_gib: float | None = None  # as the driver reports it; None: as the data sheet says
+    shapes: Mapping[str, ModelShape] = field(default_factory=dict)  # by model id: snapshots in the HF cache
+    measured: tuple[KvMeasurement, ...] = ()
 
 
 @dataclass(frozen=True)
 class Image:
-    """The image to run, the vLLM in it, its ENTRYPOINT, and its capabilities if they are known.
+    """The image to run, its vLLM version and ENTRYPOINT, and its capabilities if they are known.
 
-    `assumed`: neither the tag nor anybody else said which vLLM it has.
+    `assumed`: the version is a guess, because neither the tag nor the user gave one.
     """
 
     reference: str

@@ -1,7 +1,6 @@
-"""The shape of a model: the few numbers of its config.json that decide layouts and memory.
+"""The shape of a model: the numbers in its config.json that decide layouts and memory.
 
-Facts only. A number that config.json does not give is None, and what depends on it is `unknown`, never a
-guess.
+A number that config.json does not give is None. What depends on it is unknown and is not guessed.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ BYTES |= {"nvfp4": 0.5625, "fp4": 0.5625, "mxfp4": 0.53125, "int4": 0.516, "bf16
 
 
 @dataclass(frozen=True)
-class Shape:
-    """Sizes of one checkpoint. Counts are numbers of elements; `block` is the quantization block or group."""
+class ModelShape:
+    """The sizes of one checkpoint, as numbers of elements. `block` is the quantization block or group."""
 
     layers: int | None = None
     hidden: int | None = None
@@ -31,29 +30,29 @@ class Shape:
     experts_per_token: int = 0
     expert_intermediate: int | None = None
     dense_intermediate: int | None = None
-    dense_layers: int = 0  # layers in front without experts (first_k_dense_replace)
+    dense_layers: int = 0  # first layers, which have no experts (first_k_dense_replace)
     shared_experts: int = 0
-    mla_rank: int | None = None  # kv_lora_rank: one latent vector a token instead of heads
+    mla_rank: int | None = None  # kv_lora_rank: one latent vector for each token instead of heads
     mla_rope: int = 0
     window: int | None = None  # sliding window, tokens
     window_layers: int = 0
-    linear_layers: int = 0  # linear attention: a state of fixed size, no KV cache
+    linear_layers: int = 0  # linear attention: a state of fixed size instead of a KV cache
     dtype: str = "bfloat16"
-    precision: str = ""  # of the quantized weights; "" is dtype
+    precision: str = ""  # of quantized weights; "" means dtype
     block: int | None = None
     tied_embeddings: bool = False
-    weight_bytes: int | None = None  # measured: safetensors index or headers
-    expert_bytes: int | None = None  # measured part of them that belongs to routed experts
+    weight_bytes: int | None = None  # measured: from the safetensors index or headers
+    expert_bytes: int | None = None  # measured: the part of weight_bytes in routed experts
     source: str = ""
 
     @property
     def is_mla(self) -> bool:
-        """Multi-head latent attention: the KV cache is not split by tensor parallelism."""
+        """Return whether it has multi-head latent attention: tensor parallelism does not split its KV cache."""
         return self.mla_rank is not None
 
 
-def from_config(config: Mapping[str, Any], source: str = "config.json") -> Shape:
-    """The shape that a config.json gives; multimodal models keep theirs under `text_config`."""
+def from_config(config: Mapping[str, Any], source: str = "config.json") -> ModelShape:
+    """Return the shape in a config.json; that of a multimodal model is under `text_config`."""
     text = config.get("text_config")
     c = {**config, **text} if isinstance(text, Mapping) else config
     heads, hidden = _count(c, "num_attention_heads"), _count(c, "hidden_size")
@@ -61,7 +60,7 @@ def from_config(config: Mapping[str, Any], source: str = "config.json") -> Shape
     dense = _count(c, "intermediate_size")
     window, window_layers = _window(c)
     precision, block = _quantization(config)
-    return Shape(
+    return ModelShape(
         layers=_count(c, "num_hidden_layers"),
         hidden=hidden,
         heads=heads,
@@ -89,13 +88,13 @@ def from_config(config: Mapping[str, Any], source: str = "config.json") -> Shape
 
 
 def _count(config: Mapping[str, Any], *names: str) -> int | None:
-    """The first of these keys that holds a positive whole number."""
+    """Return the first positive integer under these keys."""
     values = (config.get(name) for name in names)
     return next((v for v in values if isinstance(v, int) and not isinstance(v, bool) and v > 0), None)
 
 
 def _window(config: Mapping[str, Any]) -> tuple[int | None, int]:
-    """Sliding window and how many layers use it (`layer_types` says so layer by layer)."""
+    """Return the sliding window and the number of layers that use it, by `layer_types`."""
     window, layers = _count(config, "sliding_window"), _kinds(config).count("sliding_attention")
     if not layers or config.get("use_sliding_window") is False:
         return None, 0
@@ -108,7 +107,7 @@ def _kinds(config: Mapping[str, Any]) -> list[Any]:
 
 
 def _quantization(config: Mapping[str, Any]) -> tuple[str, int | None]:
-    """Format and block (FP8: weight_block_size; INT4: group_size) of the quantized weights."""
+    """Return format and block (FP8: weight_block_size; INT4: group_size) of the quantized weights."""
     q = config.get("quantization_config")
     if not isinstance(q, Mapping):
         return "", None

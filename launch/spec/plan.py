@@ -1,6 +1,6 @@
-"""The plan: everything a launch needs, frozen, so that every renderer and the engine carry the same thing.
+"""The plan: everything a launch needs, frozen, so that all renderers and the engine use the same values.
 
-Pure data. `launch/planning/planner.py` makes one; `launch/render/` prints it; `launch/engine/client.py` starts it.
+`planning/planner.py` makes a plan, `render/` prints it, `engine/containers.py` starts it.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 Pairs = tuple[tuple[str, str], ...]
+NOT_LAUNCHED = ("reasons", "notes", "rejected", "fit", "budgets")  # explanations: no part of what runs
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a flag, an env name or a container setting is there: file and key, rule, or the user."""
+    """Why the plan has a flag, an environment variable or a container setting. `source`: file and key, rule or user."""
 
     item: str
     why: str
@@ -24,7 +25,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class Layout:
-    """How many ranks of each kind. `ep` is the number of expert shards; 1 means no expert parallelism."""
+    """The number of ranks of each kind. `ep` is the number of expert shards; 1 means no expert parallelism."""
 
     tp: int = 1
     pp: int = 1
@@ -34,13 +35,20 @@ class Layout:
 
     @property
     def gpus(self) -> int:
-        """GPUs used on all nodes together."""
+        """Return the number of GPUs on all nodes together."""
         return self.tp * self.pp * self.dp
+
+    @property
+    def name(self) -> str:
+        """Return TP4, DP8+EP, TP8xPP2."""
+        sizes = (("TP", self.tp), ("PP", self.pp), ("DP", self.dp))
+        parts = [f"{kind}{size}" for kind, size in sizes if size > 1] or ["TP1"]
+        return "x".join(parts) + ("+EP" if self.ep > 1 else "")
 
 
 @dataclass(frozen=True)
 class Rejected:
-    """A layout that was considered, and the arithmetic that rules it out."""
+    """A layout that was considered, and the arithmetic that excludes it."""
 
     layout: str
     reason: str
@@ -48,9 +56,9 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Fit:
-    """Does it fit: `fits`, `does not fit` or `unknown`. GiB are 2**30 bytes; None is not known."""
+    """The memory estimate. `result`: `fits`, `does not fit` or `unknown`. GiB are 2**30 bytes; None: not known."""
 
-    verdict: str = "unknown"
+    result: str = "unknown"
     kv_tokens: int | None = None
     kv_tokens_per_replica: int | None = None
     max_model_len: int | None = None
@@ -70,7 +78,7 @@ class Process:
 
 @dataclass(frozen=True)
 class Mount:
-    """A host folder (or named volume, where `source` has no slash) inside the container."""
+    """A host folder inside the container; a `source` without a slash is a named volume."""
 
     source: str
     target: str
@@ -79,7 +87,7 @@ class Mount:
 
 @dataclass(frozen=True)
 class Port:
-    """A port of the container on an address of the host."""
+    """A port of the container, published on an address of the host."""
 
     host_ip: str
     host: int
@@ -88,12 +96,12 @@ class Port:
 
 @dataclass(frozen=True)
 class Container:
-    """What the container may touch, and nothing else. Names follow the engine's API."""
+    """Everything the container may access. Names follow the engine's API."""
 
     profile: str = "least"
     devices: tuple[str, ...] = ()
-    gpu_ids: tuple[str, ...] = ()  # NVIDIA device request: ids or ("all",)
-    cdi: tuple[str, ...] = ()  # CDI names, amd.com/gpu=0
+    gpu_ids: tuple[str, ...] = ()  # NVIDIA device request: ids, or ("all",)
+    cdi: tuple[str, ...] = ()  # CDI names: amd.com/gpu=0
     groups: tuple[str, ...] = ()
     cap_add: tuple[str, ...] = ()
     cap_drop: tuple[str, ...] = ()
@@ -107,18 +115,16 @@ class Container:
     tmpfs: tuple[str, ...] = ()
     ports: tuple[Port, ...] = ()
     mounts: tuple[Mount, ...] = ()
-    entrypoint: tuple[
-        str, ...
-    ] = ()  # the image's own, where it is known; what runs is argv without this prefix
+    entrypoint: tuple[str, ...] = ()  # of the image, if known: argv is passed without this prefix
     name: str = ""
-    tty: bool = False  # a terminal for a person (-it)
-    env: Pairs = ()  # beside each process's
-    env_files: tuple[str, ...] = ()  # files of secret variables on the host; never their content
+    tty: bool = False  # an interactive terminal (-it)
+    env: Pairs = ()  # in addition to that of each process
+    env_files: tuple[str, ...] = ()  # files of secret variables on the host; their content is never in a plan
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One legal launch: the image, the processes, the access, the fit, and why each item is there."""
+    """A launch that vLLM accepts: image, processes, access, memory estimate, and the reason for each item."""
 
     model: str
     platform: str
@@ -132,38 +138,34 @@ class Plan:
     rejected: tuple[Rejected, ...] = ()
     reasons: tuple[Reason, ...] = ()
     notes: tuple[str, ...] = ()
-    hardware: str = ""  # id in gpus.yaml
-    budgets: tuple[tuple[str, int], ...] = ()  # seconds of silence by phase, from the recipe
+    hardware: str = ""  # an id of spec/gpu_catalog.yaml or of a taxonomy
+    budgets: tuple[tuple[str, int], ...] = ()  # from the recipe: seconds without a log line, by phase
 
     def program(self, process: Process) -> tuple[str, ...]:
-        """What to set as ENTRYPOINT, for an image whose own is not known; empty leaves the image's.
+        """Return the ENTRYPOINT to set if the image's own is not known; empty keeps the image's.
 
-        The guide's container is a shell, in which a person types argv.
+        An interactive container keeps its shell, in which the user types argv.
         """
         return () if self.container.entrypoint or self.container.tty else process.argv[:1]
 
     def command(self, process: Process) -> tuple[str, ...]:
-        """What the engine is given: argv without the ENTRYPOINT."""
+        """Return the command for the engine: argv without the ENTRYPOINT."""
         own = self.container.entrypoint or self.program(process)
         return process.argv[len(own) :] if process.argv[: len(own)] == own else process.argv
 
     def environment(self, process: Process) -> Pairs:
-        """All variables of one process's container."""
+        """Return all environment variables of one process."""
         return (*self.container.env, *process.env)
 
     def as_dict(self) -> dict[str, Any]:
-        """The plan as JSON values; the keys are the public format of `invoke plan --format json`."""
+        """Return the plan as JSON values. The keys are the public format of `invoke plan --format json`."""
         data = asdict(self)
-        for holder in (data["container"], *data["processes"]):
-            holder["env"] = dict(holder["env"])
+        for part in (data["container"], *data["processes"]):
+            part["env"] = dict(part["env"])
         return json.loads(json.dumps(data))  # type: ignore[no-any-return]
 
     @property
     def digest(self) -> str:
-        """Twelve hex digits over what will run: two plans with the same one start the same thing."""
-        run = {
-            k: v
-            for k, v in self.as_dict().items()
-            if k not in ("reasons", "notes", "rejected", "fit", "budgets")
-        }
-        return hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()[:12]
+        """Return twelve hex digits over what will run: plans with equal digests start equal containers."""
+        launched = {key: value for key, value in self.as_dict().items() if key not in NOT_LAUNCHED}
+        return hashlib.sha256(json.dumps(launched, sort_keys=True).encode()).hexdigest()[:12]

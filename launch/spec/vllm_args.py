@@ -1,6 +1,6 @@
-"""Options of `vllm serve` and their environment, each with where it came from.
+"""Options and environment variables of `vllm serve`, each with its origin.
 
-A plan must say why every flag is there, so flags travel as `Arg`s with a source and never as bare words.
+A plan gives a reason for every flag, so options are `Arg`s with a source and not plain strings.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ NUMBER = re.compile(r"-[0-9.]+$")
 
 
 @lru_cache(maxsize=4096)
-def spelling(flag: str) -> str:
-    """The long form of a flag, with dashes."""
+def long_form(flag: str) -> str:
+    """Return the long form of a flag, with dashes."""
     head, dot, tail = flag.partition(".")
     head = SHORT.get(head, head)
     return ("--" + head[2:].replace("_", "-") if head.startswith("--") else head) + dot + tail
@@ -34,7 +34,7 @@ def spelling(flag: str) -> str:
 
 @dataclass(frozen=True)
 class Arg:
-    """One option: its flag as written, its values, and its origin. `joined` is the --flag=value spelling."""
+    """One option: its flag as written, its values, and its origin. `joined`: written as --flag=value."""
 
     flag: str
     values: tuple[str, ...] = ()
@@ -44,22 +44,22 @@ class Arg:
 
     @property
     def key(self) -> str:
-        """The one spelling of the flag that all ways of writing it share."""
-        return spelling(self.flag)
+        """Return the long form, which is the same for all ways to write the flag."""
+        return long_form(self.flag)
 
     @property
     def value(self) -> str:
-        """The first value, or an empty string for a switch."""
+        """Return the first value, "" for a switch."""
         return self.values[0] if self.values else ""
 
     @property
     def tokens(self) -> tuple[str, ...]:
-        """The words as they stand in argv."""
+        """Return the option as parts of argv."""
         return (f"{self.flag}={self.value}", *self.values[1:]) if self.joined else (self.flag, *self.values)
 
 
 @dataclass(frozen=True)
-class Setting:
+class EnvVar:
     """One environment variable of the server, and its origin."""
 
     name: str
@@ -70,80 +70,80 @@ class Setting:
 
 @dataclass(frozen=True)
 class Draft:
-    """A command in the making: what each step of the planner takes and gives back."""
+    """An unfinished command: every step of the planner takes one and returns a changed copy."""
 
     args: tuple[Arg, ...] = ()
-    env: tuple[Setting, ...] = ()
-    corrections: tuple[str, ...] = ()  # where the recipe's words were changed, and why
+    env: tuple[EnvVar, ...] = ()
+    corrections: tuple[str, ...] = ()  # which options of the recipe were changed, and why
     notes: tuple[str, ...] = ()
 
     def get(self, flag: str) -> Arg | None:
-        """The option that counts: the last one with this flag."""
+        """Return the last option with this flag, which is the one that vLLM uses."""
         return next((arg for arg in reversed(self.args) if arg.key == flag), None)
 
     def number(self, flag: str, default: int = 1) -> int | None:
-        """The whole number behind a flag; the default where it is absent, None where it is not a number."""
+        """Return the integer value of a flag; the default if the flag is absent, None if it is not an integer."""
         arg = self.get(flag)
         if arg is None:
             return default
         return int(arg.value) if arg.value.isascii() and arg.value.isdigit() else None
 
-    def add(self, args: Iterable[Arg] = (), env: Iterable[Setting] = (), notes: Iterable[str] = ()) -> Draft:
-        """The same with more at the end of each list; what comes later wins."""
+    def add(self, args: Iterable[Arg] = (), env: Iterable[EnvVar] = (), notes: Iterable[str] = ()) -> Draft:
+        """Return a copy with these items added at the end; a later item replaces an earlier one."""
         return replace(
             self,
             args=last_wins((*self.args, *args)),
-            env=last_settings((*self.env, *env)),
+            env=last_env((*self.env, *env)),
             notes=(*self.notes, *notes),
         )
 
     def corrected(self, *why: str) -> Draft:
-        """The same with a remark that the recipe's words were changed."""
+        """Return a copy that records these changes to the recipe's options."""
         return replace(self, corrections=(*self.corrections, *why))
 
     def without(self, flag: str) -> Draft:
-        """The same without an option."""
+        """Return a copy without an option."""
         return replace(self, args=tuple(arg for arg in self.args if arg.key != flag))
 
 
 def is_flag(word: str) -> bool:
-    """Whether a word starts an option. A negative number is a value."""
+    """Return whether a part of argv starts an option. A negative number is a value."""
     return word.startswith("-") and not NUMBER.match(word)
 
 
-def parse(words: Sequence[str], source: str = "", why: str = "") -> tuple[Arg, ...]:
-    """Words of a command line as options; a value belongs to the flag before it."""
-    found: list[Arg] = []
-    for word in words:
+def parse(argv: Sequence[str], source: str = "", why: str = "") -> tuple[Arg, ...]:
+    """Split argv into options; a value belongs to the flag before it."""
+    args: list[Arg] = []
+    for word in argv:
         if is_flag(word):
             flag, equals, value = word.partition("=")
-            found.append(Arg(flag, (value,) if equals else (), source, why, joined=bool(equals)))
-        elif found:
-            found[-1] = replace(found[-1], values=(*found[-1].values, word))
+            args.append(Arg(flag, (value,) if equals else (), source, why, joined=bool(equals)))
+        elif args:
+            args[-1] = replace(args[-1], values=(*args[-1].values, word))
         else:
-            found.append(Arg(word, (), source, why))
-    return tuple(found)
+            args.append(Arg(word, (), source, why))
+    return tuple(args)
 
 
 def last_wins(args: Sequence[Arg]) -> tuple[Arg, ...]:
-    """Each option once, with its last value and at the place of that one."""
-    last = {arg.key: place for place, arg in enumerate(args)}
-    return tuple(arg for place, arg in enumerate(args) if last[arg.key] == place)
+    """Return each option once: its last occurrence, in place."""
+    last = {arg.key: index for index, arg in enumerate(args)}
+    return tuple(arg for index, arg in enumerate(args) if last[arg.key] == index)
 
 
-def last_settings(env: Sequence[Setting]) -> tuple[Setting, ...]:
-    """Each name once, at its first place, with its last value."""
-    return tuple({setting.name: setting for setting in env}.values())
+def last_env(env: Sequence[EnvVar]) -> tuple[EnvVar, ...]:
+    """Return each variable once: at its first place, with its last value."""
+    return tuple({variable.name: variable for variable in env}.values())
 
 
 def in_order(args: Sequence[Arg], order: Sequence[str]) -> tuple[Arg, ...]:
-    """The options in a recipe's own order; those it does not name follow as they came."""
+    """Return the options in a recipe's own order; options that it does not name follow unchanged."""
     if not order:
         return tuple(args)
-    place = {flag: number for number, flag in enumerate(order)}
-    return tuple(sorted(args, key=lambda arg: place.get(arg.key, len(place))))
+    position = {flag: index for index, flag in enumerate(order)}
+    return tuple(sorted(args, key=lambda arg: position.get(arg.key, len(position))))
 
 
-def words(args: Sequence[Arg]) -> tuple[str, ...]:
-    """All words of all options."""
-    return tuple(word for arg in args for word in arg.tokens)
+def to_argv(args: Sequence[Arg]) -> tuple[str, ...]:
+    """Return the options as argv."""
+    return tuple(token for arg in args for token in arg.tokens)

@@ -1,7 +1,7 @@
-"""The Hugging Face cache on disk: where things are, without importing the library.
+"""Paths in the Hugging Face cache, without importing huggingface_hub.
 
 models--org--name/blobs/<etag>
-                  refs/<revision>              the commit it stood for
+                  refs/<revision>              the commit of a branch or tag
                   snapshots/<commit>/<path> -> ../../blobs/<etag>
 """
 
@@ -22,7 +22,7 @@ REVISION = re.compile(r"[A-Za-z0-9_][\w./-]{0,200}")
 
 
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """The hub cache as huggingface_hub finds it: HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME, ~/.cache."""
+    """Return the cache that huggingface_hub uses: HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME or ~/.cache."""
     for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         if environ.get(name):
             return Path(os.path.expandvars(environ[name])).expanduser()
@@ -30,26 +30,26 @@ def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def hf_home(environ: Mapping[str, str] = os.environ) -> Path:
-    """HF_HOME, or its default below the user's cache."""
+    """Return HF_HOME, or its default in the user's cache folder."""
     if environ.get("HF_HOME"):
         return Path(os.path.expandvars(environ["HF_HOME"])).expanduser()
     return Path(environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "huggingface"
 
 
 @dataclass(frozen=True)
-class Place:
-    """One model's folder in a cache."""
+class ModelFolder:
+    """One model's folder in a cache. Raises Refused for an invalid model name."""
 
     cache: Path
     model: str
 
     def __post_init__(self) -> None:
         if not MODEL.fullmatch(self.model) or ".." in self.model or "--" in self.model:
-            raise Refused(f"'{self.model}' is not a model", fix="write it as organisation/name")
+            raise Refused(f"'{self.model}' is not a model name", fix="write it as organisation/name")
 
     @property
-    def folder(self) -> Path:
-        """`models--org--name`."""
+    def path(self) -> Path:
+        """The folder, `models--org--name`."""
         return self.cache / self._name
 
     @property
@@ -58,34 +58,34 @@ class Place:
 
     @property
     def blobs(self) -> Path:
-        """The contents, each under its etag."""
-        return self.folder / "blobs"
+        """The folder of file contents, each named by its etag."""
+        return self.path / "blobs"
 
     @property
     def locks(self) -> Path:
-        """Lock files, where huggingface_hub has them too, so that both wait for each other."""
+        """The folder of lock files, the same as huggingface_hub's, so that both respect each other's locks."""
         return self.cache / ".locks" / self._name
 
     def snapshot(self, commit: str) -> Path:
-        """The model's files at a commit, as links."""
-        return self.folder / "snapshots" / commit
+        """Return the folder with the model's files at a commit, as links to blobs."""
+        return self.path / "snapshots" / commit
 
     def ref(self, revision: str) -> Path:
-        """The file that says which commit a branch or tag was, when last asked."""
-        return self.folder / "refs" / revision
+        """Return the file with the commit that a branch or tag had at the last fetch."""
+        return self.path / "refs" / revision
 
     def manifest(self, commit: str) -> Path:
-        """What the snapshot must hold (`manifest.py`)."""
-        return self.folder / "manifests" / f"{commit}.json"
+        """Return the file with the manifest of a commit (`manifest.py`)."""
+        return self.path / "manifests" / f"{commit}.json"
 
     def commit(self, revision: str) -> str | None:
-        """The commit of a revision as far as this cache knows."""
+        """Return the commit of a revision, or None if this cache does not know it. Raises Refused."""
         if not REVISION.fullmatch(revision) or ".." in revision:
             raise Refused(f"'{revision}' is not a revision", fix="name a branch, a tag or a commit")
         if COMMIT.fullmatch(revision):
             return revision
         try:
-            known = safe_read.read(self.ref(revision), 1000).decode().strip()
+            commit = safe_read.read(self.ref(revision), 1000).decode().strip()
         except (OSError, UnicodeDecodeError):
             return None
-        return known if COMMIT.fullmatch(known) else None
+        return commit if COMMIT.fullmatch(commit) else None

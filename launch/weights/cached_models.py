@@ -10,9 +10,9 @@ from typing import Any
 
 from errors import Failed, Refused
 from launch.weights import manifest as manifests
-from launch.weights.cache import COMMIT, Place, cache_folder
+from launch.weights.cache import COMMIT, ModelFolder, cache_folder
 from launch.weights.snapshot import missing
-from launch.weights.transfer.blob_lock import Locks
+from launch.weights.transfer.blob_lock import BlobLocks
 
 PREFIX = "models--"
 # Names before contents: if a removal is interrupted, no snapshot is left that looks complete.
@@ -37,61 +37,61 @@ class CachedModel:
 
 def cached_models(cache: Path | None = None) -> list[CachedModel]:
     """Every snapshot, by model and revision; a model without a snapshot is a download that was not completed."""
-    return [found for place in _places(cache or cache_folder()) for found in _snapshots(place)]
+    return [found for folder in _model_folders(cache or cache_folder()) for found in _snapshots(folder)]
 
 
-def _places(cache: Path) -> Iterator[Place]:
+def _model_folders(cache: Path) -> Iterator[ModelFolder]:
     try:
-        folders = sorted(path for path in cache.iterdir() if path.name.startswith(PREFIX) and path.is_dir())
+        paths = sorted(path for path in cache.iterdir() if path.name.startswith(PREFIX) and path.is_dir())
     except FileNotFoundError:
         return
     except OSError as error:
         raise Failed(
             f"cannot read the cache '{cache}'", why=str(error), fix="invoke models --cache PATH"
         ) from None
-    for folder in folders:
+    for path in paths:
         try:
-            yield Place(cache, folder.name.removeprefix(PREFIX).replace("--", "/", 1))
+            yield ModelFolder(cache, path.name.removeprefix(PREFIX).replace("--", "/", 1))
         except Refused:  # a model without an organization, which Slipway does not fetch
             continue
 
 
-def _snapshots(place: Place) -> Iterator[CachedModel]:
-    root = place.folder / "snapshots"
+def _snapshots(folder: ModelFolder) -> Iterator[CachedModel]:
+    root = folder.path / "snapshots"
     commits = (
         sorted(path.name for path in root.iterdir() if COMMIT.fullmatch(path.name)) if root.is_dir() else []
     )
     if not commits:
-        yield CachedModel(place.model, "", "", _size(place.blobs), "download not completed", place.folder)
-    names = _revisions(place)
+        yield CachedModel(folder.model, "", "", _size(folder.blobs), "download not completed", folder.path)
+    names = _revisions(folder)
     for commit in commits:
-        path = place.snapshot(commit)
+        path = folder.snapshot(commit)
         yield CachedModel(
-            place.model, names.get(commit, ""), commit, _size(path), _state(place, commit), path
+            folder.model, names.get(commit, ""), commit, _size(path), _state(folder, commit), path
         )
 
 
-def _revisions(place: Place) -> dict[str, str]:
+def _revisions(folder: ModelFolder) -> dict[str, str]:
     """Branches and tags by the commit that they stand for."""
-    root = place.folder / "refs"
+    root = folder.path / "refs"
     files = [path for path in sorted(root.rglob("*")) if path.is_file()]
     names = [str(path.relative_to(root)) for path in files]
     found: dict[str, str] = {}
     for name in names:
-        commit = place.commit(name) or ""
+        commit = folder.commit(name) or ""
         found[commit] = f"{found[commit]}, {name}" if commit in found else name
     return found
 
 
-def _state(place: Place, commit: str) -> str:
+def _state(folder: ModelFolder, commit: str) -> str:
     """What is known of a snapshot from local facts: names and sizes against its manifest."""
     try:
-        manifest = manifests.load(place.manifest(commit))
+        manifest = manifests.load(folder.manifest(commit))
     except Failed:
         return "manifest unreadable"
     if manifest is None:
         return "not verified"
-    if wrong := missing(place, manifest):
+    if wrong := missing(folder, manifest):
         return f"incomplete: {wrong[0]}"
     return f"all files, {min(entry.verified for entry in manifest.wanted)[:10]}"
 
@@ -119,30 +119,30 @@ class Removed:
 
 def remove_model(model: str, cache: Path | None = None, *, dry_run: bool = False) -> Removed:
     """Remove all snapshots of a model from the cache. Raises Refused if it is not there or is being fetched."""
-    place = Place(cache or cache_folder(), model)
-    if place.folder.is_symlink() or not place.folder.is_dir():
+    folder = ModelFolder(cache or cache_folder(), model)
+    if folder.path.is_symlink() or not folder.path.is_dir():
         raise Refused(
-            f"'{model}' is not in the cache", why=f"'{place.folder}' does not exist", fix="invoke models"
+            f"'{model}' is not in the cache", why=f"'{folder.path}' does not exist", fix="invoke models"
         )
-    found = Removed(place.folder, _size(place.blobs))
+    found = Removed(folder.path, _size(folder.blobs))
     if dry_run:
         return found
-    locks = Locks(place)
+    locks = BlobLocks(folder)
     try:
-        for blob in _locked(place):
+        for blob in _locked(folder):
             if holder := locks.take(blob):
                 raise Refused(f"'{model}' is being fetched by {holder}", fix="invoke models")
         for part in ORDER:
-            shutil.rmtree(place.folder / part, ignore_errors=not (place.folder / part).exists())
-        shutil.rmtree(place.folder)
+            shutil.rmtree(folder.path / part, ignore_errors=not (folder.path / part).exists())
+        shutil.rmtree(folder.path)
     except OSError as error:
-        raise Failed(f"cannot remove '{place.folder}'", why=str(error), fix=f"ls -l {place.folder}") from None
+        raise Failed(f"cannot remove '{folder.path}'", why=str(error), fix=f"ls -l {folder.path}") from None
     finally:
         locks.release_all()
-    shutil.rmtree(place.locks, ignore_errors=True)
+    shutil.rmtree(folder.locks, ignore_errors=True)
     return found
 
 
-def _locked(place: Place) -> list[str]:
+def _locked(folder: ModelFolder) -> list[str]:
     """Blobs that have a lock file."""
-    return sorted({path.stem for path in place.locks.glob("*.lock")}) if place.locks.is_dir() else []
+    return sorted({path.stem for path in folder.locks.glob("*.lock")}) if folder.locks.is_dir() else []

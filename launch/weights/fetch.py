@@ -1,4 +1,4 @@
-"""Fetch a model into the Hugging Face cache: only what is missing, nothing unproven, nothing half there."""
+"""Fetch a model into the Hugging Face cache: only missing files, verified before they appear under their names."""
 
 from __future__ import annotations
 
@@ -11,21 +11,31 @@ from errors import Failed
 from launch import atomic_write
 from launch.http.retry import RetryPolicy
 from launch.weights import manifest as manifests
-from launch.weights.fetch_plan import Order, is_proven, plan, remember, require_room
+from launch.weights.fetch_plan import FetchPlan, is_verified, merge, plan_fetch, require_room
 from launch.weights.manifest import Entry
 from launch.weights.progress import TransferProgress
-from launch.weights.snapshot import Snapshot, check, described, fault, link, point, require_inside
+from launch.weights.snapshot import (
+    Snapshot,
+    described,
+    fault,
+    link,
+    require_complete,
+    require_inside,
+    set_ref,
+)
+from launch.weights.source import Source
 from launch.weights.sources.hub import Hub, endpoint_of
-from launch.weights.sources.source import Source
 from launch.weights.sources.xet import Xet
 from launch.weights.transfer import partial_file
-from launch.weights.transfer.scheduler import STREAMS, Transfer, explained
+from launch.weights.transfer.scheduler import WORKERS, Scheduler, explain
 
-PATH_MAX = 4096  # bytes of a path, its end included, that Linux takes
-BESIDE = 100  # bytes that the name of a link may have before it gets its own
+PATH_MAX = 4096  # bytes of a path in Linux, including its end
+TEMPORARY = 100  # bytes by which a link's temporary name may be longer
+
+OnProgress = Callable[[TransferProgress], None]
 
 
-def fetch(
+def fetch_model(
     model: str,
     *,
     revision: str = "main",
@@ -34,126 +44,121 @@ def fetch(
     cache: Path | None = None,
     endpoint: str | None = None,
     source: Source | None = None,
-    streams: int = STREAMS,
-    patience: RetryPolicy | None = None,
-    show: Callable[[TransferProgress], None] = lambda meter: None,
+    workers: int = WORKERS,
+    policy: RetryPolicy | None = None,
+    on_progress: OnProgress = lambda progress: None,
 ) -> Snapshot:
-    """Fetch what is missing of a model, prove every byte of it, and return its snapshot.
+    """Fetch what is missing of a model, verify every byte, and return its snapshot. Raises Failed or Refused.
 
-    `show` is called a few times a second, from the calling thread. `endpoint` overrides HF_ENDPOINT;
-    `source` is a bundle or a folder in the Hub's place. Raises Failed, or Refused for a name that is none.
+    `on_progress` is called a few times a second, from the calling thread. `endpoint` overrides HF_ENDPOINT;
+    `source` is a bundle or a folder instead of the Hub.
     """
-    patience = patience or RetryPolicy()
+    policy = policy or RetryPolicy()
     if source is None and is_offline():
-        return check(model, revision, cache)
-    source = source or Hub(
-        model, endpoint_of(endpoint), replace(patience, attempts=min(6, patience.attempts))
-    )
-    order = plan(model, source, revision=revision, include=include, exclude=exclude, cache=cache)
-    return carry_out(order, source, streams=streams, patience=patience, show=show)
+        return require_complete(model, revision, cache)
+    source = source or Hub(model, endpoint_of(endpoint), replace(policy, attempts=min(6, policy.attempts)))
+    plan = plan_fetch(model, source, revision=revision, include=include, exclude=exclude, cache=cache)
+    return execute(plan, source, workers=workers, policy=policy, on_progress=on_progress)
 
 
-def carry_out(
-    order: Order,
+def execute(
+    plan: FetchPlan,
     source: Source,
     *,
-    streams: int = STREAMS,
-    patience: RetryPolicy | None = None,
+    workers: int = WORKERS,
+    policy: RetryPolicy | None = None,
     xet: Xet | None = None,
-    show: Callable[[TransferProgress], None] = lambda meter: None,
+    on_progress: OnProgress = lambda progress: None,
 ) -> Snapshot:
-    """Do it. The manifest is written first, so that what is missing has a name, and last, as proof."""
-    place, manifest = order.place, order.manifest
-    if not order.bring and not _unlinked(order):
-        return described(place, manifest, manifest.revision)
-    _require_short(order)
-    partial_file.tidy(place)
-    require_room(place, order.to_write)
+    """Execute a plan. The manifest is written first, so that a later check knows what is missing, and last."""
+    folder, manifest = plan.folder, plan.manifest
+    if not plan.missing and not _has_missing_names(plan):
+        return described(folder, manifest, manifest.revision)
+    _require_short_paths(plan)
+    partial_file.remove_old_copies(folder)
+    require_room(folder, plan.to_write)
     try:
-        require_inside(place, manifest.commit)
-        place.blobs.mkdir(parents=True, exist_ok=True)
-        place.snapshot(manifest.commit).mkdir(parents=True, exist_ok=True)
-        manifests.save(manifest, place.manifest(manifest.commit))
+        require_inside(folder, manifest.commit)
+        folder.blobs.mkdir(parents=True, exist_ok=True)
+        folder.snapshot(manifest.commit).mkdir(parents=True, exist_ok=True)
+        manifests.save(manifest, folder.manifest(manifest.commit))
         if xet:
-            xet.bring(place, manifest, order.bring)
-        fetched = _bring(order, source, streams, patience or RetryPolicy(), show)
-        point(place, manifest.revision, manifest.commit)
-        atomic_write.sync_tree(place.folder)
+            xet.download(folder, manifest, plan.missing)
+        fetched = _transfer(plan, source, workers, policy or RetryPolicy(), on_progress)
+        set_ref(folder, manifest.revision, manifest.commit)
+        atomic_write.sync_tree(folder.path)
     except OSError as error:
-        raise explained(error, place.cache) from error
-    if broken := [line for one in manifest.wanted if (line := fault(place, manifest.commit, one))]:
+        raise explain(error, folder.cache) from error
+    if faults := [line for one in manifest.wanted if (line := fault(folder, manifest.commit, one))]:
         raise Failed(
-            f"{place.model}: the names in the snapshot do not lead to what was fetched",
-            why="; ".join(broken[:5]),
-            fix=f"something else changes {place.folder}: stop it, or move the folder away, then fetch again",
+            f"{folder.model}: the names in the snapshot do not lead to the fetched files",
+            why="; ".join(faults[:5]),
+            fix=f"another program changes {folder.path}: stop it, or move the folder away, then fetch again",
         )
-    return described(place, manifest, manifest.revision, fetched)
+    return described(folder, manifest, manifest.revision, fetched)
 
 
-def _require_short(order: Order) -> None:
-    """Refuse names that the system has no room for below this cache. Raises Failed."""
-    folder = len(os.fsencode(order.place.snapshot(order.manifest.commit)))
-    if folder + max(len(entry.path.encode()) for entry in order.manifest.wanted) + BESIDE > PATH_MAX:
+def _require_short_paths(plan: FetchPlan) -> None:
+    """Raise Failed for file names that are too long for paths in this cache."""
+    folder = len(os.fsencode(plan.folder.snapshot(plan.manifest.commit)))
+    if folder + max(len(entry.path.encode()) for entry in plan.manifest.wanted) + TEMPORARY > PATH_MAX:
         raise Failed(
-            f"the path of {order.place.cache} is too long for the names of {order.place.model}",
+            f"the path of {plan.folder.cache} is too long for the file names of {plan.folder.model}",
             why=f"a path has at most {PATH_MAX} bytes; nothing was fetched",
-            fix="use --cache DIR with a shorter one",
+            fix="use --cache DIR with a shorter path",
         )
 
 
-def _unlinked(order: Order) -> bool:
-    """Whether a name is missing although its bytes are here, or the branch points elsewhere."""
-    place, manifest = order.place, order.manifest
-    if place.commit(manifest.revision) != manifest.commit:
+def _has_missing_names(plan: FetchPlan) -> bool:
+    """Whether a name is missing although its content is here, or the branch points elsewhere."""
+    folder, manifest = plan.folder, plan.manifest
+    if folder.commit(manifest.revision) != manifest.commit:
         return True
-    return any(fault(place, manifest.commit, entry) for entry in manifest.wanted)
+    return any(fault(folder, manifest.commit, entry) for entry in manifest.wanted)
 
 
-def _bring(
-    order: Order,
-    source: Source,
-    streams: int,
-    patience: RetryPolicy,
-    show: Callable[[TransferProgress], None],
+def _transfer(
+    plan: FetchPlan, source: Source, workers: int, policy: RetryPolicy, on_progress: OnProgress
 ) -> int:
-    """Transfer, then link and stamp what is proven, also after a failure. Returns bytes transferred."""
-    place, manifest = order.place, order.manifest
-    meter = TransferProgress(
-        total=manifest.size, start=manifest.size - sum(entry.size for entry in order.bring)
-    )
-    transfer = Transfer(source, place, meter, patience, streams)
+    """Transfer the missing blobs, then publish what is verified, also after a failure. Return bytes transferred."""
+    manifest = plan.manifest
+    start = manifest.size - sum(entry.size for entry in plan.missing)
+    progress = TransferProgress(total=manifest.size, start=start)
+    scheduler = Scheduler(source, plan.folder, progress, policy, workers)
     try:
-        outcome = transfer.run(order.bring, show)
+        outcome = scheduler.run(plan.missing, on_progress)
     finally:
-        _stamp(order, transfer.outcome.proven)
-    show(meter)
+        _publish(plan, scheduler.outcome.verified)
+    on_progress(progress)
     if outcome.bad:
         bad = f"{len(outcome.bad)} of {len(manifest.wanted)} files have the wrong content"
         raise Failed(
             f"{bad}: {', '.join(outcome.bad)}",
-            why=f"fetched twice from {manifest.source}, and twice their hash was not the one listed",
-            fix="everything else is here; fetch again later, or from another mirror with HF_ENDPOINT",
+            why=f"fetched twice from {manifest.source}; both times the hash was not the listed one",
+            fix="all other files are here; fetch again later, or from another mirror with HF_ENDPOINT",
         )
     return outcome.fetched
 
 
-def _stamp(order: Order, proven: list[Entry]) -> None:
-    """Write into the manifest what was proven now, and link what is here."""
-    by_blob = {entry.blob: entry for entry in proven}
-    wanted = order.manifest.wanted
-    stamped = [
+def _publish(plan: FetchPlan, verified: list[Entry]) -> None:
+    """Record the verified entries in the manifest, and link them into the snapshot."""
+    by_blob = {entry.blob: entry for entry in verified}
+    wanted = plan.manifest.wanted
+    updated = [
         replace(by_blob[entry.blob], path=entry.path, wanted=True)
         for entry in wanted
         if entry.blob in by_blob
     ]
-    path = order.place.manifest(order.manifest.commit)
-    current = remember(order.manifest, manifests.load(path))  # another process may have proven its share
-    manifests.save(current.with_entries(stamped), path)  # before a name that cannot be made loses the proof
+    path = plan.folder.manifest(plan.manifest.commit)
+    current = merge(plan.manifest, manifests.load(path))  # another process may have verified other files
+    manifests.save(
+        current.with_entries(updated), path
+    )  # first: a link that fails must not lose the verification
     for entry in wanted:
-        if entry.blob in by_blob or is_proven(order.place, entry):
-            link(order.place, order.manifest.commit, entry)
+        if entry.blob in by_blob or is_verified(plan.folder, entry):
+            link(plan.folder, plan.manifest.commit, entry)
 
 
 def is_offline(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether HF_HUB_OFFLINE forbids to ask a Hub."""
+    """Whether HF_HUB_OFFLINE forbids requests to a Hub."""
     return environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")

@@ -1,4 +1,4 @@
-"""What a fetch will do: which files are wanted, which of them are here and proven, and whether there is room."""
+"""Plan a fetch: which files are wanted, which are in the cache and verified, and whether the disk has room."""
 
 from __future__ import annotations
 
@@ -12,48 +12,50 @@ from typing import Any
 
 from errors import Failed, Refused
 from launch.weights import manifest as manifests
-from launch.weights.cache import Place, cache_folder
+from launch.weights.cache import ModelFolder, cache_folder
 from launch.weights.manifest import Entry, Manifest
 from launch.weights.progress import amount
-from launch.weights.sources.source import Source
+from launch.weights.source import Source
 from launch.weights.transfer import partial_file
 
-SPARE = 64 << 20  # bytes that stay free on the disk
+RESERVE = 64 << 20  # bytes that stay free on the disk
 
 
 @dataclass(frozen=True)
-class Order:
-    """What a fetch will do: the manifest it works towards, and the blobs to bring, one entry each."""
+class FetchPlan:
+    """The manifest to complete, and the blobs to fetch, one entry each."""
 
-    place: Place
+    folder: ModelFolder
     manifest: Manifest
-    bring: tuple[Entry, ...]
-    here: int  # bytes of `bring` that an earlier fetch left
-    ours: int  # those of them that need no further room: what another host left is copied
+    missing: tuple[Entry, ...]
+    partial: int  # bytes of `missing` that earlier fetches left, on all hosts
+    own_partial: int  # those of this host; the others are copied and need room
 
     @property
     def to_fetch(self) -> int:
         """Bytes to transfer."""
-        return sum(entry.size for entry in self.bring) - self.here
+        return sum(entry.size for entry in self.missing) - self.partial
 
     @property
     def to_write(self) -> int:
         """Bytes that the disk needs room for."""
-        return sum(entry.size for entry in self.bring) - self.ours
+        return sum(entry.size for entry in self.missing) - self.own_partial
 
     def as_dict(self) -> dict[str, Any]:
-        """The values of `invoke fetch --dry-run --format json`."""
-        missing = {entry.blob for entry in self.bring}
-        files = [{"path": e.path, "size": e.size, "fetch": e.blob in missing} for e in self.manifest.wanted]
-        facts = {
+        """Return the values of `invoke fetch --dry-run --format json`."""
+        blobs = {entry.blob for entry in self.missing}
+        files = [{"path": e.path, "size": e.size, "fetch": e.blob in blobs} for e in self.manifest.wanted]
+        return {
             "model": self.manifest.model,
             "revision": self.manifest.revision,
             "commit": self.manifest.commit,
+            "licence": self.manifest.licence,
+            "to_fetch": self.to_fetch,
+            "files": files,
         }
-        return {**facts, "licence": self.manifest.licence, "to_fetch": self.to_fetch, "files": files}
 
 
-def plan(
+def plan_fetch(
     model: str,
     source: Source,
     *,
@@ -61,106 +63,81 @@ def plan(
     include: tuple[str, ...] = (),
     exclude: tuple[str, ...] = (),
     cache: Path | None = None,
-) -> Order:
-    """What a fetch would do, found out without writing anything."""
-    place = Place((cache or cache_folder()).absolute(), model)
-    place.commit(revision)  # refuses a revision that is none
-    if os.path.lexists(place.cache) and not place.cache.is_dir():
-        link = f"it is a link to {place.cache.readlink()}" if place.cache.is_symlink() else ""
-        raise Refused(f"{place.cache} is not a folder", why=link, fix="use --cache DIR")
-    listed = choose(source.manifest(revision), include, exclude)
-    known = remember(listed, manifests.load(place.manifest(listed.commit)))
-    blobs = {entry.blob: entry for entry in known.wanted if not is_proven(place, entry)}
-    bring = tuple(blobs.values())
-    return Order(place, known, bring, *_left_over(place, bring))
+) -> FetchPlan:
+    """Return what a fetch would do, without writing anything. Raises Failed or Refused."""
+    folder = ModelFolder((cache or cache_folder()).absolute(), model)
+    folder.commit(revision)  # raises Refused for an invalid revision
+    if os.path.lexists(folder.cache) and not folder.cache.is_dir():
+        why = f"it is a link to {folder.cache.readlink()}" if folder.cache.is_symlink() else ""
+        raise Refused(f"'{folder.cache}' is not a folder", why=why, fix="use --cache DIR")
+    listed = select(source.manifest(revision), include, exclude)
+    manifest = merge(listed, manifests.load(folder.manifest(listed.commit)))
+    by_blob = {entry.blob: entry for entry in manifest.wanted if not is_verified(folder, entry)}
+    missing = tuple(by_blob.values())
+    return FetchPlan(folder, manifest, missing, *partial_file.usable_bytes(folder, missing))
 
 
-def choose(manifest: Manifest, include: tuple[str, ...], exclude: tuple[str, ...]) -> Manifest:
-    """Mark the files that the patterns leave out. Raises Refused where nothing is left."""
-
+def select(manifest: Manifest, include: tuple[str, ...], exclude: tuple[str, ...]) -> Manifest:
+    """Mark the files that the patterns leave out as not wanted. Raises Refused if none is left."""
     included, excluded = _matcher(include or ("*",)), _matcher(exclude)
-    # What is not wanted in the listing itself, a bundle does not hold.
+    # A file that the source's manifest already marks is one that a bundle does not have.
     entries = tuple(
         replace(entry, wanted=entry.wanted and included(entry.path) and not excluded(entry.path))
         for entry in manifest.entries
     )
     if not entries:
-        fix = "check the name and --revision"
-        raise Failed(
-            f"{manifest.model} has no files at {manifest.commit[:12]}", why="its listing is empty", fix=fix
-        )
+        what = f"{manifest.model} has no files at {manifest.commit[:12]}"
+        raise Failed(what, why="its listing is empty", fix="check the name and --revision")
     if not any(entry.wanted for entry in entries):
         names = ", ".join(entry.path for entry in manifest.entries[:5])
         raise Refused(
             f"no file of {manifest.model} is left to fetch",
-            why=f"of {len(entries)} files ({names}, ...) the patterns leave none",
+            why=f"of {len(entries)} files ({names}, ...) the patterns select none",
             fix="check --include and --exclude",
         )
     return replace(manifest, entries=entries)
 
 
 def _matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
-    """Whether a path is one of these, or fits one; names by the thousand cost no more than one."""
-    # A folder's name stands for all in it, as with `hf download`.
+    """Return a function that tells whether a path matches; thousands of plain names cost no more than one."""
+    # A folder's name matches everything in it, as with `hf download`.
     globs = [one + "*" if one.endswith("/") else one for one in patterns]
-    names = {one for one in globs if not any(sign in one for sign in "*?[")}
+    names = {one for one in globs if not any(char in one for char in "*?[")}
     globs = [one for one in globs if one not in names]
     return lambda path: path in names or any(fnmatch(path, one) for one in globs)
 
 
-def remember(listed: Manifest, before: Manifest | None) -> Manifest:
-    """The listing with what an earlier manifest proved; what was wanted then still is."""
-    if before is None:
+def merge(listed: Manifest, stored: Manifest | None) -> Manifest:
+    """Return the listing with what the stored manifest says of unchanged files: verified, and still wanted."""
+    if stored is None:
         return listed
-    old = {entry.path: entry for entry in before.entries}
+    by_path = {entry.path: entry for entry in stored.entries}
 
     def merged(entry: Entry) -> Entry:
-        then = old.get(entry.path)
-        if then is None or (then.blob, then.size) != (entry.blob, entry.size):
+        old = by_path.get(entry.path)
+        if old is None or (old.blob, old.size) != (entry.blob, entry.size):
             return entry
-        return replace(then, wanted=entry.wanted or then.wanted)
+        return replace(old, wanted=entry.wanted or old.wanted)
 
     return replace(listed, entries=tuple(merged(entry) for entry in listed.entries))
 
 
-def is_proven(place: Place, entry: Entry) -> bool:
-    """Whether these bytes were hashed once and have not been touched since."""
+def is_verified(folder: ModelFolder, entry: Entry) -> bool:
+    """Whether the blob was verified and has not been changed since."""
     try:
-        blob = (place.blobs / entry.blob).stat()
+        blob = (folder.blobs / entry.blob).stat()
     except OSError:
         return False
     return bool(entry.verified) and (blob.st_size, blob.st_mtime_ns) == (entry.size, entry.mtime_ns)
 
 
-def _left_over(place: Place, bring: Iterable[Entry]) -> tuple[int, int]:
-    """Bytes that earlier fetches left: of all hosts, and of this one. Raises Failed where nobody lets us look."""
-    here = ours = 0
-    try:
-        left = partial_file.found(place)
-        for entry in bring:
-            own = (place.blobs / entry.blob, partial_file.own(place, entry.blob))
-            here += _longest(entry, (*own, *left.get(entry.blob, [])))
-            ours += _longest(entry, own)
-    except OSError as error:
+def require_room(folder: ModelFolder, needed: int) -> None:
+    """Raise Failed, before the first byte, if the disk is too small."""
+    existing = next(path for path in (folder.blobs, *folder.blobs.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if needed + RESERVE > free:
         raise Failed(
-            f"cannot look into {place.blobs}",
-            why=str(error),
-            fix="let its owner allow it, or use --cache DIR with a folder of your own",
-        ) from error
-    return here, ours
-
-
-def _longest(entry: Entry, files: Iterable[Path]) -> int:
-    return max(partial_file.length(at, entry.size) for at in files)
-
-
-def require_room(place: Place, needed: int) -> None:
-    """Refuse before the first byte where the disk is too small. Raises Failed."""
-    folder = next(at for at in (place.blobs, *place.blobs.parents) if at.exists())
-    free = shutil.disk_usage(folder).free
-    if needed + SPARE > free:
-        raise Failed(
-            f"{place.model} needs {amount(needed)} more, and {folder} has {amount(free)} free",
-            why=f"{amount(SPARE)} stay free; nothing was fetched",
-            fix="make room, or use --cache DIR on another disk",
+            f"{folder.model} needs {amount(needed)} more, and {existing} has {amount(free)} free",
+            why=f"{amount(RESERVE)} stay free; nothing was fetched",
+            fix="free some space, or use --cache DIR on another disk",
         )

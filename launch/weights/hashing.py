@@ -1,4 +1,4 @@
-"""Proof: the bytes of a file, hashed, against what its entry promises."""
+"""Hash a file's content and compare it with its manifest entry."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ PIECE = 1 << 20  # bytes hashed at a time
 
 
 class Digest:
-    """The hashes of a file's bytes, fed in order."""
+    """The hashes of a file's bytes, updated in order."""
 
     def __init__(self, entry: Entry) -> None:
         self._entry = entry
         self._sha256 = hashlib.sha256()
         small = len(entry.blob) == 40
-        # git's own hash, and the plain one that a mirror without git may give in its place
+        # git's own hash, and the plain SHA-1 that a mirror without git may list instead
         self._sha1 = (hashlib.sha1(b"blob %d\0" % entry.size), hashlib.sha1()) if small else ()
 
     def update(self, data: bytes | memoryview) -> None:
-        """The next bytes."""
+        """Add the next bytes."""
         self._sha256.update(data)
         for sha1 in self._sha1:
             sha1.update(data)
 
     @property
     def sha256(self) -> str:
-        """The sha256 so far, as hex."""
+        """The SHA-256 of the bytes so far, in hex."""
         return self._sha256.hexdigest()
 
-    def proves(self) -> bool:
-        """Whether the bytes so far are the whole file that the entry names."""
+    def matches(self) -> bool:
+        """Whether the bytes so far are the whole file of the entry."""
         return self._entry.blob in {one.hexdigest() for one in self._sha1 or (self._sha256,)}
 
 
-def proven(entry: Entry, sha256: str, blob: Path) -> Entry:
-    """The entry, stamped: these bytes were hashed now."""
+def mark_verified(entry: Entry, sha256: str, blob: Path) -> Entry:
+    """Return the entry with its SHA-256 and the time of this verification."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return replace(entry, sha256=sha256, verified=now, mtime_ns=blob.stat().st_mtime_ns)
 
 
-def prove(
-    entry: Entry, blob: Path, note: Callable[[int], None], stop: threading.Event | None = None
+def verify_blob(
+    entry: Entry, blob: Path, count_bytes: Callable[[int], None], stop: threading.Event | None = None
 ) -> Entry | None:
-    """Hash a file on disk: the stamped entry, or None where it is another file than the entry says.
+    """Hash a file on disk. Return the verified entry, or None if the content is wrong or `stop` is set.
 
-    `note` is told of bytes as they are read; they are taken back where the file is wrong.
+    `count_bytes` is called with the bytes read, and with a negative number if the content is wrong.
     """
     if blob.stat().st_size != entry.size:
         return None
@@ -64,8 +64,8 @@ def prove(
                 return None
             digest.update(buffer[:count])
             done += count
-            note(count)
-    if digest.proves():
-        return proven(entry, digest.sha256, blob)
-    note(-done)
+            count_bytes(count)
+    if digest.matches():
+        return mark_verified(entry, digest.sha256, blob)
+    count_bytes(-done)
     return None

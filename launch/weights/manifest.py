@@ -1,8 +1,8 @@
-"""The manifest of a snapshot: every file of a commit, its size and hashes, and when it was proven.
+"""The manifest of a snapshot: every file of a commit, its size and hashes, and when it was verified.
 
-A Hub's listing becomes one; it lies in the cache as `models--org--name/manifests/<commit>.json`, it is the
-first member of a bundle, and `invoke verify` needs nothing else. The listing comes from a server, so it is
-read as hostile: names become paths here and hashes become file names.
+It is made from a Hub's listing, stored in the cache as `models--org--name/manifests/<commit>.json`, and is the
+first member of a bundle. `invoke verify` needs nothing else. The listing is untrusted input: its names become
+paths on this host, and its hashes become file names.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from launch.weights import safe_read
 from launch.weights.cache import COMMIT
 
 FORMAT = 1
-MOST_FILES = 100_000  # a model has a few hundred; a listing without end is not one
+MOST_FILES = 100_000  # a model has a few hundred; the limit ends an endless listing
 MOST_BYTES = 256 << 20  # of a manifest: a hundred thousand long names have less
 LARGEST = 1 << 60  # bytes of a file; no disk has room for more
 DISTRUST = "do not trust this repository or this mirror"
 BLOB = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-KINDS: dict[str, type] = {"str": str, "int": int, "bool": bool}
-WEIGHTS = re.compile(r"[^/]+\.safetensors")  # in the root, where vLLM loads them from
+TYPES: dict[str, type] = {"str": str, "int": int, "bool": bool}
+WEIGHTS = re.compile(r"[^/]+\.safetensors")  # in the root folder, where vLLM loads them from
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One file. `blob` is its name in the cache and its proof: sha256 for large files, else git's hash of it.
+    """One file. `blob` is its name in the cache and its hash: SHA-256 for large files, git's SHA-1 for others.
 
-    `sha256` is empty until known, `verified` (UTC) until its bytes were hashed; `mtime_ns` is the blob's at
-    that time. `wanted` is false for a file that --include or --exclude left out.
+    `sha256` and `verified` (UTC) are empty until the content was hashed; `mtime_ns` is the blob's at that time.
+    `wanted` is false for a file that --include or --exclude left out.
     """
 
     path: str
@@ -60,7 +60,7 @@ class Manifest:
 
     @property
     def wanted(self) -> tuple[Entry, ...]:
-        """The files that this host is meant to have."""
+        """The files that this host should have."""
         return tuple(entry for entry in self.entries if entry.wanted)
 
     @property
@@ -69,30 +69,31 @@ class Manifest:
         return sum(entry.size for entry in self.wanted)
 
     def with_entries(self, entries: Iterable[Entry]) -> Manifest:
-        """The same manifest with these entries in place of those of the same path."""
+        """Return a copy in which these entries replace those of the same path."""
         newer = {entry.path: entry for entry in entries}
         return replace(self, entries=tuple(newer.get(entry.path, entry) for entry in self.entries))
 
     def as_dict(self) -> dict[str, Any]:
-        """The manifest as JSON values."""
+        """Return the manifest as JSON values."""
         return {"format": FORMAT, **asdict(self)}
 
 
 def checked(manifest: Manifest) -> Manifest:
-    """The manifest, if every name in it is safe to make a path of.
+    """Return the manifest if every name in it is safe to use as a path.
 
-    Raises Failed for absolute paths, `..`, control characters, a file that is also a folder, names given
-    twice, hashes that are none, and listings of more than MOST_FILES.
+    Raises Failed for absolute paths, `..`, control characters, a file that is also a folder, duplicate names,
+    invalid hashes, and more than MOST_FILES files.
     """
     if not COMMIT.fullmatch(manifest.commit):
-        why = f"it says {manifest.commit[:60]!a}"
-        raise Failed(f"{manifest.model}: the server names no commit", why=why, fix=DISTRUST)
+        why = f"the commit is {manifest.commit[:60]!a}"
+        raise Failed(f"{manifest.model}: the server names no valid commit", why=why, fix=DISTRUST)
     if len(manifest.entries) > MOST_FILES:
-        why = "no model has; nothing was written"
+        why = "nothing was written"
         raise Failed(f"{manifest.model}: the listing has more than {MOST_FILES} files", why=why, fix=DISTRUST)
     paths = {entry.path for entry in manifest.entries}
     if len(paths) < len(manifest.entries):
-        twice = next(path for path, times in Counter(e.path for e in manifest.entries).items() if times > 1)
+        counts = Counter(entry.path for entry in manifest.entries)
+        twice = next(path for path, count in counts.items() if count > 1)
         why = f"{twice[:120]!r}; nothing was written"
         raise Failed(f"{manifest.model}: the listing names a file twice", why=why, fix=DISTRUST)
     for entry in manifest.entries:
@@ -110,27 +111,27 @@ def _fault(entry: Entry, paths: set[str]) -> str:
     if any(part in ("", ".", "..") for part in parts):
         return "it would leave the snapshot's folder"
     if "\\" in entry.path or not entry.path.isprintable():
-        return "it has characters that no file of a model has"
+        return "it has characters that are not allowed in file names"
     if len(entry.path.encode()) > 1000 or any(len(part.encode()) > 250 for part in parts):
         return "it is too long"
     if any("/".join(parts[:depth]) in paths for depth in range(1, len(parts))):
         return "a file of that name is also a folder"
     if not BLOB.fullmatch(entry.blob) or not 0 <= entry.size < LARGEST:
-        return f"its hash or size is none: {entry.blob[:70]!r}, {entry.size}"
+        return f"its hash or size is not valid: {entry.blob[:70]!r}, {entry.size}"
     return ""
 
 
 def load(path: Path) -> Manifest | None:
-    """The manifest in a file, None where there is none. Raises Failed where it cannot be understood."""
+    """Return the manifest in a file, or None if there is no file. Raises Failed if it cannot be read."""
     try:
-        found = parse(safe_read.read(path, MOST_BYTES))
-        if found.commit != path.stem:
-            raise ValueError(f"it is of another commit, {found.commit}")
-        return found
+        manifest = parse(safe_read.read(path, MOST_BYTES))
+        if manifest.commit != path.stem:
+            raise ValueError(f"it is of another commit, {manifest.commit}")
+        return manifest
     except (FileNotFoundError, NotADirectoryError):
         return None
     except PermissionError as error:
-        fix = "use --cache DIR with a folder of your own"
+        fix = "use --cache DIR with your own folder"
         raise Failed(f"may not read {path}", why=str(error), fix=fix) from error
     except (OSError, ValueError, TypeError, KeyError, Failed) as error:
         why = error.what if isinstance(error, Failed) else str(error)
@@ -140,27 +141,27 @@ def load(path: Path) -> Manifest | None:
 
 
 def parse(data: bytes) -> Manifest:
-    """The manifest in JSON. Raises ValueError, TypeError, KeyError or Failed where it is none."""
+    """Return the manifest in JSON. Raises ValueError, TypeError, KeyError or Failed."""
     try:
         values = json.loads(data)
     except RecursionError as error:
-        raise ValueError("it is nested without end") from error
+        raise ValueError("it is nested too deeply") from error
     if not isinstance(values, dict) or values.pop("format") != FORMAT:
         raise ValueError("it was written by something else, or by another version of Slipway")
     manifest = Manifest(**{**values, "entries": tuple(Entry(**entry) for entry in values["entries"])})
     every: tuple[Manifest | Entry, ...] = (manifest, *manifest.entries)
     for one in every:
-        _require_kinds(one)
+        _require_types(one)
     return checked(manifest)
 
 
-def _require_kinds(one: Manifest | Entry) -> None:
-    """Raises TypeError where a value in it is of another kind than it should be."""
-    for name, kind in one.__annotations__.items():
-        if kind in KINDS and type(getattr(one, name)) is not KINDS[kind]:
+def _require_types(one: Manifest | Entry) -> None:
+    """Raise TypeError if a value has another type than its field."""
+    for name, annotation in one.__annotations__.items():
+        if annotation in TYPES and type(getattr(one, name)) is not TYPES[annotation]:
             raise TypeError(f"its {name} is {getattr(one, name)!a:.60}")
 
 
 def save(manifest: Manifest, path: Path) -> None:
-    """Write it so that a reader, or a crash, sees the old one or the new one."""
+    """Write a manifest; readers see the old one or the new one."""
     atomic_write.write_text(path, json.dumps(manifest.as_dict(), indent=1) + "\n")

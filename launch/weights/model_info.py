@@ -1,4 +1,4 @@
-"""What a snapshot in the Hugging Face cache says about its model: config.json, and sizes in the headers."""
+"""Read a model's facts from its snapshot in the Hugging Face cache: config.json and safetensors headers."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from launch.spec.model_config import Shape, from_config
+from launch.spec.model_config import ModelShape, from_config
 
 LARGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors format
 
 
-def shapes(hub_cache: Path, models: Iterable[str]) -> dict[str, Shape]:
-    """Shapes of the models that have a snapshot, by model id."""
-    found = {model: shape(folder) for model in models for folder in snapshot_folders(hub_cache, model)}
-    return {model: known for model, known in found.items() if known is not None}
+def shapes(hub_cache: Path, models: Iterable[str]) -> dict[str, ModelShape]:
+    """Return the shapes of the models that have a snapshot, by model name."""
+    by_model = {model: shape(folder) for model in models for folder in snapshot_folders(hub_cache, model)}
+    return {model: found for model, found in by_model.items() if found is not None}
 
 
 def snapshot_folders(hub_cache: Path, model: str) -> list[Path]:
-    """The snapshot of `main`, else the newest, as a list of at most one folder."""
+    """Return the snapshot of `main`, else the newest, as a list of at most one folder."""
     root = hub_cache / f"models--{model.replace('/', '--')}"
     try:
         main = root / "snapshots" / (root / "refs" / "main").read_text().strip()
@@ -33,18 +33,18 @@ def snapshot_folders(hub_cache: Path, model: str) -> list[Path]:
     return others[-1:]
 
 
-def shape(folder: Path) -> Shape | None:
-    """The shape of one snapshot; None where its config.json is missing or is no JSON object."""
+def shape(folder: Path) -> ModelShape | None:
+    """Return the shape of one snapshot, or None if its config.json is missing or not a JSON object."""
     config = _json(folder / "config.json")
     if not isinstance(config, dict):
         return None
-    found = from_config(config, f"config.json of snapshot {folder.name}")
     total, experts = _weight_bytes(folder)
-    return replace(found, weight_bytes=total, expert_bytes=experts)
+    shape = from_config(config, f"config.json of snapshot {folder.name}")
+    return replace(shape, weight_bytes=total, expert_bytes=experts)
 
 
 def _weight_bytes(folder: Path) -> tuple[int | None, int | None]:
-    """Bytes of all tensors and of routed experts: from the headers, else the sum alone from the index."""
+    """Return the bytes of all tensors and of routed experts: from the headers, else only the sum from the index."""
     index = _json(folder / "model.safetensors.index.json")
     names = set(index["weight_map"].values()) if _is_index(index) else {"model.safetensors"}
     headers = [_header(folder / str(name)) for name in names]
@@ -57,7 +57,7 @@ def _weight_bytes(folder: Path) -> tuple[int | None, int | None]:
 
 
 def _total(index: Any) -> int | None:
-    """`metadata.total_size` of an index whose shards are not all here yet."""
+    """Return `metadata.total_size` of an index whose shards are not all in the cache yet."""
     metadata = index.get("metadata") if isinstance(index, dict) else None
     total = metadata.get("total_size") if isinstance(metadata, dict) else None
     return total if isinstance(total, int) and total > 0 else None
@@ -73,12 +73,12 @@ def _size(entry: Any) -> int:
 
 
 def _header(path: Path) -> dict[str, Any]:
-    """The JSON in front of a safetensors file; empty where there is none."""
+    """Return the JSON header of a safetensors file, or an empty dict."""
     try:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
             header = json.loads(file.read(length)) if length <= LARGEST_HEADER else {}
-    except (OSError, ValueError, struct.error):
+    except (OSError, ValueError, RecursionError, struct.error):
         return {}
     return header if isinstance(header, dict) else {}
 
@@ -86,5 +86,5 @@ def _header(path: Path) -> dict[str, Any]:
 def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None

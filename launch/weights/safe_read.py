@@ -1,4 +1,4 @@
-"""Read a small file of a cache that others write to: what lies under its name may be a pipe, or have no end."""
+"""Read a small file from a cache that others can write to: it may be a pipe, or have no end."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import stat
 from pathlib import Path
 
 
-def read(path: Path, most: int) -> bytes:
-    """The bytes of a plain file of at most so many. Raises OSError for everything else, and waits for nothing."""
+def read(path: Path, limit: int) -> bytes:
+    """Return the content of a regular file of at most `limit` bytes. Raises OSError; never waits."""
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    with open(file, "rb") as stream:  # noqa: PTH123 -- it is open already
-        found = os.fstat(file)
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "it is no plain file", str(path))
-        if found.st_size > most:
-            raise OSError(errno.EFBIG, f"it has {found.st_size} bytes", str(path))
+    with open(file, "rb") as stream:  # noqa: PTH123 -- an open descriptor has no path
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        if status.st_size > limit:
+            raise OSError(errno.EFBIG, f"it has {status.st_size} bytes", str(path))
         return stream.read()

@@ -1,4 +1,4 @@
-"""Prove a snapshot without a network: names and sizes always, every byte with `deep`; and mend it."""
+"""Verify a snapshot offline: names and sizes, with `deep` also every byte; repair it if asked."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from typing import Any
 from errors import Failed
 from launch.weights import manifest as manifests
 from launch.weights import safe_read
-from launch.weights.cache import Place, cache_folder
-from launch.weights.fetch import fetch
-from launch.weights.hashing import prove
+from launch.weights.cache import ModelFolder, cache_folder
+from launch.weights.fetch import OnProgress, fetch_model
+from launch.weights.hashing import verify_blob
 from launch.weights.manifest import BLOB, Entry, Manifest, checked
 from launch.weights.progress import TransferProgress
 from launch.weights.snapshot import Snapshot, described, fault, fetch_command
-from launch.weights.transfer.scheduler import explained
+from launch.weights.transfer.scheduler import explain
 
 INDEX = "model.safetensors.index.json"
-NO_HASH = "0" * 64  # stands for a file of which nobody knows what it should be
-HASHLESS = "it is no link to a blob, so nobody knows its hash"
+UNKNOWN_HASH = "0" * 64
+NOT_A_LINK = "it is not a link to a blob, so its hash is unknown"
 WRONG = "has the wrong content"
 
 
 @dataclass(frozen=True)
 class Report:
-    """What verifying found. `bad` has a line for each file that is missing, short or wrong."""
+    """The result: `bad` has a line for each file that is missing, short or wrong; `repaired` those of a repair."""
 
     snapshot: Snapshot
     deep: bool
     bad: tuple[str, ...]
-    mended: tuple[str, ...] = ()
+    repaired: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """The values of `invoke verify --format json`."""
-        found = {"deep": self.deep, "bad": list(self.bad), "mended": list(self.mended)}
-        return {**self.snapshot.as_dict(), **found, "ok": not self.bad}
+        """Return the values of `invoke verify --format json`."""
+        result = {"deep": self.deep, "bad": list(self.bad), "repaired": list(self.repaired)}
+        return {**self.snapshot.as_dict(), **result, "ok": not self.bad}
 
 
-def verify(
+def verify_model(
     model: str,
     *,
     revision: str = "main",
@@ -53,109 +53,110 @@ def verify(
     deep: bool = False,
     repair: bool = False,
     endpoint: str | None = None,
-    show: Callable[[TransferProgress], None] = lambda meter: None,
+    on_progress: OnProgress = lambda progress: None,
 ) -> Report:
-    """Check a snapshot against its manifest, offline unless `repair` finds something to fetch.
+    """Check a snapshot against its manifest, offline unless `repair` has something to fetch.
 
-    A snapshot that another tool downloaded has no manifest: its blobs' names are their hashes, so `deep`
-    proves it too, and writes the manifest. Raises Failed where there is no snapshot.
+    A snapshot that another tool downloaded has no manifest. Its blobs' names are their hashes, so `deep` verifies
+    it too, and writes the manifest. Raises Failed if there is no snapshot.
     """
-    place = Place((cache or cache_folder()).absolute(), model)
-    commit = place.commit(revision)
-    if commit is None or not place.snapshot(commit).is_dir():
-        why = f"there is no {revision} in {place.folder}"
+    folder = ModelFolder((cache or cache_folder()).absolute(), model)
+    commit = folder.commit(revision)
+    if commit is None or not folder.snapshot(commit).is_dir():
+        why = f"there is no {revision} in {folder.path}"
         raise Failed(f"{model} is not in the cache", why=why, fix=fetch_command(model, revision, cache))
-    kept = manifests.load(place.manifest(commit))
-    manifest = kept or _from_links(place, commit)
-    bad = {e.path: line for e in manifest.wanted if (line := fault(place, commit, e))}
+    stored = manifests.load(folder.manifest(commit))
+    manifest = stored or _from_links(folder, commit)
+    bad = {e.path: line for e in manifest.wanted if (line := fault(folder, commit, e))}
     if deep:
-        bad |= _hash(place, manifest, [e for e in manifest.wanted if e.path not in bad], show)
-    elif not place.manifest(commit).is_file():
-        bad[""] = "it has no manifest: only --deep can prove it"
-    report = Report(described(place, manifest, revision), deep, tuple(bad.values()))
+        bad |= _hash(folder, manifest, [e for e in manifest.wanted if e.path not in bad], on_progress)
+    elif not folder.manifest(commit).is_file():
+        bad[""] = "it has no manifest: only --deep can verify it"
+    report = Report(described(folder, manifest, revision), deep, tuple(bad.values()))
     if not (repair and bad):
         return report
-    _forget(place, manifest, list(bad))
-    include = tuple(escape(entry.path) for entry in manifest.wanted) if kept else ()
-    fetch(model, revision=commit, include=include, cache=cache, endpoint=endpoint, show=show)
-    return replace(report, bad=(), mended=report.bad)
+    _mark_unverified(folder, manifest, list(bad))
+    include = tuple(escape(entry.path) for entry in manifest.wanted) if stored else ()
+    fetch_model(
+        model, revision=commit, include=include, cache=cache, endpoint=endpoint, on_progress=on_progress
+    )
+    return replace(report, bad=(), repaired=report.bad)
 
 
 def _hash(
-    place: Place, manifest: Manifest, entries: list[Entry], show: Callable[[TransferProgress], None]
+    folder: ModelFolder, manifest: Manifest, entries: list[Entry], on_progress: OnProgress
 ) -> dict[str, str]:
-    """Hash files in parallel; stamp the good ones in the manifest, return a line for each bad one."""
-    meter = TransferProgress(total=sum(entry.size for entry in entries))
+    """Hash files in parallel; record the good ones in the manifest, return a line for each bad one."""
+    progress = TransferProgress(total=sum(entry.size for entry in entries))
     stop = threading.Event()
 
-    def one(entry: Entry) -> Entry | str:
-        meter.begin(entry.path, entry.size)
-        at = place.snapshot(manifest.commit) / entry.path
+    def verify(entry: Entry) -> Entry | str:
+        progress.begin(entry.path, entry.size)
+        path = folder.snapshot(manifest.commit) / entry.path
         try:
-            found = prove(entry, at, lambda count: meter.add(entry.path, count), stop)
+            verified = verify_blob(entry, path, lambda count: progress.add(entry.path, count), stop)
         except OSError as error:
             return f"{entry.path} cannot be read: {error.strerror}"
         finally:
-            meter.end(entry.path)
-        return found or f"{entry.path} {'cannot be proven: ' + HASHLESS if entry.blob == NO_HASH else WRONG}"
+            progress.end(entry.path)
+        unknown = entry.blob == UNKNOWN_HASH
+        return verified or f"{entry.path} {'cannot be verified: ' + NOT_A_LINK if unknown else WRONG}"
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
-            asked = {pool.submit(one, entry): entry for entry in sorted(entries, key=lambda e: -e.size)}
-            _watch(set(asked), meter, show)
+            futures = {pool.submit(verify, entry): entry for entry in sorted(entries, key=lambda e: -e.size)}
+            _watch(set(futures), lambda: on_progress(progress))
         except BaseException:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    found = {entry.path: future.result() for future, entry in asked.items()}
-    proven = [one for one in found.values() if isinstance(one, Entry)]
-    with contextlib.suppress(OSError):  # a cache that is read-only can be proven all the same
-        manifests.save(manifest.with_entries(proven), place.manifest(manifest.commit))
-    return {path: line for path, line in found.items() if isinstance(line, str)}
+    results = {entry.path: future.result() for future, entry in futures.items()}
+    verified = [one for one in results.values() if isinstance(one, Entry)]
+    with contextlib.suppress(OSError):  # a read-only cache can be verified too
+        manifests.save(manifest.with_entries(verified), folder.manifest(manifest.commit))
+    return {path: line for path, line in results.items() if isinstance(line, str)}
 
 
-def _watch(
-    futures: set[Future[Entry | str]], meter: TransferProgress, show: Callable[[TransferProgress], None]
-) -> None:
+def _watch(futures: set[Future[Entry | str]], on_progress: Callable[[], None]) -> None:
     while futures:
         _, futures = wait(futures, timeout=0.2)
-        show(meter)
+        on_progress()
 
 
-def _forget(place: Place, manifest: Manifest, paths: list[str]) -> None:
-    """Take the proof back from these files, so that a fetch brings them again, and then puts them in their place."""
+def _mark_unverified(folder: ModelFolder, manifest: Manifest, paths: list[str]) -> None:
+    """Mark these files as not verified, so that a fetch brings them again. Raises Failed."""
     try:
-        current = manifests.load(place.manifest(manifest.commit)) or manifest
-        doubted = [replace(e, verified="", mtime_ns=0) for e in current.entries if e.path in paths]
-        manifests.save(current.with_entries(doubted), place.manifest(manifest.commit))
+        current = manifests.load(folder.manifest(manifest.commit)) or manifest
+        entries = [replace(e, verified="", mtime_ns=0) for e in current.entries if e.path in paths]
+        manifests.save(current.with_entries(entries), folder.manifest(manifest.commit))
     except OSError as error:
-        raise explained(error, place.cache) from error
+        raise explain(error, folder.cache) from error
 
 
-def _from_links(place: Place, commit: str) -> Manifest:
-    """A manifest for what another tool downloaded: what the names of its blobs promise, and nothing of the rest."""
-    root = place.snapshot(commit)
-    found = {one.path: one for at in sorted(root.rglob("*")) if (one := _linked(root, at))}
-    if not found:
-        fix = fetch_command(place.model, commit, place.cache)
-        raise Failed(f"{place.model} at {commit[:12]} is empty", why=f"{root} holds no file", fix=fix)
-    for shard in _shards(root / INDEX) - found.keys():
-        found[shard] = Entry(shard, 0, NO_HASH)
-    return checked(Manifest(place.model, commit, commit, tuple(found.values())))
+def _from_links(folder: ModelFolder, commit: str) -> Manifest:
+    """Return a manifest of what another tool downloaded, from the names of its blobs. Raises Failed."""
+    root = folder.snapshot(commit)
+    entries = {one.path: one for path in sorted(root.rglob("*")) if (one := _linked(root, path))}
+    if not entries:
+        fix = fetch_command(folder.model, commit, folder.cache)
+        raise Failed(f"{folder.model} at {commit[:12]} is empty", why=f"{root} has no file", fix=fix)
+    for shard in _shards(root / INDEX) - entries.keys():
+        entries[shard] = Entry(shard, 0, UNKNOWN_HASH)
+    return checked(Manifest(folder.model, commit, commit, tuple(entries.values())))
 
 
-def _linked(root: Path, at: Path) -> Entry | None:
-    """The entry of a name in the snapshot, without a hash where it is no link to a blob; None for a folder."""
-    if not at.is_symlink() and at.is_dir():
+def _linked(root: Path, path: Path) -> Entry | None:
+    """Return the entry of a name in the snapshot, without a hash if it is not a link to a blob; None for a folder."""
+    if not path.is_symlink() and path.is_dir():
         return None
-    blob = at.readlink().name if at.is_symlink() else ""
-    size = at.stat().st_size if at.exists() else -1
-    blob = blob if BLOB.fullmatch(blob) else NO_HASH
-    return Entry(at.relative_to(root).as_posix(), max(0, size), blob, blob if len(blob) == 64 else "")
+    blob = path.readlink().name if path.is_symlink() else ""
+    size = path.stat().st_size if path.exists() else -1
+    blob = blob if BLOB.fullmatch(blob) else UNKNOWN_HASH
+    return Entry(path.relative_to(root).as_posix(), max(0, size), blob, blob if len(blob) == 64 else "")
 
 
 def _shards(index: Path) -> set[str]:
-    """The files that an index names, none where there is no readable index."""
+    """Return the files that an index names, or none if there is no readable index."""
     try:
         return {str(name) for name in json.loads(safe_read.read(index, 64 << 20))["weight_map"].values()}
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):

@@ -13,10 +13,10 @@ from launch.engine import create_args
 from launch.planning.planner import make_plan
 from launch.planning.vllm_versions import image_for
 from launch.recipes.repository import open_repository
-from launch.spec.gpu_catalog import known
+from launch.spec.gpu_catalog import catalog
 from launch.spec.inputs import Host as PlanHost
-from launch.spec.inputs import PlanOptions
 from launch.spec.plan import Plan
+from launch.spec.plan_options import PlanOptions
 from tests.conftest import MODEL
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def plan(cpu_image: str, tmp_path_factory: pytest.TempPathFactory) -> Plan:
     """A plan for two ranks on the CPU of this host, for a user who is not root."""
     hub, cache = tmp_path_factory.mktemp("hub"), tmp_path_factory.mktemp("cache")
     cache.chmod(0o777)
-    host = PlanHost(known()["cpu"], 2, uid=UID, gid=GID, hub_cache=str(hub), cache=str(cache))
+    host = PlanHost(catalog()["cpu"], 2, uid=UID, gid=GID, hub_cache=str(hub), cache=str(cache))
     image = image_for("cpu", "0.32.0", cpu_image, None)
     return make_plan(PlanOptions(MODEL, port=0), host, open_repository().recipe(MODEL), image)
 

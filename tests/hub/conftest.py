@@ -1,4 +1,4 @@
-"""A small model, served on loopback with whatever faults a test asks for, and a cache to fetch it into."""
+"""A small model to serve on loopback, and an empty cache to fetch it into."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from launch import weights
 from launch.http.retry import RetryPolicy
-from launch.hub_server import serve_folder
 from launch.hub_server.repository import read_repository
+from launch.weights.fetch import fetch_model
+from launch.weights.snapshot import Snapshot
 from launch.weights.sources.offline import source_of
+from tests.hub.faults import serve_folder
 
 MODEL = "harbour/dinghy"
 BIG = "model-00001-of-00003.safetensors"
@@ -24,19 +25,27 @@ SIZES = {
     "nested/deeper/notes.txt": 12_345,
     "empty.txt": 0,
 }
-# As in the field, in less time: a second of silence is long on loopback.
-QUICK = RetryPolicy(attempts=5, first=0.02, longest=0.1, most_asked=5, connect=2, silence=1.0, talk=2.0)
+# The default policy with shorter times: a second of silence is long on loopback.
+QUICK = RetryPolicy(
+    attempts=5,
+    first_wait=0.02,
+    longest_wait=0.1,
+    longest_retry_after=5,
+    connect_timeout=2,
+    read_timeout=1.0,
+    response_timeout=2.0,
+)
 
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder to serve, with MODEL in it."""
+    """A folder with MODEL, to serve."""
     root = tmp_path_factory.mktemp("served")
-    bytes_of = random.Random(6)
+    content = random.Random(6)
     for name, size in SIZES.items():
-        at = root / MODEL / name
-        at.parent.mkdir(parents=True, exist_ok=True)
-        at.write_bytes(bytes_of.randbytes(size))
+        path = root / MODEL / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.randbytes(size))
     return root
 
 
@@ -46,8 +55,8 @@ def commit(folder: Path) -> str:
 
 
 @pytest.fixture(autouse=True)
-def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No token and no settings of whoever runs the tests."""
+def no_user_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Hide the token and the settings of the user who runs the tests."""
     hub = ("HF_TOKEN", "HF_HUB_OFFLINE", "HF_ENDPOINT", "HF_HUB_CACHE")
     network = (
         "HTTP_PROXY",
@@ -69,23 +78,23 @@ def cache(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def fetch(cache: Path) -> Callable[..., weights.Snapshot]:
-    """`weights.fetch` of MODEL into the test's cache, with little patience."""
+def fetch(cache: Path) -> Callable[..., Snapshot]:
+    """Fetch MODEL into the test's cache, with short timeouts."""
 
-    def run(endpoint: str, **options: object) -> weights.Snapshot:
-        settings = {"cache": cache, "endpoint": endpoint, "patience": QUICK, **options}
-        return weights.fetch(MODEL, **settings)  # type: ignore[arg-type]
+    def run(endpoint: str, **options: object) -> Snapshot:
+        settings = {"cache": cache, "endpoint": endpoint, "policy": QUICK, **options}
+        return fetch_model(MODEL, **settings)  # type: ignore[arg-type]
 
     return run
 
 
 @pytest.fixture
-def assert_whole(folder: Path) -> Callable[[Path], None]:
-    """Assert that a snapshot has every file of MODEL, to the byte, and nothing else."""
+def assert_complete(folder: Path) -> Callable[[Path], None]:
+    """Assert that a snapshot has exactly the files of MODEL, with the right content."""
 
     def compare(snapshot: Path) -> None:
-        found = {at.relative_to(snapshot).as_posix() for at in snapshot.rglob("*") if not at.is_dir()}
-        assert found == set(SIZES)
+        paths = {path.relative_to(snapshot).as_posix() for path in snapshot.rglob("*") if not path.is_dir()}
+        assert paths == set(SIZES)
         for name in SIZES:
             assert (snapshot / name).read_bytes() == (folder / MODEL / name).read_bytes(), name
 
@@ -93,12 +102,12 @@ def assert_whole(folder: Path) -> Callable[[Path], None]:
 
 
 @pytest.fixture
-def made(folder: Path, tmp_path: Path) -> weights.Snapshot:
-    """MODEL in a cache of its own."""
+def elsewhere(folder: Path, tmp_path: Path) -> Snapshot:
+    """Fetch MODEL into another cache, `elsewhere`."""
     with serve_folder(folder) as hub:
-        return weights.fetch(MODEL, cache=tmp_path / "elsewhere", endpoint=hub.url)
+        return fetch_model(MODEL, cache=tmp_path / "elsewhere", endpoint=hub.url)
 
 
-def carried(given: Path | str, cache: Path) -> weights.Snapshot:
-    """MODEL, fetched from what `--from` would name."""
-    return weights.fetch(MODEL, cache=cache, source=source_of(str(given), MODEL), patience=QUICK)
+def fetch_from(given: Path | str, cache: Path) -> Snapshot:
+    """Fetch MODEL from a source as `--from` names it."""
+    return fetch_model(MODEL, cache=cache, source=source_of(str(given), MODEL), policy=QUICK)

@@ -1,4 +1,4 @@
-"""Disks that are full, read-only or failing: what came stays, and the next fetch goes on from there."""
+"""Disks that are full, read-only or failing: received bytes stay, and the next fetch continues."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 
 from errors import SlipwayError
-from launch import weights
-from launch.hub_server import serve_folder
+from launch.weights.snapshot import Snapshot
 from launch.weights.transfer import partial_file
 from launch.weights.transfer.file_download import SPAN
+from launch.weights.verify import verify_model
+from tests.hub.conftest import BIG, MODEL, SIZES
+from tests.hub.faults import serve_folder
 
-from .conftest import BIG, MODEL, SIZES
 
-
-def on_disk(cache: Path) -> int:
-    return sum(at.stat().st_size for at in cache.glob("models--*/blobs/*"))
+def bytes_on_disk(cache: Path) -> int:
+    return sum(path.stat().st_size for path in cache.glob("models--*/blobs/*"))
 
 
 @pytest.fixture
@@ -33,13 +33,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         ["mount", "-t", "tmpfs", "-o", "size=16m", "slipway", str(disk)], capture_output=True, check=False
     )
     if mounted.returncode:
-        pytest.skip("a small disk needs the right to mount one: run as root")
+        pytest.skip("mounting a small disk needs root")
     yield disk
     subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-def test_too_small_a_disk_is_found_before_the_first_byte(
-    folder: Path, small_disk: Path, fetch: Callable[..., weights.Snapshot]
+def test_fetch_fails_before_the_first_byte_if_the_disk_is_too_small(
+    folder: Path, small_disk: Path, fetch: Callable[..., Snapshot]
 ) -> None:
     with serve_folder(folder) as hub:
         with pytest.raises(SlipwayError, match=r"needs .* more, and .* has .* free"):
@@ -48,32 +48,34 @@ def test_too_small_a_disk_is_found_before_the_first_byte(
     assert list(small_disk.iterdir()) == []
 
 
-def test_a_disk_that_fills_up_on_the_way(
+def test_fetch_continues_after_the_disk_was_full(
     folder: Path,
     small_disk: Path,
     monkeypatch: pytest.MonkeyPatch,
-    fetch: Callable[..., weights.Snapshot],
-    assert_whole: Callable[[Path], None],
+    fetch: Callable[..., Snapshot],
+    assert_complete: Callable[[Path], None],
 ) -> None:
     cache = small_disk / "cache"
     with serve_folder(folder) as hub:
-        with monkeypatch.context() as patched:
-            patched.setattr("launch.weights.fetch.require_room", lambda place, needed: None)
+        with monkeypatch.context() as patch:
+            patch.setattr("launch.weights.fetch.require_room", lambda place, needed: None)
             with pytest.raises(SlipwayError, match="is full"):
                 fetch(hub.url, cache=cache)
-        kept = on_disk(cache)
+        kept = bytes_on_disk(cache)
         assert kept > 1 << 20
         subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)
-        found = fetch(hub.url, cache=cache)
-    assert_whole(found.path)
-    assert found.fetched <= sum(SIZES.values()) - kept + (16 << 10), "what had come was not fetched again"
+        snapshot = fetch(hub.url, cache=cache)
+    assert_complete(snapshot.path)
+    assert snapshot.fetched <= sum(SIZES.values()) - kept + (16 << 10), (
+        "received bytes were not fetched again"
+    )
 
 
-def test_a_read_only_cache(
+def test_fetch_and_verify_in_a_read_only_cache(
     folder: Path,
     small_disk: Path,
-    fetch: Callable[..., weights.Snapshot],
-    assert_whole: Callable[[Path], None],
+    fetch: Callable[..., Snapshot],
+    assert_complete: Callable[[Path], None],
 ) -> None:
     cache = small_disk / "cache"
     subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)
@@ -84,16 +86,16 @@ def test_a_read_only_cache(
         subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
         fetch(hub.url, cache=cache)
         subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-        assert_whole(fetch(hub.url, cache=cache).path)  # all is there: nothing to write
-        assert weights.verify(MODEL, cache=cache, deep=True).bad == ()
+        assert_complete(fetch(hub.url, cache=cache).path)  # complete: nothing to write
+        assert verify_model(MODEL, cache=cache, deep=True).bad == ()
 
 
-def test_a_disk_that_fails_keeps_what_it_has_and_no_more(
+def test_fetch_keeps_only_what_a_failing_disk_has(
     folder: Path,
     cache: Path,
     monkeypatch: pytest.MonkeyPatch,
-    fetch: Callable[..., weights.Snapshot],
-    assert_whole: Callable[[Path], None],
+    fetch: Callable[..., Snapshot],
+    assert_complete: Callable[[Path], None],
 ) -> None:
     real, calls = os.fdatasync, iter(range(10**6))
 
@@ -105,19 +107,19 @@ def test_a_disk_that_fails_keeps_what_it_has_and_no_more(
 
     forced: list[int] = []
     with serve_folder(folder) as hub:
-        with monkeypatch.context() as patched:
-            patched.setattr(os, "fdatasync", failing)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fdatasync", failing)
             with pytest.raises(SlipwayError, match=r"the disk of .* fails"):
-                fetch(hub.url, include=("model-00001*",), streams=1)
-        kept = on_disk(cache)
+                fetch(hub.url, include=("model-00001*",), workers=1)
+        kept = bytes_on_disk(cache)
         assert SPAN // 2 <= kept <= max(forced)
-        found = fetch(hub.url)
-    assert_whole(found.path)
-    assert found.fetched == sum(SIZES.values()) - kept
+        snapshot = fetch(hub.url)
+    assert_complete(snapshot.path)
+    assert snapshot.fetched == sum(SIZES.values()) - kept
 
 
-def test_another_hosts_partial_file_is_copied_only_where_there_is_room(
-    folder: Path, small_disk: Path, fetch: Callable[..., weights.Snapshot]
+def test_fetch_copies_another_hosts_partial_file_only_if_there_is_room(
+    folder: Path, small_disk: Path, fetch: Callable[..., Snapshot]
 ) -> None:
     cache = small_disk / "cache"
     other = partial_of(folder, cache, "other-host")
@@ -125,15 +127,15 @@ def test_another_hosts_partial_file_is_copied_only_where_there_is_room(
     with serve_folder(folder) as hub:
         with pytest.raises(SlipwayError, match=r"needs .* more"):
             fetch(hub.url, cache=cache, include=(BIG,))
-        with pytest.MonkeyPatch.context() as patched, pytest.raises(SlipwayError, match="is full"):
-            patched.setattr("launch.weights.fetch.require_room", lambda place, needed: None)
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(SlipwayError, match="is full"):
+            patch.setattr("launch.weights.fetch.require_room", lambda place, needed: None)
             fetch(hub.url, cache=cache, include=(BIG,))
     assert other.stat().st_size == 12 << 20
     assert not list(other.parent.glob("*.copy"))
 
 
-def test_the_longest_partial_file_is_continued(
-    folder: Path, cache: Path, fetch: Callable[..., weights.Snapshot]
+def test_fetch_continues_the_longest_partial_file(
+    folder: Path, cache: Path, fetch: Callable[..., Snapshot]
 ) -> None:
     data = (folder / MODEL / BIG).read_bytes()
     for name, size in ((partial_file.host(), 1000), ("other-host", 12 << 20), ("third-host", SIZES[BIG] + 1)):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from launch.doctor.facts import Hub
+from launch.doctor.facts import HubFacts
 from launch.doctor.probes import hub as probes_hub
-from launch.hub_server import serve_folder
 from tests.hub.conftest import MODEL
+from tests.hub.faults import serve_folder
 
 
-def query(endpoint: str, folder: Path, model: str = MODEL, **environ: str) -> Hub:
+def query(endpoint: str, folder: Path, model: str = MODEL, **environ: str) -> HubFacts:
     given = {"HF_ENDPOINT": endpoint, "HF_HOME": str(folder), **environ}
     return probes_hub.query(probes_hub.read_disk(model, given), 5, given)
 

@@ -137,7 +137,7 @@ def test_a_failed_step_is_shown_with_its_output(engine: DockerClient) -> None:
     ("options", "message"),
     [
         (("--platform", "rocn"), "unknown platform 'rocn'"),
-        (("--backend", "kaniko"), "unknown backend 'kaniko'"),
+        (("--backend", "kaniko"), "'kaniko'"),
         (("--format", "xml"), "xml"),
         (("--lock", "/no/such/lock.yaml"), "is missing"),
     ],

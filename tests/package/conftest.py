@@ -25,7 +25,7 @@ class Installed:
     folder: Path
     home: Path
 
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
         """Run `slipway` as a new user of this machine: no clone, no settings, no Hub in reach."""
         argv = [str(self.environment / "bin" / "slipway"), *words]
         env = {
@@ -33,6 +33,7 @@ class Installed:
             "HOME": str(self.home),
             "TMPDIR": str(self.home.parent),
             "HF_ENDPOINT": "http://127.0.0.1:9",  # the discard port: refused at once
+            **more,
         }
         return subprocess.run(
             argv, cwd=self.folder, env=env, capture_output=True, text=True, timeout=120, check=False

@@ -117,3 +117,18 @@ def test_slipway_names_itself_in_messages(installed: Installed) -> None:
     assert done.returncode == 1
     assert "slipway fetch" in done.stderr
     assert "invoke" not in done.stderr
+
+
+def test_slipway_refuses_the_state_of_a_newer_version(installed: Installed, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "version").write_text("99\n")
+    done = installed.run("plan", "--hardware", "h200", SLIPWAY_STATE_DIR=str(tmp_path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "written by a newer Slipway" in done.stderr
+
+
+def test_slipway_names_a_state_folder_that_cannot_be_written(installed: Installed, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = installed.run("build", "--platform", "cpu", SLIPWAY_STATE_DIR=str(tmp_path / "file"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Traceback" not in done.stderr

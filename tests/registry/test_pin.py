@@ -166,7 +166,7 @@ def test_a_dry_run_shows_the_changes_and_writes_nothing(registry: Running, lock_
         (("--platform", "cuda", "--commit", COMMIT), f"nightly-{COMMIT}"),
         (("--platform", "cuda-wheel", "--commit", "b" * 40), "does not exist (404)"),
         (("--platform", "cuda-wheel", "--nightly", "--wheels", "http://127.0.0.1:9"), "does not answer"),
-        (("--platform", "cuda", "--mirror", "127.0.0.1:9"), "cannot pin cuda"),
+        (("--platform", "cuda", "--mirror", "127.0.0.1:9"), "cannot pin 'cuda'"),
     ],
 )
 def test_the_lock_is_unchanged_if_a_source_does_not_respond(

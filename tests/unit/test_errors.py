@@ -1,13 +1,13 @@
 from errors import Failed, Refused, choice
 
 
-def test_a_message_says_what_why_and_what_next():
+def test_a_message_has_what_why_and_next() -> None:
     error = Failed("port 8000 is taken", why="nginx has it", fix="--port 8001")
     assert str(error) == "error: port 8000 is taken\n  why: nginx has it\n  next: --port 8001"
     assert error.code == 1
 
 
-def test_an_unknown_value_is_refused_with_the_nearest_known_ones():
+def test_choice_names_the_nearest_value_and_lists_a_few() -> None:
     error = choice("platform", "rocn", ("cpu", "cuda", "rocm"))
     assert isinstance(error, Refused)
     assert error.code == 2
@@ -17,5 +17,11 @@ def test_an_unknown_value_is_refused_with_the_nearest_known_ones():
     )
 
 
-def test_where_nothing_is_near_all_are_named():
+def test_choice_lists_all_values_if_none_is_near() -> None:
     assert "choose from cpu, cuda" in str(choice("platform", "xyz", ("cpu", "cuda")))
+
+
+def test_choice_names_only_the_nearest_of_many() -> None:
+    many = tuple(f"gpu{number}00" for number in range(1, 10))
+    assert choice("hardware", "gpu10", many).fix == ""
+    assert "Did you mean `gpu100`" in str(choice("hardware", "gpu10", many))

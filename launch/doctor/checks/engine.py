@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from launch.doctor.facts import Facts
 from launch.doctor.finding import Finding, error, info, ok, warning
 from launch.doctor.thresholds import thresholds
-from launch.weights.sizes import gb
+from launch.weights.progress import gb
 
 
 def reachable(facts: Facts) -> Iterator[Finding]:

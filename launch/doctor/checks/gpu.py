@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from launch.allocation.gpus import BUSY
+from launch.allocation.choose_gpus import BUSY
 from launch.doctor.facts import Facts
 from launch.doctor.finding import Finding, error, info, ok, warning
 from launch.hardware.types import Gpu
@@ -35,7 +35,7 @@ def present(facts: Facts) -> Iterator[Finding]:
     if facts.platform == "cpu":
         yield from _unused(facts)
         return
-    detected, on_bus = facts.hardware.on(facts.platform), _count_on_bus(facts)
+    detected, on_bus = facts.hardware.for_platform(facts.platform), _count_on_bus(facts)
     if not detected.gpus:
         yield _no_gpu(facts, on_bus)
         return
@@ -49,7 +49,7 @@ def present(facts: Facts) -> Iterator[Finding]:
 
 
 def _no_gpu(facts: Facts, on_bus: int) -> Finding:
-    vendor, problems = _VENDORS[facts.platform], facts.hardware.on(facts.platform).problems
+    vendor, problems = _VENDORS[facts.platform], facts.hardware.for_platform(facts.platform).problems
     what, fix = f"no {vendor} GPU", "invoke doctor --platform cpu, or use a machine with GPUs"
     if on_bus:
         what = f"{on_bus} {vendor} device(s) on the PCI bus, none reported by a driver"
@@ -60,7 +60,7 @@ def _no_gpu(facts: Facts, on_bus: int) -> Finding:
 
 
 def _unused(facts: Facts) -> Iterator[Finding]:
-    platforms = [platform for platform in _VENDORS if facts.hardware.on(platform).gpus]
+    platforms = [platform for platform in _VENDORS if facts.hardware.for_platform(platform).gpus]
     if platforms:
         what = f"not checked for this platform: {_count_by_name(facts.hardware.gpus)}"
         yield info("gpus", what, fix=f"invoke doctor --platform {platforms[0]}")
@@ -80,7 +80,7 @@ def _count_by_name(gpus: tuple[Gpu, ...]) -> str:
 
 def same_model(facts: Facts) -> Iterator[Finding]:
     """Check that all GPUs are of one model, which the recipes list."""
-    gpus = [gpu for gpu in facts.hardware.on(facts.platform).gpus if not gpu.problem]
+    gpus = [gpu for gpu in facts.hardware.for_platform(facts.platform).gpus if not gpu.problem]
     names = {gpu.name for gpu in gpus}
     if len(names) > 1:
         yield warning(
@@ -100,7 +100,7 @@ def same_model(facts: Facts) -> Iterator[Finding]:
 
 def in_use(facts: Facts) -> Iterator[Finding]:
     """Check that no other process uses the memory of the GPUs."""
-    for gpu in facts.hardware.on(facts.platform).gpus:
+    for gpu in facts.hardware.for_platform(facts.platform).gpus:
         used = gpu.used or 0
         if used >= BUSY or gpu.processes:
             processes = (f"{process.name or 'process'} ({process.pid})" for process in gpu.processes[:3])
@@ -115,7 +115,7 @@ def in_use(facts: Facts) -> Iterator[Finding]:
 
 def partitions(facts: Facts) -> Iterator[Finding]:
     """Check that GPUs are not partitioned: MIG slices and AMD partitions are small."""
-    gpus = facts.hardware.on(facts.platform).gpus
+    gpus = facts.hardware.for_platform(facts.platform).gpus
     for gpu in gpus:
         if gpu.mig:
             yield warning(

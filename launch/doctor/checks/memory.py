@@ -12,7 +12,7 @@ SHM_PER_RANK = 2 << 30  # the share of a GPU rank in a plan's /dev/shm (launch/a
 
 def shared(facts: Facts) -> Iterator[Finding]:
     """Check the memory for /dev/shm: a container has its own, of the size in the plan."""
-    ranks = sum(gpu.ranks for gpu in facts.hardware.on(facts.platform).gpus)
+    ranks = sum(gpu.ranks for gpu in facts.hardware.for_platform(facts.platform).gpus)
     needed, available = ranks * SHM_PER_RANK, facts.hardware.cpu.available
     if needed and available and available < needed:
         yield warning(

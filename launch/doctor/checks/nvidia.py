@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from launch.access.gpu_devices import MAKERS
+from launch.access.gpu_devices import SPEC_COMMANDS
 from launch.doctor.facts import Facts
 from launch.doctor.finding import Finding, error, info, ok, warning
 from launch.doctor.thresholds import thresholds
 from launch.hardware.cdi import CdiSpec
 from launch.spec.gpu_catalog import runs_code
 
-GENERATE_SPEC = MAKERS["cuda"]
+GENERATE_SPEC = SPEC_COMMANDS["cuda"]
 INSTALL_TOOLKIT = "sudo apt-get install nvidia-container-toolkit && sudo nvidia-ctk runtime configure"
 
 
@@ -104,7 +104,7 @@ def kernels(facts: Facts) -> Iterator[Finding]:
     archs = facts.engine.image.archs
     if not archs or facts.platform == "cpu":
         return
-    for arch in sorted({gpu.arch for gpu in facts.hardware.on(facts.platform).gpus if gpu.arch}):
+    for arch in sorted({gpu.arch for gpu in facts.hardware.for_platform(facts.platform).gpus if gpu.arch}):
         if not any(runs_code(arch, built) for built in archs):
             yield error(
                 "image",

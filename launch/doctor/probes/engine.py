@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from errors import SlipwayError
-from launch.doctor.facts import Engine, Image
+from launch.doctor.facts import Engine, ImageFacts
 from launch.doctor.thresholds import thresholds
 from launch.hardware import sysfs
 
@@ -61,7 +61,7 @@ def _socket(client: DockerClient) -> str:
 def free_bytes(folder: str) -> int | None:
     """Return the bytes that this user can write where a folder is or will be; None if it is not on this host."""
     for path in (Path(folder), *Path(folder).parents) if folder else ():
-        if sysfs.is_here(path):
+        if sysfs.exists(path):
             return shutil.disk_usage(path).free
     return None
 
@@ -81,7 +81,7 @@ def _open_files_limit() -> int | None:
     pid = sysfs.read_number(Path("/var/run/docker.pid"))
     if not pid:
         return None
-    match = re.search(r"Max open files\s+\S+\s+(\d+)", sysfs.text(Path(f"/proc/{pid}/limits")))
+    match = re.search(r"Max open files\s+\S+\s+(\d+)", sysfs.read_text(Path(f"/proc/{pid}/limits")))
     return int(match.group(1)) if match else None
 
 
@@ -94,13 +94,13 @@ def _published_ports(client: DockerClient) -> tuple[tuple[int, str], ...]:
     return tuple(published)
 
 
-def _locked_image(platform: str) -> Image:
+def _locked_image(platform: str) -> ImageFacts:
     from images.build.pipeline import reference
 
-    return Image(reference(platform), size=thresholds().image_bytes.value.get(platform))
+    return ImageFacts(reference(platform), size=thresholds().image_bytes.value.get(platform))
 
 
-def _image(client: DockerClient, platform: str) -> Image:
+def _image(client: DockerClient, platform: str) -> ImageFacts:
     """Return the image that `invoke build` makes for the platform, with its capabilities if it is present."""
     from docker.errors import APIError, ImageNotFound
 
@@ -113,5 +113,5 @@ def _image(client: DockerClient, platform: str) -> Image:
         return locked
     found = from_labels(labels)
     if not found:
-        return Image(locked.reference, present=True)
-    return Image(locked.reference, True, None, found.cuda, found.hip, found.gpu_archs)
+        return ImageFacts(locked.reference, present=True)
+    return ImageFacts(locked.reference, True, None, found.cuda, found.hip, found.gpu_archs)

@@ -43,7 +43,7 @@ def group_name(gid: int) -> str:
 
 def kernel(root: Path = Path("/")) -> Kernel:
     """Read the kernel settings that matter for GPUs and shared memory."""
-    groups = [entry for _, entry in sysfs.numbered(root / "sys/kernel/iommu_groups")]
+    groups = [entry for _, entry in sysfs.numbered_entries(root / "sys/kernel/iommu_groups")]
     shm, shm_free = _disk_usage(root / "dev/shm")
     memlock = resource.getrlimit(resource.RLIMIT_MEMLOCK)[1]
     return Kernel(
@@ -53,15 +53,15 @@ def kernel(root: Path = Path("/")) -> Kernel:
         shm=shm,
         shm_free=shm_free,
         memlock=None if memlock == resource.RLIM_INFINITY else memlock,
-        release=sysfs.text(root / "proc/sys/kernel/osrelease"),
+        release=sysfs.read_text(root / "proc/sys/kernel/osrelease"),
     )
 
 
 def _iommu(root: Path, groups: list[Path]) -> str:
     """Return the domain type, from the kernel's command line or from its groups; "" without an IOMMU."""
-    if "iommu=pt" in sysfs.text(root / "proc/cmdline").split():
+    if "iommu=pt" in sysfs.read_text(root / "proc/cmdline").split():
         return "identity"
-    types = {sysfs.text(group / "type") for group in groups} - {""}
+    types = {sysfs.read_text(group / "type") for group in groups} - {""}
     return "" if not types else ("identity" if types == {"identity"} else "DMA")
 
 

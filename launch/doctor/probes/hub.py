@@ -15,11 +15,11 @@ from typing import Any
 from urllib.parse import quote
 
 from errors import Failed
-from launch.doctor.facts import Hub
+from launch.doctor.facts import HubFacts
 from launch.doctor.probes.engine import free_bytes
 from launch.hardware import sysfs
 from launch.http.client import NoResponse, request
-from launch.weights.cache import MODEL, Place, cache_folder, hf_home
+from launch.weights.cache import MODEL, ModelFolder, cache_folder, hf_home
 
 _MAX_ENTRIES = 2000  # entries of a cache that are examined
 _MAX_BODY = 1 << 20  # bytes
@@ -47,12 +47,12 @@ def token(environ: Mapping[str, str] = os.environ) -> tuple[str, str]:
     return (stored, str(token_file(environ))) if stored else ("", "")
 
 
-def read_disk(model: str = "", environ: Mapping[str, str] = os.environ) -> Hub:
+def read_disk(model: str = "", environ: Mapping[str, str] = os.environ) -> HubFacts:
     """Return the facts that need no network."""
     cache = cache_folder(environ).absolute()
-    present, nearest = sysfs.is_here(cache), _nearest_existing(cache)
+    present, nearest = sysfs.exists(cache), _nearest_existing(cache)
     secret, source = token(environ)
-    return Hub(
+    return HubFacts(
         endpoint=endpoint(environ),
         token_source=source,
         token_mode=_mode(Path(source)) if source.startswith("/") else None,
@@ -77,7 +77,7 @@ def _mode(path: Path) -> int | None:
 
 
 def _nearest_existing(folder: Path) -> Path:
-    return next(path for path in (folder, *folder.parents) if sysfs.is_here(path))
+    return next(path for path in (folder, *folder.parents) if sysfs.exists(path))
 
 
 def _owner(folder: Path) -> str:
@@ -107,20 +107,20 @@ def _count_foreign_entries(cache: Path) -> int:
 def bytes_to_fetch(model: str, cache: Path) -> int | None:
     """Return the bytes of weights that are not in the cache; None if the size of the model is unknown."""
     from launch.planning import memory
-    from launch.recipes.repository import known_shapes
+    from launch.recipes.repository import builtin_shapes
     from launch.spec.plan import Layout
 
-    shape = known_shapes().get(model)
+    shape = builtin_shapes().get(model)
     gib = memory.weights_gib(shape, Layout()) if shape else None
     if gib is None or not MODEL.fullmatch(model) or "--" in model:
         return None
-    blobs = Place(cache, model).blobs
+    blobs = ModelFolder(cache, model).blobs
     present = sum(entry.stat().st_size for entry in sysfs.entries(blobs))
     return max(0, int(gib * 2**30) - present)
 
 
 @dataclass(frozen=True)
-class Answer:
+class HubAnswer:
     """An HTTP response; status 0 means no response, for the given reason."""
 
     status: int = 0
@@ -130,7 +130,7 @@ class Answer:
     reason: str = ""
 
 
-def query(hub: Hub, timeout: float, environ: Mapping[str, str] = os.environ) -> Hub:
+def query(hub: HubFacts, timeout: float, environ: Mapping[str, str] = os.environ) -> HubFacts:
     """Return the facts with the Hub's answers about the token, the model and the time."""
     # A malformed token cannot be sent in a header: the requests are sent without it.
     secret = "" if hub.token_malformed else token(environ)[0]
@@ -151,14 +151,14 @@ def query(hub: Hub, timeout: float, environ: Mapping[str, str] = os.environ) -> 
     )
 
 
-def _query_licence(hub: Hub, secret: str, timeout: float) -> str:
+def _query_licence(hub: HubFacts, secret: str, timeout: float) -> str:
     url = f"{hub.endpoint}/api/models/{quote(hub.model)}"
     model = _get(url, secret, timeout)
     gated = isinstance(model.body, dict) and bool(model.body.get("gated"))
     return licence(model, _get(f"{url}/auth-check", secret, timeout) if gated else None)
 
 
-def licence(model: Answer, access: Answer | None) -> str:
+def licence(model: HubAnswer, access: HubAnswer | None) -> str:
     """Return whether this user can download the model: open, accepted, missing, unknown model, or "" (unknown).
 
     The Hub shows the properties of a gated model to every user; its auth-check tells who has access.
@@ -174,16 +174,16 @@ def licence(model: Answer, access: Answer | None) -> str:
     return {200: "accepted", 401: "missing", 403: "missing"}.get(access.status, "")
 
 
-def _get(url: str, secret: str, timeout: float) -> Answer:
+def _get(url: str, secret: str, timeout: float) -> HubAnswer:
     headers = {"Authorization": f"Bearer {secret}"} if secret else {}
     try:
         response = request("GET", url, headers=headers, timeout=timeout)
         body = response.read(_MAX_BODY)
     except Failed as error:  # a name, a proxy, TLS: whatever fails is one finding
         reason = error.what if isinstance(error, NoResponse) else f"{error.what} {error.why}"
-        return Answer(reason=reason[:200])
+        return HubAnswer(reason=reason[:200])
     date, code = response.headers.get("date", ""), response.headers.get("x-error-code", "")
-    return Answer(response.status, _json(body) if response.status == 200 else None, date, code)
+    return HubAnswer(response.status, _json(body) if response.status == 200 else None, date, code)
 
 
 def _json(data: bytes) -> Any:

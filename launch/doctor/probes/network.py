@@ -51,7 +51,7 @@ def without_login(url: str) -> str:
 
 def check_bundle(name: str, path: str) -> Certificates:
     """Check whether a CA bundle is usable."""
-    if not sysfs.is_here(Path(path)):
+    if not sysfs.exists(Path(path)):
         return Certificates(name, path, "the file does not exist")
     if Path(path).is_dir():
         return Certificates(name, path)

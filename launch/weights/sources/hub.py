@@ -1,4 +1,4 @@
-"""The Hub by way of huggingface_hub: who we are, what a model is, and errors that say what to do."""
+"""A model on a Hub: resolve its revision, check access, list its files. Metadata goes through huggingface_hub."""
 
 from __future__ import annotations
 
@@ -13,53 +13,49 @@ from errors import Failed, Refused
 from launch.http.pool import ConnectionPool
 from launch.http.proxies import through_proxy
 from launch.http.ranges import Body
-from launch.http.retry import RetryPolicy, Transient
-from launch.http.talk import Made, with_retries
+from launch.http.retry import Result, RetryPolicy, TransientError, call_with_retries
 from launch.http.url import is_http_url, origin, printable, public
 from launch.weights.cache import COMMIT
 from launch.weights.manifest import DISTRUST, MOST_FILES, Entry, Manifest, checked
-from launch.weights.sources.hub_errors import read_error
-from launch.weights.sources.hub_session import session
-from launch.weights.sources.source import HubFiles
+from launch.weights.sources.hub_errors import transient
+from launch.weights.sources.hub_files import HubFiles
 
 MOST_PAGES = 2000
-MOST_TALK = (
-    2  # times the patience for one question, until an endpoint that never ends its answers is given up
-)
 
 
 @dataclass
 class Hub:
-    """A model on a Hub, as a source of bytes (`sources.Source`)."""
+    """A model on a Hub, as a source of files (`source.Source`)."""
 
     model: str
     endpoint: str
-    patience: RetryPolicy = field(default_factory=lambda: RetryPolicy(attempts=6))
-    say: Callable[[str], None] = field(default=lambda line: None, repr=False)
+    policy: RetryPolicy = field(default_factory=lambda: RetryPolicy(attempts=6))
     _files: HubFiles | None = field(default=None, repr=False)
 
     def manifest(self, revision: str) -> Manifest:
-        """Resolve a revision, check licence and access, and list the files with sizes and hashes."""
+        """Resolve a revision, check the access, and list the files with sizes and hashes. Raises Failed."""
+        from launch.weights.sources.hub_session import session
+
         token = stored_token()
-        with session(self.patience):
-            found = self._ask(revision, token)
-        self._files = HubFiles(self.endpoint, self.model, found.commit, token)
-        return found
+        with session(self.policy):
+            manifest = self._resolve(revision, token)
+        self._files = HubFiles(self.endpoint, self.model, manifest.commit, token)
+        return manifest
 
-    def open(self, entry: Entry, first: int, end: int, connections: ConnectionPool) -> Body:
-        """The bytes of one file, from `first` to `end`."""
-        assert self._files is not None, "the manifest comes first"
-        return self._files.open(entry, first, end, connections)
+    def open(self, entry: Entry, first: int, end: int, pool: ConnectionPool) -> Body:
+        """Read bytes `first` to `end` of a file."""
+        assert self._files is not None, "`manifest` is called first"
+        return self._files.open(entry, first, end, pool)
 
-    def _ask(self, revision: str, token: str) -> Manifest:
+    def _resolve(self, revision: str, token: str) -> Manifest:
         from huggingface_hub import HfApi
 
         api = HfApi(endpoint=self.endpoint, token=token or False)
-        info = self._patiently(lambda: api.model_info(self.model, revision=revision))
+        info = self._retry(lambda: api.model_info(self.model, revision=revision))
         if getattr(info, "gated", False):
-            self._patiently(lambda: api.auth_check(self.model))
+            self._retry(lambda: api.auth_check(self.model))
         commit = str(info.sha or "")
-        checked(Manifest(self.model, revision, commit, ()))  # before it becomes part of an address
+        checked(Manifest(self.model, revision, commit, ()))  # before the commit becomes part of a URL
         if COMMIT.fullmatch(revision) and commit != revision:
             why = f"{public(self.endpoint)} answers with commit {commit}"
             raise Failed(f"{self.model} at {revision} is not what the server has", why=why, fix=DISTRUST)
@@ -67,56 +63,48 @@ class Hub:
         return checked(Manifest(self.model, revision, commit, entries, _licence(info), public(self.endpoint)))
 
     def _list(self, commit: str, token: str) -> tuple[Entry, ...]:
-        """Every file of a commit, page by page, up to a limit that `checked` explains."""
+        """Return every file of a commit, page by page, up to the limit that `checked` explains."""
         url = f"{self.endpoint}/api/models/{self.model}/tree/{commit}?recursive=true&expand=false"
         entries: list[Entry] = []
-        seen: set[str] = set()
-        while url and len(seen) < MOST_PAGES and url not in seen:
-            seen.add(url)
-            found, url = self._patiently(partial(_read_page, url, token, self.endpoint))
-            entries += found
+        visited: set[str] = set()
+        while url and len(visited) < MOST_PAGES and url not in visited:
+            visited.add(url)
+            page, url = self._retry(partial(_read_page, url, token, self.endpoint))
+            entries += page
             if not url or len(entries) > MOST_FILES:
                 return tuple(entries)
-        why = f"its pages go round in a circle, or there are more than {MOST_PAGES}"
-        raise Failed(
-            f"{self.model}: the listing does not end", why=why, fix="try again later, or another mirror"
-        )
+        why = f"its pages form a circle, or there are more than {MOST_PAGES}"
+        fix = "try again later, or another mirror"
+        raise Failed(f"{self.model}: the listing does not end", why=why, fix=fix)
 
-    def _patiently(self, ask: Callable[[], Made]) -> Made:
-        """The answer, after as many tries as it is worth."""
-        where = public(self.endpoint) + through_proxy(
-            self.endpoint
-        )  # a proxy of another kind is refused here
+    def _retry(self, function: Callable[[], Result]) -> Result:
+        """Call a function of huggingface_hub with retries. Raises Failed when the policy ends them."""
+        where = public(self.endpoint) + through_proxy(self.endpoint)  # raises Failed for an unusable proxy
         try:
-            return with_retries(
-                self.patience,
-                ask,
-                lambda error: read_error(error, self.model),
-                lambda line: self.say(f"{where}: {line}"),
-            )
-        except Transient as trouble:
+            return call_with_retries(self.policy, function, lambda error: transient(error, self.model), where)
+        except TransientError as error:
             raise Failed(
                 f"{where} does not answer for {self.model}",
-                why=trouble.reason,
-                fix="check HF_ENDPOINT, proxy and network; what is in the cache can be served without them",
-            ) from trouble
+                why=error.reason,
+                fix="check HF_ENDPOINT, proxy and network; models in the cache can be served without them",
+            ) from error
 
 
 def endpoint_of(given: str | None = None) -> str:
-    """The Hub to talk to: the one given, HF_ENDPOINT, or huggingface_hub's own default. Raises Refused."""
+    """Return the Hub's URL: the one given, HF_ENDPOINT, or huggingface_hub's default. Raises Refused."""
     from huggingface_hub import constants
 
-    found = (given or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).strip().rstrip("/")
-    if not is_http_url(found):
+    endpoint = (given or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).strip().rstrip("/")
+    if not is_http_url(endpoint):
         raise Refused(
-            f"HF_ENDPOINT is no address: {printable(found)[:100]}",
+            f"HF_ENDPOINT is not a URL: '{printable(endpoint)[:100]}'",
             fix="write it as http://host or https://host",
         )
-    return found
+    return endpoint
 
 
 def stored_token() -> str:
-    """HF_TOKEN, or what `hf auth login` stored; empty for nobody. Raises Refused or Failed for what is none."""
+    """Return HF_TOKEN or the token of `hf auth login`, or an empty string. Raises Refused or Failed."""
     from huggingface_hub import constants, get_token
 
     try:
@@ -128,14 +116,35 @@ def stored_token() -> str:
         ) from error
     if not token.isascii() or not token.isprintable():
         raise Refused(
-            "the token has characters that no token has",
-            fix="invoke login, or set HF_TOKEN to a token, or unset it",
+            "the token has invalid characters", fix="invoke login, or set HF_TOKEN to a token, or unset it"
         )
     return token
 
 
+def _read_page(url: str, token: str, endpoint: str) -> tuple[list[Entry], str]:
+    """Return one page of a listing and the URL of the next; the token goes to the endpoint only."""
+    page, following = _page(url, token if origin(url) == origin(endpoint) else "")
+    if following and not is_http_url(following):
+        raise ValueError("the next page has no valid URL")
+    return _entries(page), following
+
+
+def _page(url: str, token: str) -> tuple[Any, str]:
+    """Return one page of a listing, and the URL of the next page, which is empty for the last.
+
+    Not through `list_repo_tree`: its own retries would outlast the deadline.
+    """
+    from huggingface_hub import get_session
+    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
+
+    response = get_session().get(url, headers=build_hf_headers(token=token or False))
+    hf_raise_for_status(response)
+    following = response.links.get("next", {}).get("url")
+    return response.json(), urljoin(url, following) if following else ""
+
+
 def _entries(page: Any) -> list[Entry]:
-    """The files of one page of a tree. Raises ValueError, KeyError or TypeError where it is none."""
+    """Return the files of one page. Raises ValueError, KeyError or TypeError if it is not valid."""
     if not isinstance(page, list):
         raise TypeError("a page of a listing is a list")
     return [_entry(one) for one in page if one["type"] == "file"]
@@ -144,35 +153,13 @@ def _entries(page: Any) -> list[Entry]:
 def _entry(one: dict[str, Any]) -> Entry:
     path, lfs = one["path"], one.get("lfs")
     if not isinstance(path, str):
-        raise TypeError("a name is a text")
+        raise TypeError("a path is a string")
     sha256 = str(lfs["oid"]).removeprefix("sha256:") if lfs else ""
     return Entry(path, int(one["size"]), sha256 or str(one["oid"]), sha256)
-
-
-def _read_page(url: str, token: str, endpoint: str) -> tuple[list[Entry], str]:
-    """One page; the token goes to the endpoint alone."""
-    page, following = _page(url, token if origin(url) == origin(endpoint) else "")
-    if following and not is_http_url(following):
-        raise ValueError("the next page has no address")
-    return _entries(page), following
-
-
-def _page(url: str, token: str) -> tuple[Any, str]:
-    """One page of a listing, and the address of the next, empty at the end.
-
-    Not through `list_repo_tree`, which waits and tries again by itself, for longer than anyone could stop it.
-    """
-    from huggingface_hub import get_session
-    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
-
-    answer = get_session().get(url, headers=build_hf_headers(token=token or False))
-    hf_raise_for_status(answer)
-    following = answer.links.get("next", {}).get("url")
-    return answer.json(), urljoin(url, following) if following else ""
 
 
 def _licence(info: Any) -> str:
     card = getattr(info.card_data, "license", None)
     tags = info.tags if isinstance(info.tags, list) else []
-    named = [str(tag).removeprefix("license:") for tag in tags if str(tag).startswith("license:")]
-    return printable(str(card or (named[0] if named else "")))
+    licences = [str(tag).removeprefix("license:") for tag in tags if str(tag).startswith("license:")]
+    return printable(str(card or (licences[0] if licences else "")))

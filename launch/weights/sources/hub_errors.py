@@ -1,49 +1,45 @@
-"""What huggingface_hub raises, read once: something to try again, or a refusal that says what to do."""
+"""Explain why a Hub refuses a request, and tell refusals from errors that may pass."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from errors import Failed, Refused, SlipwayError
-from launch.http.retry import Transient, asked_wait
+from launch.http.client import NoResponse
+from launch.http.retry import TransientError, retry_after
 from launch.http.url import printable
-from launch.weights.sources.source import refusal, rejected
 
 
-def read_error(error: Exception, model: str) -> Transient:
-    """What huggingface_hub raised, as something to try again. Raises Failed or Refused where it is none."""
+def transient(error: Exception, model: str) -> TransientError:
+    """Return an exception of huggingface_hub as an error that may pass. Raises Failed or Refused for others."""
     from huggingface_hub import errors
 
-    if isinstance(error, Transient):
+    if isinstance(error, TransientError):
         return error
+    if isinstance(error, NoResponse):
+        return TransientError(f"{error.what}: {error.why}" if error.why else error.what)
     if isinstance(error, SlipwayError):
         raise error
     if isinstance(error, errors.HFValidationError):
         raise Refused(
-            f"'{model}' is not a model", why=str(error), fix="write it as organisation/name"
+            f"'{model}' is not a model name", why=str(error), fix="write it as organisation/name"
         ) from error
     if isinstance(error, errors.HfHubHTTPError) and error.response is not None:
         status, headers = error.response.status_code, error.response.headers
         if status in (408, 425, 429) or status >= 500:
-            return Transient(f"it answered {status}", asked_wait(headers))
+            return TransientError(f"it answered {status}", retry_after(headers))
         if "Invalid credentials" in (headers.get("X-Error-Message") or ""):
-            raise rejected(model) from error
+            raise token_rejected(model) from error
         raise refusal(model, status, _code(error), "") from error
     if isinstance(error, errors.LocalTokenNotFoundError | errors.OfflineModeIsEnabled):
         raise Failed(f"{model}: {error}", fix="invoke login; unset HF_HUB_OFFLINE") from error
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        raise Failed(
-            "the Hub's certificate is not trusted",
-            why=printable(str(error)),
-            fix="check HF_ENDPOINT; if your network has a CA of its own, set SSL_CERT_FILE to its bundle",
-        ) from error
-    return Transient(_plain(error))
+    return TransientError(_reason(error))
 
 
 def _code(error: Any) -> str:
     from huggingface_hub import errors
 
-    if isinstance(error, errors.GatedRepoError):  # a RepositoryNotFoundError too, so it comes first
+    if isinstance(error, errors.GatedRepoError):  # also a RepositoryNotFoundError, so it comes first
         return "GatedRepo"
     if isinstance(error, errors.DisabledRepoError):
         return "DisabledRepo"
@@ -52,9 +48,42 @@ def _code(error: Any) -> str:
     )
 
 
-def _plain(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, ValueError | KeyError | TypeError | AttributeError):
-        return "it answered with something that is not the Hub's JSON (a login page, or a proxy's?)"
+        return "its response is not the Hub's JSON (a login page, or a proxy's?)"
     if isinstance(error, RecursionError | OverflowError):
-        return "it answered with JSON that no Hub sends"
-    return f"{type(error).__name__}: {printable(str(error).partition(chr(10))[0]) or 'no answer'}"
+        return "its response has JSON that no Hub sends"
+    return f"{type(error).__name__}: {printable(str(error).partition(chr(10))[0]) or 'no response'}"
+
+
+def token_rejected(what: str) -> Failed:
+    """Return the error for a token that the Hub does not accept, or no longer accepts."""
+    return Failed(
+        f"{what}: the Hub does not accept the token",
+        why="it answered 401: the token is wrong, expired or revoked",
+        fix="invoke login, or set HF_TOKEN, then run the same command again; finished parts are kept",
+    )
+
+
+def refusal(model: str, status: int, code: str, path: str = "") -> Failed:
+    """Return the error for a Hub's refusal, with what to do about it."""
+    what, code = f"{model}{': ' + path if path else ''}", printable(code)[:40]
+    why = f"the Hub answered {status} {code}".strip()
+    if code == "GatedRepo":
+        return Failed(
+            f"{what} is gated: this account has no access",
+            why=why,
+            fix=f"accept the license on the model's page (/{model}), then invoke login and fetch again",
+        )
+    if status == 401 or code == "RepoNotFound":
+        fix = "check the name; for a private model invoke login"
+        return Failed(f"{what} does not exist, or it is private", why=why, fix=fix)
+    if code in ("RevisionNotFound", "EntryNotFound") or status == 404:
+        return Failed(f"{what} does not exist", why=why, fix="check --revision")
+    if code == "DisabledRepo":
+        return Failed(f"{what} is disabled on the Hub", why=why, fix="choose another model")
+    return Failed(
+        f"{what}: the Hub refuses the request",
+        why=why,
+        fix="if the model is gated, accept its license; check the token (invoke login), HF_ENDPOINT and the proxy",
+    )

@@ -1,76 +1,56 @@
-"""huggingface_hub as we let it talk: our certificates and time-outs, quiet, with limits to what it reads."""
+"""Let huggingface_hub send its requests through Slipway's HTTP client: same proxies, certificates and limits."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 from collections.abc import Iterator
-from typing import Any
 
-from errors import Failed
-from launch.http.connection import tls_context
-from launch.http.retry import RetryPolicy, Transient
+import httpx2
+from huggingface_hub import set_client_factory
 
-LARGEST_ANSWER = 16 << 20  # bytes of JSON; a page of a listing has 1000 entries of about 300
+from launch.http import client
+from launch.http.retry import RetryPolicy, TransientError
+
+LARGEST_RESPONSE = 16 << 20  # bytes of JSON; a page of a listing has 1000 entries of about 300
+
+
+class _Transport(httpx2.BaseTransport):
+    """Sends the requests of one httpx2 client; their timeouts are ignored (model_info sets none at all)."""
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a request and read its response, up to a limit. Raises Failed, or TransientError."""
+        skipped = ("host", "connection", "accept-encoding")
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in skipped}
+        response = client.request(
+            request.method,
+            str(request.url),
+            headers=headers,
+            body=request.read() or None,
+            timeout=self._timeout,
+        )
+        if response.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+            response.close()
+            # A few KiB of compressed data can hold many GiB.
+            raise TransientError("its response is compressed, although the request excluded that")
+        content = response.read(LARGEST_RESPONSE)
+        return httpx2.Response(response.status, headers=response.headers, content=content)
 
 
 @contextlib.contextmanager
-def session(patience: RetryPolicy) -> Iterator[None]:
-    """huggingface_hub with our certificates and time-outs, quiet, and with a limit to what it will read."""
-    import httpx2
-    from huggingface_hub import set_client_factory
-    from huggingface_hub.utils._http import default_client_factory
-
-    limit = httpx2.Timeout(patience.silence, connect=patience.connect)
-
-    def client() -> httpx2.Client:
-        return httpx2.Client(
-            verify=tls_context(),
-            follow_redirects=True,
-            timeout=limit,
-            headers={"Accept-Encoding": "identity"},
-            event_hooks={"request": [timed], "response": [_bounded]},
-        )
-
-    def timed(request: Any) -> None:
-        request.extensions["timeout"] = limit.as_dict()  # model_info asks for none at all
-
+def session(policy: RetryPolicy) -> Iterator[None]:
+    """Let huggingface_hub use Slipway's HTTP client within the block, and log errors only."""
     log = logging.getLogger("huggingface_hub")
-    before = log.level
+    level = log.level
     log.setLevel(logging.ERROR)
-    set_client_factory(client)
+    set_client_factory(lambda: httpx2.Client(transport=_Transport(policy.read_timeout)))
     try:
         yield
     finally:
-        set_client_factory(default_client_factory)
-        log.setLevel(before)
-
-
-def _bounded(response: Any) -> None:
-    """Stop reading an answer that no Hub gives; called before its body is read."""
-    if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
-        raise Transient(
-            "it sent its answer compressed, which nobody asked for"
-        )  # a few KiB can hold many GiB
-    stream = response.stream
-
-    class Bounded(type(stream)):  # type: ignore[misc]
-        def __init__(self) -> None:
-            pass
-
-        def __iter__(self) -> Iterator[bytes]:
-            total = 0
-            for chunk in stream:
-                total += len(chunk)
-                if total > LARGEST_ANSWER:
-                    raise Failed(
-                        f"{response.url.host} sends more than {LARGEST_ANSWER >> 20} MiB of metadata",
-                        why="no model's listing is that long; nothing was written",
-                        fix="check HF_ENDPOINT",
-                    )
-                yield chunk
-
-        def close(self) -> None:
-            stream.close()
-
-    response.stream = Bounded()
+        set_client_factory(
+            lambda: httpx2.Client(follow_redirects=True, timeout=None)
+        )  # the library's default
+        log.setLevel(level)

@@ -1,1 +1,1 @@
-"""Bring the bytes: scheduler, workers, partial files, blob locks."""
+"""Transfer files into the cache: scheduler, workers, partial files, blob locks."""

@@ -1,8 +1,7 @@
-"""Who brings a blob: one process of one host at a time.
+"""Lock a blob: one process on one host fetches it at a time.
 
-The lock is the file that huggingface_hub locks too, so that all on a host wait for each other. Where a shared file
-system keeps locks to each host, a claim tells hosts apart: a file that is made in one step, says whose it is, and is
-touched as long as that host works.
+The lock file is the one that huggingface_hub locks too. Some shared file systems keep locks to each host; between
+hosts a claim decides: a file that is created atomically, names its host, and is touched while that host works.
 """
 
 from __future__ import annotations
@@ -14,110 +13,113 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launch.weights.cache import Place
+from launch.weights.cache import ModelFolder
 from launch.weights.transfer.partial_file import host
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-BEAT = 2.0  # seconds between two signs of life
-SILENCE = 10.0  # seconds without one, and a claim counts for nothing
-OLD = 60.0  # seconds since the last one, by this host's clock: nobody needs to listen any longer
-SOMEBODY = "another host"
+TOUCH_INTERVAL = 2.0  # seconds
+SILENCE = 10.0  # seconds without a touch after which a claim is void
+OLD = 60.0  # seconds since the last touch, by this host's clock, after which a claim is void at once
+UNNAMED_HOST = "another host"
 
 
-class Locks:
-    """The locks and claims that this process holds on the blobs of one place. Threads may share it."""
+class BlobLocks:
+    """The locks and claims of this process on the blobs of one model. Threads may share it."""
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
+    def __init__(self, folder: ModelFolder) -> None:
+        self._folder = folder
         self._held: dict[str, BaseFileLock] = {}
-        self._heard: dict[str, tuple[int, float]] = {}  # of others' claims: the last sign of life, and when
-        self._beaten = time.monotonic()
+        self._touches: dict[
+            str, tuple[int, float]
+        ] = {}  # of others' claims: the last touch, and when it was seen
+        self._last_touch = time.monotonic()
 
     def take(self, blob: str) -> str:
-        """Take one: empty, or who has it. Raises OSError."""
-        lock = _try_lock(self._place, blob)
+        """Lock a blob. Return an empty string, or who holds the lock. Raises OSError."""
+        lock = _try_lock(self._folder, blob)
         if lock is None:
             return "another process"
-        if other := self._claimed(blob):
+        if owner := self._claim(blob):
             lock.release()
-            return other
+            return owner
         self._held[blob] = lock
         return ""
 
     def release(self, blob: str) -> None:
-        """Let go of one that is held."""
-        if self._read(blob)[0] == host():  # else somebody took this host for dead
-            self._claim(blob).unlink(missing_ok=True)
+        """Release a lock that is held."""
+        if self._read(blob)[0] == host():  # otherwise another host has declared this claim void
+            self._claim_file(blob).unlink(missing_ok=True)
         self._held.pop(blob).release()
 
     def release_all(self) -> None:
-        """Let go of every one."""
+        """Release every lock that is held."""
         for blob in list(self._held):
             self.release(blob)
 
-    def beat(self) -> None:
-        """Give a sign of life where one is due."""
-        if time.monotonic() - self._beaten < BEAT:
+    def touch(self) -> None:
+        """Touch the claims if it is time to."""
+        if time.monotonic() - self._last_touch < TOUCH_INTERVAL:
             return
-        self._beaten = time.monotonic()
+        self._last_touch = time.monotonic()
         for blob in list(self._held):
-            with contextlib.suppress(OSError):  # released meanwhile, or somebody else's by now
-                os.utime(self._claim(blob))
+            with contextlib.suppress(OSError):  # released in the meantime, or another host's by now
+                os.utime(self._claim_file(blob))
 
-    def _claim(self, blob: str) -> Path:
-        return self._place.locks / f"{blob}.claim"
+    def _claim_file(self, blob: str) -> Path:
+        return self._folder.locks / f"{blob}.claim"
 
-    def _claimed(self, blob: str) -> str:
-        """The other host whose claim holds, or empty once the claim is this host's."""
-        owner, sign = self._read(blob)
-        if owner not in ("", host()) and self._lives(blob, sign):
+    def _claim(self, blob: str) -> str:
+        """Claim a blob for this host. Return an empty string, or the host whose claim is valid."""
+        owner, touched = self._read(blob)
+        if owner not in ("", host()) and self._is_alive(blob, touched):
             return owner
-        path = self._claim(blob)
-        if sign:
+        path = self._claim_file(blob)
+        if touched:
             path.unlink(missing_ok=True)
         try:
-            with path.open("x") as mine:
-                mine.write(host())
+            with path.open("x") as file:
+                file.write(host())
         except FileExistsError:
-            return SOMEBODY
+            return UNNAMED_HOST
         return ""
 
     def _read(self, blob: str) -> tuple[str, int]:
-        """Whose claim it is, empty where it is none, and its last sign of life, 0 where there is nothing."""
+        """Return a claim's host (empty if it is not a file) and its last touch (0 if there is none)."""
         try:
-            # To open it is what makes a network file system look again; not through a link, nor waiting at a pipe.
-            file = os.open(self._claim(blob), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            # Opening it makes a network file system look again. Not through a link, and not waiting at a pipe.
+            flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+            file = os.open(self._claim_file(blob), flags)
         except FileNotFoundError:
             return "", 0
         try:
-            found = os.fstat(file)
-            sign = max(1, found.st_mtime_ns)
-            if not stat.S_ISREG(found.st_mode):
-                return "", sign
-            # One that is empty was made this very moment, and will say whose it is.
-            return os.read(file, 100).decode(errors="replace") or SOMEBODY, sign
+            status = os.fstat(file)
+            touched = max(1, status.st_mtime_ns)
+            if not stat.S_ISREG(status.st_mode):
+                return "", touched
+            # An empty one was created this moment, and its host is about to write its name.
+            return os.read(file, 100).decode(errors="replace") or UNNAMED_HOST, touched
         finally:
             os.close(file)
 
-    def _lives(self, blob: str, sign: int) -> bool:
-        """Whether a claim of another host was touched lately."""
-        if abs(time.time() - sign / 1e9) > OLD:
+    def _is_alive(self, blob: str, touched: int) -> bool:
+        """Whether another host has touched its claim lately."""
+        if abs(time.time() - touched / 1e9) > OLD:
             return False
-        last, since = self._heard.get(blob, (0, 0.0))
-        if sign != last:
-            last, since = self._heard[blob] = (sign, time.monotonic())
+        last, since = self._touches.get(blob, (0, 0.0))
+        if touched != last:
+            last, since = self._touches[blob] = (touched, time.monotonic())
         return time.monotonic() - since < SILENCE
 
 
-def _try_lock(place: Place, blob: str) -> BaseFileLock | None:
-    """The lock, held, or None where another process has it. Raises OSError."""
+def _try_lock(folder: ModelFolder, blob: str) -> BaseFileLock | None:
+    """Return the lock, held, or None if another process holds it. Raises OSError."""
     from filelock import FileLock, SoftFileLock, Timeout
 
-    place.locks.mkdir(parents=True, exist_ok=True)
-    path = place.locks / f"{blob}.lock"
-    # thread_local=False: the stream that takes a lock may not be the one that brings the last byte.
+    folder.locks.mkdir(parents=True, exist_ok=True)
+    path = folder.locks / f"{blob}.lock"
+    # thread_local=False: the worker that takes a lock may not be the one that fetches the last byte.
     for kind in (FileLock, SoftFileLock):
         lock = kind(path, mode=0o664, thread_local=False)
         try:

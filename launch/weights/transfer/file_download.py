@@ -1,9 +1,8 @@
-"""One file coming down: bytes arrive on several streams, and reach first the disk, then the hash, in its order.
+"""One file's download by several workers: bytes are written, then hashed, in the file's order.
 
-One stream hashes while the next one writes, since hashing alone takes about as long as all else. The partial
-file is always a prefix of the whole one, so its length is the journal: what a killed fetch or a host without
-power leaves behind is hashed again and continued. At most SPAN bytes a stream have come and are not forced to
-disk, be they in memory or in the kernel's.
+One worker hashes while the next one writes, since hashing alone takes about as long as everything else. The
+partial file is always a prefix of the whole one (`partial_file.py`). At most SPAN bytes per worker are received
+and not yet forced to disk, in this process or in the kernel.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from launch.weights.cache import Place
+from launch.weights.cache import ModelFolder
 from launch.weights.hashing import PIECE, Digest
 from launch.weights.manifest import Entry
 from launch.weights.transfer import partial_file
@@ -30,7 +29,7 @@ class Superseded(Exception):
 
 @dataclass(frozen=True)
 class Span:
-    """Bytes `first` to `last` (exclusive), to be brought by one stream."""
+    """Bytes `first` to `last` (exclusive), for one worker."""
 
     first: int
     last: int
@@ -38,19 +37,23 @@ class Span:
 
 
 class FileDownload:
-    """One file under its lock, from `open` to `publish` or `leave`."""
+    """One locked file, from `open` to `publish`, `close` or `discard`."""
 
     def __init__(
-        self, entry: Entry, place: Place, note: Callable[[int], None], known: list[Path] | None = None
+        self,
+        entry: Entry,
+        folder: ModelFolder,
+        count_bytes: Callable[[int], None],
+        known: list[Path] | None = None,
     ) -> None:
         self.entry = entry
-        self.streams = 0  # how many hold a span
-        self.solo = False  # one stream only, because the server ignores ranges
-        self._place, self._note = place, note
-        self._known = known or []  # partial files that this host or others left
+        self.workers = 0  # how many have a span
+        self.single_worker = False  # because the server ignores ranges
+        self._folder, self._count_bytes = folder, count_bytes
+        self._known = known or []  # partial files of this host and of others
         self._generation = 0
-        self._claimed = False
-        self._taken = self._written = self._landed = 0
+        self._finisher_found = False
+        self._taken = self._written = self._hashed = 0
         self._turn = threading.Condition()
         self._digest = Digest(entry)
         self._file = -1
@@ -58,163 +61,159 @@ class FileDownload:
 
     @property
     def sha256(self) -> str:
-        """The sha256 of what has landed."""
+        """The SHA-256 of the bytes hashed so far."""
         return self._digest.sha256
 
     @property
     def left(self) -> int:
-        """Bytes that no stream has taken yet."""
+        """Bytes that no worker has taken yet."""
         return self.entry.size - self._taken
 
     @property
-    def helpable(self) -> bool:
-        """Whether a further stream would get a span."""
-        return self.left > 0 and not (self.solo and self.streams)
+    def needs_worker(self) -> bool:
+        """Whether another worker would get a span."""
+        return self.left > 0 and not (self.single_worker and self.workers)
 
     @property
-    def landed(self) -> int:
-        """Bytes that are on disk and hashed."""
-        return self._landed
+    def hashed(self) -> int:
+        """Bytes that are written and hashed."""
+        return self._hashed
 
     @property
-    def whole(self) -> bool:
-        """Whether every byte has landed."""
-        return self._landed == self.entry.size
+    def complete(self) -> bool:
+        """Whether every byte is written and hashed."""
+        return self._hashed == self.entry.size
 
-    def claim(self) -> bool:
-        """Whether the file is whole and this caller the first to ask: the one who finishes it."""
+    def claim_finish(self) -> bool:
+        """Whether the file is complete and this is the first caller, who then finishes it."""
         with self._turn:
-            first, self._claimed = self.whole and not self._claimed, self._claimed or self.whole
+            first = self.complete and not self._finisher_found
+            self._finisher_found = self._finisher_found or self.complete
             return first
 
     def open(self, stop: threading.Event) -> None:
-        """Continue what an earlier fetch left, hashing it on the way, until `stop`."""
-        self._file = partial_file.open_own(self._place, self.entry.blob, self.entry.size, self._known)
-        buffer = memoryview(bytearray(PIECE))
-        while not stop.is_set() and (count := os.preadv(self._file, [buffer], self._landed)):
-            self._digest.update(buffer[:count])
-            self._landed += count
-            self._note(count)
-        if self._landed:
-            os.fdatasync(self._file)  # whoever left it may have been killed before the disk had it
-        self._taken = self._written = self._landed
-        self._flusher = Flusher(self._file, self._landed)
+        """Continue what an earlier fetch left, until `stop`. Raises OSError."""
+        self._file, self._digest, self._hashed = partial_file.resume(
+            self._folder, self.entry, self._known, self._count_bytes, stop
+        )
+        self._taken = self._written = self._hashed
+        self._flusher = Flusher(self._file, self._hashed)
 
     def take(self) -> Span | None:
-        """The next bytes to bring, None where there are none for a further stream."""
+        """Return the next bytes to fetch, or None if there are none for another worker."""
         with self._turn:
-            if self.solo and not self.streams:
-                self._taken = self._written = self._landed
-            if not self.left or (self.solo and self.streams):
+            if self.single_worker and not self.workers:
+                self._taken = self._written = self._hashed
+            if not self.needs_worker:
                 return None
             span = Span(self._taken, min(self._taken + SPAN, self.entry.size), self._generation)
             self._taken = span.last
-            self.streams += 1
+            self.workers += 1
             return span
 
     def release(self) -> None:
-        """A stream has done with its span."""
+        """Return a span, finished or not."""
         with self._turn:
-            self.streams -= 1
+            self.workers -= 1
 
-    def may_write(self, span: Span, at: int) -> bool:
-        """Whether the byte at `at` is the next to write. Raises Superseded."""
+    def may_write(self, span: Span, position: int) -> bool:
+        """Whether this byte is the next to write. Raises Superseded."""
         with self._turn:
-            self._check(span)
-            return at == self._written
+            self._require_current(span)
+            return position == self._written
 
-    def may_hash(self, span: Span, at: int) -> bool:
-        """Whether the byte at `at` is the next to hash. Raises Superseded."""
+    def may_hash(self, span: Span, position: int) -> bool:
+        """Whether this byte is the next to hash. Raises Superseded."""
         with self._turn:
-            self._check(span)
-            return at == self._landed
+            self._require_current(span)
+            return position == self._hashed
 
-    def _check(self, span: Span) -> None:
+    def _require_current(self, span: Span) -> None:
         if span.generation != self._generation:
             raise Superseded
 
-    def wait_turn(self, span: Span, at: int) -> None:
-        """Wait a moment for the streams before this one, to write or to hash the byte at `at`."""
+    def wait_turn(self, span: Span, position: int) -> None:
+        """Wait a moment for the workers of the spans before, to write or hash the byte at `position`."""
         with self._turn:
-            if span.generation == self._generation and at not in (self._written, self._landed):
+            if span.generation == self._generation and position not in (self._written, self._hashed):
                 self._turn.wait(0.2)
 
-    def has_room(self, at: int) -> bool:
-        """Whether the disk is near enough behind to receive from the byte at `at` on."""
-        return at + PIECE - self._behind.forced <= SPAN * max(1, self.streams)
+    def has_room(self, position: int) -> bool:
+        """Whether the disk is close enough behind to receive from `position` on."""
+        return position + PIECE - self._open_flusher.forced <= SPAN * max(1, self.workers)
 
     def wait_room(self) -> None:
-        """Wait a moment for the disk. Raises OSError where it fails."""
-        self._behind.wait()
-        self._behind.check()
+        """Wait a moment for the disk. Raises OSError if it fails."""
+        self._open_flusher.wait()
+        self._open_flusher.check()
 
     @property
-    def _behind(self) -> Flusher:
-        assert self._flusher is not None, "it is open"
+    def _open_flusher(self) -> Flusher:
+        assert self._flusher is not None, "`open` is called first"
         return self._flusher
 
     def write(self, span: Span, data: memoryview) -> None:
-        """Write the next bytes; only the stream that may write calls this. Raises OSError."""
-        self._behind.check()
+        """Write the next bytes; only after `may_write`. Raises OSError."""
+        self._open_flusher.check()
         done = 0
         while done < len(data):
             done += os.pwrite(self._file, data[done:], self._written + done)
         with self._turn:
             self._written += done
-            self._pass_on(self._written == span.last)
-        self._behind.note(self._written)
+            self._pass_turn(self._written == span.last)
+        self._open_flusher.note(self._written)
 
     def hash(self, span: Span, data: memoryview) -> None:
-        """Hash the next bytes, which are written; only the stream that may hash calls this."""
+        """Hash the next written bytes; only after `may_hash`."""
         self._digest.update(data)
         with self._turn:
-            self._landed += len(data)
-            self._pass_on(self._landed == span.last)
-        self._note(len(data))
+            self._hashed += len(data)
+            self._pass_turn(self._hashed == span.last)
+        self._count_bytes(len(data))
 
-    def _pass_on(self, at_end: bool) -> None:
-        """Wake the others where it can be the turn of one of them: a stream keeps its turn to its span's end."""
+    def _pass_turn(self, at_end: bool) -> None:
+        """Wake the others only at the end of a span, because a worker keeps its turn until then."""
         if at_end:
             self._turn.notify_all()
 
-    def go_solo(self) -> None:
-        """Bring the rest on one stream, from what has landed on; the others drop their spans."""
+    def use_single_worker(self) -> None:
+        """Fetch the rest with one worker, from the last hashed byte on; the others drop their spans."""
         with self._turn:
-            self.solo = True
+            self.single_worker = True
             self._generation += 1
             self._turn.notify_all()
 
-    def proves(self) -> bool:
-        """Whether all of it landed and is what the listing promised."""
-        return self.whole and self._digest.proves()
+    def matches(self) -> bool:
+        """Whether the file is complete and has the listed hash."""
+        return self.complete and self._digest.matches()
 
     def restart(self) -> None:
-        """Throw away what landed, because it is wrong."""
+        """Delete what was received, because it is wrong."""
         self._stop_flushing()
         os.ftruncate(self._file, 0)
         self._flusher = Flusher(self._file, 0)
-        self._note(-self._landed)
+        self._count_bytes(-self._hashed)
         self._digest = Digest(self.entry)
         with self._turn:
-            self._taken = self._written = self._landed = 0
-            self._claimed = False
+            self._taken = self._written = self._hashed = 0
+            self._finisher_found = False
 
     def publish(self) -> None:
-        """Make it the blob: on disk first, then under its name, in one step. Raises OSError."""
-        self._behind.finish()
-        self.leave()
-        blob = self._place.blobs / self.entry.blob
+        """Rename the partial file to the blob, once it is on disk. Raises OSError."""
+        self._open_flusher.finish()
+        self.close()
+        blob = self._folder.blobs / self.entry.blob
         try:
-            partial_file.own(self._place, self.entry.blob).rename(blob)
+            partial_file.own(self._folder, self.entry.blob).rename(blob)
         except FileNotFoundError:
-            # Locks that do not lock: another host published the same bytes and cleared this away.
+            # Locks that do not work: another host published the same bytes and removed this partial file.
             if blob.stat().st_size != self.entry.size:
                 raise
-        for other in self._known:
-            other.unlink(missing_ok=True)
+        for path in self._known:
+            path.unlink(missing_ok=True)
 
-    def leave(self) -> None:
-        """Close the partial file; it stays for the next time, without what a failing disk may not have."""
+    def close(self) -> None:
+        """Close the partial file and keep it, without the bytes that a failing disk may not have."""
         self._stop_flushing()
         if self._file >= 0:
             if self._flusher is not None and self._flusher.failed:
@@ -228,6 +227,6 @@ class FileDownload:
             self._flusher.close()
 
     def discard(self) -> None:
-        """Close it and throw it away."""
-        self.leave()
-        partial_file.own(self._place, self.entry.blob).unlink(missing_ok=True)
+        """Close the partial file and delete it."""
+        self.close()
+        partial_file.own(self._folder, self.entry.blob).unlink(missing_ok=True)

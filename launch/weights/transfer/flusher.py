@@ -1,6 +1,6 @@
-"""Forces a file to disk behind its writer, so that what a host without power loses is bounded and nobody waits.
+"""Force a file to disk in the background, so that a loss of power costs little and no worker waits for it.
 
-`fdatasync` in the writer's own thread would leave the network idle for as long as the disk takes.
+With `fdatasync` in the worker's own thread the network would be idle for as long as the disk takes.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ import os
 import threading
 from collections.abc import Callable
 
-LEAST = 4 << 20  # bytes: forcing less at a time costs more than it saves
+MINIMUM = 4 << 20  # bytes: forcing less at a time costs more than it saves
 
 
 class Flusher:
-    """Follows one file that only grows. `note`, `wait`, `check` are for its writers, the rest for its owner."""
+    """Follows one growing file. Its writers call `note`, `wait` and `check`; its owner calls the rest."""
 
     def __init__(self, file: int, size: int) -> None:
         self._file, self._written, self._forced = file, size, size
@@ -23,26 +23,26 @@ class Flusher:
         self._error: OSError | None = None
 
     def note(self, written: int) -> None:
-        """The file is this long now."""
+        """Tell the new length of the file."""
         with self._change:
             self._written = written
-            if self._thread is None and self._due:
+            if self._thread is None and self._is_due:
                 self._thread = threading.Thread(target=self._run, daemon=True)
                 self._thread.start()
             self._change.notify_all()
 
     @property
     def forced(self) -> int:
-        """Bytes that the disk has."""
+        """Bytes that are on disk."""
         return self._forced
 
     @property
     def failed(self) -> bool:
-        """Whether the disk did not take what it was given."""
+        """Whether the disk reported an error."""
         return self._error is not None
 
     def check(self) -> None:
-        """Raises OSError where the disk failed: it says so once, to the thread that asked first."""
+        """Raise the disk's OSError. The kernel reports it only once, to the first thread that asks."""
         if self._error is not None:
             raise self._error
 
@@ -52,7 +52,7 @@ class Flusher:
             self._change.wait(0.2)
 
     def finish(self) -> None:
-        """Force what is left, and stop. Raises OSError where any of it failed."""
+        """Force the rest to disk and stop. Raises OSError if any of it failed."""
         self.close()
         if self._error is None:
             self._force(self._written, os.fsync)
@@ -67,8 +67,8 @@ class Flusher:
             self._thread.join()
 
     @property
-    def _due(self) -> bool:
-        return self._written - self._forced >= LEAST
+    def _is_due(self) -> bool:
+        return self._written - self._forced >= MINIMUM
 
     def _run(self) -> None:
         while (written := self._next()) is not None:
@@ -86,6 +86,6 @@ class Flusher:
 
     def _next(self) -> int | None:
         with self._change:
-            while not (self._due or self._closed):
+            while not (self._is_due or self._closed):
                 self._change.wait()
             return None if self._closed or self._error else self._written

@@ -1,7 +1,8 @@
-"""The partial file of a blob: whose it is, and how it is opened where others may write too.
+"""Partial files: find what earlier fetches left, and continue it.
 
-Each host has its own, so that locks that do not lock cost time, not bytes. In a cache that is shared, a name may
-be a trap: what is no plain file is never written through, nor waited for.
+Each host has its own partial file of a blob, so that locks that do not work cost time, not content. It is always
+a prefix of the whole file, so its length says how far the fetch came. In a shared cache a name may be a trap:
+only regular files are written to, and none is waited for.
 """
 
 from __future__ import annotations
@@ -12,138 +13,177 @@ import glob
 import os
 import socket
 import stat
+import threading
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from launch.weights.cache import Place
-from launch.weights.hashing import PIECE
+from errors import Failed
+from launch.weights.cache import ModelFolder
+from launch.weights.hashing import PIECE, Digest
+from launch.weights.manifest import Entry
 
-BLOCK = 4096  # bytes that a disk has or has not
-UNFORCED = 256 << 20  # bytes that are not yet forced to disk at most: a span for each of 32 streams
+BLOCK = 4096  # bytes that a disk writes as one
+UNFORCED = 256 << 20  # bytes that may not be on disk yet, at most: a span for each of 32 workers
 
 
 def host() -> str:
-    """The name by which hosts that share a cache know each other."""
+    """Return the name by which hosts that share a cache know each other."""
     return socket.gethostname()[:60]
 
 
-def own(place: Place, blob: str) -> Path:
-    """This host's partial file."""
-    return place.blobs / f"{blob}.slipway-{host()}.incomplete"
+def own(folder: ModelFolder, blob: str) -> Path:
+    """Return the path of this host's partial file."""
+    return folder.blobs / f"{blob}.slipway-{host()}.incomplete"
 
 
-def found(place: Place) -> dict[str, list[Path]]:
-    """The partial files of all hosts by their blob: one look at a folder that may hold thousands."""
+def find(folder: ModelFolder) -> dict[str, list[Path]]:
+    """Return the partial files of all hosts by blob; the folder may have thousands of files and is read once."""
     by_blob: dict[str, list[Path]] = {}
-    for at in sorted(place.blobs.glob("*.slipway-*.incomplete")):
+    for path in sorted(folder.blobs.glob("*.slipway-*.incomplete")):
         with contextlib.suppress(FileNotFoundError):
-            if stat.S_ISREG(at.lstat().st_mode):
-                by_blob.setdefault(at.name.partition(".")[0], []).append(at)
+            if stat.S_ISREG(path.lstat().st_mode):
+                by_blob.setdefault(path.name.partition(".")[0], []).append(path)
     return by_blob
 
 
-def tidy(place: Place) -> None:
-    """Remove the copies that an earlier version of Slipway made of others' partial files and did not finish."""
-    for at in place.blobs.glob(f"*.slipway-{glob.escape(host())}.copy"):
+def remove_old_copies(folder: ModelFolder) -> None:
+    """Delete the incomplete copies of others' partial files that an earlier version of Slipway made."""
+    for path in folder.blobs.glob(f"*.slipway-{glob.escape(host())}.copy"):
         with contextlib.suppress(OSError):
-            at.unlink()
+            path.unlink()
 
 
-def length(path: Path, most: int) -> int:
-    """Bytes of a partial file that can be gone on from: none of one that is absent, or longer than the whole.
-
-    Raises PermissionError where its folder may not be looked into.
-    """
+def usable_bytes(folder: ModelFolder, entries: Iterable[Entry]) -> tuple[int, int]:
+    """Return the bytes that earlier fetches left: on all hosts, and on this one. Raises Failed."""
+    all_hosts = this_host = 0
     try:
-        found = path.lstat()
+        partial_files = find(folder)
+        for entry in entries:
+            own_files = (folder.blobs / entry.blob, own(folder, entry.blob))
+            all_hosts += _longest(entry, (*own_files, *partial_files.get(entry.blob, [])))
+            this_host += _longest(entry, own_files)
+    except OSError as error:
+        raise Failed(
+            f"cannot read the folder {folder.blobs}",
+            why=str(error),
+            fix="ask its owner for permission, or use --cache DIR with your own folder",
+        ) from error
+    return all_hosts, this_host
+
+
+def _longest(entry: Entry, paths: Iterable[Path]) -> int:
+    return max(_usable_length(path, entry.size) for path in paths)
+
+
+def _usable_length(path: Path, size: int) -> int:
+    """Return the length of a partial file, or 0 if it is absent or longer than the whole. Raises PermissionError."""
+    try:
+        status = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return 0
-    return found.st_size if stat.S_ISREG(found.st_mode) and found.st_size <= most else 0
+    return status.st_size if stat.S_ISREG(status.st_mode) and status.st_size <= size else 0
 
 
-def open_own(place: Place, blob: str, size: int, known: list[Path]) -> int:
-    """This host's partial file, made if there is none, and as long as the longest known one. Raises OSError."""
-    path = own(place, blob)
+def resume(
+    folder: ModelFolder,
+    entry: Entry,
+    known: list[Path],
+    count_bytes: Callable[[int], None],
+    stop: threading.Event,
+) -> tuple[int, Digest, int]:
+    """Open this host's partial file, as long as the longest known one, and hash its content until `stop`.
+
+    Return the open file, the hash, and the length. Raises OSError.
+    """
+    file = _open(folder, entry, known)
+    digest, length, buffer = Digest(entry), 0, memoryview(bytearray(PIECE))
+    while not stop.is_set() and (count := os.preadv(file, [buffer], length)):
+        digest.update(buffer[:count])
+        length += count
+        count_bytes(count)
+    if length:
+        os.fdatasync(file)  # the fetch that wrote it may have been killed before it was on disk
+    return file, digest, length
+
+
+def _open(folder: ModelFolder, entry: Entry, known: list[Path]) -> int:
+    path = own(folder, entry.blob)
     if _is_trap(path):
         path.unlink()
-    file = _open_plain(path, os.O_RDWR | os.O_CREAT)
-    if os.fstat(file).st_size > size:
+    file = _open_regular(path, os.O_RDWR | os.O_CREAT)
+    if os.fstat(file).st_size > entry.size:
         os.ftruncate(file, 0)
     try:
-        _drop_unsure(file)
-        _lengthen(file, size, known)
+        _drop_doubtful(file)
+        _lengthen(file, entry.size, known)
     except OSError:
         os.close(file)
         raise
     return file
 
 
-def _open_plain(path: Path, flags: int) -> int:
-    # Not through a link, and not waiting for the other end of a pipe.
+def _open_regular(path: Path, flags: int) -> int:
+    # Not through a link, and without waiting for the other end of a pipe.
     file = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
     if not stat.S_ISREG(os.fstat(file).st_mode):
         os.close(file)
-        raise FileExistsError(errno.EEXIST, "it is no plain file", str(path))
+        raise FileExistsError(errno.EEXIST, "it is not a regular file", str(path))
     return file
 
 
 def _is_trap(path: Path) -> bool:
     try:
-        kind = path.lstat().st_mode
+        mode = path.lstat().st_mode
     except FileNotFoundError:
         return False
-    return not stat.S_ISREG(kind) and not stat.S_ISDIR(kind)
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def _lengthen(file: int, size: int, known: list[Path]) -> None:
-    """Append what the longest of the others has beyond ours: all are prefixes of the same file.
+    """Append what the longest known partial file has beyond this one: all are prefixes of the same file.
 
-    Appended, not copied beside it, so that a full disk keeps what came and nothing is left lying.
+    Appended in place, so that a full disk keeps what was copied and no temporary file is left.
     """
-    longest = max(known, key=lambda other: length(other, size), default=None)
-    if longest is None or length(longest, size) <= os.fstat(file).st_size:
+    longest = max(known, key=lambda path: _usable_length(path, size), default=None)
+    if longest is None or _usable_length(longest, size) <= os.fstat(file).st_size:
         return
     try:
-        theirs = _open_plain(longest, os.O_RDONLY)
+        other = _open_regular(longest, os.O_RDONLY)
     except OSError:
-        return  # not ours to read, or gone: then it is fetched
+        return  # no permission, or deleted in the meantime: the bytes are fetched instead
     try:
-        _append(file, theirs, size)
+        position = os.fstat(file).st_size
+        while data := os.pread(other, min(PIECE, size - position), position):
+            position += os.pwrite(file, data, position)
     finally:
-        os.close(theirs)
+        os.close(other)
 
 
-def _append(file: int, theirs: int, size: int) -> None:
-    at = os.fstat(file).st_size
-    while data := os.pread(theirs, min(PIECE, size - at), at):
-        at += os.pwrite(file, data, at)
-
-
-def booted() -> float:
-    """When this host started, by its clock."""
+def boot_time() -> float:
+    """Return when this host started, by its clock."""
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def _drop_unsure(file: int) -> None:
-    """Cut an open partial file where it may hold zeros in the place of data.
+def _drop_doubtful(file: int) -> None:
+    """Truncate a partial file that was written before the last boot where it may have zeros instead of data.
 
-    A host that lost its power may have a file's length and not its last bytes: ext4 can keep the one without the other.
-    Nothing is doubted that was written since the host started.
+    After a loss of power, ext4 can have a file's new length without its last bytes.
     """
-    found = os.fstat(file)
-    if found.st_mtime >= booted():
+    status = os.fstat(file)
+    if status.st_mtime >= boot_time():
         return
-    at = max(0, found.st_size - UNFORCED) // BLOCK * BLOCK
-    while piece := os.pread(file, PIECE, at):
-        if (good := sound(memoryview(piece))) < len(piece):
-            os.ftruncate(file, at + good)
+    position = max(0, status.st_size - UNFORCED) // BLOCK * BLOCK
+    while piece := os.pread(file, PIECE, position):
+        if (good := bytes_before_zeros(memoryview(piece))) < len(piece):
+            os.ftruncate(file, position + good)
             return
-        at += len(piece)
+        position += len(piece)
 
 
-def sound(piece: memoryview) -> int:
-    """Bytes before the first block of zeros."""
-    for at in range(0, len(piece), BLOCK):
-        if not any(piece[at : at + 8]) and not any(piece[at : at + BLOCK]):
-            return at
+def bytes_before_zeros(piece: memoryview) -> int:
+    """Return the number of bytes before the first block of zeros."""
+    for position in range(0, len(piece), BLOCK):
+        if not any(piece[position : position + 8]) and not any(piece[position : position + BLOCK]):
+            return position
     return len(piece)

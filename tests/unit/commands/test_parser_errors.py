@@ -11,9 +11,9 @@ import pytest
 from invoke.collection import Collection
 from invoke.context import Context
 
-from commands.options import DryRun, Format
-from commands.program import VerbProgram
+from commands.shared_options import DryRun, Format
 from commands.task import verb
+from commands.verb_program import VerbProgram
 from launch.spec.option import Option
 from tests.invocation import invoke
 

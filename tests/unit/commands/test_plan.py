@@ -1,4 +1,4 @@
-"""`invoke plan` and `invoke recipes` as a user types them: output, exit status, one clear message."""
+"""`invoke plan` and `invoke recipes` as a user types them: output, exit code, one clear message."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def plan(*words: str, **env: str) -> Finished:
     return invoke("plan", *words, **env)
 
 
-def test_json_is_the_public_format():
+def test_plan_as_json_has_layout_command_and_memory() -> None:
     data = plan("--model", M2, "--hardware", "h200", "--gpus", "4", "--format", "json").json
     assert data["layout"] == {"tp": 4, "pp": 1, "dp": 1, "ep": 1, "nodes": 1}
     assert data["processes"][0]["argv"][:3] == ["vllm", "serve", M2]
-    assert data["fit"]["verdict"] == "fits"
+    assert data["fit"]["result"] == "fits"
 
 
-def test_the_guides_rocm_example():
-    said = plan(
+def test_plan_reproduces_the_rocm_example_of_the_guide() -> None:
+    found = plan(
         "--model",
         M2,
         "--hardware",
@@ -39,11 +39,11 @@ def test_the_guides_rocm_example():
         "--format",
         "docker",
     )
-    assert "--group-add video --cap-add=SYS_PTRACE" in said.ok().out
-    assert "VLLM_ALL2ALL_BACKEND=allgather_reducescatter vllm serve" in said.out
+    assert "--group-add video --cap-add=SYS_PTRACE" in found.ok().out
+    assert "VLLM_ALL2ALL_BACKEND=allgather_reducescatter vllm serve" in found.out
 
 
-def test_values_with_json_and_equals_signs_pass_the_command_line():
+def test_set_and_env_accept_json_and_equals_signs() -> None:
     words = [
         "--set",
         '--compilation-config={"cudagraph_mode": "PIECEWISE", "x": "a=b"}',
@@ -57,14 +57,14 @@ def test_values_with_json_and_equals_signs_pass_the_command_line():
     assert process["env"]["A"] == "b=c"
 
 
-def test_settings_come_from_the_environment_too():
-    said = plan("--gpus", "4", "--format", "json", INVOKE_SLIPWAY_HARDWARE="h20")
-    assert said.json["fit"]["kv_tokens"] < 600_000
+def test_plan_reads_settings_from_the_environment() -> None:
+    found = plan("--gpus", "4", "--format", "json", INVOKE_SLIPWAY_HARDWARE="h20")
+    assert found.json["fit"]["kv_tokens"] < 600_000
 
 
 REFUSALS = [
     (["--hardware", "h200", "--strategy", "single_node_tp", "--vllm", "0.28.0"], "1536/8 = 192"),
-    (["--hardware", "h200", "--gpus", "9"], "9 GPUs asked for"),
+    (["--hardware", "h200", "--gpus", "9"], "--gpus 9: a node of h200 has 8 GPUs"),
     (["--hardware", "h300"], "Did you mean `h800` or `h200`"),
     (["--model", "MiniMaxAI/MiniMax-M4", "--hardware", "h200"], "Did you mean `MiniMaxAI/MiniMax-M2`"),
     (["--hardware", "h200", "--set", "--max-num-seqs"], "a value is missing"),
@@ -77,21 +77,21 @@ REFUSALS = [
     (["--hardware", "h200", "--port", "70000"], "--port must be an integer from 1 to 65535 (got '70000')"),
     (["--hardware", "h200", "--platform", "rocm"], "'h200' is cuda"),
     (["--platform", "tpu"], "unknown --platform value 'tpu'"),
-    (["--hardware", "h200", "--recipes", "/nowhere"], "holds no recipes"),
+    (["--hardware", "h200", "--recipes", "/nowhere"], "is not a folder of recipes"),
     (["--hardware", "h200", "--capabilities", "/nowhere"], "cannot read"),
 ]
 
 
 @pytest.mark.parametrize(("words", "message"), REFUSALS, ids=[" ".join(words) for words, _ in REFUSALS])
-def test_a_wrong_request_ends_with_2_and_one_message(words, message):
-    said = plan(*words)
-    assert (said.code, said.out) == (2, "")
-    assert message in said.err
-    assert "Traceback" not in said.err
+def test_plan_refuses_a_wrong_request_with_exit_code_2(words: list[str], message: str) -> None:
+    found = plan(*words)
+    assert (found.code, found.out) == (2, "")
+    assert message in found.err
+    assert "Traceback" not in found.err
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Path:
+def recipes(tmp_path: Path) -> Path:
     folder = tmp_path / "models" / "org"
     folder.mkdir(parents=True)
     (folder / "good.yaml").write_text(
@@ -100,48 +100,48 @@ def shelf(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_folder_of_recipes(shelf):
+def test_plan_and_recipes_read_a_folder_of_recipes(recipes: Path) -> None:
     assert (
-        plan("--recipes", str(shelf), "--model", "org/good", "--hardware", "h200", "--format", "json").json[
+        plan("--recipes", str(recipes), "--model", "org/good", "--hardware", "h200", "--format", "json").json[
             "model"
         ]
         == "org/good"
     )
-    assert "org/good" in invoke("recipes", "--recipes", str(shelf)).ok().out
+    assert "org/good" in invoke("recipes", "--recipes", str(recipes)).ok().out
 
 
-def test_a_recipe_with_a_yaml_error_is_named_with_line_and_column(shelf):
-    (shelf / "models" / "org" / "bad.yaml").write_text("model:\n  model_id: [a\n  b: c\n")
-    said = plan("--recipes", str(shelf), "--model", "org/bad", "--hardware", "h200")
-    assert said.code == 2
-    assert "org/bad.yaml, line 3, column" in said.err
+def test_plan_names_line_and_column_of_a_yaml_error(recipes: Path) -> None:
+    (recipes / "models" / "org" / "bad.yaml").write_text("model:\n  model_id: [a\n  b: c\n")
+    found = plan("--recipes", str(recipes), "--model", "org/bad", "--hardware", "h200")
+    assert found.code == 2
+    assert "org/bad.yaml, line 3, column" in found.err
 
 
-def test_nvfp4_does_not_run_on_an_a100():
+def test_plan_refuses_nvfp4_on_an_a100() -> None:
     if not SHARED.is_dir():
-        pytest.skip("the sample recipes are not beside this repository")
-    said = plan(
+        pytest.skip("no sample recipes next to this checkout (../shared)")
+    found = plan(
         "--recipes", str(SHARED / "vllm-recipes"), "--model", M2, "--variant", "nvfp4", "--hardware", "a100"
     )
-    assert said.code == 2
-    assert "nvfp4 needs generation blackwell; a100 is NVIDIA ampere" in said.err
+    assert found.code == 2
+    assert "nvfp4 needs generation blackwell; a100 is NVIDIA ampere" in found.err
 
 
-def test_recipes_are_rendered_line_by_line(tmp_path):
+def test_recipes_renders_one_json_line_for_each_command(tmp_path: Path) -> None:
     target = tmp_path / "rows.jsonl"
-    said = invoke("recipes", "--render", str(target)).ok()
+    found = invoke("recipes", "--render", str(target)).ok()
     rows = [json.loads(line) for line in target.read_text().splitlines()]
-    assert f"{len(rows)} commands" in said.err
+    assert f"{len(rows)} commands" in found.err
     assert {row["model"] for row in rows} >= {M2, "slipway/MiniMax-M2-tiny"}
 
 
-def test_one_broken_recipe_does_not_hide_the_others(shelf):
-    (shelf / "models" / "org" / "bad.yaml").write_text("model: 1\n")
-    (shelf / "taxonomy.yaml").write_text(
+def test_recipes_lists_the_others_if_one_is_broken(recipes: Path) -> None:
+    (recipes / "models" / "org" / "bad.yaml").write_text("model: 1\n")
+    (recipes / "taxonomy.yaml").write_text(
         "hardware_profiles: {h200: {brand: NVIDIA, generation: hopper, gpu_count: 8}}\n"
     )
     for words in (["--render", "-"], []):
-        said = invoke("recipes", "--recipes", str(shelf), *words)
-        assert said.code == 2
-        assert "org/good" in said.out
-        assert "org/bad.yaml: model: input should be" in said.err
+        found = invoke("recipes", "--recipes", str(recipes), *words)
+        assert found.code == 2
+        assert "org/good" in found.out
+        assert "org/bad.yaml: model: input should be" in found.err

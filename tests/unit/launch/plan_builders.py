@@ -1,4 +1,4 @@
-"""A plan in one line, for tests: our own recipes, a host that is nobody's, versions by name."""
+"""Build plans for tests from the built-in recipes, a fictitious host and vLLM versions."""
 
 from __future__ import annotations
 
@@ -10,32 +10,33 @@ from launch.planning.vllm_versions import image_for
 from launch.recipes.repository import RecipeRepository, open_repository
 from launch.recipes.schema import Recipe
 from launch.spec.capabilities import Capabilities
-from launch.spec.gpu_catalog import known
-from launch.spec.inputs import Host, PlanOptions
-from launch.spec.model_config import Shape
+from launch.spec.gpu_catalog import catalog
+from launch.spec.inputs import Host
+from launch.spec.model_config import ModelShape
 from launch.spec.plan import Plan
+from launch.spec.plan_options import PlanOptions
 
 M2, M21, TINY = "MiniMaxAI/MiniMax-M2", "MiniMaxAI/MiniMax-M2.1", "slipway/MiniMax-M2-tiny"
 
 
 @cache
-def ours() -> RecipeRepository:
+def builtin_repository() -> RecipeRepository:
     return open_repository()
 
 
 @cache
 def recipe(name: str) -> Recipe:
-    return ours().recipe(name)
+    return builtin_repository().recipe(name)
 
 
-def m2_shape() -> Shape:
-    found = recipe(M2).ours.shape
-    assert found is not None
-    return found
+def m2_shape() -> ModelShape:
+    shape = recipe(M2).extension.shape
+    assert shape is not None
+    return shape
 
 
 def host(hardware: str = "h200", gpus: int = 0, nodes: int = 1, **facts: Any) -> Host:
-    machine = known()[hardware]
+    profile = catalog()[hardware]
     caller = {
         "uid": 1000,
         "gid": 1000,
@@ -43,7 +44,7 @@ def host(hardware: str = "h200", gpus: int = 0, nodes: int = 1, **facts: Any) ->
         "cache": "/home/me/slipway",
         "folder": "/home/me/work",
     }
-    return Host(machine, gpus or machine.per_node or 1, nodes, **{**caller, **facts})
+    return Host(profile, gpus or profile.per_node or 1, nodes, **{**caller, **facts})
 
 
 def plan(

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from invoke.exceptions import Exit
 
-from commands.program import VerbProgram
 from commands.slipway_program import SlipwayProgram
 from commands.task import resolve
+from commands.verb_program import VerbProgram
 from errors import SlipwayError
 from tasks import ns
 from tests.conftest import ROOT

@@ -37,6 +37,8 @@ def check(
         ("a.py", 'print(f"{x} is asked by nobody today")\n', 1),
         ("a.py", "x = 1\n\n\ndef nobody_asks():\n    pass\n", 4),
         ("a.py", "class NobodyAsks:\n    pass\n", 1),
+        ("a.py", "def f(nobody=1):\n    pass\n", 1),
+        ("a.py", "x = 1\nasked_nobody = 1\n", 2),
         ("nobody_asks.py", "", 1),
         ("tests/test_a.py", "\n\ndef test_nobody_asks():\n    pass\n", 3),
         ("a.md", "# Title\n\nAsk nobody.\n", 3),

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from launch.recipes.repository import OURS
+from launch.recipes.repository import BUILTIN
 from scripts import generate_reference
 from tasks import ns
 from tests.conftest import ROOT
@@ -94,7 +94,7 @@ RUNNABLE = re.compile(
 
 @pytest.mark.parametrize("text", sorted({line.text for line in LINES if RUNNABLE.search(line.text)}))
 def test_docs_plan_runs(text: str, tmp_path: Path) -> None:
-    shutil.copytree(OURS, tmp_path / "recipes" / "models")
+    shutil.copytree(BUILTIN, tmp_path / "recipes" / "models")
     environment = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
     for words in simple_commands(text.replace("~", str(tmp_path))):
         argv = [sys.executable, "-m", "commands.console", *words[1:]]

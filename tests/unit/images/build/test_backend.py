@@ -9,9 +9,9 @@ import pytest
 
 from errors import Failed, Refused
 from images.build import backend
-from images.build.backend import Builder, Request, argv, choose
+from images.build.backend import Builder, BuildRequest, argv, choose
 
-REQUEST = Request(
+REQUEST = BuildRequest(
     context=Path("ctx"),
     dockerfile=Path("ctx/wheel.Dockerfile"),
     id_file=Path("id"),
@@ -40,7 +40,7 @@ def test_argv_has_the_whole_request_for_every_backend(name: str) -> None:
 
 
 def test_argv_adds_the_registry_to_a_local_base_for_podman() -> None:
-    request = Request(Path("ctx"), build_args=(("BASE", "slipway/base-bookworm:1"),))
+    request = BuildRequest(Path("ctx"), build_args=(("BASE", "slipway/base-bookworm:1"),))
     assert "BASE=docker.io/slipway/base-bookworm:1" in argv(Builder("podman", ("podman", "build")), request)
 
 

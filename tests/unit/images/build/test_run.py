@@ -13,7 +13,7 @@ import pytest
 from errors import Failed
 from images.build import backend, base_image, context, pipeline
 from images.build import run as build_run
-from images.build.backend import Builder, Request
+from images.build.backend import Builder, BuildRequest
 from images.lock.lockfile import load
 from tests.invocation import invoke
 
@@ -43,7 +43,7 @@ def failing_builder(folder: Path, output: str) -> Builder:
 
 def test_run_explains_a_failed_build_with_the_lines_of_the_failed_step(tmp_path: Path) -> None:
     with pytest.raises(Failed, match=r"the build failed \(exit 1\)") as failed:
-        build_run.run(failing_builder(tmp_path, OUTPUT), Request(tmp_path), ignore)
+        build_run.run(failing_builder(tmp_path, OUTPUT), BuildRequest(tmp_path), ignore)
     assert failed.value.why.splitlines() == [
         "#3 ERROR: pull access denied",
         "    > [internal] load metadata for docker.io/no-such/thing:1:",
@@ -61,7 +61,7 @@ def test_run_explains_a_failed_build_with_the_lines_of_the_failed_step(tmp_path:
 )
 def test_run_suggests_a_fix(tmp_path: Path, line: str, fix: str) -> None:
     with pytest.raises(Failed) as failed:
-        build_run.run(failing_builder(tmp_path, f"#3 ERROR: {line}\n"), Request(tmp_path), ignore)
+        build_run.run(failing_builder(tmp_path, f"#3 ERROR: {line}\n"), BuildRequest(tmp_path), ignore)
     assert fix in failed.value.fix
 
 

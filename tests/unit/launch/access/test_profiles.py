@@ -1,23 +1,26 @@
-"""The least that serves, and what each wider profile adds."""
+"""The default access profile, and what each wider profile adds."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
 from errors import Refused
 from launch.access.profiles import grant, shm_bytes
-from launch.spec.inputs import PlanOptions
+from launch.access.types import Access
 from launch.spec.plan import Mount, Port
+from launch.spec.plan_options import PlanOptions
 from tests.unit.launch.plan_builders import M2, host, plan, recipe
 
 GIB = 2**30
 
 
-def access(hardware: str = "h200", ranks: int = 4, profile: str = "least", **facts):
+def access(hardware: str = "h200", ranks: int = 4, profile: str = "least", **facts: Any) -> Access:
     return grant(PlanOptions(M2, access=profile), host(hardware, **facts), recipe(M2), ranks)
 
 
-def test_the_least_has_no_capability_no_root_and_no_door_but_loopback():
+def test_least_has_no_capability_no_root_and_only_a_loopback_port() -> None:
     found = access().container
     assert (found.cap_add, found.cap_drop, found.privileged) == ((), ("ALL",), False)
     assert (found.user, found.ipc, found.network) == ("1000:1000", "", "")
@@ -28,13 +31,13 @@ def test_the_least_has_no_capability_no_root_and_no_door_but_loopback():
     )
 
 
-def test_only_the_gpus_that_are_used():
+def test_least_passes_only_the_gpus_in_use() -> None:
     assert access(ranks=4).container.gpu_ids == ("0", "1", "2", "3")
     assert access(ranks=8).container.gpu_ids == ("all",)
     assert access(ranks=2, gpu_ids=("GPU-a", "GPU-b", "GPU-c")).container.gpu_ids == ("GPU-a", "GPU-b")
 
 
-def test_amd_gets_its_own_render_nodes_and_numeric_groups():
+def test_least_passes_render_nodes_and_numeric_groups_of_amd_gpus() -> None:
     nodes = ("/dev/dri/renderD128", "/dev/dri/renderD136", "/dev/dri/renderD144")
     found = access("mi300x", 2, devices=nodes, groups=("44", "105"))
     assert found.container.devices == ("/dev/kfd", *nodes[:2])
@@ -42,42 +45,42 @@ def test_amd_gets_its_own_render_nodes_and_numeric_groups():
     assert found.notes == ()
 
 
-def test_away_from_the_host_amd_gets_all_render_nodes_and_a_note():
+def test_least_for_another_machine_passes_all_render_nodes_with_a_note() -> None:
     found = access("mi300x", 2)
     assert found.container.devices == ("/dev/kfd", "/dev/dri")
-    assert "planned away from the host" in found.notes[0]
+    assert "planned for another machine" in found.notes[0]
 
 
-def test_shared_memory_grows_with_the_ranks():
+def test_shm_bytes_grows_with_the_ranks() -> None:
     assert shm_bytes(host("h200"), 8) == 16 * GIB
     assert shm_bytes(host("cpu"), 1) == GIB
     assert shm_bytes(host("cpu"), 4) == 2 * GIB
 
 
-def test_several_nodes_share_the_hosts_network():
+def test_several_nodes_use_the_host_network() -> None:
     found = access(nodes=2).container
     assert (found.network, found.ports) == ("host", ())
 
 
-def test_profiles_add_what_they_are_for():
+def test_profiles_add_their_capabilities_and_devices() -> None:
     assert access(profile="profiling").container.cap_add == ("SYS_PTRACE", "SYS_ADMIN")
     rdma = access(profile="rdma").container
     assert (rdma.cap_add, rdma.devices) == (("IPC_LOCK",), ("/dev/infiniband",))
 
 
-def test_a_name_that_the_user_set_is_theirs():
+def test_a_variable_of_the_user_replaces_the_containers() -> None:
     made = plan(M2, "h200", 4, env=(("HF_HUB_OFFLINE", "0"),))
     assert dict(made.processes[0].env)["HF_HUB_OFFLINE"] == "0"
     assert [name for name, _ in made.processes[0].env].count("HF_HUB_OFFLINE") == 1
 
 
-def test_the_guides_container_has_no_more_than_the_guide_says():
+def test_guide_has_only_the_flags_of_the_guide() -> None:
     found = plan(M2, "mi300x", 8, vllm="0.11.1", access="guide").container
     assert (found.privileged, found.ipc, found.network, found.tty) == (True, "host", "host", True)
     assert (found.shm_bytes, found.user, found.cap_drop, found.ports) == (0, "", (), ())
 
 
-def test_rocm_on_this_host_gets_a_seccomp_profile_instead_of_unconfined():
+def test_least_on_rocm_uses_a_seccomp_profile() -> None:
     found = access("mi300x", 1, devices=("/dev/dri/renderD128",), seccomp="/opt/slipway/rocm.seccomp.json")
     assert found.container.security_opt == ("no-new-privileges", "seccomp=/opt/slipway/rocm.seccomp.json")
     assert any(reason.item == "seccomp" and "NUMA" in reason.why for reason in found.reasons)
@@ -85,18 +88,18 @@ def test_rocm_on_this_host_gets_a_seccomp_profile_instead_of_unconfined():
     assert profiling.container.security_opt == ("no-new-privileges",)
 
 
-def test_capabilities_come_with_a_user_who_can_have_them():
+def test_profiles_with_capabilities_set_a_user_or_a_limit() -> None:
     assert access(profile="profiling").container.user == "0:0"
     assert access(profile="rdma").container.ulimits == (("memlock", -1),)
 
 
-def listening(address, profile="least"):
+def listening(address: str, profile: str = "least") -> Access:
     options = PlanOptions(M2, access=profile, listen=address)
     return grant(options, host("h200", key_file="/home/me/.config/slipway/api-key.env"), recipe(M2), 4)
 
 
 @pytest.mark.parametrize("profile", ["least", "documented", "profiling"])
-def test_an_open_port_asks_for_a_key(profile):
+def test_an_open_port_needs_an_api_key(profile: str) -> None:
     found = listening("0.0.0.0", profile)
     assert found.container.ports == (Port("0.0.0.0", 8000, 8000),)
     assert found.container.env_files == ("/home/me/.config/slipway/api-key.env",)
@@ -104,12 +107,12 @@ def test_an_open_port_asks_for_a_key(profile):
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2", "::1"])
-def test_loopback_needs_none(address):
+def test_a_loopback_port_needs_no_api_key(address: str) -> None:
     found = listening(address).container
     assert (found.ports[0].host_ip, found.env_files) == (address, ())
 
 
 @pytest.mark.parametrize("address", ["", "localhost", "0.0.0.0:80", "1.2.3", "*"])
-def test_what_is_no_address_is_refused(address):
-    with pytest.raises(Refused, match="--listen"):
+def test_an_invalid_listen_address_is_refused(address: str) -> None:
+    with pytest.raises(Refused, match="is not an IP address"):
         listening(address)

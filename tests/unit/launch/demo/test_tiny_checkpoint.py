@@ -1,3 +1,5 @@
+"""Create the tiny checkpoint: files, tensors, dimensions and tokenizer."""
+
 from __future__ import annotations
 
 import json
@@ -18,30 +20,30 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def read(at: Path) -> Any:
-    return json.loads(at.read_text())
+def read(path: Path) -> Any:
+    return json.loads(path.read_text())
 
 
-def test_it_is_small_and_the_same_every_time(checkpoint: Path, tmp_path: Path) -> None:
+def test_write_checkpoint_writes_the_same_small_files_every_time(checkpoint: Path, tmp_path: Path) -> None:
     write_checkpoint(tmp_path)
-    files = {at.name: at.read_bytes() for at in checkpoint.iterdir()}
-    assert files == {at.name: at.read_bytes() for at in tmp_path.iterdir()}
+    files = {path.name: path.read_bytes() for path in checkpoint.iterdir()}
+    assert files == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert sum(map(len, files.values())) < 30_000_000
 
 
-def test_the_index_names_every_tensor_where_it_is(checkpoint: Path) -> None:
+def test_index_names_the_file_of_each_tensor(checkpoint: Path) -> None:
     index = read(checkpoint / "model.safetensors.index.json")
-    shards = sorted(at.name for at in checkpoint.glob("*.safetensors"))
+    shards = sorted(path.name for path in checkpoint.glob("*.safetensors"))
     assert len(shards) == 3
-    found = {}
+    weight_map: dict[str, str] = {}
     for shard in shards:
         with safe_open(checkpoint / shard, framework="np") as tensors:
             assert {tensors.get_slice(name).get_dtype() for name in tensors.keys()} == {"BF16"}  # noqa: SIM118
-            found |= dict.fromkeys(tensors.keys(), shard)
-    assert found == index["weight_map"]
+            weight_map |= dict.fromkeys(tensors.keys(), shard)
+    assert weight_map == index["weight_map"]
 
 
-def test_the_names_are_those_of_minimax_m2(checkpoint: Path) -> None:
+def test_tensors_have_the_names_of_minimax_m2(checkpoint: Path) -> None:
     names = set(read(checkpoint / "model.safetensors.index.json")["weight_map"])
     layer = {name.removeprefix("model.layers.1.") for name in names if name.startswith("model.layers.1.")}
     assert layer == {
@@ -58,7 +60,7 @@ def test_the_names_are_those_of_minimax_m2(checkpoint: Path) -> None:
     assert {"model.embed_tokens.weight", "model.norm.weight", "lm_head.weight"} < names
 
 
-def test_its_dimensions_can_be_split_in_two(checkpoint: Path) -> None:
+def test_dimensions_are_valid_for_two_ranks(checkpoint: Path) -> None:
     config = read(checkpoint / "config.json")
     for name in (
         "num_attention_heads",
@@ -76,7 +78,7 @@ def test_its_dimensions_can_be_split_in_two(checkpoint: Path) -> None:
     )
 
 
-def test_every_id_that_the_model_can_say_is_a_token(checkpoint: Path) -> None:
+def test_tokenizer_has_a_token_for_each_id_of_the_model(checkpoint: Path) -> None:
     tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
     config = read(checkpoint / "config.json")
     assert tokenizer.get_vocab_size() == config["vocab_size"]

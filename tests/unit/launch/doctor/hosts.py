@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from launch.doctor.facts import Device, Engine, Facts, Hub, Image, Kernel, Network
+from launch.doctor.facts import Device, Engine, Facts, HubFacts, ImageFacts, Kernel, Network
 from launch.doctor.finding import Finding
 from launch.doctor.report import run_checks
 from launch.hardware.cdi import CdiSpec
-from launch.hardware.types import Cpu, Gpu, Hardware, Part, Seen
+from launch.hardware.types import Cpu, Gpu, GpuPartition, Hardware, VendorReport
 
 GIB = 2**30
 CPU = Cpu("AMD EPYC", "x86_64", 96, 192, 2, 1500 * GIB, 1400 * GIB, ("avx2", "avx512"))
@@ -27,7 +27,7 @@ MI300X = tuple(
         memory=192 * GIB,
         used=300 << 20,
         partition="SPX",
-        parts=(Part(i + 2, f"/dev/dri/renderD{128 + i}"),),
+        parts=(GpuPartition(i + 2, f"/dev/dri/renderD{128 + i}"),),
     )
     for i in range(8)
 )
@@ -42,7 +42,7 @@ ENGINE = Engine(
     open_files=1048576,
     builder="buildx",
 )
-HUB = Hub(
+HUB = HubFacts(
     endpoint="https://huggingface.co",
     reached=True,
     clock_skew=0.4,
@@ -74,7 +74,7 @@ def cpu(**changes: Any) -> Facts:
 def cuda(**changes: Any) -> Facts:
     """Return the facts of a host with eight H200, the toolkit, a current CDI spec and an image for CUDA 13."""
     spec = CdiSpec("/etc/cdi/nvidia.yaml", "nvidia.com/gpu", tuple("01234567"), ("580.65.06",))
-    seen = Seen("nvidia", "580.65.06", "13.0", H200)
+    seen = VendorReport("nvidia", "580.65.06", "13.0", H200)
     given: dict[str, Any] = {
         "engine": with_image(cuda="13.0", archs=("sm_80", "sm_90")),
         "toolkit": "/usr/bin/nvidia-container-runtime-hook",
@@ -90,14 +90,14 @@ def rocm(**changes: Any) -> Facts:
     given: dict[str, Any] = {
         "engine": with_image(hip="7.2"),
         "devices": tuple(Device(p, True, 109, "render", True) for p in paths),
-        "hardware": Hardware(CPU, amd=Seen("amd", "6.12.12", gpus=MI300X)),
+        "hardware": Hardware(CPU, amd=VendorReport("amd", "6.12.12", gpus=MI300X)),
     }
     return replace(FACTS, platform="rocm", **(given | changes))
 
 
 def with_image(**properties: Any) -> Engine:
     """Return the engine of FACTS with the platform's image."""
-    return replace(ENGINE, image=Image("slipway/vllm:1", True, **properties))
+    return replace(ENGINE, image=ImageFacts("slipway/vllm:1", True, **properties))
 
 
 def problems(facts: Facts) -> list[Finding]:

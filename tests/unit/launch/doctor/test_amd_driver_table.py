@@ -12,7 +12,7 @@ from launch.doctor.checks.amd_driver import driver
 from launch.doctor.facts import Facts
 from launch.doctor.finding import Finding
 from launch.doctor.probes import host as probes_host
-from launch.hardware.types import Hardware, Seen
+from launch.hardware.types import Hardware, VendorReport
 from tests.unit.launch.doctor.hosts import CPU, MI300X, cuda, rocm, with_image
 
 
@@ -42,7 +42,7 @@ def test_rocm_of_a_hip_version(hip: str, rocm: str) -> None:
 
 
 def host(number: str, hip: str) -> Facts:
-    seen = Seen("amd", number, gpus=MI300X)
+    seen = VendorReport("amd", number, gpus=MI300X)
     return rocm(hardware=Hardware(CPU, amd=seen), engine=with_image(hip=hip))
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from launch.doctor.facts import Certificates, Device, Engine, Image, Kernel, Network
+from launch.doctor.facts import Certificates, Device, Engine, ImageFacts, Kernel, Network
 from launch.doctor.report import count_by_severity, format_findings, run_checks
 from launch.hardware.cdi import CdiSpec
-from launch.hardware.types import Cpu, Hardware, PciGpu, Process, Seen
+from launch.hardware.types import Cpu, GpuProcess, Hardware, PciGpu, VendorReport
 from tests.unit.launch.doctor.hosts import (
     CPU,
     ENGINE,
@@ -42,7 +42,12 @@ ENGINES = [
     ),
     (replace(ENGINE, builder=""), "warning", "buildkit", "docker-buildx"),
     (replace(ENGINE, storage="vfs"), "warning", "storage", "overlay2"),
-    (replace(ENGINE, free=4 * 10**9, image=Image("x", size=8 * 10**9)), "error", "image", "docker system df"),
+    (
+        replace(ENGINE, free=4 * 10**9, image=ImageFacts("x", size=8 * 10**9)),
+        "error",
+        "image",
+        "docker system df",
+    ),
     (replace(ENGINE, seccomp=False), "warning", "seccomp", "CONFIG_SECCOMP"),
     (replace(ENGINE, open_files=1024), "warning", "ulimits", "LimitNOFILE"),
 ]
@@ -71,7 +76,7 @@ def test_podman_needs_cdi_for_nvidia_gpus() -> None:
 
 def test_podman_is_ok_if_it_accepts_cdi_names_and_the_gpus_have_them() -> None:
     named = tuple(replace(gpu, cdi=f"nvidia.com/gpu={gpu.uuid}") for gpu in H200)
-    hardware = Hardware(CPU, nvidia=Seen("nvidia", "580.65.06", "13.0", named))
+    hardware = Hardware(CPU, nvidia=VendorReport("nvidia", "580.65.06", "13.0", named))
     old, new = (
         replace(with_image(cuda="13.0"), podman=True, version=version) for version in ("5.3.2", "5.4.0-dev")
     )
@@ -104,16 +109,16 @@ def test_present_finds_a_gpu_without_a_driver() -> None:
 
 
 def test_present_reports_the_problem_of_a_gpu() -> None:
-    seen = Seen("nvidia", "580.65.06", "13.0", H200, ("GPU 3: NVML reports: GPU is lost",))
+    seen = VendorReport("nvidia", "580.65.06", "13.0", H200, ("GPU 3: NVML reports: GPU is lost",))
     assert only_problem(cuda(hardware=Hardware(CPU, nvidia=seen))).what == "GPU 3: NVML reports: GPU is lost"
 
 
 def nvidia(driver: str = "580.65.06", runtime: str = "13.0", **gpu: Any) -> Hardware:
-    return Hardware(CPU, nvidia=Seen("nvidia", driver, runtime, (replace(H200[0], **gpu), *H200[1:])))
+    return Hardware(CPU, nvidia=VendorReport("nvidia", driver, runtime, (replace(H200[0], **gpu), *H200[1:])))
 
 
 def test_in_use_names_the_process() -> None:
-    found = only_problem(cuda(hardware=nvidia(used=30 * GIB, processes=(Process(7, "python3"),))))
+    found = only_problem(cuda(hardware=nvidia(used=30 * GIB, processes=(GpuProcess(7, "python3"),))))
     assert found.what == "GPU 0: 30.0 GiB in use by python3 (7)"
 
 
@@ -213,7 +218,7 @@ def test_amd_finds_kernel_settings(kernel: Kernel, fix: str) -> None:
 
 def test_partitions_finds_amd_partitions() -> None:
     cut = tuple(replace(gpu, partition="CPX", parts=gpu.parts * 8) for gpu in MI300X)
-    found = only_problem(rocm(hardware=Hardware(CPU, amd=Seen("amd", gpus=cut))))
+    found = only_problem(rocm(hardware=Hardware(CPU, amd=VendorReport("amd", gpus=cut))))
     assert found.what == "8 card(s) in mode CPX: 8 devices each"
 
 

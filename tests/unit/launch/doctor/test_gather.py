@@ -7,16 +7,16 @@ import threading
 import pytest
 
 from errors import Refused
-from launch.doctor.facts import Hub
+from launch.doctor.facts import HubFacts
 from launch.doctor.gather import gather, user_name
 from launch.doctor.probes import hub
 from launch.hardware import detect
-from launch.hardware.types import Gpu, Hardware, Seen
+from launch.hardware.types import Gpu, Hardware, VendorReport
 
 
 @pytest.fixture(autouse=True)
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    def query(facts: Hub, timeout: float) -> Hub:
+    def query(facts: HubFacts, timeout: float) -> HubFacts:
         return facts
 
     monkeypatch.setattr(hub, "query", query)
@@ -40,7 +40,7 @@ def test_gather_reports_a_driver_that_hangs(monkeypatch: pytest.MonkeyPatch) -> 
 def test_gather_continues_without_a_hub_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     hang = threading.Event()
 
-    def query_never(facts: Hub, timeout: float) -> Hub:
+    def query_never(facts: HubFacts, timeout: float) -> HubFacts:
         hang.wait(20)
         return facts
 
@@ -52,7 +52,10 @@ def test_gather_continues_without_a_hub_that_hangs(monkeypatch: pytest.MonkeyPat
 
 
 def test_gather_refuses_gpus_of_both_vendors_without_a_platform(monkeypatch: pytest.MonkeyPatch) -> None:
-    both = Hardware(nvidia=Seen("nvidia", gpus=(Gpu(0, "nvidia"),)), amd=Seen("amd", gpus=(Gpu(0, "amd"),)))
+    both = Hardware(
+        nvidia=VendorReport("nvidia", gpus=(Gpu(0, "nvidia"),)),
+        amd=VendorReport("amd", gpus=(Gpu(0, "amd"),)),
+    )
     monkeypatch.setattr(detect, "detect", lambda: both)
     with pytest.raises(Refused, match="NVIDIA and AMD"):
         gather()

@@ -13,8 +13,8 @@ from launch.doctor.facts import Facts
 from launch.doctor.finding import warning
 from launch.doctor.probes import host, network
 from launch.doctor.probes import hub as probes_hub
-from launch.doctor.probes.hub import Answer
-from launch.hardware.types import Gpu, Hardware, Part, Seen
+from launch.doctor.probes.hub import HubAnswer
+from launch.hardware.types import Gpu, GpuPartition, Hardware, VendorReport
 
 
 def write(path: Path, text: str = "") -> Path:
@@ -25,8 +25,10 @@ def write(path: Path, text: str = "") -> Path:
 
 def test_devices_are_those_of_the_gpus(tmp_path: Path) -> None:
     write(tmp_path / "dev/kfd").chmod(0o600)
-    card = Gpu(0, "amd", parts=(Part(2, "/dev/dri/renderD136"), Part(3, "/dev/dri/renderD137")))
-    found = host.devices("rocm", Hardware(amd=Seen("amd", gpus=(card,))), tmp_path)
+    card = Gpu(
+        0, "amd", parts=(GpuPartition(2, "/dev/dri/renderD136"), GpuPartition(3, "/dev/dri/renderD137"))
+    )
+    found = host.devices("rocm", Hardware(amd=VendorReport("amd", gpus=(card,))), tmp_path)
     assert [(device.path, device.present, device.usable) for device in found] == [
         ("/dev/kfd", True, True),
         ("/dev/dri/renderD136", False, False),
@@ -79,20 +81,20 @@ def test_read_disk_reads_the_cache(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "access", "expected"),
     [
-        (Answer(200, {"gated": False}), None, "open"),
-        (Answer(200, {"gated": "auto"}), Answer(200), "accepted"),
-        (Answer(200, {"gated": "auto"}), Answer(403, code="GatedRepo"), "missing"),
-        (Answer(200, {"gated": "manual"}), Answer(401), "missing"),
-        (Answer(200, {"gated": "manual"}), Answer(), ""),
-        (Answer(401), None, "missing"),
-        (Answer(404), None, "unknown model"),
-        (Answer(401, code="RepoNotFound"), None, "unknown model"),
-        (Answer(500), None, ""),
-        (Answer(200, ["not an object"]), None, ""),
-        (Answer(), None, ""),
+        (HubAnswer(200, {"gated": False}), None, "open"),
+        (HubAnswer(200, {"gated": "auto"}), HubAnswer(200), "accepted"),
+        (HubAnswer(200, {"gated": "auto"}), HubAnswer(403, code="GatedRepo"), "missing"),
+        (HubAnswer(200, {"gated": "manual"}), HubAnswer(401), "missing"),
+        (HubAnswer(200, {"gated": "manual"}), HubAnswer(), ""),
+        (HubAnswer(401), None, "missing"),
+        (HubAnswer(404), None, "unknown model"),
+        (HubAnswer(401, code="RepoNotFound"), None, "unknown model"),
+        (HubAnswer(500), None, ""),
+        (HubAnswer(200, ["not an object"]), None, ""),
+        (HubAnswer(), None, ""),
     ],
 )
-def test_licence_of_a_model(model: Answer, access: Answer | None, expected: str) -> None:
+def test_licence_of_a_model(model: HubAnswer, access: HubAnswer | None, expected: str) -> None:
     assert probes_hub.licence(model, access) == expected
 
 

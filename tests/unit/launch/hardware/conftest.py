@@ -1,4 +1,4 @@
-"""Recorded topologies, and a library that answers like NVML."""
+"""Recorded topologies, and a stand-in for the NVML library."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, SHARED
 
-RECORDED = ROOT.parent / "shared" / "hardware"
-ASK = """import json
+RECORDED = SHARED / "hardware"
+REPORT = """import json
 from dataclasses import asdict
 from launch.hardware import nvidia
 print(json.dumps(asdict(nvidia.read())))"""
@@ -23,11 +23,11 @@ print(json.dumps(asdict(nvidia.read())))"""
 
 @pytest.fixture
 def recorded() -> Callable[[str], Path]:
-    """A recorded KFD topology, skipped where the checkout has none beside it."""
+    """Return the folder of a recorded KFD topology; skip if it is not in ../shared."""
 
     def find(name: str) -> Path:
         if not (RECORDED / name).is_dir():
-            pytest.skip(f"the recorded topology {name} is not beside this checkout")
+            pytest.skip(f"the recorded topology {name} is not in ../shared")
         return RECORDED / name
 
     return find
@@ -35,13 +35,13 @@ def recorded() -> Callable[[str], Path]:
 
 @pytest.fixture
 def nvidia_host(nvml_library: Path) -> Callable[..., dict[str, Any]]:
-    """What the NVIDIA module sees of GPUs given as `name;sm;total MiB;used MiB;group;state` lines."""
+    """Return the report on GPUs that are described by `name;sm;total MiB;used MiB;group;state` lines."""
 
-    def ask(*gpus: str, **more: str) -> dict[str, Any]:
+    def report(*gpus: str, **more: str) -> dict[str, Any]:
         env = {**os.environ, "LD_LIBRARY_PATH": str(nvml_library), "NVML_GPUS": "\n".join(gpus), **more}
-        asked = [sys.executable, "-c", ASK]
-        done = subprocess.run(asked, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
+        command = [sys.executable, "-c", REPORT]
+        done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)  # type: ignore[no-any-return]
 
-    return ask
+    return report

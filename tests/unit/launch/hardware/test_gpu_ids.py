@@ -1,4 +1,6 @@
-"""Names of GPUs, and what must not be taken for a neighbour."""
+"""Ids of GPUs, and names that must not match a similar card."""
+
+from __future__ import annotations
 
 import pytest
 
@@ -17,7 +19,7 @@ from launch.hardware import gpu_ids
         ("NVIDIA A100 80GB PCIe", "sm_80", "a100"),
         ("NVIDIA A800-SXM4-80GB", "sm_80", "a800"),
         ("NVIDIA A100-PCIE-40GB", "sm_80", "a100"),
-        ("A100-SXM4-40GB", "sm_80", "a100"),  # drivers before 470 leave the brand out
+        ("A100-SXM4-40GB", "sm_80", "a100"),  # drivers before 470 leave out the brand
         ("NVIDIA A800 80GB PCIe LC", "sm_80", "a800"),
         ("NVIDIA A800 40GB Active", "sm_80", "a800"),
         ("NVIDIA H100 NVL", "sm_90", "h100"),
@@ -34,7 +36,7 @@ from launch.hardware import gpu_ids
         ("NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition", "sm_120", "rtx_pro_6000"),
         ("NVIDIA RTX PRO 5000 72GB Blackwell", "sm_120", "rtx_pro_5000"),
         ("NVIDIA GB10", "sm_121", "dgx_spark_gb10"),
-        # Virtual GPUs, MIG slices, cards with like names, and names that lie about their architecture stay themselves.
+        # Virtual GPUs, MIG slices, cards with similar names, and names with another architecture match nothing.
         ("NVIDIA A100-10C", "sm_80", ""),
         ("NVIDIA H100L-94C", "sm_90", ""),
         ("NVIDIA A100X", "sm_80", ""),
@@ -44,13 +46,13 @@ from launch.hardware import gpu_ids
         ("NVIDIA L40", "sm_89", ""),
         ("NVIDIA RTX 6000 Ada Generation", "sm_89", ""),
         ("NVIDIA RTX 6000D", "sm_120", ""),
-        ("NVIDIA RTX PRO 5000 Blackwell", "sm_120", ""),  # 48 GB, the recipes mean the one with 72
+        ("NVIDIA RTX PRO 5000 Blackwell", "sm_120", ""),  # 48 GB; the recipes mean the card with 72
         ("NVIDIA GeForce RTX 5090 D", "sm_120", ""),
         ("NVIDIA H200", "sm_80", ""),
         ("", "", ""),
     ],
 )
-def test_nvidia(name: str, arch: str, expected: str) -> None:
+def test_nvidia_matches_name_and_architecture(name: str, arch: str, expected: str) -> None:
     assert gpu_ids.nvidia(name, arch) == expected
 
 
@@ -76,12 +78,12 @@ def test_nvidia(name: str, arch: str, expected: str) -> None:
         (0x744C, 384, ""),
     ],
 )
-def test_amd(device: int, simd: int, expected: str) -> None:
-    found = gpu_ids.amd(device, simd)
-    assert (found.id if found else "") == expected
+def test_amd_matches_device_and_simd_count(device: int, simd: int, expected: str) -> None:
+    model = gpu_ids.amd(device, simd)
+    assert (model.id if model else "") == expected
 
 
-def test_no_card_is_listed_twice() -> None:
+def test_table_lists_no_amd_card_twice() -> None:
     rows = gpu_ids.table().amd
     assert len({(row.device, row.simd) for row in rows}) == len(rows)
 
@@ -99,5 +101,5 @@ def test_no_card_is_listed_twice() -> None:
         (-5, ""),
     ],
 )
-def test_gfx(version: int, expected: str) -> None:
+def test_gfx_names_the_architecture(version: int, expected: str) -> None:
     assert gpu_ids.gfx(version) == expected

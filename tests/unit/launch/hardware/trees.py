@@ -1,4 +1,4 @@
-"""Hosts that exist only as files: KFD topologies, DRM and procfs, as small as a test needs them."""
+"""Hosts as files: KFD topologies, DRM and procfs, as small as a test needs them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def write(path: Path, text: str | int) -> None:
 def kfd_node(
     root: Path, number: int, banks: tuple[int, ...] = (), gpu_id: int = 0, **properties: int
 ) -> Path:
-    """One node of a KFD topology with memory banks of the public frame buffer."""
+    """Write one node of a KFD topology with memory banks of the public frame buffer."""
     folder = root / f"sys/class/kfd/kfd/topology/nodes/{number}"
     write(folder / "properties", "\n".join(f"{name} {value}" for name, value in properties.items()))
     write(folder / "gpu_id", gpu_id)
@@ -31,10 +31,10 @@ MI300X_BUSES = (0x05, 0x26, 0x46, 0x65, 0x85, 0xA6, 0xC6, 0xE5)
 
 
 def mi300x(root: Path, partitions: int = 1) -> Path:
-    """Eight MI300X of 192 GiB, four beside each of two CPUs, each cut into so many partitions."""
+    """Write eight MI300X of 192 GiB, four on each of two CPUs, each divided into `partitions`."""
     for cpu in range(2):
         kfd_node(root, cpu, cpu_cores_count=96, simd_count=0)
-    everyone = range(2, 2 + 8 * partitions)
+    all_nodes = range(2, 2 + 8 * partitions)
     for index, bus in enumerate(MI300X_BUSES):
         pci = root / f"sys/bus/pci/devices/0000:{bus:02x}:00.0"
         write(pci / "mem_info_vram_total", 192 * GIB)
@@ -55,21 +55,21 @@ def mi300x(root: Path, partitions: int = 1) -> Path:
                 location_id=(bus << 8) + part,
                 domain=0,
                 gfx_target_version=90402,
-                # Only the first of a card's render nodes stand in a row: 128, 136, ...
+                # Whole cards have every eighth render node: 128, 136, ...
                 drm_render_minor=128 + 8 * index + part,
                 unique_id=0xA000 + index,
                 hive_id=77,
                 num_xcc=8 // partitions,
             )
             link(node, 0, 2, index // 4)
-            for other in everyone:
-                if other != number and (other - 2) % partitions == part:  # a few are enough
+            for other in all_nodes:
+                if other != number and (other - 2) % partitions == part:  # a few links are enough
                     link(node, other, 11, other)
     return root
 
 
 def mi300a(root: Path) -> Path:
-    """Four MI300A of 128 GiB: processor and GPU in one socket, each socket a PCI domain, no memory for DRM to show."""
+    """Write four MI300A of 128 GiB: processor and GPU share a socket and its memory, which DRM does not report."""
     for cpu in range(4):
         kfd_node(root, cpu, cpu_cores_count=48, simd_count=0, hive_id=7)
     for index in range(4):
@@ -91,7 +91,7 @@ def mi300a(root: Path) -> Path:
             hive_id=7,
             num_xcc=6,
         )
-        link(node, 0, 11, index)  # its processor is joined like its neighbours
+        link(node, 0, 11, index)  # the link to its processor is of the same kind
         for other in range(4):
             if other != index:
                 link(node, 1 + other, 11, 4 + other)

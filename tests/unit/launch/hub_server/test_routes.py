@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from launch.hub_server.repository import Repository, ServedFile
-from launch.hub_server.routes import PAGE, Answer, Hub, Request, Slice
+from launch.hub_server.routes import PAGE, Answer, Request, ServedHub, Slice
 
 LARGE = ServedFile("model.safetensors", Path("/served/m"), 1000, "a" * 40, "b" * 64)
 SMALL = ServedFile("config.json", Path("/served/c"), 10, "c" * 40, "d" * 64)
 FRIGATE = Repository("harbour/frigate", (SMALL, LARGE))
-HUB = Hub({"harbour/frigate": FRIGATE}.get, "http://storage:1/storage")
+HUB = ServedHub({"harbour/frigate": FRIGATE}.get, "http://storage:1/storage")
 RESOLVE = f"/harbour/frigate/resolve/{FRIGATE.commit}"
 
 
-def ask(target: str, hub: Hub = HUB, **headers: str) -> Answer:
+def ask(target: str, hub: ServedHub = HUB, **headers: str) -> Answer:
     return hub.answer(Request("GET", target, {"host": "hub:1", **headers}))
 
 
@@ -57,7 +57,7 @@ def test_ranges_that_cannot_be(asked: str) -> None:
 
 def test_the_listing_has_pages() -> None:
     files = tuple(ServedFile(f"{n:05d}.txt", Path("/x"), 1, "a" * 40, "b" * 64) for n in range(PAGE + 5))
-    hub = Hub({"harbour/fleet": Repository("harbour/fleet", files)}.get, "")
+    hub = ServedHub({"harbour/fleet": Repository("harbour/fleet", files)}.get, "")
     first = ask("/api/models/harbour/fleet/tree/main?recursive=true", hub)
     address = f"http://hub:1/api/models/harbour/fleet/tree/main?recursive=true&cursor={PAGE}"
     assert first.headers["Link"] == f'<{address}>; rel="next"'
@@ -83,7 +83,7 @@ def test_what_is_not_there(target: str, status: int, code: str) -> None:
 
 
 def test_a_token_is_asked_for_everywhere_but_at_the_storage() -> None:
-    hub = Hub({"harbour/frigate": FRIGATE}.get, "http://storage:1/storage", token="t")
+    hub = ServedHub({"harbour/frigate": FRIGATE}.get, "http://storage:1/storage", token="t")
     for target in ("/api/models/harbour/frigate", f"{RESOLVE}/config.json", "/api/whoami-v2"):
         assert ask(target, hub).status == 401
         assert ask(target, hub, authorization="Bearer t").status == 200

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from launch.operations.host_facts import gather, learn, remember
-from launch.spec.gpu_catalog import known
-from launch.spec.inputs import Measured
+from launch.operations.host_facts import gather, save_kv_tokens
+from launch.spec.gpu_catalog import catalog
+from launch.spec.inputs import KvMeasurement
 from launch.spec.plan import Layout
 from tests.unit.launch.plan_builders import M2, m2_shape, plan
 
@@ -24,24 +24,26 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_gather_names_the_folders_of_the_caller(folder: Path) -> None:
-    host = gather(known()["h200"], 4, 1, [])
+    host = gather(catalog()["h200"], 4, 1, [])
     assert (host.hub_cache, host.cache) == (str(folder / "hub"), str(folder / "cache"))
     assert (host.folder, host.key_file) == (str(folder), str(folder / "config" / "api-key.env"))
 
 
 def test_gather_prefers_a_snapshot_to_a_known_shape(folder: Path) -> None:
-    assert gather(known()["h200"], 4, 1, [M2], {M2: m2_shape()}).shapes[M2] == m2_shape()
+    assert gather(catalog()["h200"], 4, 1, [M2], {M2: m2_shape()}).shapes[M2] == m2_shape()
     snapshot = folder / "hub" / "models--MiniMaxAI--MiniMax-M2" / "snapshots" / "abc"
     snapshot.mkdir(parents=True)
     (snapshot / "config.json").write_text(json.dumps({"num_attention_heads": 6}))
-    assert gather(known()["h200"], 4, 1, [M2], {M2: m2_shape()}).shapes[M2].heads == 6
+    assert gather(catalog()["h200"], 4, 1, [M2], {M2: m2_shape()}).shapes[M2].heads == 6
 
 
-def test_learn_saves_what_vllm_printed_for_the_next_plan(folder: Path) -> None:
-    first = Measured("m", "h200", Layout(4), 4000)
-    remember(first)
-    learn(plan(M2, "h20", 4, settings=(("--kv-cache-dtype", "fp8"),)), 300_000)
-    second = Measured(M2, "h20", Layout(4), 300_000, "fp8")
+def test_saved_kv_tokens_are_facts_of_the_next_plan(folder: Path) -> None:
+    save_kv_tokens(plan(M2, "h200", 4), 4000)
+    save_kv_tokens(plan(M2, "h20", 4, settings=(("--kv-cache-dtype", "fp8"),)), 300_000)
+    first, second = (
+        KvMeasurement(M2, "h200", Layout(4), 4000),
+        KvMeasurement(M2, "h20", Layout(4), 300_000, "fp8"),
+    )
     with (folder / "state" / "kv_cache.jsonl").open("a") as file:
         file.write('{"model": "of another format"}\n{"cut by a cra')
-    assert gather(known()["h200"], 4, 1, []).measured == (first, second)
+    assert gather(catalog()["h200"], 4, 1, []).measured == (first, second)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from errors import Refused
-from launch.allocation.reservation import Taken
+from launch.allocation.reservation import GpusTaken
 from launch.diagnosis.types import Diagnosis
 from launch.engine import client as engine_client
 from launch.engine import containers
@@ -20,7 +20,8 @@ from launch.operations import launch as operation
 from launch.operations.events import Events
 from launch.operations.launch import launch
 from launch.operations.launch_options import Fixes, LaunchOptions
-from launch.serving.readiness import Died, Ready
+from launch.serving.readiness import Ready
+from launch.serving.server_exit import ServerExited
 from launch.spec.plan import Plan, Process
 from launch.spec.plan_options import PlanOptions
 from tests.unit.launch.plan_builders import M2, plan
@@ -55,17 +56,17 @@ class Host:
         self.results = list(results)
         self.started: list[tuple[Plan, bool]] = []
         self.plan = PLAN
-        self.taken: list[Taken] = []
+        self.taken: list[GpusTaken] = []
         monkeypatch.setattr(engine_client, "connect", SimpleNamespace)
         monkeypatch.setattr(operation, "plan_of", lambda options: self.plan)
         monkeypatch.setattr(operation, "prepare", lambda *arguments: None)
         monkeypatch.setattr(containers, "runs", lambda client, plan: False)
         monkeypatch.setattr(containers, "start", self._start)
-        monkeypatch.setattr(operation, "claimed", self._claimed)
-        monkeypatch.setattr(operation, "watched", self._watched)
+        monkeypatch.setattr(operation, "reserved", self._reserved)
+        monkeypatch.setattr(operation, "wait_for_server", self._watched)
 
     @contextmanager
-    def _claimed(self, *arguments: Any) -> Iterator[None]:
+    def _reserved(self, *arguments: Any) -> Iterator[None]:
         if self.taken:
             raise self.taken.pop()
         yield
@@ -91,8 +92,8 @@ def ready() -> Ready:
     return Ready({"import": 1.0}, None, "a ramp")
 
 
-def died(diagnosis: Diagnosis = SHORTER) -> Died:
-    return Died("slipway-m2 exited with 1", diagnosis)
+def died(diagnosis: Diagnosis = SHORTER) -> ServerExited:
+    return ServerExited("slipway-m2 exited with 1", diagnosis)
 
 
 def test_launch_returns_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +113,7 @@ def test_launch_applies_and_saves_a_safe_fix(monkeypatch: pytest.MonkeyPatch, st
 
 def test_launch_saves_no_fix_that_did_not_help(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
     Host(monkeypatch, died(), died())
-    with pytest.raises(Died):
+    with pytest.raises(ServerExited):
         launch(OPTIONS, LaunchOptions(fixes="auto"))
     assert not (state / "fixes.jsonl").exists()
 
@@ -124,7 +125,7 @@ def test_launch_asks_before_it_applies_a_fix(monkeypatch: pytest.MonkeyPatch, ag
     if agrees:
         launch(OPTIONS, LaunchOptions(fixes="ask"), events)
     else:
-        with pytest.raises(Died):
+        with pytest.raises(ServerExited):
             launch(OPTIONS, LaunchOptions(fixes="ask"), events)
     assert len(events.questions) == 1
     assert any("--max-model-len 1024" in note for note in events.notes)
@@ -135,7 +136,7 @@ def test_launch_asks_before_it_applies_a_fix(monkeypatch: pytest.MonkeyPatch, ag
 def test_launch_only_reports_a_failure(monkeypatch: pytest.MonkeyPatch, fixes: Fixes) -> None:
     host = Host(monkeypatch, died())
     events = Recorded(agrees=True)
-    with pytest.raises(Died):
+    with pytest.raises(ServerExited):
         launch(OPTIONS, LaunchOptions(fixes=fixes), events)
     assert (events.questions, len(host.started)) == ([], 1)
 
@@ -143,7 +144,7 @@ def test_launch_only_reports_a_failure(monkeypatch: pytest.MonkeyPatch, fixes: F
 @pytest.mark.parametrize("diagnosis", [replace(SHORTER, safe=False), replace(SHORTER, change=None)])
 def test_launch_applies_only_a_safe_fix(monkeypatch: pytest.MonkeyPatch, diagnosis: Diagnosis) -> None:
     host = Host(monkeypatch, died(diagnosis))
-    with pytest.raises(Died):
+    with pytest.raises(ServerExited):
         launch(OPTIONS, LaunchOptions(fixes="auto"))
     assert len(host.started) == 1
 
@@ -156,7 +157,7 @@ def test_launch_leaves_out_saved_fixes_if_asked_to(monkeypatch: pytest.MonkeyPat
 
 def test_launch_plans_again_if_another_launch_took_its_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host(monkeypatch, ready())
-    host.taken = [Taken("the GPUs were taken")]
+    host.taken = [GpusTaken("the GPUs were taken")]
     events = Recorded()
     launch(OPTIONS, events=events)
     assert "the GPUs were taken" in events.notes[0]
@@ -183,7 +184,7 @@ def test_launch_says_after_ctrl_c_that_the_server_continues(monkeypatch: pytest.
     def interrupted(*arguments: Any) -> Ready:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(operation, "watched", interrupted)
+    monkeypatch.setattr(operation, "wait_for_server", interrupted)
     with pytest.raises(KeyboardInterrupt):
         launch(OPTIONS, events=events)
     assert "continues to start" in events.notes[-1]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from errors import Failed
-from launch import weights
 from launch.engine import images
+from launch.operations import prepare as prepare_module
 from launch.operations.events import Events
 from launch.operations.prepare import prepare
 from launch.weights.progress import TransferProgress
@@ -41,7 +41,7 @@ def missing(model: str) -> None:
 
 def test_prepare_refuses_missing_weights_before_it_pulls_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Engine(monkeypatch, here=False)
-    monkeypatch.setattr(weights, "check", missing)
+    monkeypatch.setattr(prepare_module, "require_complete", missing)
     with pytest.raises(Failed, match="not complete"):
         prepare(None, PLAN, False, Events())  # type: ignore[arg-type]
     assert engine.pulled == []
@@ -49,14 +49,14 @@ def test_prepare_refuses_missing_weights_before_it_pulls_an_image(monkeypatch: p
 
 def test_prepare_pulls_a_missing_image(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Engine(monkeypatch, here=False)
-    monkeypatch.setattr(weights, "check", lambda model: None)
+    monkeypatch.setattr(prepare_module, "require_complete", lambda model: None)
     prepare(None, PLAN, False, Events())  # type: ignore[arg-type]
     assert engine.pulled == [PLAN.image]
 
 
 def test_prepare_does_nothing_if_image_and_weights_are_here(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Engine(monkeypatch, here=True)
-    monkeypatch.setattr(weights, "check", lambda model: None)
+    monkeypatch.setattr(prepare_module, "require_complete", lambda model: None)
     prepare(None, PLAN, True, Events())  # type: ignore[arg-type]
     assert engine.pulled == []
 
@@ -64,15 +64,15 @@ def test_prepare_does_nothing_if_image_and_weights_are_here(monkeypatch: pytest.
 def test_prepare_stops_the_fetch_when_the_image_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Engine(monkeypatch, here=False)
     engine.error = Failed("cannot pull the image")
-    monkeypatch.setattr(weights, "check", missing)
+    monkeypatch.setattr(prepare_module, "require_complete", missing)
     pause = threading.Event()
 
-    def fetch(model: str, show: Callable[[TransferProgress], None]) -> None:
-        for _ in range(1000):  # ten seconds, unless show() raises
-            show(TransferProgress())
+    def fetch_model(model: str, on_progress: Callable[[TransferProgress], None]) -> None:
+        for _ in range(1000):  # ten seconds, unless on_progress() raises
+            on_progress(TransferProgress())
             pause.wait(0.01)
         raise AssertionError("the fetch went on to its end")
 
-    monkeypatch.setattr(weights, "fetch", fetch)
+    monkeypatch.setattr(prepare_module, "fetch_model", fetch_model)
     with pytest.raises(Failed, match="cannot pull the image"):
         prepare(None, PLAN, True, Events())  # type: ignore[arg-type]

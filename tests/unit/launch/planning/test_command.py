@@ -1,19 +1,21 @@
-"""Which word of a recipe wins, layer by layer, and that each keeps the key that it came from."""
+"""Options of a recipe: which layer wins, and the key that each came from."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
-from launch.planning.choice import Choice
-from launch.planning.command import synthesise
-from launch.planning.features import default_features, features_on, mode_of
-from launch.recipes.image import image_of, version_of
+from launch.planning.command import recipe_command
+from launch.planning.features import mode_of
+from launch.planning.selection import Selection, default_features, enabled_features
+from launch.recipes.image import image_of, version_in_tag
 from launch.recipes.loader import read_recipe
 from launch.recipes.schema import Recipe
-from launch.recipes.strategy import known as strategies
-from launch.recipes.strategy import min_gpus, offered, runs_on
-from launch.spec.gpu_catalog import Hardware, known
-from launch.spec.vllm_args import words
+from launch.recipes.strategy import builtin_strategies, min_gpus, offered, runs_on
+from launch.spec.gpu_catalog import HardwareProfile, catalog
+from launch.spec.vllm_args import Arg, Draft, to_argv
 
 RECIPE = """
 model: {model_id: a/b, base_args: [--x, base], base_env: {X: base}}
@@ -58,65 +60,74 @@ def recipe() -> Recipe:
     return read_recipe(RECIPE, "a/b.yaml")
 
 
-def made(
+def selection(
     recipe: Recipe,
     hardware: str,
     strategy: str = "single_node_tp",
     variant: str = "default",
     gpus: int = 8,
     nodes: int = 1,
-):
-    choice = Choice(recipe, variant, strategies()[strategy], known()[hardware], gpus, nodes)
-    return synthesise(
-        Choice(recipe, variant, strategies()[strategy], known()[hardware], gpus, nodes, features_on(choice))
-    )
+) -> Selection:
+    bare = Selection(recipe, variant, builtin_strategies()[strategy], catalog()[hardware], gpus, nodes)
+    return replace(bare, features=enabled_features(bare))
+
+
+def command(recipe: Recipe, hardware: str, strategy: str = "single_node_tp", **options: Any) -> Draft:
+    return recipe_command(selection(recipe, hardware, strategy, **options))
+
+
+def option(draft: Draft, flag: str) -> Arg:
+    arg = draft.get(flag)
+    assert arg is not None
+    return arg
 
 
 @pytest.mark.parametrize(
     ("hardware", "x"),
     [("h100", "variant-hopper"), ("h200", "variant-hopper"), ("b200", "nvidia"), ("mi300x", "variant")],
 )
-def test_exact_gpu_before_generation_before_brand_and_the_variant_on_top(recipe, hardware, x):
-    assert made(recipe, hardware).get("--x").value == x
-    assert made(recipe, "h100", variant="small").get("--x").value == "h100"
+def test_recipe_command_prefers_exact_gpu_then_generation_then_brand(
+    recipe: Recipe, hardware: str, x: str
+) -> None:
+    assert option(command(recipe, hardware), "--x").value == x
+    assert option(command(recipe, "h100", variant="small"), "--x").value == "h100"
 
 
-def test_every_word_keeps_its_key(recipe):
-    draft = made(recipe, "h200")
-    assert draft.get("--x").source == "a/b.yaml: variants.default.hardware_overrides.hopper"
-    assert draft.get("--exact").source == "a/b.yaml: variants.default.hardware_overrides.h200"
+def test_recipe_command_records_the_key_of_each_option(recipe: Recipe) -> None:
+    draft = command(recipe, "h200")
+    assert option(draft, "--x").source == "a/b.yaml: variants.default.hardware_overrides.hopper"
+    assert option(draft, "--exact").source == "a/b.yaml: variants.default.hardware_overrides.h200"
     assert [(s.name, s.value, s.source) for s in draft.env] == [
         ("X", "hopper", "a/b.yaml: hardware_overrides.hopper")
     ]
 
 
-def test_a_strategys_generation_replaces_the_recipes_and_its_exact_gpu_comes_on_top(recipe):
-    draft = made(recipe, "h200", "single_node_tep")
-    assert draft.get("--x").value == "strategy"
-    assert words(draft.args)[-9:-5] == ("--y", "1", "--z", "1")
+def test_recipe_command_applies_hardware_blocks_of_the_strategy(recipe: Recipe) -> None:
+    draft = command(recipe, "h200", "single_node_tep")
+    assert option(draft, "--x").value == "strategy"
+    assert to_argv(draft.args)[-9:-5] == ("--y", "1", "--z", "1")
 
 
-def test_features_come_last_in_the_recipes_order(recipe):
-    assert words(made(recipe, "h200").args)[-4:] == ("1", "--spec", "one-hopper", "--gated")
-    assert words(made(recipe, "mi300x").args)[-4:] == ("--tool", "amd", "--spec", "one")
+def test_recipe_command_adds_features_last(recipe: Recipe) -> None:
+    assert to_argv(command(recipe, "h200").args)[-4:] == ("1", "--spec", "one-hopper", "--gated")
+    assert to_argv(command(recipe, "mi300x").args)[-4:] == ("--tool", "amd", "--spec", "one")
 
 
-def test_what_is_on_without_a_word(recipe):
-    assert default_features(recipe, known()["h200"]) == ("tool", "spec", "gated")
-    assert default_features(recipe, known()["b200"]) == ("spec", "gated")
+def test_default_features_leave_out_opt_in_features(recipe: Recipe) -> None:
+    assert default_features(recipe, catalog()["h200"]) == ("tool", "spec", "gated")
+    assert default_features(recipe, catalog()["b200"]) == ("spec", "gated")
 
 
-def test_a_feature_that_does_not_run_here_is_left_out_and_said_so(recipe):
-    assert made(recipe, "mi300x").get("--gated") is None
-    assert made(recipe, "mi300x").corrections == ("feature gated does not run on mi300x: left out",)
+def test_recipe_command_leaves_out_unsupported_features_with_a_note(recipe: Recipe) -> None:
+    assert command(recipe, "mi300x").get("--gated") is None
+    assert command(recipe, "mi300x").corrections == ("feature gated does not run on mi300x: left out",)
 
 
-def test_a_mode_is_the_wished_one_else_the_features_else_the_first_that_may_run(recipe):
+def test_mode_of_prefers_the_wanted_mode_then_the_default_then_the_first(recipe: Recipe) -> None:
     spec = recipe.features["spec"]
 
-    def mode(variant, hardware, wanted=""):
-        choice = Choice(recipe, variant, strategies()["single_node_tp"], known()[hardware], 8)
-        return mode_of(choice, "spec", spec, wanted)
+    def mode(variant: str, hardware: str, wanted: str = "") -> str:
+        return mode_of(selection(recipe, hardware, variant=variant), "spec", spec, wanted)
 
     assert mode("default", "h200") == "one"
     assert mode("default", "h200", "two") == "two"
@@ -124,26 +135,26 @@ def test_a_mode_is_the_wished_one_else_the_features_else_the_first_that_may_run(
     assert mode("small", "mi300x") == ""
 
 
-def test_tp_by_variant_then_by_memory_then_all(recipe):
-    assert made(recipe, "h200", variant="small").get("--tensor-parallel-size").value == "2"
-    assert made(recipe, "h100", variant="small").get("--tensor-parallel-size").value == "4"
-    assert made(recipe, "mi300x", variant="small").get("--tensor-parallel-size").value == "1"
-    assert made(recipe, "h200").get("--tensor-parallel-size").value == "1"  # 100 GB fit one of 141
-    assert made(recipe, "h100").get("--tensor-parallel-size").value == "8"
+def test_recipe_command_sets_tp_by_variant_then_memory_then_all_gpus(recipe: Recipe) -> None:
+    assert option(command(recipe, "h200", variant="small"), "--tensor-parallel-size").value == "2"
+    assert option(command(recipe, "h100", variant="small"), "--tensor-parallel-size").value == "4"
+    assert option(command(recipe, "mi300x", variant="small"), "--tensor-parallel-size").value == "1"
+    assert option(command(recipe, "h200"), "--tensor-parallel-size").value == "1"  # 100 GB fit one of 141
+    assert option(command(recipe, "h100"), "--tensor-parallel-size").value == "8"
 
 
-def test_several_nodes(recipe):
-    argv = " ".join(words(made(recipe, "b200", "multi_node_tp", nodes=2).args))
+def test_recipe_command_for_several_nodes(recipe: Recipe) -> None:
+    argv = " ".join(to_argv(command(recipe, "b200", "multi_node_tp", nodes=2).args))
     assert "--tensor-parallel-size 16 --nnodes 2 --node-rank 0 --master-addr $HEAD_IP" in argv
 
 
-def test_which_strategies_run_where(recipe):
+def test_strategies_follow_the_recipes_hardware_limits(recipe: Recipe) -> None:
     assert offered(recipe)[-1] == "multi_node_dep"
-    assert not runs_on(recipe, "multi_node_tp", known()["h200"])
-    assert runs_on(recipe, "multi_node_dep", known()["h200"])
-    assert not runs_on(recipe, "multi_node_dep", known()["mi300x"])
-    assert min_gpus(recipe, "single_node_dep", known()["h200"]) == 16
-    assert min_gpus(recipe, "multi_node_tp", known()["h100"]) == 32
+    assert not runs_on(recipe, "multi_node_tp", catalog()["h200"])
+    assert runs_on(recipe, "multi_node_dep", catalog()["h200"])
+    assert not runs_on(recipe, "multi_node_dep", catalog()["mi300x"])
+    assert min_gpus(recipe, "single_node_dep", catalog()["h200"]) == 16
+    assert min_gpus(recipe, "multi_node_tp", catalog()["h100"]) == 32
 
 
 IMAGES = [
@@ -159,24 +170,26 @@ IMAGES = [
 
 
 @pytest.mark.parametrize(("written", "hardware", "image"), IMAGES)
-def test_docker_image_in_every_form(recipe, written, hardware, image):
+def test_image_of_reads_every_form_of_docker_image(
+    recipe: Recipe, written: Any, hardware: str, image: str
+) -> None:
     model = recipe.model.model_copy(update={"docker_image": written})
-    asked = recipe.model_copy(update={"model": model})
-    assert image_of(asked, recipe.variants["default"], known()[hardware]) == image
+    recipe = recipe.model_copy(update={"model": model})
+    assert image_of(recipe, recipe.variants["default"], catalog()[hardware]) == image
 
 
-def test_images_of_other_hardware(recipe):
+def test_image_of_knows_tpu_and_xpu_images(recipe: Recipe) -> None:
     nightly = recipe.model_copy(update={"model": recipe.model.model_copy(update={"nightly_required": True})})
     assert (
-        image_of(nightly, recipe.variants["default"], Hardware("v6e", "Google", "tpu"))
+        image_of(nightly, recipe.variants["default"], HardwareProfile("v6e", "Google", "tpu"))
         == "vllm/vllm-tpu:nightly"
     )
     assert (
-        image_of(nightly, recipe.variants["default"], Hardware("b60", "Intel", "xpu"))
+        image_of(nightly, recipe.variants["default"], HardwareProfile("b60", "Intel", "xpu"))
         == "vllm/vllm-openai-xpu:latest"
     )
 
 
-def test_a_tag_may_promise_a_version():
-    assert version_of("vllm/vllm-openai:v0.20.2") == "0.20.2"
-    assert version_of("vllm/vllm-openai:latest") == ""
+def test_version_in_tag() -> None:
+    assert version_in_tag("vllm/vllm-openai:v0.20.2") == "0.20.2"
+    assert version_in_tag("vllm/vllm-openai:latest") == ""

@@ -1,89 +1,95 @@
-"""Upstream's sample: every command equal to the site's, or refused or corrected with a true reason."""
+"""Every command of upstream's recipes: equal to the site's, or refused or corrected with a correct reason."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections import Counter
+from typing import Any
 
 import pytest
 
 from launch.planning.matrix import rows
 from launch.planning.parallelism import SMALLEST_BLOCK
 from launch.planning.vllm_versions import table
-from launch.recipes.repository import known_shapes, open_repository
+from launch.recipes.repository import builtin_shapes, open_repository
 from tests.conftest import SHARED
 
 SAMPLE = SHARED / "vllm-recipes"
-pytestmark = pytest.mark.skipif(
-    not SAMPLE.is_dir(), reason="the sample recipes are not beside this repository"
-)
+pytestmark = pytest.mark.skipif(not SAMPLE.is_dir(), reason="upstream's recipes are not in ../shared")
 
 
-def key(row):
+Row = dict[str, Any]
+Rows = dict[tuple[str, str, str], Row]
+
+
+def key(row: Row) -> tuple[str, str, str]:
     return row["model"], row["hardware"], row["strategy"]
 
 
 @pytest.fixture(scope="module")
-def site():
+def site() -> Rows:
     return {key(row): row for row in map(json.loads, (SAMPLE / "renderings.jsonl").read_text().splitlines())}
 
 
 @pytest.fixture(scope="module")
-def ours():
-    return rendered()
+def rendered() -> Rows:
+    return render_all()
 
 
-def rendered(vllm: str = ""):
-    book, shapes = open_repository(str(SAMPLE)), known_shapes()
-    recipes, broken = book.read(book.own_names())
+def render_all(vllm: str = "") -> Rows:
+    repository, shapes = open_repository(str(SAMPLE)), builtin_shapes()
+    recipes, broken = repository.read(repository.first_folder_names())
     assert broken == []
-    return {key(row): row for recipe in recipes for row in rows(book, recipe, shapes, vllm)}
+    return {key(row): row for recipe in recipes for row in rows(repository, recipe, shapes, vllm)}
 
 
-def test_the_same_commands_are_rendered(site, ours):
-    assert ours.keys() == site.keys()
+def test_rows_cover_the_same_commands_as_the_site(site: Rows, rendered: Rows) -> None:
+    assert rendered.keys() == site.keys()
 
 
-def test_every_row_is_equal_or_says_why_not(site, ours):
-    silent = {k for k, row in ours.items() if row != site[k] and not {"refused", "corrected"} & row.keys()}
+def test_rows_equal_the_sites_or_explain_the_difference(site: Rows, rendered: Rows) -> None:
+    silent = {
+        k for k, row in rendered.items() if row != site[k] and not {"refused", "corrected"} & row.keys()
+    }
     assert silent == set()
 
 
-def test_most_are_equal(site, ours):
+def test_rows_are_mostly_equal_to_the_sites(site: Rows, rendered: Rows) -> None:
     kinds = Counter(
-        "refused" if "refused" in r else "corrected" if "corrected" in r else "equal" for r in ours.values()
+        "refused" if "refused" in r else "corrected" if "corrected" in r else "equal"
+        for r in rendered.values()
     )
     assert kinds == {"equal": 881, "corrected": 99, "refused": 44}
 
 
-def test_what_is_called_corrected_was_changed(site, ours):
-    for k, row in ours.items():
+def test_corrected_rows_differ_from_the_sites(site: Rows, rendered: Rows) -> None:
+    for k, row in rendered.items():
         if "corrected" in row:
             assert {**row, "corrected": None} != {**site[k], "corrected": None}, k
 
 
-def test_a_corrected_environment_lost_only_names_that_the_newest_vllm_does_not_know(site, ours):
-    for k, row in ours.items():
+def test_corrected_environments_lose_only_variables_that_vllm_removed(site: Rows, rendered: Rows) -> None:
+    for k, row in rendered.items():
         gone = site[k]["env"].keys() - row["env"].keys()
         if "refused" not in row:
             assert all(table().env[name].gone for name in gone), k
             assert all(name in row["corrected"] for name in gone), k
 
 
-def test_a_corrected_layout_uses_the_gpus_that_are_there(site, ours):
-    for row in ours.values():
-        found = re.match(r"DP(\d+) x TP(\d+) = (\d+) GPUs, but there are (\d+)", row.get("corrected", ""))
-        if found:
-            dp, tp, product, there = map(int, found.groups())
-            assert dp * tp == product > there
+def test_corrected_layouts_use_the_available_gpus(site: Rows, rendered: Rows) -> None:
+    for row in rendered.values():
+        match = re.match(r"DP(\d+) x TP(\d+) = (\d+) GPUs, but there are (\d+)", row.get("corrected", ""))
+        if match:
+            dp, tp, product, available = map(int, match.groups())
+            assert dp * tp == product > available
             argv = row.get("argv") or row["head_argv"]
-            assert int(argv[argv.index("--data-parallel-size") + 1]) * tp == there
+            assert int(argv[argv.index("--data-parallel-size") + 1]) * tp == available
 
 
-def test_refused_arithmetic_is_true(site, ours):
-    """Each sum in a refusal is done again here from its own numbers."""
-    for row in ours.values():
+def test_arithmetic_of_refused_rows_is_correct(site: Rows, rendered: Rows) -> None:
+    """Each division in a refusal is repeated here with its own numbers."""
+    for row in rendered.values():
         why = row.get("refused", "")
         for width, cuts, part, block in re.findall(
             r"(\d+)/(\d+) = (\d+) is not divisible by the fp8 block of (\d+)", why
@@ -95,14 +101,16 @@ def test_refused_arithmetic_is_true(site, ours):
             assert int(tp) % int(dcp)
 
 
-def test_the_known_faults_of_the_site_are_not_copied(ours):
+def test_rows_correct_or_refuse_the_known_faults_of_the_site(rendered: Rows) -> None:
     for model in ("MiniMaxAI/MiniMax-M2", "MiniMaxAI/MiniMax-M2.5"):
-        assert "DP8 x TP2 = 16 GPUs" in ours[model, "mi300x", "single_node_dep"]["corrected"]
-        assert "TP16: expert intermediate 1536/16 = 96" in ours[model, "h200", "multi_node_tp"]["refused"]
-        assert "TP8: expert intermediate 1536/8 = 192" in ours[model, "h200", "multi_node_tp_pp"]["refused"]
-        assert "refused" not in ours[model, "h200", "multi_node_tep"]
+        assert "DP8 x TP2 = 16 GPUs" in rendered[model, "mi300x", "single_node_dep"]["corrected"]
+        assert "TP16: expert intermediate 1536/16 = 96" in rendered[model, "h200", "multi_node_tp"]["refused"]
+        assert (
+            "TP8: expert intermediate 1536/8 = 192" in rendered[model, "h200", "multi_node_tp_pp"]["refused"]
+        )
+        assert "refused" not in rendered[model, "h200", "multi_node_tep"]
 
 
-def test_for_one_version_a_row_is_judged_by_that_version():
-    late = rendered(vllm="0.33.0")
+def test_rows_for_one_version_are_checked_with_that_version() -> None:
+    late = render_all(vllm="0.33.0")
     assert "refused" not in late["MiniMaxAI/MiniMax-M2", "h200", "multi_node_tp"]

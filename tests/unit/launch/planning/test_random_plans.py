@@ -1,8 +1,9 @@
-"""Random recipes, hosts and wishes: a plan or a clear refusal, never a traceback."""
+"""Random recipes, hosts and options give a plan or a refusal, never another exception."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,12 +13,13 @@ from launch.planning.planner import make_plan
 from launch.planning.vllm_versions import image_for
 from launch.recipes.loader import check
 from launch.recipes.schema import Recipe
-from launch.recipes.strategy import known as strategies
+from launch.recipes.strategy import builtin_strategies
 from launch.render import FORMATS, render
 from launch.spec.capabilities import Capabilities
-from launch.spec.gpu_catalog import known
-from launch.spec.inputs import Host, PlanOptions
+from launch.spec.gpu_catalog import catalog
+from launch.spec.inputs import Host
 from launch.spec.model_config import from_config
+from launch.spec.plan_options import PlanOptions
 
 words = st.sampled_from(
     [
@@ -46,10 +48,10 @@ argv = st.lists(words, max_size=6)
 env = st.dictionaries(
     st.sampled_from(["VLLM_USE_V1", "A", "VLLM_ALL2ALL_BACKEND", "SAFETENSORS_FAST_GPU"]), st.text(max_size=4)
 )
-keys = st.sampled_from([*known(), "hopper", "blackwell", "amd", "nvidia", "default", "nobody"])
+keys = st.sampled_from([*catalog(), "hopper", "blackwell", "amd", "nvidia", "default", "nobody"])
 block = st.fixed_dictionaries({}, optional={"extra_args": argv, "extra_env": env})
 sizes = st.integers(-1, 9) | st.dictionaries(keys, st.integers(-1, 9), max_size=2)
-names = st.sampled_from([*strategies(), "pd_cluster", "nonsense"])
+names = st.sampled_from([*builtin_strategies(), "pd_cluster", "nonsense"])
 modes = st.dictionaries(
     st.sampled_from("ab"),
     st.fixed_dictionaries(
@@ -86,7 +88,7 @@ recipes = st.fixed_dictionaries(
                 "context_length": st.integers(-5, 2**40),
             },
         ),
-        "compatible_strategies": st.just([*strategies()]) | st.lists(names, max_size=5, unique=True),
+        "compatible_strategies": st.just([*builtin_strategies()]) | st.lists(names, max_size=5, unique=True),
     },
     optional={
         "features": st.dictionaries(st.sampled_from(["tool", "think"]), feature, max_size=2),
@@ -142,10 +144,10 @@ configs = st.dictionaries(
     ),
 )
 gpus_a_node = st.sampled_from([1, 2, 3, 4, 8, 8, 0, 17])
-wishes = st.builds(
+plan_options = st.builds(
     PlanOptions,
     model=st.just("a/b"),
-    strategy=st.sampled_from(["", "", "", *strategies(), "nonsense"]),
+    strategy=st.sampled_from(["", "", "", *builtin_strategies(), "nonsense"]),
     variant=st.sampled_from(["", "", "", "default", "v", "w"]),
     features=st.sampled_from([(), (), (("tool", ""),), (("think", "a"),), (("think", "z"), ("?", ""))]),
     without=st.sampled_from([(), (), ("tool",), ("?",)]),
@@ -161,14 +163,22 @@ wishes = st.builds(
 @settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(
     recipes,
-    wishes,
-    st.sampled_from(list(known())),
+    plan_options,
+    st.sampled_from(list(catalog())),
     gpus_a_node,
     st.sampled_from([1, 1, 1, 2, 0]),
     configs,
     st.data(),
 )
-def test_a_plan_or_a_refusal(data, options, hardware, gpus, nodes, config, draw):
+def test_make_plan_never_raises_a_foreign_error(
+    data: dict[str, Any],
+    options: PlanOptions,
+    hardware: str,
+    gpus: int,
+    nodes: int,
+    config: dict[str, Any],
+    draw: st.DataObject,
+) -> None:
     try:
         recipe = check(Recipe, data, "a/b.yaml")
         version = draw.draw(st.sampled_from(["0.11.1", "0.32.0", "0.29.0rc1", "0.20.0", "x", ""]))
@@ -176,7 +186,7 @@ def test_a_plan_or_a_refusal(data, options, hardware, gpus, nodes, config, draw)
             st.none() | st.just(Capabilities("0.32.0", frozenset({"--x"}), frozenset({"VLLM_USE_V1"})))
         )
         shapes = {"a/b": from_config(config)} if config else {}
-        host = Host(known()[hardware], gpus, nodes, hub_cache="/hub", cache="/cache", shapes=shapes)
+        host = Host(catalog()[hardware], gpus, nodes, hub_cache="/hub", cache="/cache", shapes=shapes)
         plan = make_plan(options, host, recipe, image_for(host.hardware.platform, version, "", capabilities))
         for form in FORMATS:
             assert render(plan, form)

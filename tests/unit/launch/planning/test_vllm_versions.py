@@ -1,4 +1,4 @@
-"""What a vLLM version knows: the recipe's words are adapted and noted, the user's are refused."""
+"""Options by vLLM version: the recipe's are adapted with a note, the user's are refused."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ from errors import Refused
 from launch.planning.vllm_versions import USER, adapt, image_for, table
 from launch.planning.vllm_versions import parse as version_of
 from launch.spec.capabilities import Capabilities
-from launch.spec.vllm_args import Draft, Setting, parse, words
+from launch.spec.vllm_args import Draft, EnvVar, parse, to_argv
 
 
 def draft(*argv: str, **env: str) -> Draft:
-    return Draft(parse(argv, "recipe"), tuple(Setting(name, value, "recipe") for name, value in env.items()))
+    return Draft(parse(argv, "recipe"), tuple(EnvVar(name, value, "recipe") for name, value in env.items()))
 
 
-def at(version: str, given: Draft, capabilities: Capabilities | None = None) -> Draft:
-    return adapt(given, image_for("rocm", version, "", capabilities))
+def at(version: str, command: Draft, capabilities: Capabilities | None = None) -> Draft:
+    return adapt(command, image_for("rocm", version, "", capabilities))
 
 
-def test_the_all2all_backend_is_an_env_before_and_a_flag_after_its_removal():
-    asked = draft(VLLM_ALL2ALL_BACKEND="allgather_reducescatter")
-    assert at("0.15.1", asked).env == asked.env
-    late = at("0.16.0", asked)
-    assert (words(late.args), late.env) == (("--all2all-backend", "allgather_reducescatter"), ())
-    assert "takes its place" in late.corrections[0]
+def test_adapt_replaces_a_removed_variable_by_its_flag() -> None:
+    recipe = draft(VLLM_ALL2ALL_BACKEND="allgather_reducescatter")
+    assert at("0.15.1", recipe).env == recipe.env
+    late = at("0.16.0", recipe)
+    assert (to_argv(late.args), late.env) == (("--all2all-backend", "allgather_reducescatter"), ())
+    assert "replaced by --all2all-backend" in late.corrections[0]
 
 
-def test_the_flag_is_an_env_before_it_existed():
+def test_adapt_replaces_a_new_flag_by_its_variable() -> None:
     early = at("0.11.1", draft("--all2all-backend", "pplx"))
     assert (early.args, early.env[0].name, early.env[0].value) == ((), "VLLM_ALL2ALL_BACKEND", "pplx")
 
 
-def test_a_recipes_own_flag_wins_over_a_successor():
-    assert words(at("0.32.0", draft("--all2all-backend", "a", VLLM_ALL2ALL_BACKEND="b")).args) == (
+def test_adapt_keeps_the_recipes_flag_over_a_replacement() -> None:
+    assert to_argv(at("0.32.0", draft("--all2all-backend", "a", VLLM_ALL2ALL_BACKEND="b")).args) == (
         "--all2all-backend",
         "a",
     )
 
 
-def test_removed_names_without_successor_are_left_out_and_said_so():
+def test_adapt_leaves_out_removed_names_with_a_note() -> None:
     made = at("0.32.0", draft(VLLM_USE_FLASHINFER_MOE_FP4="1", OTHER="1"))
     assert [setting.name for setting in made.env] == ["OTHER"]
     assert made.corrections == (
@@ -48,20 +48,20 @@ def test_removed_names_without_successor_are_left_out_and_said_so():
     )
 
 
-def test_what_nobody_reads_is_kept_and_noted():
+def test_adapt_keeps_unread_variables_with_a_note() -> None:
     made = at("0.32.0", draft(SAFETENSORS_FAST_GPU="1"))
     assert made.env and "dropped it in 2023" in made.notes[0]
 
 
 @pytest.mark.parametrize("name", [name for name, row in table().env.items() if row.gone])
-def test_the_user_is_refused_a_removed_name(name):
-    asked = Draft(env=(Setting(name, "1", USER),))
-    assert at("0.11.1", asked).env == asked.env
+def test_adapt_refuses_a_removed_name_of_the_user(name: str) -> None:
+    user = Draft(env=(EnvVar(name, "1", USER),))
+    assert at("0.11.1", user).env == user.env
     with pytest.raises(Refused, match=f"does not know {name}"):
-        at("0.33.0", asked)
+        at("0.33.0", user)
 
 
-def test_a_contract_decides_over_the_table():
+def test_adapt_prefers_capabilities_over_the_table() -> None:
     capabilities = Capabilities(
         "0.32.0", flags=frozenset({"--x", "--config"}), env=frozenset({"VLLM_USE_V1"})
     )
@@ -70,22 +70,22 @@ def test_a_contract_decides_over_the_table():
         draft("--x", "--no-x", "--config.a.b", "1", "--y", VLLM_USE_V1="1", VLLM_OTHER="1", OTHER="1"),
         capabilities,
     )
-    assert words(made.args) == ("--x", "--no-x", "--config.a.b", "1")
+    assert to_argv(made.args) == ("--x", "--no-x", "--config.a.b", "1")
     assert [setting.name for setting in made.env] == ["VLLM_USE_V1", "OTHER"]
 
 
-def test_a_contract_is_read_from_json_as_far_as_it_goes():
+def test_capabilities_of_ignores_unknown_and_empty_keys() -> None:
     capabilities = Capabilities.of({"vllm_version": "0.32.0", "flags": ["--x"], "env": None, "new": 1})
     assert capabilities == Capabilities("0.32.0", flags=frozenset({"--x"}))
 
 
-def test_versions_without_their_build_parts():
+def test_parse_drops_pre_release_and_build_parts() -> None:
     assert str(version_of("0.21.0rc1+rocm722")) == "0.21.0"
     with pytest.raises(Refused, match="not a vLLM version"):
         version_of("nightly")
 
 
-def test_images_by_platform_and_their_entrypoints():
+def test_image_for_knows_images_and_entrypoints() -> None:
     assert image_for("cuda", "0.32.0").reference == "vllm/vllm-openai:v0.32.0"
     assert image_for("cuda", "0.32.0").entrypoint == ("vllm", "serve")
     assert image_for("rocm", "0.11.1", "rocm/vllm-dev:nightly").entrypoint == ()
@@ -93,13 +93,13 @@ def test_images_by_platform_and_their_entrypoints():
     assert image_for("cuda", "", "localhost:5000/mine").entrypoint == ()
 
 
-def test_a_version_that_nobody_said_is_assumed():
+def test_image_for_marks_a_guessed_version_as_assumed() -> None:
     assert image_for("cuda", "", "vllm/vllm-openai:qwen38").assumed
     assert not image_for("cuda", "0.30.0", "vllm/vllm-openai:qwen38").assumed
     assert not image_for("cuda", "").assumed
 
 
-def test_every_row_has_its_source():
+def test_table_rows_have_a_source_and_a_release() -> None:
     rows = [*table().env.values(), *table().flags.values()]
     assert all(row.source and (row.since or row.gone) for row in rows)
     assert all(row.seen or (row.merged and row.pull) for row in rows)

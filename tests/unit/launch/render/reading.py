@@ -1,4 +1,4 @@
-"""Every rendering read back into the same facts, to be compared with the plan and with one another."""
+"""Parse every format back into the same facts, to compare them with the plan and with each other."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import Any
 import yaml
 
 from launch.engine import create_args
-from launch.render import compose, docker, kubernetes, quadlet
-from launch.render import json as as_json
+from launch.render import compose, docker, kubernetes, quadlet, to_json
 from launch.spec.plan import Plan, Process
 
 BYTES, COUNT = "bytes", "count"
@@ -20,7 +19,7 @@ BYTES, COUNT = "bytes", "count"
 
 @dataclass(frozen=True)
 class Facts:
-    """What one container gets, in no format's words."""
+    """What one container gets, independent of the format."""
 
     image: str
     argv: tuple[str, ...]
@@ -59,11 +58,12 @@ def of_plan(plan: Plan, process: Process) -> Facts:
 
 
 def of_json(plan: Plan, process: Process) -> Facts:
-    data = json.loads(as_json.render(plan))
+    data = json.loads(to_json(plan))
     c, p = data["container"], data["processes"][process.node]
     program = () if c["entrypoint"] or c["tty"] else tuple(p["argv"][:1])
-    own = c["entrypoint"] or list(program)
-    argv = p["argv"][len(own) :] if p["argv"][: len(own)] == own else p["argv"]
+    entrypoint = c["entrypoint"] or list(program)
+    prefix, rest = p["argv"][: len(entrypoint)], p["argv"][len(entrypoint) :]
+    argv = rest if prefix == entrypoint else p["argv"]
     return Facts(
         image=data["image"],
         argv=tuple(argv),
@@ -83,30 +83,28 @@ def of_json(plan: Plan, process: Process) -> Facts:
 
 
 def of_sdk(plan: Plan, process: Process) -> Facts:
-    given = create_args.arguments(plan, process)
-    mounts = [volume.rsplit(":", 2) for volume in given.get("volumes", [])]
-    requests = given.get("device_requests", [])
+    args = create_args.arguments(plan, process)
+    mounts = [volume.rsplit(":", 2) for volume in args.get("volumes", [])]
+    requests = args.get("device_requests", [])
     gpus = [gpu for r in requests if r["Driver"] != "cdi" for gpu in (r["DeviceIDs"] or ["all"])]
     names = [name for r in requests if r["Driver"] == "cdi" for name in r["DeviceIDs"]]
     return Facts(
-        image=given["image"],
-        argv=tuple(given["command"]),
-        env=frozenset(given["environment"].items()),
+        image=args["image"],
+        argv=tuple(args["command"]),
+        env=frozenset(args["environment"].items()),
         devices=frozenset(
-            (*(d.split(":")[0] for d in given.get("devices", [])), *names, *(f"gpu={gpu}" for gpu in gpus))
+            (*(d.split(":")[0] for d in args.get("devices", [])), *names, *(f"gpu={gpu}" for gpu in gpus))
         ),
-        groups=frozenset(given.get("group_add", [])),
-        caps=frozenset(given.get("cap_add", [])),
-        dropped=frozenset(given.get("cap_drop", [])),
-        shm=given.get("shm_size", 0),
-        ports=frozenset(
-            (host[1], int(inner.split("/")[0])) for inner, host in given.get("ports", {}).items()
-        ),
+        groups=frozenset(args.get("group_add", [])),
+        caps=frozenset(args.get("cap_add", [])),
+        dropped=frozenset(args.get("cap_drop", [])),
+        shm=args.get("shm_size", 0),
+        ports=frozenset((host[1], int(inner.split("/")[0])) for inner, host in args.get("ports", {}).items()),
         mounts=frozenset((source, target, mode == "ro") for source, target, mode in mounts),
-        user=given.get("user", ""),
-        program=tuple(given.get("entrypoint", ())),
-        privileged=given.get("privileged", False),
-        safe="no-new-privileges" in given.get("security_opt", []),
+        user=args.get("user", ""),
+        program=tuple(args.get("entrypoint", ())),
+        privileged=args.get("privileged", False),
+        safe="no-new-privileges" in args.get("security_opt", []),
     )
 
 
@@ -141,12 +139,12 @@ def _uncompose(word: str) -> str:
 
 
 def of_docker(plan: Plan, process: Process) -> Facts:
-    """The words of `docker run`, as a shell gives them to docker."""
+    """Return the facts in `docker run`, split as a shell splits it."""
     blocks = re.split(r"^docker run ", docker.render(plan), flags=re.M)[1:]
     text = re.split(r"\n\n# |\nmkdir ", blocks[process.node])[0] + "\n"
     words = _words(text)
-    found, rest = _docker_options(words)
-    env = dict(pair.split("=", 1) for pair in found.pop("-e", []))
+    options, rest = _docker_options(words)
+    env = dict(pair.split("=", 1) for pair in options.pop("-e", []))
     argv, extra = tuple(rest[1:]), {}
     if plan.container.tty:  # the guide's second step
         serve = _words(docker.render(plan).split("# in the shell of the container\n")[1])
@@ -154,32 +152,38 @@ def of_docker(plan: Plan, process: Process) -> Facts:
         argv, extra = tuple(serve[start:]), dict(pair.split("=", 1) for pair in serve[:start])
     gpus = [
         gpu
-        for value in found.pop("--gpus", [])
+        for value in options.pop("--gpus", [])
         for gpu in value.strip('"').removeprefix("device=").split(",")
     ]
-    mounts = [(volume + ":rw").split(":")[:3] for volume in found.pop("-v", [])]
+    mounts = [(volume + ":rw").split(":")[:3] for volume in options.pop("-v", [])]
     return Facts(
         image=rest[0],
         argv=argv,
         env=frozenset({**env, **extra}.items()),
-        devices=frozenset((*found.pop("--device", []), *(f"gpu={gpu}" for gpu in gpus))),
-        groups=frozenset(found.pop("--group-add", [])),
-        caps=frozenset(found.pop("--cap-add", [])),
-        dropped=frozenset(found.pop("--cap-drop", [])),
-        shm=int(found.pop("--shm-size", [0])[0]),
-        ports=frozenset(tuple(map(int, port.split(":")[1:])) for port in found.pop("-p", [])),
+        devices=frozenset((*options.pop("--device", []), *(f"gpu={gpu}" for gpu in gpus))),
+        groups=frozenset(options.pop("--group-add", [])),
+        caps=frozenset(options.pop("--cap-add", [])),
+        dropped=frozenset(options.pop("--cap-drop", [])),
+        shm=int(options.pop("--shm-size", [0])[0]),
+        ports=frozenset(_ports(options.pop("-p", []))),
         mounts=frozenset(
             (s.replace("$(pwd)", plan.container.mounts[0].source), t, m == "ro") for s, t, m in mounts
         ),
-        user=found.pop("--user", [""])[0],
-        program=tuple(found.pop("--entrypoint", ())),
-        privileged="--privileged" in found,
-        safe="no-new-privileges" in found.get("--security-opt", []),
+        user=options.pop("--user", [""])[0],
+        program=tuple(options.pop("--entrypoint", ())),
+        privileged="--privileged" in options,
+        safe="no-new-privileges" in options.get("--security-opt", []),
     )
 
 
+def _ports(mappings: list[str]) -> list[tuple[int, int]]:
+    """Split address:outer:inner."""
+    parts = (mapping.split(":") for mapping in mappings)
+    return [(int(outer), int(inner)) for _, outer, inner in parts]
+
+
 def _words(text: str) -> list[str]:
-    """Words as a shell makes them: shlex does not join continued lines."""
+    """Split as a shell does; shlex does not join continued lines."""
     return shlex.split(text.replace("\\\n", ""))
 
 
@@ -187,51 +191,53 @@ SWITCHES = ("--detach", "-it", "--privileged")
 
 
 def _docker_options(words: list[str]) -> tuple[dict[str, list[str]], list[str]]:
-    found: dict[str, list[str]] = {}
-    place = 0
-    while words[place].startswith("-"):
-        name, equals, value = words[place].partition("=")
+    options: dict[str, list[str]] = {}
+    index = 0
+    while words[index].startswith("-"):
+        name, equals, value = words[index].partition("=")
         if name not in SWITCHES and not equals:
-            place += 1
-            value = words[place]
-        found.setdefault(name, []).append(value)
-        place += 1
-    return found, words[place:]
+            index += 1
+            value = words[index]
+        options.setdefault(name, []).append(value)
+        index += 1
+    return options, words[index:]
 
 
 def of_quadlet(plan: Plan, process: Process) -> Facts:
     text = re.split(r"^# ~", quadlet.render(plan), flags=re.M)[process.node + 1]
-    found: dict[str, list[str]] = {}
+    settings: dict[str, list[str]] = {}
     for line in text.splitlines():
         key, _, value = line.partition("=")
-        found.setdefault(key, []).append(value)
-    env = [_systemd(value)[0].split("=", 1) for value in found["Environment"]]
-    devices = found.get("AddDevice", [])
-    if not plan.container.cdi:  # podman's way to any NVIDIA GPU is its CDI name
+        settings.setdefault(key, []).append(value)
+    env = [_systemd(value)[0].split("=", 1) for value in settings["Environment"]]
+    devices = settings.get("AddDevice", [])
+    if not plan.container.cdi:  # podman passes every NVIDIA GPU by CDI name
         devices = [d.replace("nvidia.com/gpu", "gpu") for d in devices]
-    volumes = [(_systemd(volume)[0] + ":rw").split(":")[:3] for volume in found["Volume"]]
+    volumes = [(_systemd(volume)[0] + ":rw").split(":")[:3] for volume in settings["Volume"]]
     return Facts(
-        image=found["Image"][0],
-        argv=tuple(_systemd(found["Exec"][0])),
+        image=settings["Image"][0],
+        argv=tuple(_systemd(settings["Exec"][0])),
         env=frozenset((name, value) for name, value in env),
         devices=frozenset(devices),
-        groups=frozenset(found.get("GroupAdd", [])),
-        caps=frozenset(found.get("AddCapability", [])),
-        dropped=frozenset(cap.upper() for cap in found.get("DropCapability", [])),
-        shm=int(found.get("ShmSize", ["0"])[0]),
-        ports=frozenset(tuple(map(int, port.split(":")[1:])) for port in found.get("PublishPort", [])),
+        groups=frozenset(settings.get("GroupAdd", [])),
+        caps=frozenset(settings.get("AddCapability", [])),
+        dropped=frozenset(cap.upper() for cap in settings.get("DropCapability", [])),
+        shm=int(settings.get("ShmSize", ["0"])[0]),
+        ports=frozenset(_ports(settings.get("PublishPort", []))),
         mounts=frozenset((s.removesuffix(".volume"), t, mode == "ro") for s, t, mode in volumes),
-        user=f"{found['User'][0]}:{found['Group'][0]}" if "User" in found else "",
+        user=f"{settings['User'][0]}:{settings['Group'][0]}" if "User" in settings else "",
         program=tuple(
-            word.partition("=")[2] for word in found.get("PodmanArgs", []) if word.startswith("--entrypoint=")
+            word.partition("=")[2]
+            for word in settings.get("PodmanArgs", [])
+            if word.startswith("--entrypoint=")
         ),
-        privileged="--privileged" in found.get("PodmanArgs", []),
-        safe=found.get("NoNewPrivileges") == ["true"],
+        privileged="--privileged" in settings.get("PodmanArgs", []),
+        safe=settings.get("NoNewPrivileges") == ["true"],
     )
 
 
 def _systemd(text: str) -> list[str]:
-    """Words of a unit file line: double quotes with backslashes, %% and $$ undone, ${NAME} left open."""
+    """Split a line of a unit file: undo quotes with backslashes, %% and $$; keep ${NAME} as a variable."""
     parts = re.findall(r'"((?:[^"\\]|\\.)*)"|(\S+)', text)
     words = [plain or re.sub(r"\\(.)", r"\1", quoted) for quoted, plain in parts]
     undone = {"$$": "$", "%%": "%"}
@@ -239,7 +245,7 @@ def _systemd(text: str) -> list[str]:
 
 
 def of_kubernetes(plan: Plan, process: Process) -> Facts:
-    """GPUs are a count there; the launcher's variables are the cluster's; ports are the Service's."""
+    """Return the facts in a cluster: GPUs are a count, and ports are those of the Service."""
     workload, service = yaml.safe_load_all(kubernetes.render(plan))
     pod = _pod(workload["spec"], process)
     c = pod["containers"][0]
@@ -273,17 +279,18 @@ def of_kubernetes(plan: Plan, process: Process) -> Facts:
     )
 
 
-def _pod(spec: dict[str, Any], process: Process) -> dict[str, Any]:
+def _pod(spec: dict[str, Any], process: Process) -> Any:
     if "template" in spec:
         return spec["template"]["spec"]
     return spec["leaderWorkerTemplate"]["workerTemplate" if process.node else "leaderTemplate"]["spec"]
 
 
 def _source(volume: dict[str, Any]) -> str:
-    return (
-        volume["hostPath"]["path"] if "hostPath" in volume else volume["persistentVolumeClaim"]["claimName"]
-    )
+    if "hostPath" in volume:
+        return str(volume["hostPath"]["path"])
+    return str(volume["persistentVolumeClaim"]["claimName"])
 
 
 def _uncluster(word: str) -> str:
-    return {"$(LWS_LEADER_ADDRESS)": "$HEAD_IP", "eth0": "$IFACE_NAME"}.get(word, word.replace("$$(", "$("))
+    variables = {"$(LWS_LEADER_ADDRESS)": "$HEAD_IP", "eth0": "$IFACE_NAME"}
+    return variables.get(word, word.replace("$$(", "$("))

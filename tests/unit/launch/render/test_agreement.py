@@ -1,8 +1,9 @@
-"""One plan, seven spellings: whatever the plan, all of them start the same thing."""
+"""All formats of a plan start the same container."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -10,12 +11,12 @@ from hypothesis import strategies as st
 
 from errors import Refused
 from launch.engine import create_args
-from launch.render import compose, docker, quadlet, table
+from launch.render import compose, docker, kubernetes, quadlet, text
 from launch.spec.plan import Plan
 from tests.unit.launch.plan_builders import M2, TINY, plan
 from tests.unit.launch.render import reading
 
-# What a value may be: JSON, quotes, dollars, percent signs, spaces, anything but control characters.
+# Values: JSON, quotes, dollars, percent signs, spaces, anything but control characters.
 values = st.one_of(
     st.sampled_from(
         ['{"a": "b c"}', "$HOME", "it's", 'say "no"', "a\\b", "50%", "$(ls)", "${X}", "{0}", "%s", "é"]
@@ -39,23 +40,21 @@ machines = st.sampled_from(
 )
 AMD_HERE = {"devices": tuple(f"/dev/dri/renderD{128 + 8 * index}" for index in range(8)), "groups": ("105",)}
 NVIDIA_HERE = {"gpu_ids": tuple(f"GPU-{index}" for index in range(8))}
-here = st.sampled_from(
-    [
-        {},
-        {"cache": ""},
-        AMD_HERE,
-        {**AMD_HERE, "cdi": tuple(f"amd.com/gpu={index}" for index in range(8))},
-        {**NVIDIA_HERE, "by_cdi": "podman", "cdi": tuple(f"nvidia.com/gpu=GPU-{i}" for i in range(8))},
-        {**NVIDIA_HERE, "by_cdi": "podman"},
-    ]
-)
+HOSTS: list[dict[str, Any]] = [
+    {},
+    {"cache": ""},
+    AMD_HERE,
+    {**AMD_HERE, "cdi": tuple(f"amd.com/gpu={index}" for index in range(8))},
+    {**NVIDIA_HERE, "cdi_reason": "podman", "cdi": tuple(f"nvidia.com/gpu=GPU-{i}" for i in range(8))},
+    {**NVIDIA_HERE, "cdi_reason": "podman"},
+]
 
 
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
     model, hardware, gpus = draw(machines)
-    facts = draw(here)
-    if "cdi" in facts:  # a name for each GPU, and none of another vendor's
+    facts = draw(st.sampled_from(HOSTS))
+    if "cdi" in facts:  # a name for each GPU of this vendor
         kind = "amd.com" if hardware == "mi300x" else "nvidia.com"
         facts = {**facts, "cdi": tuple(name for name in facts["cdi"] if name.startswith(kind))[:gpus]}
     return plan(
@@ -76,9 +75,9 @@ def plans(draw: st.DrawFn) -> Plan:
 
 @settings(max_examples=40)
 @given(plans())
-def test_all_renderings_carry_what_the_plan_says(made):
+def test_all_formats_agree_with_the_plan(made: Plan) -> None:
     for process in made.processes:
-        wanted = reading.of_plan(made, process)
+        expected = reading.of_plan(made, process)
         for read in (
             reading.of_json,
             reading.of_sdk,
@@ -86,12 +85,12 @@ def test_all_renderings_carry_what_the_plan_says(made):
             reading.of_compose,
             reading.of_quadlet,
         ):
-            assert read(made, process) == wanted, read.__name__
-        assert reading.of_kubernetes(made, process) == as_a_pod(made, wanted)
+            assert read(made, process) == expected, read.__name__
+        assert reading.of_kubernetes(made, process) == as_a_pod(made, expected)
 
 
-def test_an_image_whose_entrypoint_nobody_knows_is_told_what_to_run():
-    """It may have `vllm serve` as its own already, which must not be said twice, or none at all."""
+def test_an_unknown_entrypoint_is_replaced() -> None:
+    """It may already be `vllm serve`, which must not run twice, or be missing."""
     made = plan(M2, "h200", 4, image="registry.example/vllm:1")
     assert create_args.arguments(made, made.processes[0])["entrypoint"] == ["vllm"]
     assert create_args.arguments(made, made.processes[0])["command"][:2] == ["serve", M2]
@@ -101,45 +100,45 @@ def test_an_image_whose_entrypoint_nobody_knows_is_told_what_to_run():
 
 
 BY_NAME = [
-    ("h200", 4, "auto", "nvidia.com/gpu=GPU-2", {"by_cdi": "podman takes GPUs by CDI name only"}),
+    ("h200", 4, "auto", "nvidia.com/gpu=GPU-2", {"cdi_reason": "podman takes GPUs by CDI name only"}),
     ("mi300x", 2, "yes", "amd.com/gpu=1", AMD_HERE),
 ]
 
 
-@pytest.mark.parametrize(("hardware", "gpus", "way", "name", "facts"), BY_NAME)
-def test_each_format_spells_a_cdi_name_as_its_tool_wants_it(hardware, gpus, way, name, facts):
+@pytest.mark.parametrize(("hardware", "gpus", "cdi", "name", "facts"), BY_NAME)
+def test_each_format_writes_cdi_names_for_its_tool(
+    hardware: str, gpus: int, cdi: str, name: str, facts: dict[str, Any]
+) -> None:
     names = tuple(f"{name[:-1]}{index}" for index in range(gpus))
-    made = plan(M2, hardware, gpus, cdi=way, facts={**facts, "cdi": names})
+    made = plan(M2, hardware, gpus, cdi=cdi, facts={**facts, "cdi": names})
     assert f"--device={name} " in docker.render(made)
     assert f"\n    - {name}\n" in compose.render(made)
     assert f"\nAddDevice={name}\n" in quadlet.render(made)
     (request,) = create_args.arguments(made, made.processes[0])["device_requests"]
     assert (request["Driver"], request["DeviceIDs"]) == ("cdi", list(names))
-    assert f"{gpus} CDI name(s) of {name.partition('=')[0]}" in table.render(made)
-    for render in (docker, compose, quadlet):
-        assert "--gpus" not in render.render(made)
-        assert "/dev/kfd" not in render.render(made)
+    assert f"{gpus} CDI name(s) of {name.partition('=')[0]}" in text.render(made)
+    for render in (docker.render, compose.render, quadlet.render):
+        assert "--gpus" not in render(made)
+        assert "/dev/kfd" not in render(made)
 
 
-def as_a_pod(made: Plan, wanted: reading.Facts) -> reading.Facts:
-    """What is different in a cluster: GPUs are a number of a device plugin, and a Service is always there."""
+def as_a_pod(made: Plan, facts: reading.Facts) -> reading.Facts:
+    """Return the facts in a cluster: a device plugin counts GPUs, and there is always a Service."""
     resource = {"cuda": "nvidia.com/gpu", "rocm": "amd.com/gpu"}.get(made.platform)
     gpus = [f"{resource}={made.layout.gpus // made.layout.nodes}"] if resource else []
     by_plugin = ("gpu=", "nvidia.com/", "amd.com/", "/dev/kfd", "/dev/dri")
-    others = [d for d in wanted.devices if not d.startswith(by_plugin)]
-    return replace(
-        wanted, devices=frozenset([*gpus, *others]), ports=wanted.ports or frozenset([(8000, 8000)])
-    )
+    others = [d for d in facts.devices if not d.startswith(by_plugin)]
+    return replace(facts, devices=frozenset([*gpus, *others]), ports=facts.ports or frozenset([(8000, 8000)]))
 
 
-def test_the_guides_container_is_the_same_in_all_that_can_have_it():
+def test_formats_agree_on_the_guides_container() -> None:
     made = plan(M2, "mi300x", 8, vllm="0.11.1", access="guide")
     process = made.processes[0]
-    wanted = reading.of_plan(made, process)
+    expected = reading.of_plan(made, process)
     for read in (reading.of_json, reading.of_sdk, reading.of_docker, reading.of_compose):
-        assert read(made, process) == wanted, read.__name__
+        assert read(made, process) == expected, read.__name__
 
 
-def test_a_pod_cannot_have_the_guides_group_name():
-    with pytest.raises(Refused, match="group video"):
-        reading.of_kubernetes(plan(M2, "mi300x", 8, vllm="0.11.1", access="guide"), None)
+def test_kubernetes_refuses_a_group_name() -> None:
+    with pytest.raises(Refused, match="a pod cannot have the group 'video'"):
+        kubernetes.render(plan(M2, "mi300x", 8, vllm="0.11.1", access="guide"))

@@ -1,4 +1,4 @@
-"""Each format is one that its own tools accept."""
+"""Each format is valid for the tool that reads it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from launch.render import compose, docker, kubernetes
+from launch.data_file import parse_yaml
+from launch.render import compose, docker, kubernetes, quadlet
 from tests.conftest import SHARED
 from tests.unit.launch.plan_builders import M2, TINY, plan
 
@@ -22,24 +23,28 @@ CASES = [
 
 
 @pytest.mark.parametrize(("model", "hardware", "gpus", "nodes", "access"), CASES)
-def test_compose_follows_the_published_schema(model, hardware, gpus, nodes, access):
+def test_compose_matches_the_published_schema(
+    model: str, hardware: str, gpus: int, nodes: int, access: str
+) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     schema = SHARED / "schemas" / "compose-spec.json"
     if not schema.is_file():
-        pytest.skip("the Compose schema is not beside this repository")
+        pytest.skip("the Compose schema is not in ../shared")
     written = yaml.safe_load(compose.render(plan(model, hardware, gpus, nodes, access=access)))
     jsonschema.Draft7Validator(json.loads(schema.read_text())).validate(written)
 
 
 @pytest.mark.parametrize(("model", "hardware", "gpus", "nodes", "access"), CASES)
-def test_kubernetes_is_valid_and_has_no_key_too_many(model, hardware, gpus, nodes, access):
+def test_kubernetes_documents_validate_strictly(
+    model: str, hardware: str, gpus: int, nodes: int, access: str
+) -> None:
     validator = pytest.importorskip("kubernetes_validate")
     for document in kubernetes.documents(plan(model, hardware, gpus, nodes, access=access)):
         if document["kind"] == "LeaderWorkerSet":
             for part in (
                 "leaderTemplate",
                 "workerTemplate",
-            ):  # the CRD says little about pods; Kubernetes does
+            ):  # Kubernetes checks pods more strictly than the CRD
                 pod = {"apiVersion": "v1", "kind": "Pod", **document["spec"]["leaderWorkerTemplate"][part]}
                 validator.validate({**pod, "metadata": {**pod["metadata"], "name": "p"}}, "1.33", strict=True)
         else:
@@ -47,14 +52,12 @@ def test_kubernetes_is_valid_and_has_no_key_too_many(model, hardware, gpus, node
 
 
 @pytest.mark.parametrize("nodes", [2, 3])
-def test_a_leaderworkerset_follows_its_crd(nodes):
+def test_kubernetes_leaderworkerset_matches_its_crd(nodes: int) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     crd = SHARED / "schemas" / "leaderworkerset-crd.yaml"
     if not crd.is_file():
-        pytest.skip("the LeaderWorkerSet CRD is not beside this repository")
-    versions = yaml.load(crd.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["spec"][
-        "versions"
-    ]
+        pytest.skip("the LeaderWorkerSet CRD is not in ../shared")
+    versions = parse_yaml(crd.read_text())["spec"]["versions"]
     schema = closed(next(v for v in versions if v["name"] == "v1")["schema"]["openAPIV3Schema"])
     document = kubernetes.documents(plan(M2, "h200", 8, nodes))[0]
     assert document["kind"] == "LeaderWorkerSet"
@@ -62,35 +65,41 @@ def test_a_leaderworkerset_follows_its_crd(nodes):
 
 
 def closed(schema: Any) -> Any:
-    """A CRD schema without room for unknown keys, and with Kubernetes' own int-or-string."""
+    """Return a CRD schema that allows no unknown keys, with Kubernetes' int-or-string."""
     if isinstance(schema, list):
         return [closed(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    found = {key: closed(value) for key, value in schema.items()}
+    copy = {key: closed(value) for key, value in schema.items()}
     if schema.get("x-kubernetes-int-or-string"):
-        found.pop("type", None)
+        copy.pop("type", None)
     if schema.get("type") == "object" and "properties" in schema and "metadata" not in schema["properties"]:
-        found["additionalProperties"] = False
-    return found
+        copy["additionalProperties"] = False
+    return copy
 
 
-def test_from_three_nodes_on_a_worker_finds_its_own_rank():
+def test_kubernetes_workers_compute_their_rank() -> None:
     document = kubernetes.documents(plan(M2, "h200", 8, 3))[0]
     worker = document["spec"]["leaderWorkerTemplate"]["workerTemplate"]["spec"]["containers"][0]
     assert "--data-parallel-start-rank $((LWS_WORKER_INDEX * 8))" in worker["command"][2]
     assert "--data-parallel-address $LWS_LEADER_ADDRESS" in worker["command"][2]
 
 
-def test_docker_run_with_the_guides_access_is_the_guides_line():
+def test_docker_with_guide_access_is_the_guides_line() -> None:
     guide = SHARED / "guide.md"
     if not guide.is_file():
-        pytest.skip("the guide is not beside this repository")
-    line = next(line for line in guide.read_text().splitlines() if line.startswith("docker run -it --ipc"))
+        pytest.skip("the guide is not in ../shared")
+    command = next(line for line in guide.read_text().splitlines() if line.startswith("docker run -it --ipc"))
     printed = docker.render(plan(M2, "mi300x", 8, vllm="0.11.1", access="guide"))
-    assert printed.splitlines()[1].split() == line.split()
+    assert printed.splitlines()[1].split() == command.split()
 
 
-def test_folders_to_write_to_are_made_by_the_caller_first():
+def test_docker_creates_writable_folders_first() -> None:
     printed = docker.render(plan(TINY, "cpu"))
     assert printed.startswith("mkdir -p /home/me/slipway\ndocker run")
+
+
+@pytest.mark.parametrize(("nodes", "expected"), [(1, False), (2, True)])
+def test_quadlet_on_several_nodes_reads_the_launchers_variables(nodes: int, expected: bool) -> None:
+    service = quadlet.render(plan(M2, "h200", 8, nodes)).split("[Service]")[1]
+    assert ("EnvironmentFile=%h/.config/slipway/cluster.env" in service) is expected

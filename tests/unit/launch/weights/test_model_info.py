@@ -1,10 +1,9 @@
-"""What a snapshot says about its model, and that a broken one says nothing."""
-
 from __future__ import annotations
 
 import json
 import struct
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,14 +37,14 @@ def folder(tmp_path: Path) -> Path:
     return snapshot
 
 
-def test_weights_are_measured_from_the_headers(folder, tmp_path):
+def test_shapes_measure_weights_from_the_headers(folder: Path, tmp_path: Path) -> None:
     found = shapes(tmp_path, [MODEL, "not/there"])
     assert found.keys() == {MODEL}
     assert (found[MODEL].weight_bytes, found[MODEL].expert_bytes) == (115, 100)
     assert (found[MODEL].heads, found[MODEL].kv_heads, found[MODEL].head_dim) == (4, 2, 32)
 
 
-def test_before_all_shards_are_here_the_index_gives_the_sum(folder, tmp_path):
+def test_shapes_use_the_index_until_all_shards_are_in_the_cache(folder: Path, tmp_path: Path) -> None:
     (folder / "two.safetensors").unlink()
     assert shapes(tmp_path, [MODEL])[MODEL].weight_bytes == 117
     assert shapes(tmp_path, [MODEL])[MODEL].expert_bytes is None
@@ -53,13 +52,13 @@ def test_before_all_shards_are_here_the_index_gives_the_sum(folder, tmp_path):
     assert shapes(tmp_path, [MODEL])[MODEL].weight_bytes is None
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{"])
-def test_a_broken_config_is_no_shape(folder, tmp_path, content):
+@pytest.mark.parametrize("content", ["", "[]", "{", "[" * 100_000])
+def test_shapes_leave_out_a_model_with_an_invalid_config(folder: Path, tmp_path: Path, content: str) -> None:
     (folder / "config.json").write_text(content)
     assert shapes(tmp_path, [MODEL]) == {}
 
 
-def test_a_broken_header_is_no_measure(folder, tmp_path):
+def test_shapes_ignore_an_invalid_header(folder: Path, tmp_path: Path) -> None:
     (folder / "one.safetensors").write_bytes(struct.pack("<Q", 2**60) + b"{")
     assert shapes(tmp_path, [MODEL])[MODEL].expert_bytes is None
 
@@ -83,5 +82,5 @@ CONFIGS = [
 
 
 @pytest.mark.parametrize(("config", "fact", "value"), CONFIGS)
-def test_config_json_in_its_many_forms(config, fact, value):
+def test_from_config_understands_many_forms(config: dict[str, Any], fact: str, value: object) -> None:
     assert getattr(from_config(config), fact) == value

@@ -1,47 +1,52 @@
-"""How far a file may be ahead of its disk."""
+"""How far a download may be ahead of its disk."""
+
+from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from launch.weights.cache import Place
+from launch.weights.cache import ModelFolder
 from launch.weights.hashing import PIECE
 from launch.weights.manifest import Entry
 from launch.weights.transfer.file_download import SPAN, FileDownload
-from launch.weights.transfer.flusher import LEAST
+from launch.weights.transfer.flusher import MINIMUM
 
 
 @pytest.fixture
-def download(tmp_path):
-    place = Place(tmp_path, "a/b")
-    place.blobs.mkdir(parents=True)
-    opened = FileDownload(Entry("m.safetensors", 9 * SPAN, "a" * 64), place, lambda count: None)
-    opened.open(threading.Event())
-    yield opened
-    opened.leave()
+def download(tmp_path: Path) -> Iterator[FileDownload]:
+    folder = ModelFolder(tmp_path, "a/b")
+    folder.blobs.mkdir(parents=True)
+    download = FileDownload(Entry("m.safetensors", 9 * SPAN, "a" * 64), folder, lambda count: None)
+    download.open(threading.Event())
+    yield download
+    download.close()
 
 
-def test_a_stream_is_at_most_a_span_ahead_of_the_disk(download):
+def test_one_worker_may_be_one_span_ahead(download: FileDownload) -> None:
     download.take()
     assert download.has_room(SPAN - PIECE)
     assert not download.has_room(SPAN - PIECE + 1)
 
 
-def test_many_streams_are_at_most_as_many_spans_ahead(download):
-    spans = [download.take() for _ in range(3)]
+def test_each_worker_may_be_one_span_ahead(download: FileDownload) -> None:
+    spans = [span for _ in range(3) if (span := download.take())]
     assert download.has_room(spans[-1].last - PIECE)
     for _ in spans[1:]:
         download.release()
     assert not download.has_room(spans[-1].last - PIECE)
 
 
-def test_what_the_disk_has_makes_room(download):
+def test_bytes_on_disk_make_room(download: FileDownload) -> None:
     span = download.take()
-    download.write(span, memoryview(bytes(LEAST)))
+    assert span
+    download.write(span, memoryview(bytes(MINIMUM)))
     for _ in range(50):  # ten seconds
-        if download.has_room(SPAN - PIECE + LEAST):
+        if download.has_room(SPAN - PIECE + MINIMUM):
             break
         download.wait_room()
     else:
-        pytest.fail("the disk never caught up")
-    assert not download.has_room(SPAN - PIECE + LEAST + 1)
+        pytest.fail("the disk did not catch up")
+    assert not download.has_room(SPAN - PIECE + MINIMUM + 1)

@@ -1,0 +1,65 @@
+"""`invoke ps`: the servers and what they do."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+
+from invoke.context import Context
+
+from commands.output import emit, say, show, table
+from commands.shared_options import Format
+from commands.task import verb
+
+if TYPE_CHECKING:
+    from launch.engine.servers import Server
+    from launch.serving.metrics import Load
+
+HEADERS = ("NAME", "MODEL", "STATUS", "GPUS", "RUNNING", "TOKENS/S", "URL", "STARTED")
+
+
+@verb()
+def ps(c: Context, format: Format = "text") -> None:
+    """List Slipway servers."""
+    from launch.engine.client import connect
+    from launch.engine.servers import list_servers
+    from launch.serving import metrics
+
+    found = list_servers(connect())
+    loads = metrics.measure_load({server.name: server.url for server in found if server.status == "running"})
+    found = [_with_health(server, server.name in loads) for server in found]
+    if format == "json":
+        emit([{**asdict(server), "load": _as_dict(loads.get(server.name))} for server in found])
+    elif found:
+        show(
+            table(HEADERS, [_row(server, loads.get(server.name), gpus) for server, gpus in _with_gpus(found)])
+        )
+    else:
+        say("No Slipway servers are running. Start one with `invoke run`.")
+
+
+def _with_health(server: Server, answers: bool) -> Server:
+    """The engine asks once in a while: until then a server that answers is healthy all the same."""
+    return replace(server, health="healthy") if answers and server.health in ("", "starting") else server
+
+
+def _as_dict(load: Load | None) -> dict[str, object] | None:
+    return asdict(load) if load else None
+
+
+def _with_gpus(found: list[Server]) -> list[tuple[Server, str]]:
+    """Each server with its GPUs in words; the drivers are asked only if a server has GPUs."""
+    if not any(server.gpus for server in found):
+        return [(server, "") for server in found]
+    from launch.allocation.gpu_summary import gpu_summary
+    from launch.hardware.detect import detect
+
+    gpus = detect().gpus
+    return [(server, gpu_summary(server.gpus, gpus)) for server in found]
+
+
+def _row(server: Server, load: Load | None, gpus: str) -> tuple[object, ...]:
+    state = server.status if server.status != "running" else server.health or "running"
+    rate = f"{load.tokens_per_s or 0:.0f}" if load else ""
+    started = "" if server.started.startswith("0001") else server.started[:19]  # the engine's "never"
+    return server.name, server.model, state, gpus, load.running if load else "", rate, server.url, started

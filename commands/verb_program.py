@@ -1,0 +1,101 @@
+"""What `invoke` in a clone and `slipway` have in common: parsing, help, and refusals with exit code 2."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from invoke.collection import Collection
+from invoke.exceptions import AmbiguousEnvVar, Exit, ParseError, UncastableEnvVar
+from invoke.parser import Parser
+from invoke.program import Program
+
+from commands import help as help_texts
+from commands import settings
+from commands.argument_parser import VerbParser
+from commands.output import no_reader, refusal, show
+from commands.parser_errors import Misuse, unknown_command
+from commands.program_name import program
+from errors import Refused
+
+
+class VerbProgram(Program):
+    """invoke's program with Slipway's parser, help and messages."""
+
+    chained = True  # several verbs in one command line
+    collection: Collection
+
+    def _make_parser(self) -> Parser:
+        return VerbParser(
+            self.collection.tasks, self.collection.to_contexts(), self.initial_context, self.chained
+        )
+
+    def parse_tasks(self) -> None:
+        """Read the verbs. Raises Exit with one message for words that are wrong."""
+        words = self.core.unparsed
+        if "--" in self.argv and not self.args.complete.value:  # invoke keeps what follows apart
+            self.core.unparsed = words = [*words, *self.argv[self.argv.index("--") :]]
+        if words[:1] == ["help"]:
+            self.core.unparsed = [*words[1:2], "--help"] if words[1:] else []
+        try:
+            super().parse_tasks()
+        except ParseError as error:
+            raise _exit(error) from None
+
+    def parse_cleanup(self) -> None:
+        """Print help or lists, if asked to."""
+        try:
+            super().parse_cleanup()
+        except BrokenPipeError:
+            no_reader(sys.stdout)
+            raise Exit from None
+        except ParseError:
+            raise _exit(unknown_command(str(self.args.help.value), self.collection.tasks)) from None
+
+    def _print(self, text: str) -> None:
+        show(text)
+        sys.stdout.flush()  # a closed pipe is noticed here and not at the end of the process
+
+    def no_tasks_given(self) -> None:
+        """List the verbs in groups."""
+        self._print(help_texts.overview(self.collection.tasks))
+        raise Exit
+
+    def print_task_help(self, name: str) -> None:
+        """Print the help of one verb."""
+        self._print(help_texts.of_verb(self.collection.tasks[name]))
+
+    def execute(self) -> None:
+        """Run the verbs. Raises Exit for an environment variable that invoke cannot read."""
+        try:
+            super().execute()
+        except (AmbiguousEnvVar, UncastableEnvVar, ValueError) as error:
+            raise refusal(
+                Refused("an INVOKE_ variable of the environment is not valid", why=str(error))
+            ) from None
+
+
+def _exit(error: ParseError) -> Exit:
+    refused = error.refused if isinstance(error, Misuse) else Refused(str(error), fix="invoke --help")
+    return refusal(refused)
+
+
+def teach(loader: Program) -> None:
+    """Make invoke's own program, which has just loaded tasks.py, one that reads and refuses as `slipway` does."""
+    loader.__class__ = VerbProgram
+
+
+def settings_of(collection: Collection) -> list[str]:
+    """The settings that the verbs have."""
+    options: Any = (option for verb in collection.tasks.values() for option in verb.options)
+    return sorted({option.key for option in options if option.setting})
+
+
+def check_settings(path: Path, collection: Collection) -> None:
+    """Refuse a wrong invoke.yaml before invoke reads it, which would end with a traceback. Raises Exit."""
+    try:
+        if program() == "invoke" and path.is_file():
+            settings.of_file(path, settings_of(collection))
+    except Refused as error:
+        raise refusal(error) from None

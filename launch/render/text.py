@@ -1,0 +1,58 @@
+"""Print the plan as text: what runs, whether it fits, the reason for each item, and the rejected layouts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from launch.render.shell import lines, paired
+from launch.spec.plan import Fit, Plan
+
+
+def render(plan: Plan) -> str:
+    """Return plain text in columns."""
+    return "\n".join(_sections(plan))
+
+
+def _sections(plan: Plan) -> Iterator[str]:
+    yield from _columns(_head(plan))
+    for process in plan.processes:
+        yield f"\n{process.role}"
+        yield f"  {lines(paired(process.argv))}"
+    yield "\nwhy"
+    yield from _columns((reason.item, f"{reason.why}  [{reason.source}]") for reason in plan.reasons)
+    if plan.rejected:
+        yield "\nrejected layouts"
+        yield from _columns((rejected.layout, rejected.reason) for rejected in plan.rejected)
+    if plan.notes:
+        yield "\nnotes"
+        yield from (f"  - {note}" for note in plan.notes)
+
+
+def _head(plan: Plan) -> Iterator[tuple[str, str]]:
+    yield "model", plan.model
+    yield "image", f"{plan.image} (vLLM {plan.vllm_version}, {plan.platform})"
+    yield (
+        "layout",
+        f"{plan.layout.name} on {_gpus(plan)}, {plan.layout.nodes} node(s): {plan.strategy}",
+    )
+    yield "memory", _fit(plan.fit)
+    yield "access", plan.container.profile
+
+
+def _gpus(plan: Plan) -> str:
+    return f"{plan.layout.gpus} {'rank(s)' if plan.platform == 'cpu' else 'GPU(s)'}"
+
+
+def _fit(fit: Fit) -> str:
+    if fit.kv_tokens is None:
+        return f"{fit.result}: {fit.detail}"
+    tokens = f"{fit.kv_tokens:,} KV tokens, {fit.kv_tokens_per_replica:,} for each replica"
+    return f"{fit.result}: {tokens}; longest context {fit.max_model_len:,}; {fit.detail}"
+
+
+def _columns(rows: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Return two columns. If an item is too long for the first, its text is on the next line."""
+    rows = list(rows)
+    width = min(44, max((len(left) for left, _ in rows), default=0))
+    for left, right in rows:
+        yield f"  {left:<{width}}  {right}" if len(left) <= width else f"  {left}\n  {'':<{width}}  {right}"

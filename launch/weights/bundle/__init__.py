@@ -1,0 +1,1 @@
+"""A snapshot in one file, for offline hosts: its format, writing, and reading."""

@@ -1,0 +1,92 @@
+"""`invoke ps`: a table for a person, JSON for a program."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from invoke.config import Config
+from invoke.context import Context
+
+from commands.ps import ps
+from launch.engine.servers import Server
+from launch.hardware.types import Gpu
+from launch.serving.metrics import Load
+
+M2 = Server(
+    name="slipway-minimax-m2",
+    id="abc",
+    model="MiniMaxAI/MiniMax-M2",
+    plan="p",
+    status="running",
+    image="i",
+    url="http://127.0.0.1:8000",
+    gpus="GPU-0,GPU-1",
+    started="2026-11-26T10:00:00.123Z",
+    health="starting",
+)
+
+
+def listed(
+    monkeypatch: pytest.MonkeyPatch,
+    *servers: Server,
+    loads: dict[str, Load] | None = None,
+    format: str = "text",
+) -> None:
+    gpus = tuple(Gpu(i, "nvidia", hardware="h200", uuid=f"GPU-{i}") for i in range(8))
+    monkeypatch.setattr("launch.engine.client.connect", lambda: None)
+    monkeypatch.setattr("launch.engine.servers.list_servers", lambda client: list(servers))
+    monkeypatch.setattr("launch.serving.metrics.measure_load", lambda urls: loads or {})
+    monkeypatch.setattr("launch.hardware.detect.detect", lambda: SimpleNamespace(gpus=gpus))
+    ps(Context(Config(defaults={"slipway": {}, "run": {"dry": False}}, lazy=True)), format=format)
+
+
+def test_ps_shows_a_server_healthy_as_soon_as_it_answers(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed(monkeypatch, M2, loads={M2.name: Load(1, 42, 12.3)})
+    header, row = capsys.readouterr().out.splitlines()
+    assert header.split() == ["NAME", "MODEL", "STATUS", "GPUS", "RUNNING", "TOKENS/S", "URL", "STARTED"]
+    assert row.split() == [
+        *("slipway-minimax-m2", "MiniMaxAI/MiniMax-M2", "healthy", "0-1", "(2", "x", "H200)"),
+        *("1", "12", "http://127.0.0.1:8000", "2026-11-26T10:00:00"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("health", "answers", "shown"),
+    [
+        ("starting", False, "starting"),
+        ("unhealthy", True, "unhealthy"),
+        ("", True, "healthy"),
+        ("", False, ""),
+    ],
+)
+def test_ps_keeps_what_the_engine_found(
+    health: str,
+    answers: bool,
+    shown: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    loads = {M2.name: Load(0, 0)} if answers else {}
+    listed(monkeypatch, replace(M2, health=health), loads=loads, format="json")
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["health"], row["load"] is not None) == (shown, answers)
+
+
+def test_ps_leaves_out_columns_that_are_empty(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed(monkeypatch, replace(M2, status="exited", gpus="", started="0001-01-01T00:00:00Z"))
+    assert capsys.readouterr().out.splitlines()[0].split() == ["NAME", "MODEL", "STATUS", "URL"]
+
+
+def test_ps_without_servers_says_how_to_start_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed(monkeypatch)
+    captured = capsys.readouterr()
+    assert (captured.out, "Start one with `invoke run`" in captured.err) == ("", True)
