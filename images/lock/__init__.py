@@ -1,1 +1,1 @@
-"""The lock file: read, validate, refresh, write and mirror the pinned inputs of every image."""
+"""The lock file: read, validate, update, write and mirror the pinned inputs of every image."""

@@ -1,1 +1,1 @@
-"""The container engine (Docker or podman): client, containers, images, log stream, installation."""
+"""The container engine (Docker or podman): client, servers, containers, images, installation."""

@@ -6,6 +6,7 @@ Debian built skopeo with containers-image's disable-sigstore.patch until 5.30.2 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import tarfile
@@ -60,5 +61,9 @@ def error_of_copy(command: Sequence[str], image: str, public: Path, folder: Path
     (folder / "registries.d" / "slipway.yaml").write_text(json.dumps(settings))
     words = ["--policy", str(folder / "policy.json"), "--registries.d", str(folder / "registries.d"), "copy"]
     words += ["--src-tls-verify=false", f"docker://{image}", f"dir:{folder / 'pulled'}"]
-    done = subprocess.run([*command, *words], capture_output=True, text=True, check=False, timeout=60)
+    # As root, skopeo would leave a cache in /var/lib/containers.
+    env = {**os.environ, "_CONTAINERS_ROOTLESS_UID": "1000", "XDG_DATA_HOME": str(folder)}
+    done = subprocess.run(
+        [*command, *words], env=env, capture_output=True, text=True, check=False, timeout=60
+    )
     return done.stderr.strip() if done.returncode else ""
