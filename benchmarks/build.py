@@ -152,7 +152,9 @@ def slipway(
         file = folder / "Dockerfile"
         file.write_text(file.read_text().replace("id=slipway-uv,", f"id={CACHE},"))
         empty_cache(folder, base)
-        request = backend.BuildRequest(folder, build_args=args, secrets=secrets(platform, Path(settings), uv=True))
+        request = backend.BuildRequest(
+            folder, build_args=args, secrets=secrets(platform, Path(settings), uv=True)
+        )
         figures = measure(client, request, folder / PLUGIN, "slipway", verify_and_tag)
         empty_cache(folder, base)
     return figures

@@ -124,6 +124,7 @@ def test_start_keeps_a_running_container_of_the_same_plan() -> None:
     existing: Any = Existing(**{servers.LABEL: PLAN.digest})
     engine: Any = Engine(existing)
     assert containers.start(engine, PLAN) == (existing, False)
+    assert existing.calls == []
 
 
 @pytest.mark.parametrize("status", ["exited", "running", "paused"])
