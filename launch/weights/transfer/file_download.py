@@ -138,11 +138,11 @@ class FileDownload:
             if span.generation == self._generation and position not in (self._written, self._hashed):
                 self._turn.wait(0.2)
 
-    def has_room(self, position: int) -> bool:
+    def has_space(self, position: int) -> bool:
         """Whether the disk is close enough behind to receive from `position` on."""
         return position + PIECE - self._open_flusher.forced <= SPAN * max(1, self.workers)
 
-    def wait_room(self) -> None:
+    def wait_for_disk(self) -> None:
         """Wait a moment for the disk. Raises OSError if it fails."""
         self._open_flusher.wait()
         self._open_flusher.check()
