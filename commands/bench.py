@@ -69,7 +69,14 @@ def bench(
     folder = writable(results_dir(results))  # before the run, which may take an hour
     with bar(f"bench {preset}") as progress:
         result = run_benchmark(client, server, words, 8000, lambda line: progress.update(0, None, line[-60:]))
-    facts = {"preset": preset, "scale": scale, "argv": words, "host": platform.node(), **_labels(server)}
+    facts = {
+        "server": server.name,
+        "preset": preset,
+        "scale": scale,
+        "argv": words,
+        "host": platform.node(),
+        **_labels(server),
+    }
     path = save_result(result, facts, folder)
     if format == "json":
         emit({"slipway": facts, "result": result})

@@ -12,7 +12,7 @@ from commands.shared_options import DryRun, Format
 from commands.task import verb
 from errors import Failed
 from launch.spec.option import Option
-from launch.spec.plan_options import PLATFORMS
+from launch.spec.plan_options import PLATFORMS, port_number
 
 if TYPE_CHECKING:
     from launch.doctor.facts import Facts
@@ -33,12 +33,11 @@ def doctor(
     port: Annotated[
         int,
         Option(
-            "host port that the server will use",
+            "host port that the server will use; auto: the first free port from 8000 on",
             metavar="PORT",
             setting=True,
             short="p",
-            minimum=1,
-            maximum=65535,
+            parse=port_number,
         ),
     ] = 8000,
     fix: Annotated[bool, Option("apply the safe fixes: create folders, restrict file modes")] = False,

@@ -17,6 +17,7 @@ from errors import Refused
 from launch.engine.limits import RESTARTS, Limits
 from launch.operations.launch_options import Fixes, LaunchOptions
 from launch.spec.option import Option
+from launch.spec.plan import AUTO_PORT
 from launch.spec.plan_options import CONTAINER, PlanOptions
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def run(
     The plan is the one that `invoke plan` shows. A missing image is pulled or built first.
 
     invoke run --gpus 8
+    invoke run --gpus 4 --name replica-2 --port auto
     invoke run slipway/MiniMax-M2-tiny --platform cpu
     """
     from launch.operations import launch as operation
@@ -87,10 +89,14 @@ def run(
 
 def _show_command(plan: Plan, limits: Limits) -> None:
     """Print the `docker run` with the same name and limits."""
+    from launch.engine import ports
     from launch.engine.containers import name_of
     from launch.render import docker
 
     name = () if plan.container.name else (f"--name={name_of(plan)}",)
+    if any(port.host == AUTO_PORT for port in plan.container.ports):
+        plan = plan.with_port(ports.first_free(plan.container.ports[0].host_ip))
+        say("note: --port auto: the port is free now; `invoke run` chooses again when it starts the server")
     print(docker.render(plan, (*name, *limits.flags())))
     for path in plan.container.env_files:
         say(f"note: the first `invoke run` creates the API key in {path}; later runs use the same key")

@@ -59,7 +59,10 @@ class TerminalEvents(Events):
                 estimate = launched.plan.fit.kv_tokens
                 say(f"  KV cache: {ready.kv_tokens} tokens (the plan estimated {estimate})")
             say(f"  tool call: {launched.tool_call()}")
-        say('  next: invoke chat "Hello"    invoke bench    invoke logs    invoke stop')
+        name = f" {launched.name}" if launched.plan.container.name else ""
+        say(
+            f'  next: invoke chat{name} "Hello"    invoke bench{name}    invoke logs{name}    invoke stop{name}'
+        )
 
 
 class JsonEvents(TerminalEvents):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from invoke.context import Context
 
-from commands.output import bar
+from commands.output import bar, say
 from commands.shared_options import DryRun, Name
 from commands.task import verb
 from errors import Failed, Refused
@@ -83,42 +83,66 @@ def running(client: DockerClient, name: str) -> Container:
 def stop(
     c: Context,
     name: Name = "",
+    all: Annotated[bool, Option("stop all servers that this user started", overrides=("name",))] = False,
     timeout: Annotated[int, Option("seconds to wait before killing the server", metavar="SECONDS")] = 30,
     dry_run: DryRun = False,
 ) -> None:
     """Stop a server and remove its container.
 
     The last log lines are saved in the results folder.
-    """
-    from launch.engine import containers
-    from launch.engine.client import connect
-    from launch.engine.servers import find
 
-    container = find(connect(timeout=timeout + 60), name)
+    invoke stop slipway-minimax-m2
+    invoke stop --all
+    """
+    from launch.engine.client import connect
+    from launch.operations.servers import stop_all
+
+    servers = _to_stop(connect(timeout=timeout + 60), name, all)
     if dry_run:
-        print(f"docker stop --time {timeout} {container.name} && docker rm {container.name}")
+        for server in servers:
+            print(f"docker stop --time {timeout} {server.name} && docker rm {server.name}")
         return
-    with bar(f"stop {container.name}"):
-        containers.stop(container, timeout)
+    if servers:
+        with bar(f"stop {', '.join(str(server.name) for server in servers)}"):
+            stop_all(servers, timeout)
+
+
+def _to_stop(client: DockerClient, name: str, all: bool) -> list[Container]:
+    """Return the named server, the only one, or all servers of this user."""
+    from launch.engine.servers import find, find_own
+    from launch.paths import state_dir
+
+    if not all:
+        return [find(client, name)]
+    if name:
+        raise Refused(f"--all and the name '{name}' cannot be used together", fix=f"invoke stop {name}")
+    own, others = find_own(client, state_dir())
+    if not own:
+        say("No Slipway servers of this user exist.")
+    if others:
+        say(f"Left running: {', '.join(others)}. Another user started them, or another state folder is set.")
+    return own
 
 
 @verb()
 def restart(c: Context, name: Name = "", dry_run: DryRun = False) -> None:
     """Restart a server and wait until it is ready.
 
-    The plan and the access of its container stay as they are.
+    The plan, the port and the access of its container stay as they are.
     """
     from launch.engine.client import connect
     from launch.engine.servers import find
+    from launch.operations import servers
     from launch.serving.api_key import key_of_container
     from launch.serving.readiness import wait_for_server
 
-    container = find(connect(), name)
+    client = connect()
+    container = find(client, name)
     if dry_run:
         print(f"docker restart {container.name}")
         return
     key_of_container(container)  # without it the final request would fail after minutes of loading
-    container.restart(timeout=30)
+    servers.restart(client, container)
     with bar(f"restart {container.name}") as progress:
         wait_for_server(container, lambda seen: progress.update(seen.index, len(seen.phases), seen.note))
     print(f"{container.labels['slipway.model']} serves at {container.labels['slipway.url']}/v1")

@@ -16,7 +16,7 @@ from launch.access.gpu_devices import with_gpus
 from launch.access.types import RULE, Access
 from launch.recipes.schema import GuideContainer, Recipe
 from launch.spec.inputs import Host
-from launch.spec.plan import Container, Mount, Port, Reason
+from launch.spec.plan import AUTO_PORT, FIRST_PORT, Container, Mount, Port, Reason
 from launch.spec.plan_options import ACCESS, PlanOptions
 from launch.spec.vllm_args import EnvVar
 
@@ -32,6 +32,10 @@ LEAST = (
     Reason("user", "the caller's own uid and gid, so no file on the host becomes root's", RULE),
     Reason(HUB, "the weights, read-only", RULE),
     Reason(CACHE, "compiled kernels are kept for the next start", RULE),
+)
+AUTO_NOTE = (
+    f"--port auto: `invoke run` chooses the first free port from {FIRST_PORT} on;"
+    f" a file or command made from this plan has port {FIRST_PORT}"
 )
 ONE_NODE = Reason("publish", "reachable from this machine only", RULE)
 SEVERAL_NODES = Reason("network host", "the ranks of several nodes must reach each other", RULE)
@@ -63,6 +67,10 @@ def grant(options: PlanOptions, host: Host, recipe: Recipe, ranks: int) -> Acces
     """Return the access of one node's container. `ranks` is the number of processes on that node."""
     if options.access not in ACCESS:
         raise choice("access profile", options.access, ACCESS)
+    if options.port == AUTO_PORT and (options.access == "guide" or host.nodes > 1):
+        why = "the server uses the network of the host, and its port is part of its command"
+        what = "--access guide" if options.access == "guide" else f"--nodes {host.nodes}"
+        raise Refused(f"--port auto cannot be used with {what}", why=why, fix=f"--port {FIRST_PORT}")
     if options.access == "guide":
         return _guide(guide_container(recipe, host), host, options)
     access = _listening(_least(options, host, ranks), options, host)
@@ -80,7 +88,7 @@ def _guide(guide: GuideContainer, host: Host, options: PlanOptions) -> Access:
     flags = guide.flags
     container = Container(
         profile="guide",
-        name=guide.name,
+        name=options.name or guide.name,
         tty=True,
         ipc=flags.ipc,
         network=flags.network,
@@ -100,6 +108,7 @@ def _least(options: PlanOptions, host: Host, ranks: int) -> Access:
     one_node = host.nodes == 1
     container = Container(
         profile="least",
+        name=options.name,
         cap_drop=("ALL",),
         security_opt=("no-new-privileges",),
         shm_bytes=shm_bytes(host, ranks),
@@ -109,7 +118,7 @@ def _least(options: PlanOptions, host: Host, ranks: int) -> Access:
         mounts=_mounts(host),
     )
     access = Access(container, ENVIRONMENT, (*LEAST, ONE_NODE if one_node else SEVERAL_NODES))
-    return with_gpus(access, options, host, ranks)
+    return with_gpus(access.noted(AUTO_NOTE) if options.port == AUTO_PORT else access, options, host, ranks)
 
 
 def _listening(access: Access, options: PlanOptions, host: Host) -> Access:

@@ -9,7 +9,7 @@ from typing import Any
 
 from errors import Refused
 from launch.diagnosis.types import Diagnosis
-from launch.spec.plan import Plan, Process, Reason
+from launch.spec.plan import AUTO_PORT, Plan, Process, Reason
 from launch.spec.vllm_args import Arg, last_wins, parse, to_argv
 
 # vLLM's default if the plan does not set the option (vllm/config/cache.py, 0.32).
@@ -94,6 +94,8 @@ def _env(plan: Plan, env: Mapping[str, str], port: int) -> Plan:
 def _port(plan: Plan, wanted: bool, port: int) -> Plan:
     """Change the published port of the host, or the server's own port if it uses the host's network."""
     published = plan.container.ports
+    if published and published[0].host == AUTO_PORT:
+        return plan  # the next start chooses another port
     if published:
         moved = (replace(published[0], host=port or published[0].host + 1), *published[1:])
         return replace(plan, container=replace(plan.container, ports=moved))

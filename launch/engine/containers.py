@@ -17,9 +17,9 @@ from launch import paths
 from launch.diagnosis.diagnose import DiagnosisInput, diagnose
 from launch.engine import create_args, env_file, ports
 from launch.engine.limits import Limits
-from launch.engine.servers import LABEL
+from launch.engine.servers import LABEL, STATE
 from launch.engine.verify_access import check_access
-from launch.spec.plan import Plan
+from launch.spec.plan import FIRST_PORT, Plan, Port
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -39,12 +39,18 @@ def name_for(model: str) -> str:
     return "slipway-" + re.sub(r"[^a-z0-9.]+", "-", model.rpartition("/")[2].lower())
 
 
+def ports_of(plan: Plan) -> tuple[Port, ...]:
+    """Return the ports of this host that the server uses: the published ones, or its own on the host's network."""
+    if plan.container.ports:
+        return plan.container.ports
+    argv = plan.processes[0].argv
+    own = int(argv[argv.index("--port") + 1]) if "--port" in argv[:-1] else FIRST_PORT
+    return (Port("127.0.0.1", own, own),)
+
+
 def url_of(plan: Plan) -> str:
     """Return the URL of the server on this host."""
-    if not plan.container.ports:  # the container has the host's network, so the server's own port counts
-        argv = plan.processes[0].argv
-        return f"http://127.0.0.1:{argv[argv.index('--port') + 1] if '--port' in argv[:-1] else 8000}"
-    port = plan.container.ports[0]
+    port = ports_of(plan)[0]
     address = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(port.host_ip, port.host_ip)
     return f"http://{f'[{address}]' if ':' in address else address}:{port.host}"
 
@@ -54,15 +60,18 @@ def start(
 ) -> tuple[Container, bool]:
     """Return the plan's container, and whether it was started now. A running container of the same plan is kept.
 
-    Raises Refused if the name or a port is taken. Raises Failed, with a diagnosis, if the engine cannot start the
-    container or does not grant the plan's access.
+    The caller holds the lock of the host, so that two launches share neither a name nor a port. Raises Refused if one
+    of them is taken. Raises Failed, with a diagnosis, if the engine cannot start the container or does not grant the
+    plan's access.
     """
     name = name_of(plan)
     existing = _find(client, name)
     if existing is not None and _is_kept(existing, plan, replace):
         return existing, False
-    arguments = _arguments(plan, name, limits or Limits(), str(client.images.get(plan.image).id))
-    ports.refuse_taken(plan, except_for=ports.held_by(existing))
+    bound = _bound(client, plan, existing)
+    # The digest is that of the plan as asked for, so that `--port auto` finds its server again.
+    labels = _labels(bound, plan.digest, str(client.images.get(plan.image).id))
+    arguments = _arguments(bound, name, limits or Limits(), labels)
     if existing is not None:  # stopped only after all checks
         stop(existing)
     _make_folders(plan)
@@ -76,6 +85,26 @@ def start(
         container.remove(force=True)
         raise
     return container, True
+
+
+def must_start(client: DockerClient, plan: Plan, replace: bool = False) -> bool:
+    """Return whether `start` will create a container. Raises Refused if the name or a port is taken.
+
+    A launch asks before it fetches an image and weights; `start` checks again.
+    """
+    existing = _find(client, name_of(plan))
+    if existing is not None and _is_kept(existing, plan, replace):
+        return False
+    _bound(client, plan, existing)
+    return True
+
+
+def _bound(client: DockerClient, plan: Plan, existing: Container | None) -> Plan:
+    """Return the plan with the port that it gets. Raises Refused if it is taken."""
+    servers = ports.of_servers(client)
+    bound = ports.choose(plan, existing, servers)
+    ports.refuse_taken(ports_of(bound), servers, except_for=ports.held_by(existing))
+    return bound
 
 
 @contextmanager
@@ -100,10 +129,11 @@ def _make_folders(plan: Plan) -> None:
             Path(mount.source).mkdir(parents=True, exist_ok=True)
 
 
-def _arguments(plan: Plan, name: str, limits: Limits, image_id: str) -> dict[str, Any]:
+def _labels(plan: Plan, digest: str, image_id: str) -> dict[str, str]:
     planned = plan.container
-    labels = {
-        LABEL: plan.digest,
+    return {
+        LABEL: digest,
+        STATE: str(paths.state_dir()),
         "slipway.model": plan.model,
         "slipway.image": plan.image,
         "slipway.image_id": image_id,
@@ -113,9 +143,12 @@ def _arguments(plan: Plan, name: str, limits: Limits, image_id: str) -> dict[str
         "slipway.key": ",".join(planned.env_files),
         "slipway.gpus": ",".join(planned.gpu_ids or planned.cdi or planned.devices),
     }
+
+
+def _arguments(plan: Plan, name: str, limits: Limits, labels: dict[str, str]) -> dict[str, Any]:
     logs = {"type": "json-file", "config": {"max-size": "100m", "max-file": "3"}}
     arguments = create_args.arguments(plan, plan.processes[0])
-    arguments["environment"] = {**arguments.get("environment", {}), **_secrets(planned.env_files)}
+    arguments["environment"] = {**arguments.get("environment", {}), **_secrets(plan.container.env_files)}
     own = {"name": name, "labels": labels, "log_config": logs, "detach": True}
     return {**arguments, **limits.arguments(), **own}
 
@@ -136,20 +169,12 @@ def _find(client: DockerClient, name: str) -> Container | None:
         return None
 
 
-def runs(client: DockerClient, plan: Plan) -> bool:
-    """Return whether the same plan runs already; then neither image nor weights are needed."""
-    container = _find(client, name_of(plan))
-    return (
-        container is not None and container.status == "running" and container.labels.get(LABEL) == plan.digest
-    )
-
-
 def _is_kept(existing: Container, plan: Plan, replace: bool) -> bool:
     """Return whether the existing container of that name runs the plan. Raises Refused if it must not be replaced."""
     name, digest = existing.name, existing.labels.get(LABEL)
     if digest is None:
         raise Refused(
-            f"a container named '{name}' exists that Slipway did not start", fix=f"docker rename {name} OTHER"
+            f"a container named '{name}' exists that Slipway did not start", fix="--name with another name"
         )
     if replace or existing.status not in ("running", "paused"):
         return False
@@ -158,7 +183,7 @@ def _is_kept(existing: Container, plan: Plan, replace: bool) -> bool:
     if digest != plan.digest:
         raise Refused(
             f"{name} runs another plan ({digest}, this one is {plan.digest})",
-            fix="stop it with `invoke stop`, or pass --replace",
+            fix=f"--replace stops {name} first, --name starts another server next to it",
         )
     return True
 

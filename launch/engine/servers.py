@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from errors import Refused
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 LABEL = "slipway.plan"  # the digest of the plan; every server has it
+STATE = "slipway.state"  # the state folder of the Slipway that started the server
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,16 @@ def find(client: DockerClient, name: str = "") -> Container:
     if not matching:
         raise Refused(f"no Slipway server named '{name}'", why=f"servers: {names}", fix="invoke ps")
     raise Refused("there are several servers", why=f"servers: {names}", fix="give a NAME")
+
+
+def find_own(client: DockerClient, state: Path) -> tuple[list[Container], list[str]]:
+    """Return the servers that were started with this state folder, and the names of all others.
+
+    Each user has a state folder, so `invoke stop --all` on a shared host leaves the servers of other users running.
+    """
+    servers = _containers(client)
+    own = [container for container in servers if container.labels.get(STATE) == str(state)]
+    return own, [str(container.name) for container in servers if container not in own]
 
 
 def _containers(client: DockerClient) -> list[Container]:

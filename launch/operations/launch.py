@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from launch.spec.plan import Plan
     from launch.spec.plan_options import PlanOptions
 
+_LAUNCHES_AT_ONCE = (
+    16  # each attempt that loses its GPUs lost them to another launch, and few hosts have more GPUs
+)
+
 
 @dataclass(frozen=True)
 class Launched:
@@ -88,15 +92,21 @@ def launch(options: PlanOptions, how: LaunchOptions | None = None, events: Event
     how, events = how or LaunchOptions(), events or Events()
     client = engine_client.connect()
     plan = planned(options, how.fixes, events)
-    if how.replace or not containers.runs(client, plan):
+    if containers.must_start(client, plan, how.replace):
         prepare(client, plan, how.fetch, events)
+    for _ in range(_LAUNCHES_AT_ONCE):
+        try:
+            return _start_or_fix(client, plan, how, events)
+        except GpusTaken as taken:  # another launch took them while this one prepared: plan again, on others
+            events.note(str(taken))
+            plan = planned(options, how.fixes, events)
+    return _start_or_fix(client, plan, how, events)
+
+
+def _start_or_fix(client: DockerClient, plan: Plan, how: LaunchOptions, events: Events) -> Launched:
+    """Start the plan. If it fails and a safe fix is known, try once more with it."""
     try:
         return _start(client, plan, how, events)
-    except (
-        GpusTaken
-    ) as taken:  # another launch took these GPUs while this one prepared: plan again, on others
-        events.note(str(taken))
-        return _start(client, planned(options, how.fixes, events), how, events)
     except ServerExited as failure:
         better = _with_fix(plan, failure, how.fixes, events)
         if better is None:
@@ -157,7 +167,7 @@ def _ensure_api_key(plan: Plan, events: Events) -> None:
 
 def _wait(container: Container, plan: Plan, how: LaunchOptions, started: bool, events: Events) -> Ready:
     name = container.name
-    with events.step(f"start {name}") as show, _left_running(name, events):
+    with events.step(f"start {name}") as show, _left_running(str(name), events):
 
         def on_progress(progress: StartupProgress) -> None:
             show(progress.index, len(progress.phases), progress.note)
@@ -167,12 +177,12 @@ def _wait(container: Container, plan: Plan, how: LaunchOptions, started: bool, e
 
 
 @contextmanager
-def _left_running(name: str | None, events: Events) -> Iterator[None]:
+def _left_running(name: str, events: Events) -> Iterator[None]:
     """Say after Ctrl-C that the server continues to start."""
     try:
         yield
     except KeyboardInterrupt:
         events.note(
-            f"\n{name} continues to start: `invoke logs --follow` shows its log, `invoke stop` stops it"
+            f"\n{name} continues to start: `invoke logs {name} --follow` shows its log, `invoke stop {name}` stops it"
         )
         raise

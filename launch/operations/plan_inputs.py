@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from errors import Refused, SlipwayError, choice
 from launch.operations.host_facts import gather
 from launch.planning.planner import make_plan
-from launch.planning.selection import NO_VARIANT, variant_of
+from launch.planning.selection import NO_VARIANT, model_of, variant_of
 from launch.planning.vllm_versions import image_for
 from launch.recipes.image import named_image, version_in_tag
 from launch.recipes.repository import builtin_shapes, checkpoints, open_repository
@@ -23,7 +23,7 @@ from launch.spec.capabilities import Capabilities
 from launch.spec.gpu_catalog import HardwareProfile
 from launch.spec.inputs import Image
 from launch.spec.plan import Plan
-from launch.spec.plan_options import PLATFORMS, PlanOptions
+from launch.spec.plan_options import PLATFORMS, PlanOptions, server_name
 
 if TYPE_CHECKING:
     from launch.allocation.selected_gpus import SelectedGpus
@@ -33,6 +33,8 @@ def plan_of(options: PlanOptions) -> Plan:
     """Make the plan that these options describe, for this host or for the named hardware."""
     if options.platform not in ("", *PLATFORMS):
         raise choice("platform", options.platform, PLATFORMS)
+    if options.name:
+        server_name("--name", options.name)
     repository = open_repository(options.recipes)
     recipe = repository.recipe(options.model)
     models = (options.nodes, checkpoints(recipe), builtin_shapes())
@@ -40,7 +42,7 @@ def plan_of(options: PlanOptions) -> Plan:
         hardware = _named_hardware(repository.hardware, options.hardware or "cpu", options.platform)
         host = gather(hardware, _gpu_count(options.gpus, hardware), *models)
     else:
-        gpus = _free_gpus(options)
+        gpus = _free_gpus(options, model_of(options, recipe))
         hardware, host = gpus.hardware, gpus.on(gather(gpus.hardware, gpus.ranks, *models))
     return make_plan(options, host, recipe, _image(options, recipe, hardware), repository.strategies)
 
@@ -67,7 +69,7 @@ def _gpu_count(gpus: str, hardware: HardwareProfile) -> int:
     return int(gpus or hardware.per_node or 1)
 
 
-def _free_gpus(options: PlanOptions) -> SelectedGpus:
+def _free_gpus(options: PlanOptions, model: str) -> SelectedGpus:
     """Choose GPUs of this host that no other container uses. The server that this plan replaces does not count."""
     from launch.allocation.holders import holders
     from launch.allocation.selected_gpus import select_gpus
@@ -80,7 +82,7 @@ def _free_gpus(options: PlanOptions) -> SelectedGpus:
         running, cdi_reason = holders(client), engine_client.cdi_reason(client)
     except SlipwayError:
         running, cdi_reason = (), ""  # a plan needs no engine; `invoke run` does
-    gpus = select_gpus(detect(), options.gpus, options.platform, running, own=name_for(options.model))
+    gpus = select_gpus(detect(), options.gpus, options.platform, running, options.name or name_for(model))
     return replace(gpus, cdi_reason=cdi_reason)
 
 

@@ -77,6 +77,12 @@ def variant_of(options: PlanOptions, recipe: Recipe) -> str:
     return options.variant or checkpoints(recipe).get(options.model, "default")
 
 
+def model_of(options: PlanOptions, recipe: Recipe) -> str:
+    """Return the checkpoint that these options serve. Raises Refused for an unknown variant."""
+    variant = recipe.variants.get(variant_of(options, recipe), NO_VARIANT)
+    return variant.model_id or recipe.model.model_id
+
+
 def _strategy(
     options: PlanOptions, host: Host, recipe: Recipe, strategies: Mapping[str, Strategy]
 ) -> Strategy:

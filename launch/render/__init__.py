@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from errors import choice
 from launch.render import compose, docker, kubernetes, quadlet, text
-from launch.spec.plan import Plan
+from launch.spec.plan import FIRST_PORT, Plan
 
 
 def to_json(plan: Plan) -> str:
@@ -27,7 +27,10 @@ FORMATS = tuple(RENDERERS)
 
 
 def render(plan: Plan, form: str) -> str:
-    """Return the plan in one of FORMATS. Raises Refused for another format."""
+    """Return the plan in one of FORMATS. Raises Refused for another format.
+
+    The files and commands are for other programs, which cannot choose a port: they name FIRST_PORT for AUTO_PORT.
+    """
     if form not in RENDERERS:
         raise choice("format", form, FORMATS)
-    return RENDERERS[form](plan)
+    return RENDERERS[form](plan if form in ("text", "json") else plan.with_port(FIRST_PORT))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from launch.render.shell import LAUNCHER_VARIABLE
@@ -19,7 +20,13 @@ def document(plan: Plan) -> dict[str, Any]:
     """Return the values of the file."""
     services = {_name(process): _service(plan, process) for process in plan.processes}
     volumes: dict[str, Any] = {mount.source: {} for mount in plan.container.mounts if "/" not in mount.source}
-    return {"services": services} | ({"volumes": volumes} if volumes else {})
+    name = {"name": project_name(plan)} if plan.container.name else {}
+    return name | {"services": services} | ({"volumes": volumes} if volumes else {})
+
+
+def project_name(plan: Plan) -> str:
+    """Return a project's name that Compose accepts. It keeps two servers apart whose files share a folder."""
+    return re.sub(r"[^a-z0-9_-]+", "-", plan.container.name.lower())
 
 
 def _name(process: Process) -> str:

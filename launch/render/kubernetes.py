@@ -38,9 +38,10 @@ def documents(plan: Plan) -> list[dict[str, Any]]:
 
 
 def name_of(plan: Plan) -> str:
-    """Return a name that Kubernetes accepts."""
-    tail = plan.model.rpartition("/")[2].lower()
-    return re.sub(r"[^a-z0-9]+", "-", tail).strip("-")[:40].strip("-") or "vllm"
+    """Return a name that Kubernetes accepts, also for a Service: it begins with a letter."""
+    own = (plan.container.name or plan.model.rpartition("/")[2]).lower()
+    name = re.sub(r"[^a-z0-9]+", "-", own).strip("-")
+    return (name if name[:1].isalpha() else f"vllm-{name}")[:40].strip("-")
 
 
 def _labels(plan: Plan) -> dict[str, str]:

@@ -18,7 +18,8 @@ def render(plan: Plan) -> str:
 
 
 def _file(plan: Plan, process: Process) -> str:
-    name = "slipway" if process.role == "server" else f"slipway-{process.node}"
+    own = plan.container.name or "slipway"
+    name = own if process.role == "server" else f"{own}-{process.node}"
     lines = [
         f"# ~/.config/containers/systemd/{name}.container",
         "[Unit]",

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 Pairs = tuple[tuple[str, str], ...]
+AUTO_PORT = 0  # a host port that is chosen at the start: the first free one from FIRST_PORT on
+FIRST_PORT = 8000
 NOT_LAUNCHED = ("reasons", "notes", "rejected", "fit", "budgets")  # explanations: no part of what runs
 
 
@@ -87,7 +89,7 @@ class Mount:
 
 @dataclass(frozen=True)
 class Port:
-    """A port of the container, published on an address of the host."""
+    """A port of the container, published on an address of the host. `host` may be AUTO_PORT."""
 
     host_ip: str
     host: int
@@ -156,6 +158,13 @@ class Plan:
     def environment(self, process: Process) -> Pairs:
         """Return all environment variables of one process."""
         return (*self.container.env, *process.env)
+
+    def with_port(self, number: int) -> Plan:
+        """Return the plan with this host port in place of AUTO_PORT."""
+        ports = tuple(
+            replace(port, host=number) if port.host == AUTO_PORT else port for port in self.container.ports
+        )
+        return replace(self, container=replace(self.container, ports=ports))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as JSON values. The keys are the public format of `invoke plan --format json`."""

@@ -5,9 +5,13 @@ The command line, its help, the settings and the checks of values all come from 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Any
 
-from launch.spec.option import modes, option, pairs
+from errors import Refused
+from launch.spec.option import integer, modes, option, pairs
+from launch.spec.plan import AUTO_PORT
 
 Pairs = tuple[tuple[str, str], ...]
 Names = tuple[str, ...]
@@ -16,6 +20,29 @@ PLATFORMS = ("cuda", "rocm", "cpu")
 ACCESS = ("least", "documented", "guide", "profiling", "rdma")
 CDI = ("auto", "yes", "no")
 MODEL, HARDWARE, VLLM, CONTAINER = "Model", "Hardware", "vLLM", "Container"
+
+
+# An engine needs two characters. Kubernetes adds to a name, and the result may have 63.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{1,39}")
+
+
+def server_name(label: str, given: Any) -> str:
+    """Return a name that every engine accepts. Raises Refused, which names `label`."""
+    name = str(given)
+    if not NAME.fullmatch(name):
+        why = "a name has 2 to 40 letters, digits, '-', '_' and '.', and begins with a letter or digit"
+        raise Refused(f"{label} '{name}' is not a name for a server", why=why, fix="--name replica-1")
+    return name
+
+
+def port_number(label: str, given: Any) -> int:
+    """Parse a port or `auto`. Raises Refused, which names `label`."""
+    if str(given) == "auto":
+        return AUTO_PORT
+    try:
+        return integer(label, given, 1, 65535)
+    except Refused as error:
+        raise Refused(error.what.replace(" (got", ", or auto (got")) from None
 
 
 @dataclass(frozen=True)
@@ -115,18 +142,25 @@ class PlanOptions:
         group=CONTAINER,
         setting=True,
     )
+    name: str = option(
+        "",
+        "name of the server (default: made from the model)",
+        metavar="NAME",
+        group=CONTAINER,
+        setting=True,
+        parse=server_name,
+    )
     access: str = option(
         "least", "access profile of the container", choices=ACCESS, group=CONTAINER, setting=True
     )
     port: int = option(
         8000,
-        "host port to bind",
+        "host port to bind; auto: the first free port from 8000 on",
         metavar="PORT",
         group=CONTAINER,
         setting=True,
         short="p",
-        minimum=1,
-        maximum=65535,
+        parse=port_number,
     )
     listen: str = option(
         "127.0.0.1",

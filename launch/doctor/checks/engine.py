@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from launch.doctor.facts import Facts
 from launch.doctor.finding import Finding, error, info, ok, warning
 from launch.doctor.thresholds import thresholds
+from launch.spec.plan import AUTO_PORT
 from launch.weights.progress import gb
 
 
@@ -112,6 +113,9 @@ def open_files(facts: Facts) -> Iterator[Finding]:
 def port(facts: Facts) -> Iterator[Finding]:
     """Check that the port to serve on is free; if not, name the container that uses it."""
     number = facts.network.port
+    if number == AUTO_PORT:
+        yield ok("port", "chosen at the start: the first free one")
+        return
     if not facts.network.port_in_use:
         yield ok("port", f"127.0.0.1:{number} is free")
         return
@@ -124,7 +128,7 @@ def port(facts: Facts) -> Iterator[Finding]:
         "port",
         f"port {number} is in use by {user}",
         "the server could not listen there",
-        f"invoke run --port {number + 1}, or: {release}",
+        f"invoke run --port auto, or: {release}",
     )
 
 

@@ -94,7 +94,7 @@ def test_a_wrong_value_of_a_file_names_the_setting(tmp_path: Path) -> None:
     write(tmp_path, "slipway.yaml", "hardware: h200\nport: high")
     found = slipway("plan", folder=tmp_path)
     assert (found.code, found.out) == (2, "")
-    assert "setting port must be an integer from 1 to 65535 (got 'high')" in found.err
+    assert "setting port must be an integer from 1 to 65535, or auto (got 'high')" in found.err
 
 
 def test_a_named_file_replaces_the_one_of_the_folder(tmp_path: Path) -> None:

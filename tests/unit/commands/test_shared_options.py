@@ -55,8 +55,8 @@ def test_options_that_are_not_settings_are_not_read_from_them() -> None:
 @pytest.mark.parametrize(
     ("given", "settings", "message"),
     [
-        ({"port": "x"}, {}, r"--port must be an integer from 1 to 65535 \(got 'x'\)"),
-        ({}, {"port": "x"}, r"setting port must be an integer from 1 to 65535 \(got 'x'\)"),
+        ({"port": "x"}, {}, r"--port must be an integer from 1 to 65535, or auto \(got 'x'\)"),
+        ({}, {"port": "x"}, r"setting port must be an integer from 1 to 65535, or auto \(got 'x'\)"),
         ({"nodes": "0"}, {}, r"--nodes must be a positive integer \(got '0'\)"),
         ({"access": "lest"}, {}, "unknown --access value 'lest'. Did you mean `least`"),
         ({"env": ["A"]}, {}, "--env A: a value is missing"),

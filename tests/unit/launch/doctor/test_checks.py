@@ -64,7 +64,7 @@ def test_port_names_the_container_that_uses_it() -> None:
     engine = replace(with_image(), ports=((8000, "slipway-minimax-m2"),))
     found = only_problem(replace(cpu(), engine=engine, network=Network(8000, port_in_use=True)))
     assert "slipway-minimax-m2" in found.what
-    assert found.fix == "invoke run --port 8001, or: invoke stop --name slipway-minimax-m2"
+    assert found.fix == "invoke run --port auto, or: invoke stop --name slipway-minimax-m2"
 
 
 def test_podman_needs_cdi_for_nvidia_gpus() -> None:

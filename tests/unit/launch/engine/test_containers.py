@@ -82,6 +82,7 @@ class Engine:
 
     def __init__(self, existing: Existing | None = None) -> None:
         self.containers, self.images = self, SimpleNamespace(get=lambda name: SimpleNamespace(id="sha256:1"))
+        self.api = SimpleNamespace(containers=lambda **options: list[Any]())
         self.existing, self.created = existing, dict[str, Any]()
 
     def get(self, name: str) -> Existing:

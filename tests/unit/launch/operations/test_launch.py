@@ -60,7 +60,7 @@ class Host:
         monkeypatch.setattr(engine_client, "connect", SimpleNamespace)
         monkeypatch.setattr(operation, "plan_of", lambda options: self.plan)
         monkeypatch.setattr(operation, "prepare", lambda *arguments: None)
-        monkeypatch.setattr(containers, "runs", lambda client, plan: False)
+        monkeypatch.setattr(containers, "must_start", lambda client, plan, replace: True)
         monkeypatch.setattr(containers, "start", self._start)
         monkeypatch.setattr(operation, "reserved", self._reserved)
         monkeypatch.setattr(operation, "wait_for_server", self._watched)
