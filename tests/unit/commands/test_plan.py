@@ -74,7 +74,10 @@ REFUSALS = [
         "--max-model-len must be a positive integer (got 'many')",
     ),
     (["--hardware", "h200", "--format", "yaml"], "unknown --format value 'yaml'"),
-    (["--hardware", "h200", "--port", "70000"], "--port must be an integer from 1 to 65535, or auto (got '70000')"),
+    (
+        ["--hardware", "h200", "--port", "70000"],
+        "--port must be an integer from 1 to 65535, or auto (got '70000')",
+    ),
     (["--hardware", "h200", "--platform", "rocm"], "'h200' is cuda"),
     (["--platform", "tpu"], "unknown --platform value 'tpu'"),
     (["--hardware", "h200", "--recipes", "/nowhere"], "is not a folder of recipes"),

@@ -11,7 +11,7 @@ from errors import Refused
 from launch.diagnosis.apply_fix import apply_fix
 from launch.diagnosis.diagnose import Diagnosis
 from launch.diagnosis.rules import load_rules
-from launch.spec.plan import Plan
+from launch.spec.plan import AUTO_PORT, Plan
 from tests.unit.launch.plan_builders import plan
 
 GRAPHS = {"set": {"--compilation-config": '{"cudagraph_mode": "PIECEWISE"}'}}
@@ -63,6 +63,11 @@ def test_apply_fix_publishes_another_port_of_the_host() -> None:
     moved = apply_fix(plan(port=8000), diagnosis({"port": True}))
     assert (moved.container.ports[0].host, moved.container.ports[0].container) == (8001, 8000)
     assert apply_fix(plan(port=8000), diagnosis({"port": True}), port=9123).container.ports[0].host == 9123
+
+
+def test_apply_fix_leaves_a_port_that_is_chosen_at_the_start() -> None:
+    auto = plan(port=AUTO_PORT)
+    assert apply_fix(auto, diagnosis({"port": True})) is auto
 
 
 def test_apply_fix_changes_the_port_of_the_server_on_the_host_network() -> None:

@@ -11,6 +11,7 @@ from launch.doctor.facts import Certificates, Device, Engine, ImageFacts, Kernel
 from launch.doctor.report import count_by_severity, format_findings, run_checks
 from launch.hardware.cdi import CdiSpec
 from launch.hardware.types import Cpu, GpuProcess, Hardware, PciGpu, VendorReport
+from launch.spec.plan import AUTO_PORT
 from tests.unit.launch.doctor.hosts import (
     CPU,
     ENGINE,
@@ -65,6 +66,11 @@ def test_port_names_the_container_that_uses_it() -> None:
     found = only_problem(replace(cpu(), engine=engine, network=Network(8000, port_in_use=True)))
     assert "slipway-minimax-m2" in found.what
     assert found.fix == "invoke run --port auto, or: invoke stop --name slipway-minimax-m2"
+
+
+def test_port_is_not_checked_if_it_is_chosen_at_the_start() -> None:
+    facts = replace(cpu(), engine=with_image(), network=Network(AUTO_PORT))
+    assert not [found for found in problems(facts) if found.check == "port"]
 
 
 def test_podman_needs_cdi_for_nvidia_gpus() -> None:

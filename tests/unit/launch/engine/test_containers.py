@@ -13,7 +13,7 @@ import pytest
 from errors import Failed, Refused
 from launch.engine import containers, servers
 from launch.engine.containers import name_of, url_of
-from launch.spec.plan import Container, Layout, Plan, Port, Process
+from launch.spec.plan import AUTO_PORT, Container, Layout, Plan, Port, Process
 
 PLAN = Plan(
     model="MiniMaxAI/MiniMax-M2.1",
@@ -136,6 +136,37 @@ def test_start_replaces_its_own_container(status: str) -> None:
     assert started
     assert existing.calls == (["stop", "remove"] if status == "running" else ["remove"])
     assert engine.created["labels"][servers.LABEL] == PLAN.digest
+
+
+def test_start_chooses_a_port_and_finds_the_server_again() -> None:
+    auto = replace(PLAN, container=Container(ports=(Port("127.0.0.1", AUTO_PORT, 8000),)))
+    engine: Any = Engine()
+    containers.start(engine, auto)
+    labels = engine.created["labels"]
+    assert engine.created["ports"] == {"8000/tcp": ("127.0.0.1", 8000)}
+    assert (labels["slipway.url"], labels[servers.LABEL]) == ("http://127.0.0.1:8000", auto.digest)
+    running: Any = Engine(Existing(**labels))
+    assert not containers.must_start(running, auto)
+    assert containers.must_start(running, auto, replace=True)
+
+
+def test_start_gives_a_container_the_state_folder_of_its_user(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SLIPWAY_STATE_DIR", str(tmp_path))
+    engine: Any = Engine()
+    containers.start(engine, PLAN)
+    server: Any = Engine(Existing(name="a", **engine.created["labels"]))
+    assert [container.name for container in servers.find_own(server, tmp_path / "state")[0]] == ["a"]
+    assert servers.find_own(server, tmp_path / "other") == ([], ["a"])
+
+
+@pytest.mark.parametrize(
+    ("argv", "port"), [(("vllm", "serve", "m"), 8000), (("vllm", "serve", "m", "--port", "8005"), 8005)]
+)
+def test_ports_of_a_server_on_the_network_of_the_host(argv: tuple[str, ...], port: int) -> None:
+    plan = replace(PLAN, container=Container(network="host"), processes=(Process("server", 0, argv),))
+    assert [found.host for found in containers.ports_of(plan)] == [port]
 
 
 def test_start_fails_without_an_api_key_in_its_file(tmp_path: Path) -> None:

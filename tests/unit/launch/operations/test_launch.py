@@ -164,6 +164,28 @@ def test_launch_plans_again_if_another_launch_took_its_gpus(monkeypatch: pytest.
     assert len(host.started) == 1
 
 
+def test_launch_plans_again_as_often_as_other_launches_took_its_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(monkeypatch, ready())
+    host.taken = [GpusTaken("the GPUs were taken")] * 3
+    events = Recorded()
+    launch(OPTIONS, events=events)
+    assert len(events.notes) == 4
+    assert len(host.started) == 1
+
+
+def test_launch_fetches_nothing_if_the_name_or_the_port_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(monkeypatch)
+
+    def refuse(client: Any, plan: Plan, replace: bool) -> bool:
+        raise Refused("port 8000 is taken")
+
+    monkeypatch.setattr(containers, "must_start", refuse)
+    monkeypatch.setattr(operation, "prepare", lambda *arguments: pytest.fail("weights are fetched"))
+    with pytest.raises(Refused, match="port 8000"):
+        launch(OPTIONS)
+    assert host.started == []
+
+
 def test_launch_does_not_wait_if_asked_not_to(monkeypatch: pytest.MonkeyPatch) -> None:
     Host(monkeypatch)
     assert launch(OPTIONS, LaunchOptions(wait=False)).ready is None
