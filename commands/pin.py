@@ -71,6 +71,8 @@ def pin(
     )
     if mirror:
         address.parse_target("--mirror", mirror)
+    if not dry_run:
+        locks.refuse_installed(path)
     old = locks.load(path)
     names = [platform] if platform else list(old.platforms)
     new = {name: _refresh(path, old, name, options, sources, mirror) for name in names}

@@ -14,7 +14,7 @@ from images.lock.lockfile import load
 if TYPE_CHECKING:
     from docker import DockerClient
 
-REGISTRIES = ("docker.io/", "localhost/")  # podman writes one in front of a local name
+REGISTRIES = ("docker.io/", "localhost/")  # podman adds one to a local name
 OWN = "slipway/"
 
 
@@ -34,15 +34,14 @@ class BuiltImage:
         return asdict(self)
 
     def age(self, now: datetime | None = None) -> str:
-        """Format the age: `3 days`, `5 hours`."""
-        hours = int(
-            ((now or datetime.now(UTC)) - datetime.fromisoformat(self.created)).total_seconds() // 3600
-        )
+        """Return the age, for example `3 days` or `5 hours`."""
+        seconds = ((now or datetime.now(UTC)) - datetime.fromisoformat(self.created)).total_seconds()
+        hours = int(seconds // 3600)
         return f"{hours // 24} days" if hours >= 48 else f"{max(hours, 0)} hours"
 
 
 def built_images(client: DockerClient) -> list[BuiltImage]:
-    """Return the images below `slipway/`, by tag: those with vLLM, and their base images."""
+    """Return the images below `slipway/` by tag: those with vLLM, and the bases that they were built on."""
     lock = load()
     current = {reference(name, lock) for name in lock.platforms}
     used = {str(row["ImageID"]) for row in client.api.containers(all=True)}
@@ -56,7 +55,7 @@ def built_images(client: DockerClient) -> list[BuiltImage]:
 
 
 def _local(tag: str) -> str:
-    """Remove the registry that podman writes in front of a tag."""
+    """Return the tag without the registry that podman adds."""
     for registry in REGISTRIES:
         tag = tag.removeprefix(registry)
     return tag
@@ -77,9 +76,9 @@ def _described(row: dict[str, Any], tag: str, current: set[str], used: set[str])
 
 
 def remove_old(client: DockerClient, *, dry_run: bool = False) -> list[BuiltImage]:
-    """Remove the images with a vLLM that the lock file no longer describes, unless a container uses them.
+    """Remove images with vLLM that the lock no longer describes, unless a container uses them; return them.
 
-    Returns them. Base images stay: the next build needs one of them.
+    Base images stay: the next build needs one of them.
     """
     from docker.errors import APIError
 

@@ -23,13 +23,28 @@ def load(path: Path = LOCK) -> Lock:
     return lock
 
 
+def refuse_installed(path: Path) -> None:
+    """Raise Refused if the lock is part of an installed package, which the next update replaces."""
+    if path.resolve() == LOCK and not _is_clone():
+        raise Refused(
+            "the lock of an installed Slipway is not changed",
+            why=f"'{path}' is part of the package; an update replaces it",
+            fix=f"cp -r {LOCK.parent} images && invoke pin --lock images/lock.yaml",
+        )
+
+
+def _is_clone() -> bool:
+    return (LOCK.parents[1] / "pyproject.toml").exists()
+
+
 def _data(path: Path) -> Any:
     import yaml
 
     try:
         return parse_yaml(path.read_text())
     except FileNotFoundError:
-        fix = "git checkout -- images/lock.yaml" if path == LOCK else "pass an existing file to --lock"
+        own = "git checkout -- images/lock.yaml" if _is_clone() else "reinstall Slipway"
+        fix = own if path == LOCK else "pass an existing file to --lock"
         raise Refused(f"{path} is missing", fix=fix) from None
     except OSError as error:
         raise Refused(f"cannot read {path}", why=error.strerror or str(error)) from None

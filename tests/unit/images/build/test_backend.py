@@ -68,7 +68,7 @@ esac
 
 def set_path(monkeypatch: pytest.MonkeyPatch, *folders: Path) -> None:
     monkeypatch.setenv("PATH", ":".join(map(str, (*folders, "/usr/bin", "/bin"))))
-    monkeypatch.setattr(backend.shutil, "which", lambda name: None)
+    monkeypatch.setattr("shutil.which", lambda name: None)
 
 
 def available_below(folder: Path) -> list[Builder]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from errors import Failed
-from images.build import backend, base_image, context, pipeline
+from images.build import backend, base_image, pipeline
 from images.build import run as build_run
 from images.build.backend import Builder, BuildRequest
 from images.lock.lockfile import load
@@ -93,7 +93,7 @@ def test_fill_fails_if_the_context_cannot_be_written(tmp_path: Path, monkeypatch
     def full(*args: Any, **kwargs: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(context.shutil, "copytree", full)
+    monkeypatch.setattr("shutil.copytree", full)
     with pytest.raises(Failed, match="cannot write the build context") as failed:
         pipeline.fill(tmp_path / "context", "rocm", load().platform("rocm"), {}, tmp_path)
     assert "No space left on device" in failed.value.why

@@ -178,6 +178,20 @@ def test_load_refuses_a_missing_file_and_a_folder(tmp_path: Path) -> None:
     assert "Is a directory" in refusal(tmp_path)
 
 
+def test_refuse_installed_protects_only_the_lock_of_a_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "site-packages" / "images" / "lock.yaml"
+    monkeypatch.setattr(lockfile, "LOCK", package)
+    lockfile.refuse_installed(tmp_path / "images" / "lock.yaml")
+    with pytest.raises(Refused, match="installed Slipway") as refused:
+        lockfile.refuse_installed(package)
+    assert f"cp -r {package.parent} images" in refused.value.fix
+    (package.parents[1]).mkdir(parents=True)
+    (package.parents[1] / "pyproject.toml").touch()
+    lockfile.refuse_installed(package)
+
+
 def test_platform_refuses_an_unknown_name_and_lists_the_known_ones(write: Write) -> None:
     with pytest.raises(Refused, match="unknown platform 'rocn'") as refused:
         lockfile.load(write()).platform("rocn")

@@ -59,7 +59,7 @@ class Existing:
     def __init__(self, status: str = "running", name: str = name_of(PLAN), **labels: str) -> None:
         self.status, self.name, self.short_id, self.calls = status, name, "0123", list[str]()
         self.labels = labels
-        self.attrs = {"NetworkSettings": {"Ports": {}}, "State": {}, "HostConfig": {}}
+        self.attrs: dict[str, Any] = {"NetworkSettings": {"Ports": {}}, "State": {}, "HostConfig": {}}
 
     def stop(self, timeout: int) -> None:
         self.calls.append("stop")
@@ -121,9 +121,10 @@ def test_start_refuses_to_replace_another_container(existing: Existing, message:
 
 
 def test_start_keeps_a_running_container_of_the_same_plan() -> None:
-    existing = Existing(**{servers.LABEL: PLAN.digest})
+    existing: Any = Existing(**{servers.LABEL: PLAN.digest})
     engine: Any = Engine(existing)
     assert containers.start(engine, PLAN) == (existing, False)
+    assert existing.calls == []
 
 
 @pytest.mark.parametrize("status", ["exited", "running", "paused"])
