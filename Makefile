@@ -12,7 +12,7 @@ demo: $(STAMP)
 	@$(VENV)/bin/invoke demo
 
 test: $(STAMP)
-	$(VENV)/bin/python -m pytest -n 4 tests/unit tests/http tests/hub tests/serving
+	$(VENV)/bin/python -m pytest -n 4 --cov --cov-report= tests/unit tests/http tests/hub tests/serving
 	$(VENV)/bin/python -m pytest tests/package tests/registry tests/images tests/engine tests/e2e
 
 check: $(STAMP)

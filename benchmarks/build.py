@@ -109,7 +109,7 @@ def ignore(done: float, total: float | None, note: str) -> None:
 
 def measure(
     client: DockerClient,
-    request: backend.Request,
+    request: backend.BuildRequest,
     own_file: Path,
     label: str,
     finish: Callable[[str], str] = str,
@@ -136,7 +136,7 @@ def empty_cache(folder: Path, base: str) -> None:
     text = f"{HEAD}RUN --mount=type=cache,id={CACHE},target=/c rm -rf /c/* /c/.[!.]* # {time.time_ns()}\n"
     dockerfile = folder / "empty.Dockerfile"
     dockerfile.write_text(text)
-    request = backend.Request(folder, dockerfile=dockerfile, build_args=(("BASE", base),))
+    request = backend.BuildRequest(folder, dockerfile=dockerfile, build_args=(("BASE", base),))
     image, _ = build_run.run(backend.choose(), request, ignore)
     connect().images.remove(image, force=True)
 
@@ -152,7 +152,9 @@ def slipway(
         file = folder / "Dockerfile"
         file.write_text(file.read_text().replace("id=slipway-uv,", f"id={CACHE},"))
         empty_cache(folder, base)
-        request = backend.Request(folder, build_args=args, secrets=secrets(platform, Path(settings), uv=True))
+        request = backend.BuildRequest(
+            folder, build_args=args, secrets=secrets(platform, Path(settings), uv=True)
+        )
         figures = measure(client, request, folder / PLUGIN, "slipway", verify_and_tag)
         empty_cache(folder, base)
     return figures
@@ -161,7 +163,7 @@ def slipway(
 def by_hand(client: DockerClient, platform: Platform, base: str, name: str, text: str) -> Figures:
     with context_folder(platform, "cpu") as folder, tempfile.TemporaryDirectory() as settings:
         (folder / "Dockerfile").write_text(text)
-        request = backend.Request(
+        request = backend.BuildRequest(
             folder, build_args=(("BASE", base),), secrets=secrets(platform, Path(settings), uv=False)
         )
         return measure(client, request, folder / PLUGIN, name)

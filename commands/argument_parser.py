@@ -44,7 +44,7 @@ class VerbParser(Parser):
         self.verbs, self.chained = verbs, chained
 
     def parse_argv(self, argv: list[str]) -> ParseResult:
-        """The contexts of the program and of each verb. Raises Misuse with the message for the user."""
+        """Return the contexts of the program and of each verb. Raises Misuse with the message for the user."""
         core = deepcopy(self.initial) or ParserContext()
         result = ParseResult([core])
         words = list(argv)
@@ -53,7 +53,7 @@ class VerbParser(Parser):
         return result
 
     def _verb(self, words: list[str], core: ParserContext) -> ParserContext:
-        """Take one verb and what belongs to it from `words`."""
+        """Remove one verb with its options and arguments from `words` and return its context."""
         name = words.pop(0)
         if name not in self.contexts:
             raise parser_errors.unknown_command(name, tuple(self.contexts))
@@ -107,13 +107,13 @@ class VerbParser(Parser):
             argument.value = new
 
     def _means_something_else(self, flag: str, option: Option | None, core: ParserContext) -> bool:
-        """Whether `invoke` reads a one-letter option as its own although a user means the verb's."""
+        """Return whether `invoke` would read this one-letter option as its own."""
         own = option is not None and option.invoke
         return self.chained and len(flag) == 2 and flag in core.flags and flag not in KEPT_SHORT and not own
 
 
 def _split(word: str) -> tuple[str, str | None]:
-    """`--flag=value` or `-fvalue` as flag and value."""
+    """Split `--flag=value` or `-fvalue` into flag and value."""
     if word.startswith("--"):
         flag, equals, value = word.partition("=")
         return flag, value if equals else None
@@ -126,7 +126,7 @@ def _report_renamed(old: str, new: str) -> None:
 
 
 def _set(argument: Argument, flag: str, value: str | None, words: list[str], context: ParserContext) -> None:
-    """Give an option its value, from the same word or from the next one."""
+    """Set the value of an option, from the same word or from the next one."""
     if not argument.takes_value:
         if value is not None:
             raise parser_errors.takes_no_value(flag, context)
@@ -140,7 +140,7 @@ def _set(argument: Argument, flag: str, value: str | None, words: list[str], con
 
 
 def _assign(verb: Verb, context: ParserContext, arguments: list[str]) -> None:
-    """Give the arguments to the options that take one; required ones come first if there are too few."""
+    """Assign arguments to options. If there are too few, required options come first."""
     slots = [o for o in verb.options if o.positional and not context.flags[f"--{o.flag}"].got_value]
     optional = [option for option in slots if not option.required]
     for option in optional[: max(0, len(slots) - len(arguments))]:

@@ -21,7 +21,7 @@ LABELS = ("model", "plan", "image", "vllm", "strategy")
 
 
 def scale_of(label: str, given: Any) -> float:
-    """A factor above 0 and at most 1. Raises Refused for anything else."""
+    """Parse a factor above 0 and at most 1. Raises Refused for anything else."""
     try:
         factor = float(given)
     except ValueError:

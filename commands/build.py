@@ -64,7 +64,7 @@ def build(
 
 
 def run_build(platform: str, options: BuildOptions, plain: bool = False) -> Built:
-    """Build with a progress bar; `invoke run` does it too if its image is missing."""
+    """Build with a progress bar."""
     from images.build import pipeline
     from launch.engine.client import connect
 

@@ -19,7 +19,7 @@ ABOUT = "From a vLLM recipe to a serving, measured container."
 
 
 def overview(verbs: Mapping[str, Verb]) -> str:
-    """All verbs in groups, one line each."""
+    """Format the list of verbs in groups, one line each."""
     lines = [f"Usage: {program()} COMMAND [ARGUMENTS] [OPTIONS]", "", ABOUT]
     width = max(map(len, verbs))
     for title, names in GROUPS.items():
@@ -29,12 +29,12 @@ def overview(verbs: Mapping[str, Verb]) -> str:
 
 
 def summary(verb: Verb) -> str:
-    """The first line of a verb's docstring."""
+    """Return the first line of a verb's docstring."""
     return _docstring(verb).partition("\n")[0]
 
 
-def of_verb(verb: Verb) -> str:
-    """The help of one verb: usage, description, arguments, options in groups."""
+def verb_help(verb: Verb) -> str:
+    """Format the help of one verb: usage, description, arguments, options in groups."""
     arguments = [option for option in verb.options if option.positional]
     usage = " ".join(o.placeholder if o.required else f"[{o.placeholder}]" for o in arguments)
     lines = [
@@ -59,7 +59,7 @@ def of_verb(verb: Verb) -> str:
 
 
 def _docstring(verb: Verb) -> str:
-    """The description, with the lines that begin with a command as examples."""
+    """Return the description, with the lines that begin with a command as examples."""
     lines = (inspect.getdoc(verb) or "").splitlines()
     examples = [f"  {line}" for line in lines if line.startswith("invoke ")]
     text = "\n".join(line for line in lines if not line.startswith("invoke ")).rstrip()
@@ -71,14 +71,14 @@ def _also(option: Option) -> str:
 
 
 def _spec(option: Option) -> str:
-    """`-p, --port PORT`."""
+    """Format the flags and the value of an option: `-p, --port PORT`."""
     short = f"-{option.short}, " if option.short and (option.invoke or program() == "slipway") else ""
     value = "" if option.kind is bool else f" {option.placeholder}"
     return f"{short}--{option.flag}{value}"
 
 
 def _described(option: Option) -> str:
-    """The help text with what follows from the option's facts."""
+    """Return the help text with `(repeatable)` or the default."""
     facts = []
     if option.repeatable:
         facts.append("(repeatable)")
@@ -88,13 +88,13 @@ def _described(option: Option) -> str:
 
 
 def _columns(rows: Iterable[tuple[str, str]], width: int = 0) -> list[str]:
-    """Names and texts in two columns; the text of a long name begins on the next line."""
+    """Format names and texts in two columns. The text of a long name begins on the next line."""
     rows = list(rows)
     width = width or max(len(name) for name, _ in rows)
-    room = max(30, min(shutil.get_terminal_size().columns, 100) - width - 5)
+    space = max(30, min(shutil.get_terminal_size().columns, 100) - width - 5)
     lines = []
     for name, text in rows:
-        first, *rest = textwrap.wrap(text, room, break_on_hyphens=False) or [""]
+        first, *rest = textwrap.wrap(text, space, break_on_hyphens=False) or [""]
         if len(name) > width:
             lines.append(f"  {name}")
         lines.append(f"  {name if len(name) <= width else '':<{width}}  {first}".rstrip())

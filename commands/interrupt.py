@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Let Ctrl-C end the process by the signal. A signal that is ignored stays ignored, as `nohup` needs it."""
+    """Let Ctrl-C end the process by the signal. An ignored signal stays ignored, as `nohup` requires."""
     before = signal.getsignal(signal.SIGINT)
     if before is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)

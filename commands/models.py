@@ -46,7 +46,7 @@ def models(
 
 
 def _refuse_in_use(model: str) -> None:
-    """Raises Refused if a server of this host serves the model."""
+    """Raise Refused if a server on this host uses the model."""
     from launch.engine.client import connect
     from launch.engine.servers import list_servers
 

@@ -42,12 +42,12 @@ def say(line: str) -> None:
 
 
 def refusal(error: SlipwayError) -> Exit:
-    """The end of the program with this message and its exit code."""
+    """Return what ends the program with this message and its exit code."""
     return Exit(named(str(error)), code=error.code)
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Rows below a header in aligned columns; an empty column is left out."""
+    """Format rows below a header in aligned columns; leave out empty columns."""
     lines = [list(headers), *([str(cell) for cell in row] for row in rows)]
     columns = [column for column in zip(*lines, strict=True) if any(column[1:]) or not rows]
     widths = [max(map(len, column)) for column in columns]
@@ -56,7 +56,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 class _Stderr(logging.Handler):
-    """Print records as plain lines on the stderr of the moment; go on if nothing reads it any longer."""
+    """Print records as plain lines on the current stderr; continue if its reader is gone."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record."""
@@ -64,7 +64,7 @@ class _Stderr(logging.Handler):
         try:
             print(f"{prefix}{named(record.getMessage())}", file=sys.stderr, flush=True)
         except BrokenPipeError:
-            no_reader(sys.stderr)
+            discard_output(sys.stderr)
 
 
 def log_to_stderr(verbose: bool = False, quiet: bool = False) -> None:
@@ -78,8 +78,8 @@ def log_to_stderr(verbose: bool = False, quiet: bool = False) -> None:
         logging.getLogger(name).setLevel(level)
 
 
-def no_reader(stream: TextIO) -> None:
-    """Send what is still printed to nowhere: the reader of this stream is gone (`invoke plan | head`)."""
+def discard_output(stream: TextIO) -> None:
+    """Discard further output of a stream whose reader is gone (`invoke plan | head`)."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
@@ -99,7 +99,7 @@ class Bar:
         note: str = "",
         parts: Mapping[str, tuple[int, int]] | None = None,
     ) -> None:
-        """Show how far the step is. `parts` are those in progress, by name, each with its size."""
+        """Show the progress of the step. `parts` holds bytes done and size of each part in progress, by name."""
         if self._progress is not None and self._whole is not None:
             self._progress.update(self._whole, completed=done, total=total, note=note)
             self._draw(self._progress, parts or {})
@@ -108,7 +108,7 @@ class Bar:
             say(f"  {self.title}: {f'{done / total:.0%} ' if total else ''}{note}")
 
     def transfer(self, progress: TransferProgress) -> None:
-        """Show how far a transfer of files is."""
+        """Show the progress of a transfer of files."""
         self.update(progress.done, progress.total, progress.note, progress.active)
 
     def _draw(self, progress: Progress, parts: Mapping[str, tuple[int, int]]) -> None:
@@ -122,7 +122,7 @@ class Bar:
 
 @contextmanager
 def bar(title: str, plain: bool = False) -> Iterator[Bar]:
-    """A bar for one long step, then a line with its seconds. `plain`: lines, since another bar is on the terminal."""
+    """Show a bar for one long step, then its duration. `plain` prints lines, because another bar is shown."""
     start = time.monotonic()
     if sys.stderr.isatty() and not plain and LOG.isEnabledFor(logging.INFO):
         with _rich() as progress:

@@ -37,7 +37,7 @@ class Misuse(ParseError):
 
 
 def unknown_command(word: str, verbs: Iterable[str]) -> Misuse:
-    """A first word that is neither a verb nor an option of the program."""
+    """Refuse a first word that is neither a verb nor an option of the program."""
     if word.startswith("-"):
         return Misuse(Refused(f"unknown option '{word}'", fix="invoke --help"))
     what = choice("command", word, tuple(verbs)).what
@@ -45,39 +45,39 @@ def unknown_command(word: str, verbs: Iterable[str]) -> Misuse:
 
 
 def unknown_option(flag: str, context: ParserContext) -> Misuse:
-    """An option that the verb does not have."""
+    """Refuse an option that the verb does not have."""
     return Misuse(Refused(choice("option", flag, tuple(context.flags)).what, fix=_help(context)), context)
 
 
 def short_of_invoke(flag: str, option: Option | None, context: ParserContext, core: Argument) -> Misuse:
-    """A one-letter option that means something else to invoke than to the verb."""
+    """Refuse a one-letter option that invoke would read as its own."""
     what = f"`{flag}` after a command is an option of invoke: --{core.names[0]}"
     fix = f"write --{option.flag}, or run `slipway {context.name} {flag}`" if option else _help(context)
     return Misuse(Refused(what, fix=fix), context)
 
 
 def no_value(flag: str, context: ParserContext) -> Misuse:
-    """An option at the end of the line, or before another option."""
+    """Refuse an option without its value."""
     return Misuse(Refused(f"{flag} needs a value", fix=_help(context)), context)
 
 
 def takes_no_value(flag: str, context: ParserContext) -> Misuse:
-    """A switch with `=value`."""
+    """Refuse a value for an option that takes none."""
     return Misuse(Refused(f"{flag} takes no value", fix=_help(context)), context)
 
 
 def given_twice(flag: str, context: ParserContext) -> Misuse:
-    """An option with one value, given again."""
+    """Refuse a second value for an option that takes one."""
     return Misuse(Refused(f"{flag} is given twice", why="it has one value", fix=_help(context)), context)
 
 
 def missing_argument(option: Option, context: ParserContext) -> Misuse:
-    """A verb without the argument that it needs."""
+    """Refuse a verb without its argument."""
     return Misuse(Refused(f"{context.name} needs {option.placeholder}", fix=_help(context)), context)
 
 
 def unexpected_argument(word: str, options: Iterable[Option], context: ParserContext) -> Misuse:
-    """An argument more than the verb takes; the option that may be meant is named."""
+    """Refuse an additional argument; suggest the option that the user may mean."""
     meant = [o for o in options if word in o.choices or (o.flag == "model" and "/" in word)]
     hint = f". Did you mean `--{meant[0].flag} {word}`?" if meant else ""
     return Misuse(Refused(f"unexpected argument '{word}'{hint}", fix=_help(context)), context)

@@ -1,4 +1,4 @@
-"""What the program and its verbs are called. Texts in the code say `invoke VERB`; `named` puts in what was typed."""
+"""Names of the program and its verbs. Messages in the code say `invoke VERB`; `named` inserts what was typed."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _COMMAND = re.compile(
 
 
 def program() -> str:
-    """The program that was typed: `slipway`, or `invoke` in a clone."""
+    """Return the program that was typed: `slipway`, or `invoke` in a clone."""
     return "slipway" if Path(sys.argv[0]).stem == "slipway" else "invoke"
 
 
 def named(text: str) -> str:
-    """The text with its commands as the user types them."""
+    """Return the text with its commands as the user types them."""
     return _COMMAND.sub("slipway ", text) if program() == "slipway" else text
 
 
 def command() -> list[str]:
-    """The first words of a command line that runs this program again."""
+    """Return the first words of a command line that runs this program again."""
     return [sys.executable, "-m", "commands.console" if program() == "slipway" else "invoke"]

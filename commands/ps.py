@@ -39,7 +39,7 @@ def ps(c: Context, format: Format = "text") -> None:
 
 
 def _with_health(server: Server, answers: bool) -> Server:
-    """The engine asks once in a while: until then a server that answers is healthy all the same."""
+    """Mark a server that answers as healthy before the engine's next health check."""
     return replace(server, health="healthy") if answers and server.health in ("", "starting") else server
 
 
@@ -48,7 +48,7 @@ def _as_dict(load: Load | None) -> dict[str, object] | None:
 
 
 def _with_gpus(found: list[Server]) -> list[tuple[Server, str]]:
-    """Each server with its GPUs in words; the drivers are asked only if a server has GPUs."""
+    """Pair each server with its GPUs as text; read the drivers only if a server has GPUs."""
     if not any(server.gpus for server in found):
         return [(server, "") for server in found]
     from launch.allocation.gpu_summary import gpu_summary

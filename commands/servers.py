@@ -67,7 +67,7 @@ def chat(
 
 
 def running(client: DockerClient, name: str) -> Container:
-    """The container of a server. Raises Refused if it does not run."""
+    """Return the container of a server. Raises Refused if it is not running."""
     from launch.engine.servers import find
 
     server: Container = find(client, name)

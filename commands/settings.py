@@ -19,14 +19,14 @@ BELOW = "slipway"  # the key of invoke.yaml that settings stand below
 OF_INVOKE = ("run", "tasks")  # keys that invoke reads
 
 
-def of_folder(folder: Path, names: Iterable[str]) -> dict[str, Any]:
-    """The settings of the configuration file in a folder. Raises Refused for a file that is not valid."""
+def read_folder(folder: Path, names: Iterable[str]) -> dict[str, Any]:
+    """Read the configuration file in a folder. Raises Refused if it is not valid."""
     found = [path for name in ("slipway.yaml", "invoke.yaml") if (path := folder / name).is_file()]
-    return of_file(found[0], names) if found else {}
+    return read_file(found[0], names) if found else {}
 
 
-def of_file(path: Path, names: Iterable[str]) -> dict[str, Any]:
-    """The settings in a configuration file. Raises Refused if it is not valid or has an unknown key."""
+def read_file(path: Path, names: Iterable[str]) -> dict[str, Any]:
+    """Read a configuration file. Raises Refused if it is not valid or has an unknown key."""
     import yaml
 
     try:
@@ -46,8 +46,8 @@ def of_file(path: Path, names: Iterable[str]) -> dict[str, Any]:
     return dict(found)
 
 
-def of_environment(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
-    """The settings in environment variables; an empty variable is not set."""
+def read_environment(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """Read the settings in environment variables; an empty variable is not set."""
     keys = {f"{prefix}{name.upper()}": name for prefix in PREFIXES for name in names}
     return {name: environ[key] for key, name in keys.items() if environ.get(key)}
 

@@ -38,7 +38,7 @@ class SlipwayProgram(VerbProgram):
         super().__init__(namespace=namespace, name="slipway", binary="slipway", binary_names=["slipway"])
 
     def core_args(self) -> list[Argument]:
-        """invoke's options; of their one-letter forms only -h and -V, the others belong to the verbs."""
+        """Return invoke's options. Of the one-letter forms only -h and -V stay; the others belong to the verbs."""
         found = super().core_args()
         for argument in found:
             argument.names = tuple(name for name in argument.names if len(name) > 1 or name in SHORT)
@@ -47,25 +47,25 @@ class SlipwayProgram(VerbProgram):
         return found
 
     def create_config(self) -> None:
-        """No files of invoke: they belong to the projects of other programs."""
+        """Create a configuration without the files of invoke, which belong to other projects."""
         self.config = Config(lazy=True)
         self.config.merge()
 
     def update_config(self, merge: bool = True) -> None:
-        """Settings from the file, then from the environment. Raises Exit for a file that is not valid."""
+        """Read the settings of the file, then those of the environment. Raises Exit for a file that is not valid."""
         names = settings_of(self.collection)
         path = self.args.config.value
         try:
             found: dict[str, Any] = (
-                settings.of_file(Path(path), names) if path else settings.of_folder(Path(), names)
+                settings.read_file(Path(path), names) if path else settings.read_folder(Path(), names)
             )
         except SlipwayError as error:
             raise refusal(error) from None
-        found |= settings.of_environment(os.environ, names)
+        found |= settings.read_environment(os.environ, names)
         self.config.load_overrides({"slipway": found, "run": {"dry": bool(self.args.dry.value)}}, merge=merge)
 
     def parse_core_args(self) -> None:
-        """The program's own options. Raises Exit with one message for a wrong one."""
+        """Read the program's own options. Raises Exit if one is not valid."""
         try:
             super().parse_core_args()
         except ParseError as error:

@@ -18,7 +18,7 @@ from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
 from commands import settings
-from commands.output import log_to_stderr, no_reader, refusal
+from commands.output import discard_output, log_to_stderr, refusal
 from commands.program_name import named
 from commands.shared_options import QUIET, VERBOSE
 from errors import SlipwayError
@@ -43,11 +43,11 @@ class Verb(Task[Any]):
         super().__init__(_guarded(body, parameters), positional=())
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
-        """The options as invoke knows them."""
+        """Return the options as invoke's parser needs them."""
         return [_argument(option) for option in self.options]
 
     def option(self, flag: str) -> Option | None:
-        """The option of a flag, long or short."""
+        """Return the option of a long or short flag."""
         return next(
             (o for o in self.options if flag == f"--{o.flag}" or (o.short and flag == f"-{o.short}")), None
         )
@@ -62,7 +62,7 @@ def verb(help: Mapping[str, str] | None = None) -> Callable[[Body], Verb]:
 
 
 def _parameters(body: Body, help: Mapping[str, str]) -> Parameters:
-    """The options of each parameter but the first, which is invoke's context."""
+    """Return the options of each parameter after the first, which is invoke's context."""
     hints = get_type_hints(body, include_extras=True)
     found: Parameters = {}
     for name, parameter in list(inspect.signature(body).parameters.items())[1:]:
@@ -87,7 +87,7 @@ def _argument(option: Option) -> Argument:
 
 
 def _guarded(body: Body, parameters: Parameters) -> Body:
-    """The body, called with values; what it raises becomes a message and an exit code."""
+    """Wrap a body: call it with values, and turn what it raises into a message and an exit code."""
 
     @functools.wraps(body)
     def run(c: Context, verbose: bool = False, quiet: bool = False, **given: Any) -> None:
@@ -100,7 +100,7 @@ def _guarded(body: Body, parameters: Parameters) -> Body:
         except Exit:
             raise
         except BrokenPipeError:
-            no_reader(sys.stdout)
+            discard_output(sys.stdout)
         except Exception as error:
             if os.environ.get("SLIPWAY_DEBUG"):
                 raise
@@ -112,7 +112,7 @@ def _guarded(body: Body, parameters: Parameters) -> Body:
 
 
 def _values(body: Body, parameters: Parameters, given: Mapping[str, Any], c: Context) -> dict[str, Any]:
-    """What the body is called with. Raises Refused for a value that an option does not accept."""
+    """Return the arguments of the body. Raises Refused for a value that an option does not accept."""
     options = [option for group in parameters.values() for option in group]
     values = resolve(options, given, _settings(c, options))
     if "dry_run" in values:
@@ -127,16 +127,16 @@ def _values(body: Body, parameters: Parameters, given: Mapping[str, Any], c: Con
 
 
 def _settings(c: Context, options: Iterable[Option]) -> dict[str, Any]:
-    """The settings of files and of the environment."""
+    """Return the settings of the configuration file and the environment."""
     names = [option.key for option in options if option.setting]
     found: Mapping[str, Any] = c.config.get("slipway") or {}
-    return {**found, **settings.of_environment(os.environ, names)} if names else {}
+    return {**found, **settings.read_environment(os.environ, names)} if names else {}
 
 
 def resolve(
     options: Iterable[Option], given: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The value of every option by its key: as given, else from the settings, else the default.
+    """Return the value of every option by its key: as given, else from the settings, else the default.
 
     Raises Refused for a value that an option does not accept.
     """
@@ -154,7 +154,7 @@ def _value(option: Option, given: Any, settings: Mapping[str, Any]) -> Any:
 
 
 def _have_streams() -> None:
-    """Streams to print to if stdout or stderr is closed, and for names that their encoding lacks."""
+    """Open streams in place of closed ones, and escape characters that their encoding lacks."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 -- for as long as the process lives

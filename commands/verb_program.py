@@ -14,7 +14,7 @@ from invoke.program import Program
 from commands import help as help_texts
 from commands import settings
 from commands.argument_parser import VerbParser
-from commands.output import no_reader, refusal, show
+from commands.output import discard_output, refusal, show
 from commands.parser_errors import Misuse, unknown_command
 from commands.program_name import program
 from errors import Refused
@@ -48,7 +48,7 @@ class VerbProgram(Program):
         try:
             super().parse_cleanup()
         except BrokenPipeError:
-            no_reader(sys.stdout)
+            discard_output(sys.stdout)
             raise Exit from None
         except ParseError:
             raise _exit(unknown_command(str(self.args.help.value), self.collection.tasks)) from None
@@ -64,7 +64,7 @@ class VerbProgram(Program):
 
     def print_task_help(self, name: str) -> None:
         """Print the help of one verb."""
-        self._print(help_texts.of_verb(self.collection.tasks[name]))
+        self._print(help_texts.verb_help(self.collection.tasks[name]))
 
     def execute(self) -> None:
         """Run the verbs. Raises Exit for an environment variable that invoke cannot read."""
@@ -82,12 +82,12 @@ def _exit(error: ParseError) -> Exit:
 
 
 def teach(loader: Program) -> None:
-    """Make invoke's own program, which has just loaded tasks.py, one that reads and refuses as `slipway` does."""
+    """Give invoke's own program, which is loading tasks.py, the parser, help and messages of VerbProgram."""
     loader.__class__ = VerbProgram
 
 
 def settings_of(collection: Collection) -> list[str]:
-    """The settings that the verbs have."""
+    """Return the names of all settings."""
     options: Any = (option for verb in collection.tasks.values() for option in verb.options)
     return sorted({option.key for option in options if option.setting})
 
@@ -96,6 +96,6 @@ def check_settings(path: Path, collection: Collection) -> None:
     """Refuse a wrong invoke.yaml before invoke reads it, which would end with a traceback. Raises Exit."""
     try:
         if program() == "invoke" and path.is_file():
-            settings.of_file(path, settings_of(collection))
+            settings.read_file(path, settings_of(collection))
     except Refused as error:
         raise refusal(error) from None

@@ -84,7 +84,7 @@ def fetch(
 
 
 def _cache(verb: str, model: str, cache: str) -> Path | None:
-    """The folder of the cache. Raises Refused if no model is named."""
+    """Return the folder of the cache. Raises Refused if no model is given."""
     if not model:
         raise Refused("no model is given", fix=f"invoke {verb} MiniMaxAI/MiniMax-M2")
     return Path(cache).expanduser() if cache else None

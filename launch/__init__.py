@@ -1,1 +1,1 @@
-"""What we run: recipes, plans, access, engines, readiness, weights."""
+"""Launch a vLLM server: plan, weights, container, readiness, diagnosis, benchmark."""

@@ -26,7 +26,7 @@ def write_text(path: Path, text: str, mode: int = 0o666) -> None:
 def write_texts(files: Mapping[Path, str], mode: int = 0o666) -> None:
     """Replace several files: every new one is complete on disk before the first takes its name.
 
-    Raises OSError. If it occurs before the first rename (no room, no permission), all files are unchanged.
+    Raises OSError. If it occurs before the first rename (disk full, no permission), all files are unchanged.
     """
     with ExitStack() as cleanup:
         complete = {}

@@ -30,7 +30,7 @@ def parse_target(flag: str, text: str) -> tuple[str, str]:
         )
     if repository and (not _REPOSITORY.fullmatch(repository) or len(f"{host}/{repository}") > 255):
         raise Refused(
-            f"{flag}: '{repository[:80]}' is not a valid repository name",
+            f"{flag} '{text[:120]}': '{repository[:80]}' is not a valid repository name",
             why="use lower case letters, digits, `.`, `_`, `-` and `/`; no tag and no digest",
             fix=f"{flag} {host}/slipway/vllm",
         )

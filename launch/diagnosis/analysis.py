@@ -75,12 +75,12 @@ class Analysis:
         return tuple(show(line) for line in self.lines[-2:])
 
 
-def analyze(given: DiagnosisInput, rules: Rules) -> Analysis:
+def analyze(diagnosis_input: DiagnosisInput, rules: Rules) -> Analysis:
     """Read the log and sort its contents."""
-    return analyze_start(read_log(given.lines), given, rules)
+    return analyze_start(read_log(diagnosis_input.lines), diagnosis_input, rules)
 
 
-def analyze_start(summary: LogSummary, given: DiagnosisInput, rules: Rules) -> Analysis:
+def analyze_start(summary: LogSummary, diagnosis_input: DiagnosisInput, rules: Rules) -> Analysis:
     """Sort what one start of the server left in the log."""
     tracebacks = sorted(summary.tracebacks, key=lambda traceback: traceback.severity is Severity.HANDLED)
     own = [traceback for traceback in tracebacks if not rules.is_consequence(traceback.root.summary)]
@@ -92,14 +92,18 @@ def analyze_start(summary: LogSummary, given: DiagnosisInput, rules: Rules) -> A
     ]
     errors = list(filter(_reports_error, lines))
     return Analysis(
-        given,
+        diagnosis_input,
         tuple(own[: len(own) - len(requests)]),
         tuple(traceback for traceback in tracebacks if rules.is_consequence(traceback.root.summary)),
         tuple(requests),
         tuple(lines),
         tuple(line for line in errors if not rules.is_consequence(line.text)),
         tuple(line for line in errors if rules.is_consequence(line.text)),
-        tuple(parse_line(StrippedLine(line)) for line in given.engine_error.splitlines() if line.strip()),
+        tuple(
+            parse_line(StrippedLine(line))
+            for line in diagnosis_input.engine_error.splitlines()
+            if line.strip()
+        ),
         summary,
     )
 

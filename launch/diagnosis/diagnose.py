@@ -10,12 +10,12 @@ from launch.diagnosis.types import Diagnosis, DiagnosisInput
 __all__ = ["Diagnosis", "DiagnosisInput", "diagnose", "format_text"]
 
 
-def diagnose(given: DiagnosisInput) -> Diagnosis:
+def diagnose(diagnosis_input: DiagnosisInput) -> Diagnosis:
     """Find the cause of a failure. Never raises, whatever the log; `known` is False if no rule matches."""
     from launch.diagnosis.matcher import match_input
     from launch.diagnosis.rules import load_rules
 
-    return match_input(given, load_rules())
+    return match_input(diagnosis_input, load_rules())
 
 
 def format_text(diagnosis: Diagnosis) -> str:

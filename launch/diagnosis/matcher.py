@@ -33,9 +33,9 @@ _ENGINE_ENDED = re.compile(
 )
 
 
-def match_input(given: DiagnosisInput, rules: Rules) -> Diagnosis:
+def match_input(diagnosis_input: DiagnosisInput, rules: Rules) -> Diagnosis:
     """Diagnose what a failed server left behind."""
-    return _match(analyze(given, rules), rules)
+    return _match(analyze(diagnosis_input, rules), rules)
 
 
 def _match(analysis: Analysis, rules: Rules) -> Diagnosis:
@@ -43,8 +43,8 @@ def _match(analysis: Analysis, rules: Rules) -> Diagnosis:
     # If an exception ended the server, its consequences and its exit code do not explain it.
     searches += [] if analysis.has_fatal_cause else [_consequences, _exit_code, _silent_end]
     for search in searches:
-        if found := search(analysis, rules):
-            return _diagnosis(found, analysis.first_exception)
+        if result := search(analysis, rules):
+            return _diagnosis(result, analysis.first_exception)
     if not analysis.healthy:
         return unknown_failure(analysis)
     previous = analysis.summary.previous
@@ -83,8 +83,8 @@ def _match_causes(analysis: Analysis, rules: Rules, wanted: RuleFilter) -> RuleM
     for traceback in analysis.causes:
         if traceback.severity is Severity.HANDLED and analysis.has_fatal_cause:
             break
-        if found := _match_traceback(traceback, rules, wanted):
-            return found
+        if result := _match_traceback(traceback, rules, wanted):
+            return result
         if traceback.severity is Severity.FATAL:
             break
     return None
@@ -136,19 +136,19 @@ def _match_lines(lines: Iterable[LogLine], rules: Rules, wanted: RuleFilter) -> 
 
 
 def _broad_rules(analysis: Analysis, rules: Rules) -> RuleMatch | None:
-    found = _match_causes(analysis, rules, _is_broad)
-    if found or analysis.has_fatal_cause:
-        return found
+    result = _match_causes(analysis, rules, _is_broad)
+    if result or analysis.has_fatal_cause:
+        return result
     return _match_lines(_explaining_lines(analysis, rules), rules, _is_broad)
 
 
 def _consequences(analysis: Analysis, rules: Rules) -> RuleMatch | None:
     """Match consequences: one may quote the cause, or name the signal that killed a rank."""
     for traceback in analysis.consequences:
-        if found := _match_traceback(traceback, rules, _is_any):
-            return found
+        if result := _match_traceback(traceback, rules, _is_any):
+            return result
     texts = [line.text for line in analysis.lines] + [one.root.text for one in analysis.consequences]
-    signals = (found for text in texts if (found := match_signal(text, rules)))
+    signals = (result for text in texts if (result := match_signal(text, rules)))
     return next(signals, None) or _match_lines(analysis.lines, rules, _is_any)
 
 
@@ -164,7 +164,7 @@ def _silent_end(analysis: Analysis, rules: Rules) -> RuleMatch | None:
     """Conclude from a complete log that contains only consequences that a process was killed.
 
     vLLM 0.32 names no signal: `kill -9` of the engine core leaves "Failed core proc(s): {}", that of a loading
-    rank "WorkerProc initialization failed" without an exception of the rank (both seen on CPU).
+    rank "WorkerProc initialization failed" without an exception of the rank (both observed on CPU).
     """
     roots = [one.root for one in analysis.consequences if _ENGINE_ENDED.search(one.root.summary)]
     printed = any(not line.level for line in analysis.error_lines)
@@ -174,13 +174,13 @@ def _silent_end(analysis: Analysis, rules: Rules) -> RuleMatch | None:
     return RuleMatch(rules.silent_end, None, (evidence, "no process left an error of its own"))
 
 
-def _diagnosis(found: RuleMatch, first_exception: str) -> Diagnosis:
-    rule, values = found.rule, captured_values(found.match)
+def _diagnosis(result: RuleMatch, first_exception: str) -> Diagnosis:
+    rule, values = result.rule, captured_values(result.match)
     change = fill_change(rule, values)
     return Diagnosis(
         rule.id,
         fill_cause(rule.cause, values),
-        found.evidence,
+        result.evidence,
         fill(rule.fix, values),
         change,
         safe=rule.safe and change is not None,

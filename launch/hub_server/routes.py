@@ -67,7 +67,7 @@ class ServedHub:
         for pattern, respond in _ROUTES:
             if match := pattern.fullmatch(request.path):
                 return respond(self, request, match.groupdict())
-        return _error(404, "EntryNotFound", "Sorry, we can't find the page you are looking for.")
+        return _error(404, "EntryNotFound", "The page does not exist.")
 
     def storage_for(self, request: Request) -> str:
         """Return where large files are: if the host has many addresses, the one that the client uses."""

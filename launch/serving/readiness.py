@@ -129,7 +129,7 @@ def wait(startup: Startup) -> Ready:
 
 def _wait_for_last_phase(startup: Startup, progress: StartupProgress) -> None:
     """Read the log until only the first generation remains. Only new lines count: a stuck start may repeat itself."""
-    known: set[str] = set()
+    logged: set[str] = set()
     last_progress, last_line = time.monotonic(), ""
     for line in follow_log(startup.container, startup.since):
         now, before = time.monotonic(), (progress.index, progress.percent)
@@ -137,7 +137,7 @@ def _wait_for_last_phase(startup: Startup, progress: StartupProgress) -> None:
             last_line = line
             progress.read(line, now)
         changed = (progress.index, progress.percent) != before
-        if changed or (line and _is_new(line, known)):
+        if changed or (line and _is_new(line, logged)):
             last_progress = now
         elif now - last_progress > startup.silence_limit(progress.phase):
             raise _silent(startup, progress, last_line)
@@ -148,12 +148,12 @@ def _wait_for_last_phase(startup: Startup, progress: StartupProgress) -> None:
     raise server_exited(startup.container, progress.phase.name)
 
 
-def _is_new(line: str, known: set[str]) -> bool:
+def _is_new(line: str, logged: set[str]) -> bool:
     """Whether the line, numbers ignored, was not logged before."""
     text = re.sub(r"[0-9]+", "#", line)[:300]
-    new = text not in known
-    if len(known) < _MAX_KNOWN_LINES:
-        known.add(text)
+    new = text not in logged
+    if len(logged) < _MAX_KNOWN_LINES:
+        logged.add(text)
     return new
 
 

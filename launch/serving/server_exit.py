@@ -35,19 +35,21 @@ def read_exit(container: Container) -> DiagnosisInput:
 def server_exited(container: Container, phase: str) -> ServerExited:
     """Return the error for a container that exited in a phase of its start."""
     container.reload()
-    exit_ = read_exit(container)
-    found = diagnose(exit_)
-    cause = found.cause if found.known else f"unknown cause; first exception: {found.first_exception}"
-    if exit_.oom_killed:
+    exit_state = read_exit(container)
+    diagnosis = diagnose(exit_state)
+    cause = (
+        diagnosis.cause if diagnosis.known else f"unknown cause; first exception: {diagnosis.first_exception}"
+    )
+    if exit_state.oom_killed:
         return ServerExited(
-            f"{container.name} ran out of memory and was killed in the phase '{phase}': {cause}", found
+            f"{container.name} ran out of memory and was killed in the phase '{phase}': {cause}", diagnosis
         )
-    if exit_.exit_code is not None:
+    if exit_state.exit_code is not None:
         return ServerExited(
-            f"{container.name} exited with {exit_.exit_code} in the phase '{phase}': {cause}", found
+            f"{container.name} exited with {exit_state.exit_code} in the phase '{phase}': {cause}", diagnosis
         )
     # The container was started again, so the engine no longer reports the exit code; or it is paused.
     restarted = container.attrs.get("RestartCount")
     state = "is being restarted by its restart policy" if restarted else f"is {container.status}"
-    fix = f"run `invoke stop` to stop it; {found.fix}".removesuffix("; ") if restarted else ""
-    return ServerExited(f"{container.name} {state}, in the phase '{phase}': {cause}", found, fix)
+    fix = f"run `invoke stop` to stop it; {diagnosis.fix}".removesuffix("; ") if restarted else ""
+    return ServerExited(f"{container.name} {state}, in the phase '{phase}': {cause}", diagnosis, fix)

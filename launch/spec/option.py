@@ -57,7 +57,7 @@ class Option:
         return int in (self.kind, *get_args(self.kind)) and not self.repeatable
 
     def value(self, given: Any, label: str = "") -> Any:
-        """The value of what was given. Raises Refused, which names `label` (default: the flag)."""
+        """Parse what was given. Raises Refused, which names `label` (default: the flag)."""
         label = label or f"--{self.flag}"
         if self.parse:
             return self.parse(label, given)
@@ -75,18 +75,18 @@ class Option:
 
 
 def option(default: Any, help: str, **facts: Any) -> Any:
-    """A dataclass field that is an option of a command."""
+    """Return a dataclass field that is an option of a command."""
     return field(default=default, metadata={"option": Option(help, **facts)})
 
 
 def bind(described: Option, name: str, kind: Any, default: Any) -> Option:
-    """The option with what its field or parameter says."""
+    """Return the option with name, type and default of its field or parameter."""
     flag = described.flag or name.strip("_").replace("_", "-")
     return dataclasses.replace(described, name=name, kind=kind, default=default, flag=flag)
 
 
 def options_of(cls: type) -> tuple[Option, ...]:
-    """The options that the fields of a dataclass describe."""
+    """Return the options that the fields of a dataclass describe."""
     from typing import get_type_hints
 
     kinds = get_type_hints(cls)
@@ -95,7 +95,7 @@ def options_of(cls: type) -> tuple[Option, ...]:
 
 
 def integer(label: str, given: Any, minimum: int = 0, maximum: int | None = None) -> int:
-    """Text as an integer within bounds. Raises Refused, which names `label`."""
+    """Parse an integer within bounds. Raises Refused, which names `label`."""
     text = str(given)
     number = int(text) if text.isascii() and text.removeprefix("-").isdigit() and len(text) < 20 else None
     if number is None or number < minimum or (maximum is not None and number > maximum):
@@ -112,7 +112,7 @@ def _range(minimum: int, maximum: int | None) -> str:
 
 
 def pairs(label: str, given: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """`NAME=VALUE` texts as pairs. Raises Refused for a text without a name or without `=`."""
+    """Parse `NAME=VALUE` texts. Raises Refused for a text without a name or without `=`."""
     found = []
     for text in given:
         name, equals, value = text.partition("=")
@@ -123,5 +123,5 @@ def pairs(label: str, given: Iterable[str]) -> tuple[tuple[str, str], ...]:
 
 
 def modes(label: str, given: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """`NAME` or `NAME=MODE` texts as pairs; the mode of a bare name is empty."""
+    """Parse `NAME` or `NAME=MODE` texts; the mode of a bare name is empty."""
     return tuple((text.partition("=")[0], text.partition("=")[2]) for text in given)

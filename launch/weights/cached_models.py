@@ -31,12 +31,12 @@ class CachedModel:
     path: Path
 
     def as_dict(self) -> dict[str, Any]:
-        """The values of `invoke models --format json`."""
+        """Return the values of `invoke models --format json`."""
         return {**self.__dict__, "path": str(self.path)}
 
 
 def cached_models(cache: Path | None = None) -> list[CachedModel]:
-    """Every snapshot, by model and revision; a model without a snapshot is a download that was not completed."""
+    """Return every snapshot by model. A model without a snapshot is a download that was not completed."""
     return [found for folder in _model_folders(cache or cache_folder()) for found in _snapshots(folder)]
 
 
@@ -72,7 +72,7 @@ def _snapshots(folder: ModelFolder) -> Iterator[CachedModel]:
 
 
 def _revisions(folder: ModelFolder) -> dict[str, str]:
-    """Branches and tags by the commit that they stand for."""
+    """Return branches and tags by the commit that they point to."""
     root = folder.path / "refs"
     files = [path for path in sorted(root.rglob("*")) if path.is_file()]
     names = [str(path.relative_to(root)) for path in files]
@@ -84,7 +84,7 @@ def _revisions(folder: ModelFolder) -> dict[str, str]:
 
 
 def _state(folder: ModelFolder, commit: str) -> str:
-    """What is known of a snapshot from local facts: names and sizes against its manifest."""
+    """Compare names and sizes of a snapshot with its manifest, and return the result in words."""
     try:
         manifest = manifests.load(folder.manifest(commit))
     except Failed:
@@ -97,7 +97,7 @@ def _state(folder: ModelFolder, commit: str) -> str:
 
 
 def _size(folder: Path) -> int:
-    """Bytes of the files below a folder; a file that two links point to counts once."""
+    """Return the bytes of the files below a folder. A file with two links counts once."""
     sizes = {}
     for path in folder.rglob("*"):
         try:
@@ -144,5 +144,5 @@ def remove_model(model: str, cache: Path | None = None, *, dry_run: bool = False
 
 
 def _locked(folder: ModelFolder) -> list[str]:
-    """Blobs that have a lock file."""
+    """Return the blobs that have a lock file."""
     return sorted({path.stem for path in folder.locks.glob("*.lock")}) if folder.locks.is_dir() else []

@@ -11,7 +11,7 @@ from errors import Failed
 from launch import atomic_write
 from launch.http.retry import RetryPolicy
 from launch.weights import manifest as manifests
-from launch.weights.fetch_plan import FetchPlan, is_verified, merge, plan_fetch, require_room
+from launch.weights.fetch_plan import FetchPlan, is_verified, merge, plan_fetch, require_space
 from launch.weights.manifest import Entry
 from launch.weights.progress import TransferProgress
 from launch.weights.snapshot import (
@@ -76,7 +76,7 @@ def execute(
         return described(folder, manifest, manifest.revision)
     _require_short_paths(plan)
     partial_file.remove_old_copies(folder)
-    require_room(folder, plan.to_write)
+    require_space(folder, plan.to_write)
     try:
         require_inside(folder, manifest.commit)
         folder.blobs.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Plan a fetch: which files are wanted, which are in the cache and verified, and whether the disk has room."""
+"""Plan a fetch: which files to have, which of them are in the cache and verified, and whether the disk has space."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class FetchPlan:
     manifest: Manifest
     missing: tuple[Entry, ...]
     partial: int  # bytes of `missing` that earlier fetches left, on all hosts
-    own_partial: int  # those of this host; the others are copied and need room
+    own_partial: int  # those of this host; the others are copied and need space
 
     @property
     def to_fetch(self) -> int:
@@ -38,7 +38,7 @@ class FetchPlan:
 
     @property
     def to_write(self) -> int:
-        """Bytes that the disk needs room for."""
+        """Bytes of free space that the disk needs."""
         return sum(entry.size for entry in self.missing) - self.own_partial
 
     def as_dict(self) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def is_verified(folder: ModelFolder, entry: Entry) -> bool:
     return bool(entry.verified) and (blob.st_size, blob.st_mtime_ns) == (entry.size, entry.mtime_ns)
 
 
-def require_room(folder: ModelFolder, needed: int) -> None:
+def require_space(folder: ModelFolder, needed: int) -> None:
     """Raise Failed, before the first byte, if the disk is too small."""
     existing = next(path for path in (folder.blobs, *folder.blobs.parents) if path.exists())
     free = shutil.disk_usage(existing).free

@@ -24,7 +24,7 @@ def read_token(path: Path) -> str:
 def checked_token(token: str) -> str:
     """Return the token if it is well-formed. Raises Refused, without repeating it."""
     if not token or not token.isascii() or not token.isprintable() or " " in token:
-        why = "a token is one word of letters, digits and _"
+        why = "a token has only letters, digits and _"
         raise Refused("the token is not valid", why=why, fix="copy it again")
     return token
 

@@ -23,7 +23,7 @@ from launch.weights.cache import COMMIT
 FORMAT = 1
 MOST_FILES = 100_000  # a model has a few hundred; the limit ends an endless listing
 MOST_BYTES = 256 << 20  # of a manifest: a hundred thousand long names have less
-LARGEST = 1 << 60  # bytes of a file; no disk has room for more
+LARGEST = 1 << 60  # bytes of a file; no disk is larger
 DISTRUST = "do not trust this repository or this mirror"
 BLOB = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 TYPES: dict[str, type] = {"str": str, "int": int, "bool": bool}

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from docker.models.images import Image
 
 TOKEN = "hf_ThisMustNotBeSeenAnywhere"
+PATTERN = TOKEN.replace("See", "Se[e]")  # keeps the token out of the command line of grep itself
 WRITTEN = (state_dir(), cache_dir())  # what commands write outside HOME
 FORMATS = ("table", "json", "docker", "compose", "quadlet", "kubernetes")
 
@@ -85,12 +86,12 @@ def _look(trip: Trip, container: Container, image: Image) -> None:
     trip.environments = _run_in(container, "sh", "-c", "cat /proc/[0-9]*/environ")
     mounts = {mount["Destination"] for mount in container.attrs["Mounts"]}
     memory = set(container.attrs["HostConfig"].get("Tmpfs") or ())  # an export leaves it out
-    trip.files = _run_in(container, "grep", "-rlF", TOKEN, *mounts, *memory).decode().splitlines()
+    trip.files = _run_in(container, "grep", "-rl", PATTERN, *mounts, *memory).decode().splitlines()
     trip.in_image = _holds(cast("Iterator[bytes]", container.export()))  # the stubs say str
 
 
-def _run_in(container: Container, *words: str) -> bytes:
-    output = container.exec_run(list(words)).output
+def _run_in(container: Container, *words: str, **environment: str) -> bytes:
+    output = container.exec_run(list(words), environment=environment).output
     assert isinstance(output, bytes)
     return output
 

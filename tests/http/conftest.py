@@ -98,7 +98,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def add_tls(server: ThreadingHTTPServer, certificate: Path) -> None:
-    """Let a server speak TLS."""
+    """Let a server use TLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, certificate.with_name("key.pem"))
     server.socket = context.wrap_socket(server.socket, server_side=True)

@@ -75,7 +75,7 @@ class Fault:
         """Whether a request is one of those that the fault is for."""
         route, file = next((name, m[1]) for name, pattern in ROUTES if (m := pattern.fullmatch(request.path)))
         first, last = (body.first, body.last) if isinstance(body, Slice) else (0, 0)
-        # A fault at a byte meets only the request that carries the byte.
+        # A fault at a byte meets only the request for a range with that byte.
         reached = self.kind not in ("reset", "close", "flip", "stall") or first <= self.at < max(
             last, first + 1
         )

@@ -10,37 +10,36 @@ from pathlib import Path
 import pytest
 
 from errors import Failed, Refused
-from launch import weights
-from launch.hub_server import serve_folder
-from launch.weights.cache import Place
+from launch.weights.cache import ModelFolder
 from launch.weights.cached_models import cached_models, remove_model
-from launch.weights.transfer.blob_lock import Locks
+from launch.weights.snapshot import Snapshot
+from launch.weights.transfer.blob_lock import BlobLocks
+from tests.hub.conftest import MODEL, SIZES
+from tests.hub.faults import serve_folder
 from tests.invocation import invoke
-
-from .conftest import MODEL, SIZES
 
 
 @pytest.fixture
-def snapshot(folder: Path, fetch: Callable[..., weights.Snapshot]) -> weights.Snapshot:
-    """MODEL, fetched; the Hub is gone."""
+def snapshot(folder: Path, fetch: Callable[..., Snapshot]) -> Snapshot:
+    """MODEL, fetched; the Hub is no longer there."""
     with serve_folder(folder) as hub:
         return fetch(hub.url)
 
 
-def test_a_fetched_model_is_listed_with_its_size_and_date(snapshot: weights.Snapshot, cache: Path) -> None:
+def test_a_fetched_model_is_listed_with_its_size_and_date(snapshot: Snapshot, cache: Path) -> None:
     (found,) = cached_models(cache)
     assert (found.model, found.revision, found.commit) == (MODEL, "main", snapshot.commit)
     assert found.bytes == sum(SIZES.values())
     assert found.state.startswith("all files, 20")
 
 
-def test_a_model_that_lost_a_file_is_incomplete(snapshot: weights.Snapshot, cache: Path) -> None:
+def test_a_model_that_lost_a_file_is_incomplete(snapshot: Snapshot, cache: Path) -> None:
     (snapshot.path / "config.json").unlink()
     assert cached_models(cache)[0].state == "incomplete: config.json is missing"
 
 
-def test_a_model_without_a_manifest_is_not_verified(snapshot: weights.Snapshot, cache: Path) -> None:
-    manifest = Place(cache, MODEL).manifest(snapshot.commit)
+def test_a_model_without_a_manifest_is_not_verified(snapshot: Snapshot, cache: Path) -> None:
+    manifest = ModelFolder(cache, MODEL).manifest(snapshot.commit)
     manifest.write_text("{")
     assert cached_models(cache)[0].state == "manifest unreadable"
     manifest.unlink()
@@ -68,25 +67,25 @@ def test_folders_that_are_not_models_are_skipped(tmp_path: Path) -> None:
     assert cached_models(tmp_path / "missing") == []
 
 
-def test_two_revisions_of_one_commit_are_one_row(snapshot: weights.Snapshot, cache: Path) -> None:
-    (Place(cache, MODEL).ref("v1")).write_text(snapshot.commit)
+def test_two_revisions_of_one_commit_are_one_row(snapshot: Snapshot, cache: Path) -> None:
+    (ModelFolder(cache, MODEL).ref("v1")).write_text(snapshot.commit)
     assert [found.revision for found in cached_models(cache)] == ["main, v1"]
 
 
-def test_a_removal_leaves_nothing_of_the_model(snapshot: weights.Snapshot, cache: Path) -> None:
+def test_a_removal_leaves_nothing_of_the_model(snapshot: Snapshot, cache: Path) -> None:
     assert remove_model(MODEL, cache, dry_run=True).bytes == sum(SIZES.values())
     assert cached_models(cache)
     removed = remove_model(MODEL, cache)
     assert removed.bytes == sum(SIZES.values())
-    assert not removed.path.exists() and not Place(cache, MODEL).locks.exists()
+    assert not removed.path.exists() and not ModelFolder(cache, MODEL).locks.exists()
     assert cached_models(cache) == []
 
 
-def test_a_model_that_is_being_fetched_is_not_removed(snapshot: weights.Snapshot, cache: Path) -> None:
-    place = Place(cache, MODEL)
-    blob = next(place.blobs.iterdir()).name
-    place.locks.mkdir(parents=True, exist_ok=True)
-    locks = Locks(place)
+def test_a_model_that_is_being_fetched_is_not_removed(snapshot: Snapshot, cache: Path) -> None:
+    model = ModelFolder(cache, MODEL)
+    blob = next(model.blobs.iterdir()).name
+    model.locks.mkdir(parents=True, exist_ok=True)
+    locks = BlobLocks(model)
     assert locks.take(blob) == ""
     try:
         with pytest.raises(Refused, match="is being fetched by another process"):
@@ -123,7 +122,7 @@ def test_a_cache_that_cannot_be_read_is_one_message(tmp_path: Path) -> None:
         tmp_path.chmod(0o700)
 
 
-def test_models_lists_and_removes(snapshot: weights.Snapshot, cache: Path) -> None:
+def test_models_lists_and_removes(snapshot: Snapshot, cache: Path) -> None:
     listed = invoke("models", "--cache", str(cache)).ok().out.splitlines()
     assert listed[0].split() == ["MODEL", "REVISION", "COMMIT", "SIZE", "VERIFIED"]
     assert listed[1].split()[:3] == [MODEL, "main", snapshot.commit[:12]]

@@ -49,7 +49,7 @@ def test_fetch_ignores_a_partial_file_that_is_longer_than_the_file(
         assert fetch(hub.url, include=(BIG,)).fetched == SIZES[BIG] - LENGTH
 
 
-def test_fetch_needs_room_for_a_copy_of_another_hosts_partial_file(
+def test_fetch_needs_space_for_a_copy_of_another_hosts_partial_file(
     own: Path, folder: Path, fetch: Callable[..., Snapshot], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = SIZES[BIG] - LENGTH + RESERVE + 1

@@ -1,4 +1,4 @@
-"""A server on loopback that answers what one tells it to, for those who ask what a registry or an index says."""
+"""A server on loopback that sends any reply, also ones that no registry or index sends."""
 
 from __future__ import annotations
 
@@ -10,48 +10,48 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 @dataclass(frozen=True)
-class Says:
-    """An answer; `promised` is its Content-Length where that is not so, None of `status` hangs up instead."""
+class Reply:
+    """A reply. `promised` is another Content-Length than the body's; without `status` the connection is closed."""
 
     body: bytes = b""
-    kind: str = "text/html"
+    media_type: str = "text/html"
     status: int | None = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     promised: int | None = None
 
 
-HANGS_UP = Says(status=None)
+NO_REPLY = Reply(status=None)
 
 
 class _Handler(BaseHTTPRequestHandler):
-    answers: Mapping[str, Says]
+    replies: Mapping[str, Reply]
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
-        said = self.answers.get(path) or self.answers.get("*", Says(b"not found", status=404))
-        if said.status is None:
+        reply = self.replies.get(path) or self.replies.get("*", Reply(b"not found", status=404))
+        if reply.status is None:
             self.close_connection = True
             return
-        self.send_response(said.status)
-        for name, value in {"Content-Type": said.kind, **said.headers}.items():
+        self.send_response(reply.status)
+        for name, value in {"Content-Type": reply.media_type, **reply.headers}.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(said.body) if said.promised is None else said.promised))
+        length = len(reply.body) if reply.promised is None else reply.promised
+        self.send_header("Content-Length", str(length))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(said.body)
+            self.wfile.write(reply.body)
 
     do_HEAD = do_POST = do_PUT = do_GET
 
-    def log_message(self, *args: object) -> None:
-        """Say nothing."""
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Log nothing."""
 
 
 @contextmanager
-def answering(answers: Mapping[str, Says]) -> Iterator[str]:
-    """The server's address. `answers` maps a path to what it says, `*` every other one."""
-    handler = type("Handler", (_Handler,), {"answers": answers})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+def replying(replies: Mapping[str, Reply]) -> Iterator[str]:
+    """Run a server with these replies by path (`*` for all others); yield its URL."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"replies": replies}))
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"

@@ -1,4 +1,4 @@
-"""A real docker-registry (Debian's) on a free loopback port, its certificate and its password."""
+"""Run a real docker-registry (Debian's) on a free loopback port, with a certificate and a password."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ USER, PASSWORD = "slipway", "long live the slipway"
 
 @dataclass
 class Running:
-    """A registry that runs: its host as references name it, its folder, its process."""
+    """A running registry: its host as in references, its folder, its process."""
 
     host: str
     folder: Path
@@ -49,7 +49,7 @@ def free_port() -> int:
 
 @contextmanager
 def running(binary: str, folder: Path, **http: object) -> Iterator[Running]:
-    """Start one, wait until it answers, end it by its own process."""
+    """Start a registry, wait until it listens, and end its process after the block."""
     port = free_port()
     auth = http.pop("auth", None)
     settings = {
@@ -78,11 +78,11 @@ def _wait(registry: Running) -> None:
             if probe.connect_ex((host, int(port))) == 0:
                 return
         time.sleep(0.05)
-    raise AssertionError("the registry does not listen")
+    raise AssertionError("the registry does not listen after 5 seconds")
 
 
 def certificate(folder: Path) -> None:
-    """One of its own for 127.0.0.1, as cert.pem and key.pem."""
+    """Make a self-signed certificate for 127.0.0.1, as cert.pem and key.pem."""
     words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     words += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem"), "-days", "2"]
     words += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
@@ -90,7 +90,7 @@ def certificate(folder: Path) -> None:
 
 
 def htpasswd() -> str:
-    """The registry wants bcrypt, which neither Python nor OpenSSL make."""
+    """Return a password file. The registry needs bcrypt, which neither Python nor OpenSSL has."""
     if not shutil.which("htpasswd"):
         subprocess.run(["apt-get", "install", "-y", "-qq", "apache2-utils"], capture_output=True, check=False)
     if not shutil.which("htpasswd"):

@@ -1,6 +1,9 @@
-"""What answers may be no registry: a portal's page, half an answer, something else. Nothing is pinned to it."""
+"""A server that is not a registry, or sends invalid replies: each is named, and nothing is pinned to it."""
+
+from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +11,8 @@ from errors import Failed
 from images.registry.client import Registry
 from images.registry.manifest import LISTS, MANIFESTS, digest_of
 from tests.invocation import invoke
-from tests.registry.hostile import HANGS_UP, Says, answering
+from tests.registry.hostile import NO_REPLY, Reply, replying
+from tests.registry.serving import Running
 
 PAGE = b"<html>please log in</html>"
 CONFIG = b'{"config": {"Labels": {"color": "blue"}}}'
@@ -16,115 +20,116 @@ TAG = "/v2/vllm/x/manifests/v1"
 
 
 def image(config: bytes = CONFIG) -> bytes:
-    about = {"digest": digest_of(config), "size": len(config)}
-    return json.dumps({"schemaVersion": 2, "config": about, "layers": []}).encode()
+    descriptor = {"digest": digest_of(config), "size": len(config)}
+    return json.dumps({"schemaVersion": 2, "config": descriptor, "layers": []}).encode()
 
 
-def listing(digest: str) -> bytes:
-    return json.dumps(
-        {"manifests": [{"digest": digest, "platform": {"os": "linux", "architecture": "amd64"}}]}
-    ).encode()
+def list_of(digest: str) -> bytes:
+    platform = {"os": "linux", "architecture": "amd64"}
+    return json.dumps({"manifests": [{"digest": digest, "platform": platform}]}).encode()
 
 
-def manifest(body: bytes = b"", **changed: object) -> Says:
-    return Says(**{"body": body or image(), "kind": MANIFESTS[0], **changed})
+def manifest_reply(body: bytes = b"", promised: int | None = None, **headers: str) -> Reply:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Reply(body or image(), MANIFESTS[0], headers=named, promised=promised)
 
 
-def listed(body: bytes) -> Says:
-    return Says(body, LISTS[0])
+def list_reply(body: bytes) -> Reply:
+    return Reply(body, LISTS[0])
 
 
-def labels(answers: dict[str, Says]) -> dict[str, str]:
-    """Of tag v1, as `invoke pin` asks for them."""
-    with answering(answers) as url:
-        there = Registry("hub", url)
-        return there.labels("vllm/x", there.resolve("vllm/x", "v1"))
+def labels(replies: dict[str, Reply]) -> dict[str, str]:
+    """Read the labels of tag v1, as `invoke pin` does."""
+    with replying(replies) as url:
+        registry = Registry("hub", url)
+        return registry.labels("vllm/x", registry.resolve("vllm/x", "v1"))
 
 
-def test_a_registry_that_says_what_is_so_is_believed():
-    blob = Says(CONFIG)
-    by_digest = {f"/v2/vllm/x/manifests/{digest_of(image())}": manifest()}
-    good = {TAG: listed(listing(digest_of(image()))), **by_digest}
-    assert labels({**good, f"/v2/vllm/x/blobs/{digest_of(CONFIG)}": blob}) == {"color": "blue"}
+def test_labels_of_a_valid_image() -> None:
+    replies = {
+        TAG: list_reply(list_of(digest_of(image()))),
+        f"/v2/vllm/x/manifests/{digest_of(image())}": manifest_reply(),
+        f"/v2/vllm/x/blobs/{digest_of(CONFIG)}": Reply(CONFIG),
+    }
+    assert labels(replies) == {"color": "blue"}
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("reply", "message"),
     [
-        (Says(PAGE), "vllm/x:v1 is no image manifest: its type is 'text/html'"),
-        (manifest(PAGE), "the document: is not valid JSON"),
-        (manifest(image()[:-9]), "the document: is not valid JSON"),
-        (manifest(b"[]"), "must be a mapping"),
-        (manifest(b'{"layers": []}'), "config: is missing"),
-        (manifest(promised=5000), "bytes too early"),
-        (manifest(b" " * (5 << 20)), "sends more than 4 MiB"),
-        (manifest(headers={"Docker-Content-Digest": "sha256:" + "2" * 64}), "is something else"),
-        (listed(b"{}"), "manifests: is missing"),
-        (listed(b'{"manifests": null}'), "manifests: must be a list, not 'None'"),
-        (listed(b'{"manifests": [{}]}'), "manifests.0.digest: is missing"),
-        (listed(listing("sha256:1")), "must be sha256: and 64 hex digits, not 'sha256:1'"),
-        (listed(listing(digest_of(b"gone"))), "hub has no vllm/x/manifests/sha256:"),
-        (Says(status=302), "redirects to no valid URL"),
-        (Says(status=302, headers={"Location": "http://[::1/"}), "redirects to no valid URL"),
-        (Says(status=302, headers={"Location": TAG}), "redirects more than 5 times"),
-        (Says(status=302, headers={"Location": "file:///etc/passwd"}), "is not an http(s) URL"),
-        (Says(b"come back later", status=429), "hub answered 429: come back later"),
-        (HANGS_UP, "does not answer: Remote end closed connection"),
-        (Says(status=401, headers={"WWW-Authenticate": "Nonsense"}), "refuses the login: Nonsense"),
-        (Says(status=401, headers={"WWW-Authenticate": 'Bearer realm="token"'}), "is not an http(s) URL"),
+        (Reply(PAGE), "vllm/x:v1 is not an image manifest: its type is 'text/html'"),
+        (manifest_reply(PAGE), "the document: is not valid JSON"),
+        (manifest_reply(image()[:-9]), "the document: is not valid JSON"),
+        (manifest_reply(b"[]"), "must be a mapping"),
+        (manifest_reply(b'{"layers": []}'), "config: is missing"),
+        (manifest_reply(promised=5000), "bytes too early"),
+        (manifest_reply(b" " * (5 << 20)), "sends more than 4 MiB"),
+        (manifest_reply(Docker_Content_Digest="sha256:" + "2" * 64), "has another content"),
+        (list_reply(b"{}"), "manifests: is missing"),
+        (list_reply(b'{"manifests": null}'), "manifests: must be a list, not 'None'"),
+        (list_reply(b'{"manifests": [{}]}'), "manifests.0.digest: is missing"),
+        (list_reply(list_of("sha256:1")), "must be sha256: and 64 hex digits, not 'sha256:1'"),
+        (list_reply(list_of(digest_of(b"gone"))), "hub has no vllm/x/manifests/sha256:"),
+        (Reply(status=302), "redirects to no valid URL: it has no Location header"),
+        (Reply(status=302, headers={"Location": "http://[::1/"}), "redirects to no valid URL"),
+        (Reply(status=302, headers={"Location": "file:///etc/passwd"}), "redirects to no valid URL"),
+        (Reply(status=302, headers={"Location": TAG}), "redirects more than 5 times"),
+        (Reply(b"come back later", status=429), "hub answered 429: come back later"),
+        (NO_REPLY, "does not answer: Remote end closed connection"),
+        (Reply(status=401, headers={"WWW-Authenticate": "Nonsense"}), "refuses the login: Nonsense"),
+        (Reply(status=401, headers={"WWW-Authenticate": 'Bearer realm="token"'}), "is not an http(s) URL"),
     ],
 )
-def test_what_is_no_answer_of_a_registry_is_named(answer, said):
-    with pytest.raises(Failed) as failed:
-        labels({TAG: answer})
-    assert said in f"{failed.value.what}: {failed.value.why}"
-    assert "\n" not in failed.value.what + failed.value.why
+def test_labels_explain_an_invalid_reply(reply: Reply, message: str) -> None:
+    with pytest.raises(Failed) as error:
+        labels({TAG: reply})
+    assert message in f"{error.value.what}: {error.value.why}"
+    assert "\n" not in error.value.what + error.value.why
 
 
-def test_a_list_that_leads_to_other_bytes_or_to_a_list():
+def test_labels_refuse_a_list_of_another_image_or_of_a_list() -> None:
     digest = digest_of(image())
-    other = manifest(image(b"{}"))
-    with pytest.raises(Failed, match="is something else"):
-        labels({TAG: listed(listing(digest)), f"/v2/vllm/x/manifests/{digest}": other})
-    inner = listing(digest)
+    other = manifest_reply(image(b"{}"))
+    with pytest.raises(Failed, match="has another content"):
+        labels({TAG: list_reply(list_of(digest)), f"/v2/vllm/x/manifests/{digest}": other})
+    inner = list_of(digest)
     with pytest.raises(Failed, match="a list inside a list"):
-        labels({TAG: listed(listing(digest_of(inner))), "*": listed(inner)})
+        labels({TAG: list_reply(list_of(digest_of(inner))), "*": list_reply(inner)})
 
 
 @pytest.mark.parametrize(
-    ("config", "said"),
+    ("config", "message"),
     [(PAGE, "is not valid JSON"), (b'{"config": {"Labels": ["x"]}}', "config.Labels: must be a mapping")],
 )
-def test_a_configuration_that_is_none(config, said):
-    with pytest.raises(Failed, match="is no image configuration") as failed:
-        labels({TAG: manifest(image(config)), f"/v2/vllm/x/blobs/{digest_of(config)}": Says(config)})
-    assert said in failed.value.why
+def test_labels_refuse_an_invalid_configuration(config: bytes, message: str) -> None:
+    replies = {TAG: manifest_reply(image(config)), f"/v2/vllm/x/blobs/{digest_of(config)}": Reply(config)}
+    with pytest.raises(Failed, match="is not an image configuration") as error:
+        labels(replies)
+    assert message in error.value.why
 
 
-@pytest.mark.parametrize("token", [PAGE, b"[]", b'{"token": 5}', b"{}"])
-def test_a_token_service_that_gives_none(token):
-    with answering({"/token": Says(token)}) as service:
-        challenge = Says(status=401, headers={"WWW-Authenticate": f'Bearer realm="{service}/token"'})
-        with pytest.raises(Failed, match="is no token service"):
+@pytest.mark.parametrize("token", [PAGE, b"[]", b'{"token": 5}', b"{}", b"[" * 100_000])
+def test_labels_refuse_an_invalid_token_service(token: bytes) -> None:
+    with replying({"/token": Reply(token)}) as service:
+        challenge = Reply(status=401, headers={"WWW-Authenticate": f'Bearer realm="{service}/token"'})
+        with pytest.raises(Failed, match="is not a token service"):
             labels({TAG: challenge})
 
 
-def test_a_web_server_takes_no_upload():
-    with (
-        answering({"*": Says(PAGE), "/v2/vllm/x/blobs/" + digest_of(b"x"): Says(status=404)}) as url,
-        pytest.raises(Failed, match="hub is no registry") as failed,
-    ):
+def test_put_blob_refuses_a_server_without_uploads() -> None:
+    replies = {"*": Reply(PAGE), "/v2/vllm/x/blobs/" + digest_of(b"x"): Reply(status=404)}
+    with replying(replies) as url, pytest.raises(Failed, match="hub is not a registry") as error:
         Registry("hub", url).put_blob("vllm/x", digest_of(b"x"), 1, [b"x"])
-    assert "takes no upload" in failed.value.why
+    assert error.value.why == "it answers 200 to an upload, without a location"
 
 
-def test_no_base_is_pinned_to_a_portals_page(registry, lock_file):
-    """A wheel's platform needs no label of its base, so nothing but the shape tells."""
-    was = lock_file.read_bytes()
-    with answering({"*": Says(PAGE)}) as portal:
+def test_pin_refuses_the_page_of_a_portal(registry: Running, lock_file: Path) -> None:
+    """Pinning a platform of wheels reads no label of its base, so only the manifest's validation fails."""
+    before = lock_file.read_bytes()
+    with replying({"*": Reply(PAGE)}) as portal:
         words = ("--platform", "cuda-wheel", "--registry", f"{registry.host}={portal}")
-        done = invoke("pin", "--lock", str(lock_file), *words)
-    assert done.code == 1
-    assert "is no image manifest" in done.err
-    assert "Traceback" not in done.err
-    assert lock_file.read_bytes() == was
+        result = invoke("pin", "--lock", str(lock_file), *words)
+    assert result.code == 1
+    assert "is not an image manifest" in result.err
+    assert "Traceback" not in result.err
+    assert lock_file.read_bytes() == before

@@ -71,7 +71,7 @@ def test_a_read_only_disk_leaves_the_lock_unchanged(registry: Running, lock_file
         (("--wheels", "ftp://127.0.0.1"), "--wheels 'ftp://127.0.0.1'"),
         (("--mirror", "nowhere"), "--mirror 'nowhere'"),
         (("--mirror", "127.0.0.1:99999/mine"), "--mirror '127.0.0.1:99999/mine'"),
-        (("--mirror", "127.0.0.1:5000/mine:1"), "--mirror: 'mine:1'"),
+        (("--mirror", "127.0.0.1:5000/mine:1"), "--mirror '127.0.0.1:5000/mine:1'"),
     ],
 )
 def test_a_wrong_option_is_refused(lock_file: Path, options: tuple[str, ...], message: str) -> None:

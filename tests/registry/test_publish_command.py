@@ -29,7 +29,7 @@ CPU = ("publish", "--platform", "cpu")
         (("--to", "http://127.0.0.1:9/x", "--unsigned"), "--to 'http://127.0.0.1:9/x'"),
         (("--to", "127.0.0.1:9/Vllm", "--unsigned"), "'Vllm'"),
         (("--to", "127.0.0.1:9/vllm:1", "--unsigned"), "'vllm:1'"),
-        (("--to", "127.0.0.1:9/" + "a" * 250, "--unsigned"), "is not a valid repository name"),
+        (("--to", "127.0.0.1:9/" + "a" * 250, "--unsigned"), "--to '127.0.0.1:9/aaa"),
         ((*TO, "--unsigned", "--registry", "elsewhere"), "--registry elsewhere"),
         ((*TO, "--unsigned", "--registry", "a=nonsense"), "--registry a"),
     ],

@@ -18,7 +18,7 @@ from images.publish import push as publish_push
 from images.publish.publish import PublishRequest
 from images.registry.client import Registry
 from launch import paths
-from tests.registry.hostile import Says, answering
+from tests.registry.hostile import Reply, replying
 from tests.registry.published import TAGS, existing, ignore
 from tests.registry.pushed import LAYER, push
 from tests.registry.serving import PASSWORD, Running, running
@@ -139,7 +139,7 @@ def test_three_publishers_at_once_push_once_and_leave_no_lock_file(
 def test_publish_refuses_a_server_that_is_not_a_registry(
     engine: DockerClient, publish_request: Request
 ) -> None:
-    with answering({"*": Says(b"<html>")}) as url, pytest.raises(Failed, match="image manifest"):
+    with replying({"*": Reply(b"<html>")}) as url, pytest.raises(Failed, match="image manifest"):
         publish.publish(engine, publish_request(url.removeprefix("http://")), ignore)
 
 

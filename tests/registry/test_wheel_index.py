@@ -1,8 +1,12 @@
-"""vLLM's wheel index and a simple index, served from a folder."""
+"""A wheel index like vLLM's and a simple index, served from a folder."""
+
+from __future__ import annotations
 
 import hashlib
 import json
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,16 +16,17 @@ from images.lock.schema import Python
 from launch.http.client import NotFound
 from tests.registry.wheels import publish, served, wheel
 
+Index = tuple[Path, str]
 COMMIT = "c" * 40
 
 
 @pytest.fixture
-def index(tmp_path):
+def index(tmp_path: Path) -> Iterator[Index]:
     with served(tmp_path) as url:
         yield tmp_path, url
 
 
-def test_a_nightly_tells_its_commit_by_where_it_leads(index):
+def test_find_reads_the_commit_of_a_nightly_from_its_url(index: Index) -> None:
     root, url = index
     path = wheel(root / COMMIT, "vllm", "0.33.1.dev7+gccccccccc", tag="cp38-abi3-manylinux_2_35_x86_64")
     publish(root, "nightly", path, "0.33.1.dev7+gccccccccc")
@@ -31,7 +36,7 @@ def test_a_nightly_tells_its_commit_by_where_it_leads(index):
     assert found.url.startswith(f"{url}/{COMMIT}/vllm-")
 
 
-def test_a_variant_has_a_place_of_its_own(index):
+def test_find_reads_a_variant(index: Index) -> None:
     root, url = index
     path = wheel(root / "0.33.0", "vllm", "0.33.0+cpu", tag="cp38-abi3-manylinux_2_35_x86_64")
     publish(root, "0.33.0", path, "0.33.0+cpu", variant="cpu")
@@ -40,19 +45,19 @@ def test_a_variant_has_a_place_of_its_own(index):
         wheel_index.find(url, "0.33.0", "cu129")
 
 
-def test_what_is_there_is_said_where_the_machine_is_missing(index):
+def test_find_names_the_wheels_of_other_machines(index: Index) -> None:
     root, url = index
     publish(root, COMMIT, wheel(root / COMMIT, "vllm", "1.0"), "1.0")
-    with pytest.raises(Failed, match="no default wheel for aarch64") as failed:
+    with pytest.raises(Failed, match="no default wheel for aarch64") as error:
         wheel_index.find(url, COMMIT, machine="aarch64")
-    assert "x86_64" in failed.value.why
+    assert "x86_64" in error.value.why
 
 
 ROW = {"path": "../../x.whl", "version": "1.0", "platform_tag": "manylinux_2_35_x86_64", "variant": None}
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("<html>", "the document: is not valid JSON"),
         (json.dumps([ROW])[:-9], "the document: is not valid JSON"),
@@ -63,30 +68,30 @@ ROW = {"path": "../../x.whl", "version": "1.0", "platform_tag": "manylinux_2_35_
         (json.dumps([ROW | {"version": None}]), "0.version: must be a string"),
         (json.dumps([ROW | {"platform_tag": None}]), "0.platform_tag: must be a string"),
         (json.dumps([ROW | {"sha256": "abc"}]), "0.sha256: must be 64 hex digits"),
-        (json.dumps([ROW | {"path": "../../x.html"}]), "is no wheel"),
-        (json.dumps([ROW | {"version": "newest"}]), "is no wheel"),
+        (json.dumps([ROW | {"path": "../../x.html"}]), "is not a wheel"),
+        (json.dumps([ROW | {"version": "newest"}]), "is not a wheel"),
     ],
 )
-def test_what_no_index_says_is_refused(index, text, said):
+def test_find_refuses_an_invalid_index(index: Index, text: str, message: str) -> None:
     root, url = index
     place = root / "nightly" / "vllm"
     place.mkdir(parents=True)
     (place / "metadata.json").write_text(text)
-    with pytest.raises(Failed) as failed:
+    with pytest.raises(Failed) as error:
         wheel_index.find(url, "nightly")
-    assert said in str(failed.value)
+    assert message in str(error.value)
 
 
-def test_a_stale_wheel_under_a_new_version_is_refused(index):
+def test_find_refuses_a_stale_wheel_under_a_new_version(index: Index) -> None:
     """It has happened upstream for ten days (vLLM #44759)."""
     root, url = index
     publish(root, "nightly", wheel(root / COMMIT, "vllm", "0.33.0"), "0.33.1")
-    with pytest.raises(Failed, match="is not the wheel that is asked for") as failed:
+    with pytest.raises(Failed, match="is another wheel than listed") as error:
         wheel_index.find(url, "nightly")
-    assert failed.value.why == "the index says vllm 0.33.1"
+    assert error.value.why == "the index lists vllm 0.33.1"
 
 
-def test_the_hash_is_that_of_the_bytes_whatever_the_index_lists(index):
+def test_find_returns_the_hash_of_the_content(index: Index) -> None:
     root, url = index
     path = wheel(root / COMMIT, "vllm", "0.33.1")
     publish(root, "nightly", path, "0.33.1")
@@ -96,12 +101,12 @@ def test_the_hash_is_that_of_the_bytes_whatever_the_index_lists(index):
     listed.write_text(json.dumps([row | {"sha256": right}]))
     assert wheel_index.find(url, "nightly").sha256 == right
     listed.write_text(json.dumps([row | {"sha256": "b" * 64}]))
-    with pytest.raises(Failed, match="is not what its index lists"):
+    with pytest.raises(Failed, match="has another content than listed"):
         wheel_index.find(url, "nightly")
 
 
 @pytest.fixture
-def torch_index(index):
+def torch_index(index: Index) -> str:
     """A simple index with a CPU build of torch 2.14 for two Pythons."""
     root, url = index
     names = [f"torch-2.14.0%2Bcpu-cp{v}-cp{v}-manylinux_2_28_x86_64.whl" for v in ("311", "312")]
@@ -115,7 +120,7 @@ def torch_index(index):
     return url
 
 
-def test_hashes_come_from_a_simple_index(torch_index):
+def test_hashes_are_read_from_a_simple_index(torch_index: str) -> None:
     found = wheel_index.hashes(torch_index, "torch", re.compile(r"torch-2\.14\S+linux\S+"))
     assert found == {
         "torch-2.14.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl": f"{0:064x}",
@@ -123,7 +128,7 @@ def test_hashes_come_from_a_simple_index(torch_index):
     }
 
 
-def test_a_new_torch_gets_new_hashes_and_the_same_keeps_its_own(torch_index):
+def test_a_new_torch_gets_new_hashes_and_the_same_keeps_its_own(torch_index: str) -> None:
     kept = {"torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl": "a" * 64}
     python = Python(requirements="r.txt", sha256="", index=torch_index, wheels=kept)
     assert requirements.torch_wheels(python, "torch==2.13.0\n") == kept

@@ -1,4 +1,4 @@
-"""A wheel index like vLLM's on loopback, with real wheels of a few hundred bytes."""
+"""Serve a wheel index like vLLM's on loopback, with real wheels of a few hundred bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 
 def wheel(folder: Path, name: str, version: str, needs: str = "", tag: str = "py3-none-any") -> Path:
-    """A wheel that installs one empty module."""
+    """Write a wheel that installs one empty module."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-{version}-{tag}.whl"
     info = f"{name}-{version}.dist-info"
@@ -45,13 +45,13 @@ def publish(root: Path, key: str, path: Path, version: str, variant: str = "") -
 
 
 class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *args: object) -> None:
-        """Say nothing."""
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Log nothing."""
 
 
 @contextmanager
 def served(root: Path) -> Iterator[str]:
-    """The folder over HTTP; its URL."""
+    """Serve a folder over HTTP; yield its URL."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(root)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -111,7 +111,9 @@ def _image(client: DockerClient, platform: str) -> ImageFacts:
         labels = client.images.get(locked.reference).labels
     except (ImageNotFound, APIError, KeyError):
         return locked
-    found = from_labels(labels)
-    if not found:
+    capabilities = from_labels(labels)
+    if not capabilities:
         return ImageFacts(locked.reference, present=True)
-    return ImageFacts(locked.reference, True, None, found.cuda, found.hip, found.gpu_archs)
+    return ImageFacts(
+        locked.reference, True, None, capabilities.cuda, capabilities.hip, capabilities.gpu_archs
+    )

@@ -49,7 +49,7 @@ def write_bundle(
             _write(manifest, snapshot.path, stream, on_progress)
     except OSError as error:
         raise Failed(
-            f"cannot write '{file}'", why=str(error), fix="name a file on a disk with room"
+            f"cannot write '{file}'", why=str(error), fix="name a file on a disk with enough free space"
         ) from error
 
 

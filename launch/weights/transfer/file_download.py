@@ -44,13 +44,13 @@ class FileDownload:
         entry: Entry,
         folder: ModelFolder,
         count_bytes: Callable[[int], None],
-        known: list[Path] | None = None,
+        partial_files: list[Path] | None = None,
     ) -> None:
         self.entry = entry
         self.workers = 0  # how many have a span
         self.single_worker = False  # because the server ignores ranges
         self._folder, self._count_bytes = folder, count_bytes
-        self._known = known or []  # partial files of this host and of others
+        self._partial_files = partial_files or []  # partial files of this host and of others
         self._generation = 0
         self._finisher_found = False
         self._taken = self._written = self._hashed = 0
@@ -94,7 +94,7 @@ class FileDownload:
     def open(self, stop: threading.Event) -> None:
         """Continue what an earlier fetch left, until `stop`. Raises OSError."""
         self._file, self._digest, self._hashed = partial_file.resume(
-            self._folder, self.entry, self._known, self._count_bytes, stop
+            self._folder, self.entry, self._partial_files, self._count_bytes, stop
         )
         self._taken = self._written = self._hashed
         self._flusher = Flusher(self._file, self._hashed)
@@ -138,11 +138,11 @@ class FileDownload:
             if span.generation == self._generation and position not in (self._written, self._hashed):
                 self._turn.wait(0.2)
 
-    def has_room(self, position: int) -> bool:
+    def has_space(self, position: int) -> bool:
         """Whether the disk is close enough behind to receive from `position` on."""
         return position + PIECE - self._open_flusher.forced <= SPAN * max(1, self.workers)
 
-    def wait_room(self) -> None:
+    def wait_for_disk(self) -> None:
         """Wait a moment for the disk. Raises OSError if it fails."""
         self._open_flusher.wait()
         self._open_flusher.check()
@@ -209,7 +209,7 @@ class FileDownload:
             # Locks that do not work: another host published the same bytes and removed this partial file.
             if blob.stat().st_size != self.entry.size:
                 raise
-        for path in self._known:
+        for path in self._partial_files:
             path.unlink(missing_ok=True)
 
     def close(self) -> None:

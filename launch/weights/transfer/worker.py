@@ -43,14 +43,14 @@ class Worker:
                 self._receiving = False
                 download.write(span, self._buffer[: received - hashed])
                 written = received
-            elif received < span.last and download.has_room(received):
+            elif received < span.last and download.has_space(received):
                 # The buffer begins at the byte to hash next: a worker that has its turn uses little of it,
                 # and what it uses is still in the processor's cache when it is written and hashed.
                 view = self._buffer[received - hashed : min(span.last, received + PIECE) - hashed]
                 received += self._receive(download, span, received, view)
             else:
                 self._receiving = False
-                download.wait_room() if received < span.last else download.wait_turn(span, written)
+                download.wait_for_disk() if received < span.last else download.wait_turn(span, written)
         self._failures = self._bytes_since_failure = 0  # a complete span is progress, however small
 
     def _hash(self, download: FileDownload, span: Span, hashed: int, written: int) -> int:

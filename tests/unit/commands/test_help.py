@@ -33,7 +33,7 @@ def compare(name: str, text: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(VERBS))
 def test_help_of_a_verb(name: str) -> None:
-    compare(name, help_texts.of_verb(VERBS[name]))
+    compare(name, help_texts.verb_help(VERBS[name]))
 
 
 def test_list_of_verbs() -> None:
@@ -66,5 +66,5 @@ def test_every_verb_and_option_is_described(name: str) -> None:
 @pytest.mark.parametrize("columns", ["1", "40", "400"])
 def test_help_fits_narrow_and_wide_terminals(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", columns)
-    lines = help_texts.of_verb(VERBS["run"]).splitlines()
+    lines = help_texts.verb_help(VERBS["run"]).splitlines()
     assert max(map(len, lines)) <= 110

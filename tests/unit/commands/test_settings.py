@@ -30,12 +30,12 @@ def write(folder: Path, name: str, text: str) -> Path:
     ],
 )
 def test_settings_of_a_folder(name: str, text: str, found: dict[str, object], tmp_path: Path) -> None:
-    assert settings.of_folder(write(tmp_path, name, text), NAMES) == found
+    assert settings.read_folder(write(tmp_path, name, text), NAMES) == found
 
 
 def test_slipway_yaml_replaces_invoke_yaml(tmp_path: Path) -> None:
     write(tmp_path, "invoke.yaml", "slipway: {port: 1, gpus: 2}")
-    assert settings.of_folder(write(tmp_path, "slipway.yaml", "port: 3"), NAMES) == {"port": 3}
+    assert settings.read_folder(write(tmp_path, "slipway.yaml", "port: 3"), NAMES) == {"port": 3}
 
 
 @pytest.mark.parametrize(
@@ -59,14 +59,14 @@ def test_slipway_yaml_replaces_invoke_yaml(tmp_path: Path) -> None:
 )
 def test_a_wrong_file_is_refused(name: str, text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(Refused) as refused:
-        settings.of_folder(write(tmp_path, name, text), NAMES)
+        settings.read_folder(write(tmp_path, name, text), NAMES)
     assert message in refused.value.what
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "slipway.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(Refused, match="cannot read"):
-        settings.of_folder(tmp_path, NAMES)
+        settings.read_folder(tmp_path, NAMES)
 
 
 def test_environment_variables_of_both_programs_are_read() -> None:
@@ -76,7 +76,7 @@ def test_environment_variables_of_both_programs_are_read() -> None:
         "INVOKE_SLIPWAY_GPUS": "3",
         "SLIPWAY_HARDWARE": "",
     }
-    assert settings.of_environment(environ, NAMES) == {"port": "2", "gpus": "3"}
+    assert settings.read_environment(environ, NAMES) == {"port": "2", "gpus": "3"}
 
 
 def test_options_count_above_the_environment_above_the_file(tmp_path: Path) -> None:

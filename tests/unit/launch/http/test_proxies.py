@@ -37,7 +37,7 @@ def test_proxy_for_is_chosen_by_scheme() -> None:
         ("fd00::/8", "http://[fd00::1]/"),
     ],
 )
-def test_proxy_for_is_none_for_an_exception_in_no_proxy(no_proxy: str, url: str) -> None:
+def test_proxy_for_returns_none_for_an_exception_in_no_proxy(no_proxy: str, url: str) -> None:
     assert chosen(url, no=no_proxy) == ""
 
 
@@ -57,7 +57,7 @@ def test_proxy_for_ignores_other_exceptions(no_proxy: str, url: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "[::1]", "localhost", "api.localhost"])
-def test_proxy_for_is_none_for_this_host(host: str) -> None:
+def test_proxy_for_returns_none_for_this_host(host: str) -> None:
     assert chosen(f"http://{host}:8000") == ""
 
 

@@ -40,7 +40,7 @@ def test_merge_keeps_the_verification_of_unchanged_files() -> None:
     assert [entry.verified for entry in merge(changed, stored).entries] == ["", "then", "then", "then"]
 
 
-def test_merge_keeps_files_wanted_that_were_wanted_before() -> None:
+def test_merge_keeps_the_files_of_earlier_patterns() -> None:
     first = select(LISTED, ("*.json",), ())
     second = merge(select(LISTED, ("model-1*",), ()), first)
     assert [entry.path for entry in second.wanted] == ["config.json", "model-1.safetensors"]

@@ -31,7 +31,7 @@ def test_load_returns_what_save_wrote(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_load_of_a_missing_file_is_none(tmp_path: Path) -> None:
+def test_load_returns_none_for_a_missing_file(tmp_path: Path) -> None:
     assert load(tmp_path / "c.json") is None
 
 

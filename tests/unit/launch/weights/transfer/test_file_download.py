@@ -27,26 +27,26 @@ def download(tmp_path: Path) -> Iterator[FileDownload]:
 
 def test_one_worker_may_be_one_span_ahead(download: FileDownload) -> None:
     download.take()
-    assert download.has_room(SPAN - PIECE)
-    assert not download.has_room(SPAN - PIECE + 1)
+    assert download.has_space(SPAN - PIECE)
+    assert not download.has_space(SPAN - PIECE + 1)
 
 
 def test_each_worker_may_be_one_span_ahead(download: FileDownload) -> None:
     spans = [span for _ in range(3) if (span := download.take())]
-    assert download.has_room(spans[-1].last - PIECE)
+    assert download.has_space(spans[-1].last - PIECE)
     for _ in spans[1:]:
         download.release()
-    assert not download.has_room(spans[-1].last - PIECE)
+    assert not download.has_space(spans[-1].last - PIECE)
 
 
-def test_bytes_on_disk_make_room(download: FileDownload) -> None:
+def test_bytes_on_disk_free_space(download: FileDownload) -> None:
     span = download.take()
     assert span
     download.write(span, memoryview(bytes(MINIMUM)))
     for _ in range(50):  # ten seconds
-        if download.has_room(SPAN - PIECE + MINIMUM):
+        if download.has_space(SPAN - PIECE + MINIMUM):
             break
-        download.wait_room()
+        download.wait_for_disk()
     else:
         pytest.fail("the disk did not catch up")
-    assert not download.has_room(SPAN - PIECE + MINIMUM + 1)
+    assert not download.has_space(SPAN - PIECE + MINIMUM + 1)
