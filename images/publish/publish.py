@@ -133,7 +133,7 @@ def tested_image(client: DockerClient, request: PublishRequest) -> tuple[Image, 
     if not capabilities or not test_results.of(str(image.id)):
         raise Refused(
             f"image '{request.image}' was not tested",
-            why=f"no test result for {str(image.id)[:19]} in results/images",
+            why=f"no test result for {str(image.id)[:19]} in {test_results.folder()}",
             fix=".venv/bin/python -m pytest tests/images --record",
         )
     return image, capabilities
