@@ -43,7 +43,7 @@ def _require_good_run(record: Path, image: str) -> None:
         raise Refused(
             f"{record} is not a benchmark result",
             why=str(error),
-            fix="run invoke bench, which writes one to results/",
+            fix="run invoke bench, which writes one",
         ) from None
     if tested != image:
         fix = "run invoke bench with this image"

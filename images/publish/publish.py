@@ -88,32 +88,19 @@ def publish(client: DockerClient, request: PublishRequest, show: Show) -> Publis
     Tags are set last, so after a failure no tag names an incomplete image.
     """
     image, capabilities = tested_image(client, request)
-    registry = registry_client.connect(request.host, request.urls)
+    registry, repository = registry_client.connect(request.host, request.urls), request.repository
+    names = tags(request, capabilities)
     with push.exclusive(request.target, request.name, show):
-        return _publish(client, image, capabilities, registry, request, show)
-
-
-def _publish(
-    client: DockerClient,
-    image: Image,
-    capabilities: Capabilities,
-    registry: Registry,
-    request: PublishRequest,
-    show: Show,
-) -> Published:
-    names, repository = tags(request, capabilities), request.repository
-    published = manifest_of(registry, repository, names[0])
-    if published is None:
-        digest = push.push(client, image, request.host, repository, request.name, show)
-        subject = registry.manifest(repository, digest)
-    else:
-        subject = published
-    is_new = published is None or _needs_signature(registry, request, published, image)
-    attached = _attach(registry, request, subject, image, show) if is_new else {}
-    show(0, None, "verifying the published image")
-    public = signing.public_key(request.key) if request.key else None
-    verify.verify(registry, repository, subject.digest, capabilities, public)
-    _tag(registry, repository, subject, names)
+        published = subject = manifest_of(registry, repository, names[0])
+        if subject is None:
+            digest = push.push(client, image, request.host, repository, request.name, show)
+            subject = registry.manifest(repository, digest)
+        is_new = published is None or _needs_signature(registry, request, published, image)
+        attached = _attach(registry, request, subject, image, show) if is_new else {}
+        show(0, None, "verifying the published image")
+        public = signing.public_key(request.key) if request.key else None
+        verify.verify(registry, repository, subject.digest, capabilities, public)
+        _tag(registry, repository, subject, names)
     name = f"{request.target}@{subject.digest}"
     return Published(request.name, name, subject.digest, names, published is None, **attached)
 
@@ -146,7 +133,7 @@ def tested_image(client: DockerClient, request: PublishRequest) -> tuple[Image, 
     if not capabilities or not test_results.of(str(image.id)):
         raise Refused(
             f"image '{request.image}' was not tested",
-            why=f"no test result for {str(image.id)[:19]} in results/images",
+            why=f"no test result for {str(image.id)[:19]} in {test_results.folder()}",
             fix=".venv/bin/python -m pytest tests/images --record",
         )
     return image, capabilities

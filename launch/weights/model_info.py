@@ -17,7 +17,7 @@ LARGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors format
 def shapes(hub_cache: Path, models: Iterable[str]) -> dict[str, ModelShape]:
     """Return the shapes of the models that have a snapshot, by model name."""
     by_model = {model: shape(folder) for model in models for folder in snapshot_folders(hub_cache, model)}
-    return {model: found for model, found in by_model.items() if found is not None}
+    return {model: facts for model, facts in by_model.items() if facts is not None}
 
 
 def snapshot_folders(hub_cache: Path, model: str) -> list[Path]:

@@ -90,11 +90,11 @@ class Hub:
             ) from error
 
 
-def endpoint_of(given: str | None = None) -> str:
+def endpoint_of(url: str | None = None) -> str:
     """Return the Hub's URL: the one given, HF_ENDPOINT, or huggingface_hub's default. Raises Refused."""
     from huggingface_hub import constants
 
-    endpoint = (given or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).strip().rstrip("/")
+    endpoint = (url or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).strip().rstrip("/")
     if not is_http_url(endpoint):
         raise Refused(
             f"HF_ENDPOINT is not a URL: '{printable(endpoint)[:100]}'",

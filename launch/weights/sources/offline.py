@@ -19,17 +19,15 @@ from launch.weights.source import Reader, Source, read_part, unreadable
 from launch.weights.sources.hub import Hub
 
 
-def source_of(given: str, model: str) -> Source:
+def source_of(text: str, model: str) -> Source:
     """Return the source that `--from` names. Raises Refused, or Failed if it cannot be read."""
-    if given.lower().startswith(("http://", "https://")):
-        if not is_http_url(given):
+    if text.lower().startswith(("http://", "https://")):
+        if not is_http_url(text):
             raise Refused("--from is not a valid URL", fix="write it as http://host/path")
         return (
-            BundleUrl(given, model)
-            if urlsplit(given).path.endswith(".tar")
-            else Hub(model, given.rstrip("/"))
+            BundleUrl(text, model) if urlsplit(text).path.endswith(".tar") else Hub(model, text.rstrip("/"))
         )
-    path = Path(given).expanduser()
+    path = Path(text).expanduser()
     try:
         if path.is_file():
             return BundleFile(path, model)
@@ -37,7 +35,7 @@ def source_of(given: str, model: str) -> Source:
             return Folder(path, model)
     except OSError as error:
         raise unreadable(path, error) from error
-    raise Refused(f"no such file or folder: '{given}'", fix="name a bundle, a folder, or an http(s) URL")
+    raise Refused(f"no such file or folder: '{text}'", fix="name a bundle, a folder, or an http(s) URL")
 
 
 @dataclass

@@ -44,13 +44,13 @@ class FileDownload:
         entry: Entry,
         folder: ModelFolder,
         count_bytes: Callable[[int], None],
-        known: list[Path] | None = None,
+        partial_files: list[Path] | None = None,
     ) -> None:
         self.entry = entry
         self.workers = 0  # how many have a span
         self.single_worker = False  # because the server ignores ranges
         self._folder, self._count_bytes = folder, count_bytes
-        self._known = known or []  # partial files of this host and of others
+        self._partial_files = partial_files or []  # partial files of this host and of others
         self._generation = 0
         self._finisher_found = False
         self._taken = self._written = self._hashed = 0
@@ -94,7 +94,7 @@ class FileDownload:
     def open(self, stop: threading.Event) -> None:
         """Continue what an earlier fetch left, until `stop`. Raises OSError."""
         self._file, self._digest, self._hashed = partial_file.resume(
-            self._folder, self.entry, self._known, self._count_bytes, stop
+            self._folder, self.entry, self._partial_files, self._count_bytes, stop
         )
         self._taken = self._written = self._hashed
         self._flusher = Flusher(self._file, self._hashed)
@@ -209,7 +209,7 @@ class FileDownload:
             # Locks that do not work: another host published the same bytes and removed this partial file.
             if blob.stat().st_size != self.entry.size:
                 raise
-        for path in self._known:
+        for path in self._partial_files:
             path.unlink(missing_ok=True)
 
     def close(self) -> None:

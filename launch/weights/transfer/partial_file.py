@@ -88,7 +88,7 @@ def _usable_length(path: Path, size: int) -> int:
 def resume(
     folder: ModelFolder,
     entry: Entry,
-    known: list[Path],
+    partial_files: list[Path],
     count_bytes: Callable[[int], None],
     stop: threading.Event,
 ) -> tuple[int, Digest, int]:
@@ -96,7 +96,7 @@ def resume(
 
     Return the open file, the hash, and the length. Raises OSError.
     """
-    file = _open(folder, entry, known)
+    file = _open(folder, entry, partial_files)
     digest, length, buffer = Digest(entry), 0, memoryview(bytearray(PIECE))
     while not stop.is_set() and (count := os.preadv(file, [buffer], length)):
         digest.update(buffer[:count])
@@ -107,7 +107,7 @@ def resume(
     return file, digest, length
 
 
-def _open(folder: ModelFolder, entry: Entry, known: list[Path]) -> int:
+def _open(folder: ModelFolder, entry: Entry, partial_files: list[Path]) -> int:
     path = own(folder, entry.blob)
     if _is_trap(path):
         path.unlink()
@@ -116,7 +116,7 @@ def _open(folder: ModelFolder, entry: Entry, known: list[Path]) -> int:
         os.ftruncate(file, 0)
     try:
         _drop_doubtful(file)
-        _lengthen(file, entry.size, known)
+        _lengthen(file, entry.size, partial_files)
     except OSError:
         os.close(file)
         raise
@@ -140,12 +140,12 @@ def _is_trap(path: Path) -> bool:
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
-def _lengthen(file: int, size: int, known: list[Path]) -> None:
+def _lengthen(file: int, size: int, partial_files: list[Path]) -> None:
     """Append what the longest known partial file has beyond this one: all are prefixes of the same file.
 
     Appended in place, so that a full disk keeps what was copied and no temporary file is left.
     """
-    longest = max(known, key=lambda path: _usable_length(path, size), default=None)
+    longest = max(partial_files, key=lambda path: _usable_length(path, size), default=None)
     if longest is None or _usable_length(longest, size) <= os.fstat(file).st_size:
         return
     try:

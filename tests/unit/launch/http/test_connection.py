@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-import ssl
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,14 +40,10 @@ def test_tls_context_names_the_variable_of_an_invalid_bundle(name: str, tmp_path
             tls_context({name: str(path)})
 
 
-def test_tls_context_without_system_certificates_falls_back_to_certifi(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from launch.http import connection
-
-    monkeypatch.setattr(
-        ssl, "create_default_context", lambda **given: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+def test_tls_context_without_system_certificates_falls_back_to_certifi() -> None:
+    code = (
+        "import ssl; from launch.http.connection import tls_context\n"
+        "ssl.create_default_context = lambda **options: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)\n"
+        "assert tls_context({}).get_ca_certs()"
     )
-    connection._trusting_system.cache_clear()
-    assert tls_context({}).get_ca_certs()
-    connection._trusting_system.cache_clear()
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,5 +1,3 @@
-"""What the served Hub says, without a socket."""
-
 from __future__ import annotations
 
 import json
@@ -17,12 +15,12 @@ HUB = ServedHub({"harbour/frigate": FRIGATE}.get, "http://storage:1/storage")
 RESOLVE = f"/harbour/frigate/resolve/{FRIGATE.commit}"
 
 
-def ask(target: str, hub: ServedHub = HUB, **headers: str) -> Answer:
+def answer_to(target: str, hub: ServedHub = HUB, **headers: str) -> Answer:
     return hub.answer(Request("GET", target, {"host": "hub:1", **headers}))
 
 
-def test_a_large_file_is_elsewhere() -> None:
-    answer = ask(f"{RESOLVE}/model.safetensors")
+def test_resolve_redirects_to_the_storage_for_a_large_file() -> None:
+    answer = answer_to(f"{RESOLVE}/model.safetensors")
     assert answer.status == 302
     assert answer.headers == {
         "X-Repo-Commit": FRIGATE.commit,
@@ -33,35 +31,37 @@ def test_a_large_file_is_elsewhere() -> None:
     }
 
 
-def test_a_small_file_is_here_and_named_as_git_names_it() -> None:
-    answer = ask("/harbour/frigate/resolve/main/config.json")
+def test_resolve_sends_a_small_file_with_gits_hash() -> None:
+    answer = answer_to("/harbour/frigate/resolve/main/config.json")
     assert (answer.status, answer.headers["ETag"]) == (200, f'"{SMALL.blob_id}"')
     assert answer.body == Slice(SMALL.at, 0, 10)
 
 
 @pytest.mark.parametrize(
-    ("asked", "status", "first", "last"),
+    ("range_header", "status", "first", "last"),
     [("bytes=0-99", 206, 0, 100), ("bytes=900-", 206, 900, 1000), ("bytes=990-5000", 206, 990, 1000)],
 )
-def test_ranges(asked: str, status: int, first: int, last: int) -> None:
-    answer = ask(f"/storage/harbour/frigate/{LARGE.sha256}/model.safetensors", range=asked)
+def test_ranges_are_sent_in_part(range_header: str, status: int, first: int, last: int) -> None:
+    answer = answer_to(f"/storage/harbour/frigate/{LARGE.sha256}/model.safetensors", range=range_header)
     assert (answer.status, answer.body) == (status, Slice(LARGE.at, first, last))
     assert answer.headers["Content-Range"] == f"bytes {first}-{last - 1}/1000"
 
 
-@pytest.mark.parametrize("asked", ["bytes=1000-", "bytes=9-3", "bytes=-5", "lines=1-2", "bytes=1-2,5-6"])
-def test_ranges_that_cannot_be(asked: str) -> None:
-    answer = ask(f"/storage/harbour/frigate/{LARGE.sha256}/model.safetensors", range=asked)
+@pytest.mark.parametrize(
+    "range_header", ["bytes=1000-", "bytes=9-3", "bytes=-5", "lines=1-2", "bytes=1-2,5-6"]
+)
+def test_invalid_ranges_are_not_satisfiable(range_header: str) -> None:
+    answer = answer_to(f"/storage/harbour/frigate/{LARGE.sha256}/model.safetensors", range=range_header)
     assert (answer.status, answer.headers["Content-Range"]) == (416, "bytes */1000")
 
 
-def test_the_listing_has_pages() -> None:
+def test_tree_has_pages() -> None:
     files = tuple(ServedFile(f"{n:05d}.txt", Path("/x"), 1, "a" * 40, "b" * 64) for n in range(PAGE + 5))
     hub = ServedHub({"harbour/fleet": Repository("harbour/fleet", files)}.get, "")
-    first = ask("/api/models/harbour/fleet/tree/main?recursive=true", hub)
+    first = answer_to("/api/models/harbour/fleet/tree/main?recursive=true", hub)
     address = f"http://hub:1/api/models/harbour/fleet/tree/main?recursive=true&cursor={PAGE}"
     assert first.headers["Link"] == f'<{address}>; rel="next"'
-    second = ask(address.removeprefix("http://hub:1"), hub)
+    second = answer_to(address.removeprefix("http://hub:1"), hub)
     assert "Link" not in second.headers
     pages = [json.loads(answer.body) for answer in (first, second) if isinstance(answer.body, bytes)]
     assert [entry["path"] for page in pages for entry in page] == [file.path for file in files]
@@ -77,14 +77,14 @@ def test_the_listing_has_pages() -> None:
         ("/nothing", 404, "EntryNotFound"),
     ],
 )
-def test_what_is_not_there(target: str, status: int, code: str) -> None:
-    answer = ask(target)
+def test_missing_things_have_the_hubs_error_codes(target: str, status: int, code: str) -> None:
+    answer = answer_to(target)
     assert (answer.status, answer.headers["X-Error-Code"]) == (status, code)
 
 
-def test_a_token_is_asked_for_everywhere_but_at_the_storage() -> None:
+def test_every_route_but_the_storage_requires_the_token() -> None:
     hub = ServedHub({"harbour/frigate": FRIGATE}.get, "http://storage:1/storage", token="t")
     for target in ("/api/models/harbour/frigate", f"{RESOLVE}/config.json", "/api/whoami-v2"):
-        assert ask(target, hub).status == 401
-        assert ask(target, hub, authorization="Bearer t").status == 200
-    assert ask(f"/storage/harbour/frigate/{LARGE.sha256}/model.safetensors", hub).status == 200
+        assert answer_to(target, hub).status == 401
+        assert answer_to(target, hub, authorization="Bearer t").status == 200
+    assert answer_to(f"/storage/harbour/frigate/{LARGE.sha256}/model.safetensors", hub).status == 200
