@@ -33,9 +33,8 @@ if TYPE_CHECKING:
     from launch.spec.plan import Plan
     from launch.spec.plan_options import PlanOptions
 
-_LAUNCHES_AT_ONCE = (
-    16  # each attempt that loses its GPUs lost them to another launch, and few hosts have more GPUs
-)
+# An attempt that loses its GPUs loses them to another launch, and few hosts have more GPUs than this.
+_LAUNCHES_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
