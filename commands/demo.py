@@ -90,8 +90,9 @@ def _invoke(*words: str, check: bool = True, **env: str) -> None:
     """Print the command as a user would type it, and run it."""
     say(f"\n$ invoke {shlex.join(words)}")
     cache = {"HF_HUB_CACHE": str(_folder() / "cache")}
+    no_name = {"SLIPWAY_NAME": "", "INVOKE_SLIPWAY_NAME": ""}  # the setting would name the demo's server too
     argv = [*command(), *words]
-    done = subprocess.run(argv, env={**os.environ, **cache, **env}, check=False)
+    done = subprocess.run(argv, env={**os.environ, **cache, **no_name, **env}, check=False)
     if check and done.returncode:
         raise Failed(f"the demo stopped: `invoke {words[0]}` ended with {done.returncode}")
 
