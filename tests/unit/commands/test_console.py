@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from commands.program_name import command
 from tests.conftest import ROOT
 from tests.invocation import slipway
 
@@ -69,6 +70,18 @@ def test_slipway_names_itself_in_messages(words: tuple[str, ...], message: str, 
     assert (found.code, found.out) == (2, "")
     assert message in found.err
     assert "invoke" not in found.err and "Traceback" not in found.err
+
+
+def test_command_ignores_modules_of_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["slipway"])
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    (tmp_path / "errors.py").write_text("raise SystemExit('another module')")
+    done = subprocess.run(
+        [*command(), "--version"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.02, 0.04, 0.06, 0.08, 0.1])
