@@ -46,6 +46,9 @@ def read_file(path: Path, names: Iterable[str]) -> dict[str, Any]:
             raise Refused(f"{path.name}: {what}", fix=f"choose from {', '.join(known)}")
         if isinstance(found[key], Mapping | list):
             raise Refused(f"{path.name}: {key} must be one value", fix=f"{key}: VALUE")
+        if isinstance(found[key], float):  # no setting is a fraction, but a version looks like one
+            why = "YAML reads 0.30 as the number 0.3"
+            raise Refused(f"{path.name}: put the value of {key} in quotes", why=why, fix=f'{key}: "0.30.0"')
     return dict(found)
 
 

@@ -56,6 +56,7 @@ def test_slipway_yaml_replaces_invoke_yaml(tmp_path: Path) -> None:
         ("invoke.yaml", "run: 5", "invoke.yaml: run must hold names and values"),
         ("slipway.yaml", "1: 2", "slipway.yaml: unknown setting '1'"),
         ("slipway.yaml", "hardware: {a: 1}", "slipway.yaml: hardware must be one value"),
+        ("slipway.yaml", "port: 0.30", "slipway.yaml: put the value of port in quotes"),
         ("invoke.yaml", "slipway: {gpus: [0, 2]}", "invoke.yaml: gpus must be one value"),
     ],
 )
