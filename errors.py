@@ -38,7 +38,8 @@ def choice(kind: str, given: str, known: list[str] | tuple[str, ...]) -> Refused
     """Refuse a value that is not one of the known ones: name the nearest, and list them if they are few."""
     from difflib import get_close_matches
 
-    near = get_close_matches(given, known, n=3, cutoff=0.6)
+    by_lower_case = {name.lower(): name for name in known}  # `JSON` means json
+    near = [by_lower_case[name] for name in get_close_matches(given.lower(), by_lower_case, n=3, cutoff=0.6)]
     hint = f". Did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else ""
     fix = f"choose from {', '.join(known)}" if len(known) <= 8 or not near else ""
     return Refused(f"unknown {kind} '{given}'{hint}", fix=fix)

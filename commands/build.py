@@ -66,8 +66,10 @@ def build(
 def run_build(platform: str, options: BuildOptions, plain: bool = False) -> Built:
     """Build with a progress bar."""
     from images.build import pipeline
+    from images.lock.lockfile import load
     from launch.engine.client import connect
 
+    (load(Path(options.lock)) if options.lock else load()).platform(platform)  # refuse before the first line
     with bar(f"build {platform} image", plain) as progress:
         return pipeline.build(connect(timeout=600), platform, options, progress.update)
 

@@ -35,4 +35,6 @@ def named(text: str) -> str:
 
 def command() -> list[str]:
     """Return the first words of a command line that runs this program again."""
-    return [sys.executable, "-m", "commands.console" if program() == "slipway" else "invoke"]
+    if program() == "slipway":  # -P: a module named `errors` in the working folder does not replace Slipway's
+        return [sys.executable, "-P", "-m", "commands.console"]
+    return [sys.executable, "-m", "invoke"]

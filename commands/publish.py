@@ -132,4 +132,6 @@ def _show(request: PublishRequest, format: str) -> None:
         emit(what)
     else:
         print(f"{request.image} -> {request.target}")
-        say(f"signed: {what['signed']}, bill of materials: {what['sbom']}; nothing was sent")
+        signature = "with a signature" if what["signed"] else "without a signature"
+        sbom = "with a bill of materials" if what["sbom"] else "without a bill of materials"
+        say(f"{signature}, {sbom}; nothing was sent")

@@ -33,16 +33,22 @@ def read_file(path: Path, names: Iterable[str]) -> dict[str, Any]:
         data = parse_yaml(path.read_text())
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise Refused(f"cannot read '{path.name}'", why=str(error)) from None
-    found = _mapping(data, path.name)
-    if path.name == "invoke.yaml":
+    of_invoke = path.name == "invoke.yaml"
+    found = _mapping(data, path.name, f"{BELOW}:\n    port: 8001" if of_invoke else "port: 8001")
+    if of_invoke:
         for key in OF_INVOKE:
-            _mapping(found.get(key, {}), f"{path.name}: {key}")
-        found = _mapping(found.get(BELOW, {}), f"{path.name}: {BELOW}")
+            _mapping(found.get(key, {}), f"{path.name}: {key}", f"{key}:\n    NAME: VALUE")
+        found = _mapping(found.get(BELOW, {}), f"{path.name}: {BELOW}", f"{BELOW}:\n    port: 8001")
     known = tuple(names)
     for key in found:
         if key not in known:
             what = choice("setting", str(key), known).what
             raise Refused(f"{path.name}: {what}", fix=f"choose from {', '.join(known)}")
+        if isinstance(found[key], Mapping | list):
+            raise Refused(f"{path.name}: {key} must be one value", fix=f"{key}: VALUE")
+        if isinstance(found[key], float):  # no setting is a fraction, but a version looks like one
+            why = "YAML reads 0.30 as the number 0.3"
+            raise Refused(f"{path.name}: put the value of {key} in quotes", why=why, fix=f'{key}: "0.30.0"')
     return dict(found)
 
 
@@ -52,9 +58,9 @@ def read_environment(environ: Mapping[str, str], names: Iterable[str]) -> dict[s
     return {name: environ[key] for key, name in keys.items() if environ.get(key)}
 
 
-def _mapping(data: Any, where: str) -> Mapping[str, Any]:
+def _mapping(data: Any, where: str, example: str) -> Mapping[str, Any]:
     if data is None and ":" not in where:
         return {}  # an empty file
     if not isinstance(data, Mapping):
-        raise Refused(f"{where} must hold names and values", fix=f"{BELOW}:\n    port: 8001")
+        raise Refused(f"{where} must hold names and values", fix=example)
     return data

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from importlib.metadata import PackageNotFoundError, version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,14 @@ class SlipwayProgram(VerbProgram):
             what = f"--{flag[1]} needs a value" if flag else str(error)
             raise refusal(Refused(what, fix="invoke --help")) from None
         except ValueError as error:
-            what = "an option of the program must be an integer"
-            raise refusal(Refused(what, why=str(error), fix="invoke --help")) from None
+            raise refusal(Refused(self._not_an_integer(str(error)), fix="invoke --help")) from None
+
+    def _not_an_integer(self, error: str) -> str:
+        """Return the message for Python's error about the value of an option of the program."""
+        value = error.partition(": ")[2].strip("'")
+        flags = [word for word, after in pairwise(self.argv) if after == value and word.startswith("-")]
+        flags += [word.partition("=")[0] for word in self.argv if word.endswith(f"={value}")]
+        return f"{flags[0] if flags else 'the option'} must be an integer (got '{value}')"
 
     def print_help(self) -> None:
         """List the verbs and the program's own options."""

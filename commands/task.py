@@ -168,7 +168,7 @@ def _unexpected(error: Exception) -> str:
         fix = "free some space (df -h), or set TMPDIR to another folder for temporary files"
         return str(SlipwayError("no space left on the disk", why=str(error.filename or error), fix=fix))
     if isinstance(error, RuntimeError) and "home directory" in str(error):  # Path.expanduser
-        fix = "set HOME; or set HF_HOME and XDG_CACHE_HOME, and give --cache, as folders without ~"
+        fix = "export HOME=FOLDER, and write the folders of other variables and options without ~"
         return str(SlipwayError("the home directory is unknown", why=str(error), fix=fix))
     what = f"unexpected: {type(error).__name__}: {error}".splitlines()[0][:300]
     return str(SlipwayError(what, fix="set SLIPWAY_DEBUG=1 to see the traceback, and report it"))

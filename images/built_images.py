@@ -36,8 +36,8 @@ class BuiltImage:
     def age(self, now: datetime | None = None) -> str:
         """Return the age, for example `3 days` or `5 hours`."""
         seconds = ((now or datetime.now(UTC)) - datetime.fromisoformat(self.created)).total_seconds()
-        hours = int(seconds // 3600)
-        return f"{hours // 24} days" if hours >= 48 else f"{max(hours, 0)} hours"
+        hours = max(int(seconds // 3600), 0)
+        return f"{hours // 24} days" if hours >= 48 else f"{hours} hour{'' if hours == 1 else 's'}"
 
 
 def built_images(client: DockerClient) -> list[BuiltImage]:

@@ -17,7 +17,7 @@ _LISTS = ("find-links", "extra-index-url")  # pip settings with several values, 
 
 def pip_settings() -> dict[str, str]:
     """Return pip's settings from its files and PIP_* variables, as `pip config list` merges them."""
-    argv = [sys.executable, "-m", "pip", "config", "list", "--disable-pip-version-check"]
+    argv = [sys.executable, "-P", "-m", "pip", "config", "list", "--disable-pip-version-check"]
     text = subprocess.run(argv, capture_output=True, text=True, check=False).stdout
     merged: dict[str, str] = {}
     for line in text.splitlines():

@@ -76,7 +76,7 @@ def url_of(host: str) -> str:
 
 def stored_login(host: str) -> str:
     """Return the base64 of user:password from the docker client's configuration, or an empty string. Raises Refused."""
-    path = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker")) / "config.json"
+    path = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
     names = (host, "https://index.docker.io/v1/") if host == "docker.io" else (host, f"https://{host}")
     try:
         logins = json.loads(path.read_text()).get("auths") or {}

@@ -79,7 +79,8 @@ def select_gpus(
             if platform == "cpu"
             else f"this machine has no GPU for {platform}"
         )
-        fix = "--hardware h200 --gpus 4, or --platform cpu"
+        example = "mi300x --gpus 8" if platform == "rocm" else "h200 --gpus 4"
+        fix = f"--hardware {example}, or --platform cpu"
         raise Refused("no hardware to plan for", why="; ".join((why, *report.problems)), fix=fix)
     others = tuple(holder for holder in running if holder.name != own)
     owned = [gpu for gpu in report.gpus for h in running if h.name == own and h.gpus.includes(gpu)]

@@ -16,14 +16,15 @@ TABLE_HEAD = "| Symptom | Cause | Fix | Source |\n|---|---|---|---|\n"
 
 
 def render_page(rules: Rules) -> str:
-    """Render the whole page."""
+    """Render the whole page, with commands as the other pages write them."""
     ends = [*rules.signals.items(), *rules.exits.items()]
-    return (
+    page = (
         f"{HEAD}\n{TABLE_HEAD}{''.join(_row(rule.id, rule) for rule in rules.rules)}"
         f"\n## Recognized by how the process ended\n\n{TABLE_HEAD}{_row('OOMKilled', rules.oom_killed)}"
         f"{_row('no error in the log', rules.silent_end)}"
         f"{''.join(_row(_end(number), rule) for number, rule in ends)}"
     )
+    return re.sub(r"\binvoke(?= [a-z-])", "slipway", page)
 
 
 def _end(number: int) -> str:

@@ -49,7 +49,7 @@ def connect(timeout: int = 60) -> DockerClient:
     fix = (
         "add this user to the group that owns the socket, or run as root"
         if "ermission" in why
-        else "start Docker or podman; `make engine` installs and starts one (as root on Debian or Ubuntu)"
+        else "start Docker or Podman; in a clone, root on Debian or Ubuntu can install Docker with `make engine`"
     )
     raise Failed("no container engine answers", why=why, fix=fix)
 

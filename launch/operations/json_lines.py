@@ -26,8 +26,18 @@ def append(path: Path, row: dict[str, Any]) -> None:
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the rows, oldest first; skip lines that are not JSON objects, such as a line cut by a crash."""
-    for line in path.read_text().splitlines() if path.is_file() else ():
+    """Yield the rows, oldest first; skip lines that are not JSON objects, such as a line cut by a crash.
+
+    A file that cannot be read is only logged: its rows improve a plan, but a plan needs none.
+    """
+    try:
+        text = path.read_text(errors="replace")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        _log.warning("cannot read '%s': %s", path, error.strerror)
+        return
+    for line in text.splitlines():
         try:
             row = json.loads(line)
         except ValueError:

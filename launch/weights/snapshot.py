@@ -44,7 +44,9 @@ def require_complete(model: str, revision: str = "main", cache: Path | None = No
     commit = folder.commit(revision)
     fix = fetch_command(model, revision, cache)
     if commit is None or not folder.snapshot(commit).is_dir():
-        raise Failed(f"{model} is not in the cache", why=f"there is no {revision} in {folder.path}", fix=fix)
+        raise Failed(
+            f"{model} is not in the cache", why=f"'{folder.path}' has no revision '{revision}'", fix=fix
+        )
     manifest = manifests.load(folder.manifest(commit))
     if manifest is None:
         why = "it has no manifest, so it may be incomplete"

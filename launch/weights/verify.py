@@ -63,7 +63,7 @@ def verify_model(
     folder = ModelFolder((cache or cache_folder()).absolute(), model)
     commit = folder.commit(revision)
     if commit is None or not folder.snapshot(commit).is_dir():
-        why = f"there is no {revision} in {folder.path}"
+        why = f"'{folder.path}' has no revision '{revision}'"
         raise Failed(f"{model} is not in the cache", why=why, fix=fetch_command(model, revision, cache))
     stored = manifests.load(folder.manifest(commit))
     manifest = stored or _from_links(folder, commit)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from images import host_settings
+from images.capabilities import LABEL
 from images.publish import test_results
+from launch.spec.capabilities import Capabilities
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -25,6 +27,12 @@ def image() -> str:
 def attrs(engine: DockerClient, image: str) -> dict[str, Any]:
     """The image's attributes, as the engine returns them."""
     return dict(engine.images.get(image).attrs)
+
+
+@pytest.fixture(scope="class")
+def found(attrs: dict[str, Any]) -> Capabilities:
+    """The capabilities in the image's label."""
+    return Capabilities.from_json(attrs["Config"]["Labels"][LABEL])
 
 
 @pytest.fixture(scope="class")

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from images import capabilities
 from images.build.pipeline import ENTRYPOINT, inputs
 from images.lock.lockfile import LOCK, load
@@ -30,11 +28,6 @@ class EveryImage:
 
     platform = ""
     max_gb = 0.0
-
-    @pytest.fixture(scope="class")
-    def found(self, attrs: dict[str, Any]) -> Capabilities:
-        """The capabilities in the image's label."""
-        return Capabilities.from_json(attrs["Config"]["Labels"][capabilities.LABEL])
 
     def test_it_runs_as_an_unprivileged_user(self, host: Host, attrs: dict[str, Any]) -> None:
         assert attrs["Config"]["User"] == "2000:0"

@@ -25,3 +25,8 @@ def test_choice_names_only_the_nearest_of_many() -> None:
     many = tuple(f"gpu{number}00" for number in range(1, 10))
     assert choice("hardware", "gpu10", many).fix == ""
     assert "Did you mean `gpu100`" in str(choice("hardware", "gpu10", many))
+
+
+def test_choice_ignores_case() -> None:
+    assert "Did you mean `json`?" in str(choice("--format value", "JSON", ("text", "json")))
+    assert "Did you mean `A/B-C`?" in str(choice("model", "a/b-c", ("A/B-C",)))

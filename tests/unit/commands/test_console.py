@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from commands.program_name import command
 from tests.conftest import ROOT
 from tests.invocation import slipway
 
@@ -59,7 +60,9 @@ def test_slipway_gives_short_options_their_usual_meaning(tmp_path: Path) -> None
         (("plam",), "unknown command 'plam'. Did you mean `plan`?\n  next: slipway --list"),
         (("-p",), "unknown option '-p'\n  next: slipway --help"),
         (("--config",), "--config needs a value\n  next: slipway --help"),
-        (("--list-depth", "x"), "must be an integer"),
+        (("--list-depth", "x"), "--list-depth must be an integer (got 'x')"),
+        (("--list-depth=1.5",), "--list-depth must be an integer (got '1.5')"),
+        (("PLAN",), "unknown command 'PLAN'. Did you mean `plan`?"),
         (("plan", "build"), "unknown model 'build'"),
         (("plan", "--model", "a/b", "--hardware", "h200"), "unknown model 'a/b'"),
     ],
@@ -69,6 +72,18 @@ def test_slipway_names_itself_in_messages(words: tuple[str, ...], message: str, 
     assert (found.code, found.out) == (2, "")
     assert message in found.err
     assert "invoke" not in found.err and "Traceback" not in found.err
+
+
+def test_command_ignores_modules_of_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["slipway"])
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    (tmp_path / "errors.py").write_text("raise SystemExit('another module')")
+    done = subprocess.run(
+        [*command(), "--version"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.02, 0.04, 0.06, 0.08, 0.1])

@@ -55,12 +55,25 @@ def test_slipway_yaml_replaces_invoke_yaml(tmp_path: Path) -> None:
         ("invoke.yaml", "slipway:", "invoke.yaml: slipway must hold names and values"),
         ("invoke.yaml", "run: 5", "invoke.yaml: run must hold names and values"),
         ("slipway.yaml", "1: 2", "slipway.yaml: unknown setting '1'"),
+        ("slipway.yaml", "hardware: {a: 1}", "slipway.yaml: hardware must be one value"),
+        ("slipway.yaml", "port: 0.30", "slipway.yaml: put the value of port in quotes"),
+        ("invoke.yaml", "slipway: {gpus: [0, 2]}", "invoke.yaml: gpus must be one value"),
     ],
 )
 def test_a_wrong_file_is_refused(name: str, text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(Refused) as refused:
         settings.read_folder(write(tmp_path, name, text), NAMES)
     assert message in refused.value.what
+
+
+@pytest.mark.parametrize(
+    ("name", "example"), [("slipway.yaml", "port: 8001"), ("invoke.yaml", "slipway:\n    port: 8001")]
+)
+def test_the_example_of_a_refused_file_is_valid(name: str, example: str, tmp_path: Path) -> None:
+    with pytest.raises(Refused) as refused:
+        settings.read_folder(write(tmp_path, name, "- port"), NAMES)
+    assert refused.value.fix == example
+    assert settings.read_folder(write(tmp_path, name, example), NAMES) == {"port": 8001}
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:

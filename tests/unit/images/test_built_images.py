@@ -75,7 +75,7 @@ def test_an_image_that_the_engine_keeps_is_a_failure() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hours", "age"), [(0, "0 hours"), (47, "47 hours"), (49, "2 days"), (-1, "0 hours")]
+    ("hours", "age"), [(0, "0 hours"), (1, "1 hour"), (47, "47 hours"), (49, "2 days"), (-1, "0 hours")]
 )
 def test_age_is_in_hours_and_then_in_days(hours: int, age: str) -> None:
     made = datetime(2026, 11, 1, tzinfo=UTC)

@@ -89,3 +89,14 @@ def test_stored_login_refuses_an_invalid_configuration(text: str, docker_config:
     with pytest.raises(Refused, match="has no valid docker logins") as error:
         address.stored_login("h.example")
     assert error.value.fix == "docker logout h.example; docker login h.example"
+
+
+def test_stored_login_needs_no_home_directory_if_its_folder_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    assert address.stored_login("registry.example") == ""

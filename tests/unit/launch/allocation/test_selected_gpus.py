@@ -149,6 +149,7 @@ def test_select_gpus_without_gpus_names_a_fix() -> None:
     with pytest.raises(Refused) as refusal:
         select_gpus(Hardware(), platform="rocm")
     assert refusal.value.why == "this machine has no GPU for rocm"
+    assert refusal.value.fix.startswith("--hardware mi300x ")
 
 
 def test_select_gpus_reuses_the_gpus_of_the_replaced_server() -> None:

@@ -22,8 +22,16 @@ def test_json_lines_of_a_missing_file_are_empty(tmp_path: Path) -> None:
 
 def test_json_lines_skip_what_is_not_an_object(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
-    path.write_text('not json\n[]\n{"a": 1}\n{"cut by a cra')
+    path.write_bytes(b'not json\n\xff\xfe\n[]\n{"a": 1}\n{"cut by a cra')
     assert list(json_lines.read(path)) == [{"a": 1}]
+
+
+def test_json_lines_of_an_unreadable_file_are_empty_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "rows.jsonl").mkdir()
+    assert list(json_lines.read(tmp_path / "rows.jsonl")) == []
+    assert "cannot read" in caplog.text
 
 
 def test_json_lines_log_a_warning_if_the_folder_cannot_be_written(
