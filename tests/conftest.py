@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -123,3 +124,16 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("no recorded data next to this checkout (../shared)")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a libnvidia-ml.so.1 that answers from the environment, compiled here."""
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
+        pytest.skip("no C compiler to make the NVML stand-in with")
+    folder = tmp_path_factory.mktemp("nvml")
+    source = ROOT / "tests" / "unit" / "launch" / "hardware" / "nvml_stand_in.c"
+    made = [compiler, "-shared", "-fPIC", "-o", str(folder / "libnvidia-ml.so.1"), str(source)]
+    subprocess.run(made, check=True, capture_output=True)
+    return folder

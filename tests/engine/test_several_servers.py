@@ -21,6 +21,7 @@ from tests.invocation import Finished, invoke
 
 if TYPE_CHECKING:
     from docker import DockerClient
+    from docker.models.containers import Container
 
 FIRST, SECOND = "slipway-test-replica-1", "slipway-test-replica-2"
 Run = Callable[..., Finished]
@@ -214,3 +215,55 @@ def test_a_dry_run_prints_name_and_a_free_port(run: Run) -> None:
     assert f"--name {FIRST}" in done.out
     assert "-p 127.0.0.1:8" in done.out
     assert "chooses again" in done.err
+
+
+@pytest.fixture
+def holding(engine: DockerClient, stand_in: str, own_state: str) -> Callable[..., Container]:
+    """Start a container with a server's labels that has GPUs of a host with eight H200."""
+
+    def start(name: str, *gpus: int) -> Container:
+        labels = {LABEL: "0123", STATE: own_state, "slipway.gpus": ",".join(map(uuid, gpus))}
+        return engine.containers.run(
+            stand_in, name=name, labels=labels, entrypoint=["sleep", "600"], detach=True
+        )
+
+    return start
+
+
+@pytest.fixture
+def eight_h200(nvml_library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Detect eight H200 on this host: a stand-in answers for the driver."""
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(nvml_library))
+    monkeypatch.setenv("NVML_GPUS", "\n".join(["NVIDIA H200;90;143771;4;1;ok"] * 8))
+
+
+def uuid(index: int) -> str:
+    return f"GPU-00000000-0000-0000-0000-{index:012}"
+
+
+@pytest.mark.usefixtures("eight_h200")
+def test_a_second_replica_gets_the_gpus_that_the_first_does_not_have(
+    holding: Callable[..., Container],
+) -> None:
+    holding(FIRST, 0, 1, 2, 3)
+    plan = ("plan", "--gpus", "4", "--format", "json", "--name")
+    assert invoke(*plan, SECOND).json["container"]["gpu_ids"] == [uuid(index) for index in (4, 5, 6, 7)]
+    assert invoke(*plan, FIRST).json["container"]["gpu_ids"] == [uuid(index) for index in (0, 1, 2, 3)]
+    holding(SECOND, 4, 5, 6, 7)
+    done = invoke("run", "--gpus", "4", "--name", "slipway-test-replica-3", "--port", "auto")
+    assert done.code == 1
+    assert "of 8 GPUs, 0 of one model are free" in done.err
+    assert f"GPU 0: container {FIRST}" in done.err
+
+
+@pytest.mark.usefixtures("eight_h200")
+def test_restart_is_refused_if_the_gpus_are_taken_meanwhile(holding: Callable[..., Container]) -> None:
+    stopped = holding(FIRST, 0, 1, 2, 3)
+    stopped.kill()
+    holding(SECOND, 2, 3)
+    done = invoke("restart", FIRST)
+    assert done.code == 2
+    assert f"the GPUs of '{FIRST}' are taken" in done.err
+    assert f"GPU 2: container {SECOND}; GPU 3: container {SECOND}" in done.err
+    stopped.reload()
+    assert stopped.status == "exited"
