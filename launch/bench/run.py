@@ -102,6 +102,8 @@ def require_success(result: dict[str, Any], output: str = "") -> dict[str, Any]:
 def save_result(result: dict[str, Any], facts: dict[str, Any], folder: Path) -> Path:
     """Write the result with the facts about the run into a folder, and return the file."""
     path = folder / f"{result['date']}-{facts['preset']}.json"
+    if path.exists():  # two servers whose benchmarks ended in the same second
+        path = path.with_name(f"{path.stem}-{facts['server']}.json")
     path.write_text(json.dumps({"slipway": facts, "result": result}, indent=2) + "\n")
     return path
 

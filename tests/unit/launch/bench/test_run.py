@@ -55,7 +55,14 @@ def test_format_result_reads_a_recorded_result() -> None:
 
 
 def test_save_result_writes_result_and_facts(tmp_path: Path) -> None:
-    result, facts = {"date": "20261123-022828", "completed": 8}, {"preset": "guide-cuda"}
+    result = {"date": "20261123-022828", "completed": 8}
+    facts = {"preset": "guide-cuda", "server": "replica-1"}
     path = save_result(result, facts, tmp_path)
     assert path == tmp_path / "20261123-022828-guide-cuda.json"
     assert json.loads(path.read_text()) == {"slipway": facts, "result": result}
+
+
+def test_save_result_keeps_the_result_of_another_server(tmp_path: Path) -> None:
+    result = {"date": "20261123-022828", "completed": 8}
+    paths = {save_result(result, {"preset": "p", "server": name}, tmp_path) for name in ("one", "two")}
+    assert len(paths) == len(list(tmp_path.iterdir())) == 2
