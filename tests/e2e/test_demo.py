@@ -20,12 +20,17 @@ def test_demo_runs_every_step_and_leaves_no_server(cpu_image: str, tmp_path: Pat
     assert MODEL in invoke("models", HF_HUB_CACHE=str(tmp_path)).ok().out
 
 
-def test_demo_keeps_a_server_and_uses_it_again(cpu_image: str, tmp_path: Path) -> None:
+def test_demo_uses_its_running_server_again_and_replaces_one_with_another_plan(
+    cpu_image: str, tmp_path: Path
+) -> None:
     settings = {"HF_HUB_CACHE": str(tmp_path), "SLIPWAY_STATE_DIR": str(tmp_path / "state")}
     try:
         invoke("demo", "--keep", **settings).ok()
         assert f"{NAME}: already running" in invoke("demo", "--keep", **settings).ok().err
+        other = settings | {"HF_HUB_CACHE": str(tmp_path / "other")}
+        replaced = invoke("demo", "--keep", **other).ok().err
+        assert "--replace" in replaced
+        assert f"{NAME}: started" in replaced
     finally:
-        invoke(
-            "stop", "--all", **settings
-        )  # only servers of this test's state folder, never a user's server of that name
+        # Not by name: `--all` stops only servers of this test's state folder, not one that a user has.
+        invoke("stop", "--all", **settings)
