@@ -9,7 +9,6 @@ is timed. It needs an engine, the CPU image and the model of the demo (`make dem
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
@@ -18,12 +17,10 @@ from pathlib import Path
 
 from benchmarks.by_hand import MODEL, docker_words, first_answer, timed
 from benchmarks.throttled import run
-from launch.paths import cache_dir
 
 ROOT = Path(__file__).parent.parent
 NAME, PORT = "slipway-minimax-m2-tiny", 8577
 WANTED = ["--platform", "cpu", "--model", MODEL, "--port", str(PORT)]
-ENV = {**os.environ, "HF_HUB_CACHE": str(cache_dir() / "demo" / "cache")}
 
 
 def main() -> None:
@@ -86,7 +83,7 @@ def without_caches() -> float:
 
 def invoke(*words: str, check: bool = True) -> str:
     argv = [sys.executable, "-m", "invoke", *words]
-    return subprocess.run(argv, cwd=ROOT, env=ENV, capture_output=True, text=True, check=check).stdout
+    return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=check).stdout
 
 
 if __name__ == "__main__":

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import os
 import shlex
-import socket
 import subprocess
 import time
-from pathlib import Path
 from typing import Annotated
 
 from invoke.context import Context
 
-from commands.output import bar, say
+from commands.output import say
 from commands.program_name import command
 from commands.task import verb
 from errors import Failed
 from launch.spec.option import Option
 
-MODEL = "slipway/MiniMax-M2-tiny"
+UNSET = ("HF_ENDPOINT", "HF_HUB_OFFLINE")  # the demo's model comes from a Hub on loopback
+NO_NAME = {"SLIPWAY_NAME": "", "INVOKE_SLIPWAY_NAME": ""}  # the setting would name the demo's server too
 
 
 @verb()
@@ -26,35 +25,25 @@ def demo(c: Context, keep: Annotated[bool, Option("leave the server running at t
     """Show every step on this host's CPU: real vLLM, with a tiny MiniMax-M2."""
     from launch.engine import install
     from launch.engine.containers import name_for
-    from launch.hub_server import serve_folder
+    from launch.operations.demo_model import MODEL
 
     start = time.monotonic()
     install.ensure()
     _invoke("build", "--platform", "cpu")
-    hub = _folder() / "hub"
-    with bar("make a tiny MiniMax-M2 checkpoint (real architecture, random weights)"):
-        _write(hub)
-    with serve_folder(hub) as server:
-        _invoke("fetch", "--model", MODEL, HF_ENDPOINT=server.url)
+    _invoke("fetch", "--model", MODEL)
     name = name_for(MODEL)
     stops = not keep and not _exists(name)  # a server that ran before the demo is left running
-    plan = ["--platform", "cpu", "--model", MODEL, "--port", str(_free_port())]
+    # With `auto`, a second demo has the same plan, so that it uses a server that is still running.
+    plan = ["--platform", "cpu", "--model", MODEL, "--port", "auto"]
     _invoke("plan", *plan)
     try:
-        _invoke("run", *plan)
+        _invoke("run", *plan, *["--replace"] * _replaces(name, MODEL))
         _invoke("chat", "What is a slipway?", "--max-tokens", "48", "--name", name)
         _invoke("bench", "--preset", "guide-cuda", "--scale", "0.02", "--name", name)
     finally:
         if stops and _exists(name):
             _invoke("stop", "--name", name, check=False)
     say(_closing(time.monotonic() - start, not stops))
-
-
-def _folder() -> Path:
-    """Return the folder of the tiny model and of the Hugging Face cache that it is fetched into."""
-    from launch.paths import cache_dir, writable
-
-    return writable(cache_dir() / "demo")
 
 
 def _exists(name: str) -> bool:
@@ -64,35 +53,28 @@ def _exists(name: str) -> bool:
     return any(server.name == name for server in servers.list_servers(client.connect()))
 
 
-def _free_port() -> int:
-    """Return 8000 if it is free, else another free port."""
-    for port in (8000, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-                return int(probe.getsockname()[1])
-            except OSError:
-                continue
-    raise Failed("no port is free on 127.0.0.1")
+def _replaces(name: str, model: str) -> bool:
+    """Return whether this user has a server of that name with another plan than the demo's, or a paused one."""
+    from launch.engine import client, servers
+    from launch.operations.launch import planned
+    from launch.paths import state_dir
+    from launch.spec.plan import AUTO_PORT
+    from launch.spec.plan_options import PlanOptions
+
+    own, _ = servers.find_own(client.connect(), state_dir())
+    digest = planned(PlanOptions(model=model, platform="cpu", port=AUTO_PORT)).digest
+    return any(
+        container.name == name
+        and (container.status != "running" or container.labels[servers.LABEL] != digest)
+        for container in own
+    )
 
 
-def _write(hub: Path) -> None:
-    from launch.demo.tiny_checkpoint import write_checkpoint
-
-    folder = hub / MODEL
-    if not (folder / "config.json").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        write_checkpoint(folder)
-
-
-def _invoke(*words: str, check: bool = True, **env: str) -> None:
+def _invoke(*words: str, check: bool = True) -> None:
     """Print the command as a user would type it, and run it."""
     say(f"\n$ invoke {shlex.join(words)}")
-    cache = {"HF_HUB_CACHE": str(_folder() / "cache")}
-    no_name = {"SLIPWAY_NAME": "", "INVOKE_SLIPWAY_NAME": ""}  # the setting would name the demo's server too
-    argv = [*command(), *words]
-    done = subprocess.run(argv, env={**os.environ, **cache, **no_name, **env}, check=False)
+    environ = {name: value for name, value in os.environ.items() if name not in UNSET}
+    done = subprocess.run([*command(), *words], env={**environ, **NO_NAME}, check=False)
     if check and done.returncode:
         raise Failed(f"the demo stopped: `invoke {words[0]}` ended with {done.returncode}")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,17 +69,17 @@ def fetch(
             _bundle(found, folder, Path(bundle))
         _show_snapshot(found, format)
         return
-    source = _source(from_, model)
-    plan = plan_fetch(model, source, revision=revision, include=include, exclude=exclude, cache=folder)
-    if dry_run:
-        emit(plan.as_dict()) if format == "json" else _show_plan(plan)
-        return
-    say(f"{model} at {plan.manifest.commit[:12]}, license: {plan.manifest.licence or 'not stated'}")
-    with bar(f"fetch {model}") as progress:
-        by_xet = Xet(plan.manifest.source) if xet and not from_ else None
-        found = execute(
-            plan, source, workers=streams, policy=RetryPolicy(), xet=by_xet, on_progress=progress.transfer
-        )
+    with _source(from_, model) as source:
+        plan = plan_fetch(model, source, revision=revision, include=include, exclude=exclude, cache=folder)
+        if dry_run:
+            emit(plan.as_dict()) if format == "json" else _show_plan(plan)
+            return
+        say(f"{model} at {plan.manifest.commit[:12]}, license: {plan.manifest.licence or 'not stated'}")
+        with bar(f"fetch {model}") as progress:
+            by_xet = Xet(plan.manifest.source) if xet and not from_ else None
+            found = execute(
+                plan, source, workers=streams, policy=RetryPolicy(), xet=by_xet, on_progress=progress.transfer
+            )
     if bundle:
         _bundle(found, folder, Path(bundle))
     _show_snapshot(found, format)
@@ -90,11 +92,18 @@ def _cache(verb: str, model: str, cache: str) -> Path | None:
     return Path(cache).expanduser() if cache else None
 
 
-def _source(given: str, model: str) -> Source:
+@contextmanager
+def _source(given: str, model: str) -> Iterator[Source]:
+    """Yield the source that `--from` names, else the Hub; the built-in model has a Hub of its own."""
+    from launch.operations.demo_model import endpoint_for
     from launch.weights.sources.hub import Hub, endpoint_of
     from launch.weights.sources.offline import source_of
 
-    return source_of(given, model) if given else Hub(model, endpoint_of())
+    if given:
+        yield source_of(given, model)
+        return
+    with endpoint_for(model) as endpoint:
+        yield Hub(model, endpoint_of(endpoint))
 
 
 def _show_plan(plan: FetchPlan) -> None:
@@ -138,12 +147,19 @@ def verify(
     format: Format = "text",
 ) -> None:
     """Check, offline, that a model in the cache is complete."""
+    from launch.operations.demo_model import endpoint_for
     from launch.weights.verify import verify_model
 
     folder = _cache("verify", model, cache)
-    with bar(f"verify {model}") as progress:
+    with endpoint_for(model if repair else "") as endpoint, bar(f"verify {model}") as progress:
         report = verify_model(
-            model, revision=revision, cache=folder, deep=deep, repair=repair, on_progress=progress.transfer
+            model,
+            revision=revision,
+            cache=folder,
+            deep=deep,
+            repair=repair,
+            endpoint=endpoint,
+            on_progress=progress.transfer,
         )
     if format == "json":
         emit(report.as_dict())

@@ -33,7 +33,7 @@ def state_dir() -> Path:
 
 
 def cache_dir() -> Path:
-    """Return the folder of what can be made again: build contexts, vLLM's caches, the demo's model."""
+    """Return the folder of what can be made again: build contexts and vLLM's caches."""
     return _base("cache")
 
 

@@ -10,6 +10,7 @@ from images.build import pipeline
 from launch import deadline
 from launch.engine import client as engine_client
 from launch.engine import images
+from launch.operations.demo_model import endpoint_for
 from launch.operations.events import Events
 from launch.weights.fetch import fetch_model
 from launch.weights.snapshot import require_complete
@@ -58,11 +59,11 @@ def _missing_weights(model: str) -> Failed | None:
 
 def _fetch(model: str, events: Events, image: Future[None]) -> None:
     """Fetch the weights; stop as soon as the image has failed."""
-    with events.fetch(f"fetch {model}") as show:
+    with endpoint_for(model) as endpoint, events.fetch(f"fetch {model}") as show:
 
         def check_and_show(progress: TransferProgress) -> None:
             if image.done():
                 image.result()
             show(progress)
 
-        fetch_model(model, on_progress=check_and_show)
+        fetch_model(model, endpoint=endpoint, on_progress=check_and_show)

@@ -67,7 +67,9 @@ def test_prepare_stops_the_fetch_when_the_image_fails(monkeypatch: pytest.Monkey
     monkeypatch.setattr(prepare_module, "require_complete", missing)
     pause = threading.Event()
 
-    def fetch_model(model: str, on_progress: Callable[[TransferProgress], None]) -> None:
+    def fetch_model(
+        model: str, endpoint: str | None, on_progress: Callable[[TransferProgress], None]
+    ) -> None:
         for _ in range(1000):  # ten seconds, unless on_progress() raises
             on_progress(TransferProgress())
             pause.wait(0.01)
