@@ -37,10 +37,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Launch a model, ask it one question, stop it.")
     parser.add_argument("model")
     parser.add_argument("--platform", default="", help="cuda, rocm or cpu (default: that of the GPUs here)")
+    parser.add_argument("--name", default="", help="name of the server (default: made from the model)")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--question", default="What is a slipway?")
     given = parser.parse_args()
-    options = PlanOptions(model=given.model, platform=given.platform, port=given.port)
+    options = PlanOptions(model=given.model, name=given.name, platform=given.platform, port=given.port)
     try:
         plan = plan_of(options)
         print(f"{plan.strategy} on {plan.layout.gpus} GPU(s) or rank(s) of {plan.hardware}", file=sys.stderr)

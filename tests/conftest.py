@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
 MODEL = "slipway/MiniMax-M2-tiny"
+SERVER = "slipway-test-tiny"  # not the default name for MODEL: a user may run a server of that name
 
 _STATE = pytest.StashKey[str]()
 

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import MODEL
+from tests.conftest import MODEL, SERVER
 from tests.invocation import invoke
 
-WANTED = ("--platform", "cpu", "--model", MODEL)
-NAME = "slipway-minimax-m2-tiny"  # the container of MODEL
+WANTED = ("--platform", "cpu", "--model", MODEL, "--name", SERVER)
 
 
 def free_port() -> str:

@@ -1,29 +1,48 @@
-"""The first command of the README, from the build to the stop."""
+"""The whole demo, as a user types it."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import pytest
+
+from launch.engine.containers import name_for
 from tests.conftest import MODEL
-from tests.e2e.conftest import NAME
 from tests.invocation import invoke
 
+if TYPE_CHECKING:
+    from docker import DockerClient
 
-def test_demo_runs_every_step_and_leaves_no_server(cpu_image: str, tmp_path: Path) -> None:
-    finished = invoke("demo", HF_HUB_CACHE=str(tmp_path)).ok()
+NAME = name_for(MODEL)  # the demo gives its server the name that it has on a user's host
+
+
+def exists(engine: DockerClient) -> bool:
+    """Return whether a container has the name of the demo's server."""
+    return bool(engine.containers.list(all=True, filters={"name": f"^/{NAME}$"}))
+
+
+@pytest.fixture
+def settings(engine: DockerClient, cpu_image: str, tmp_path: Path) -> dict[str, str]:
+    """A cache and a state folder of the test; skipped if a user's demo runs."""
+    if exists(engine):
+        pytest.skip(f"a container named {NAME} exists that is not of the tests: invoke stop {NAME}")
+    return {"HF_HUB_CACHE": str(tmp_path), "SLIPWAY_STATE_DIR": str(tmp_path / "state")}
+
+
+def test_demo_runs_every_step_and_leaves_no_server(settings: dict[str, str], engine: DockerClient) -> None:
+    finished = invoke("demo", **settings).ok()
     commands = [line.removeprefix("$ ").split()[1] for line in finished.err.splitlines() if line[:2] == "$ "]
     assert commands == ["build", "fetch", "plan", "run", "chat", "bench", "stop"]
     assert "serves at http://127.0.0.1:" in finished.out
     assert "failed requests:                       0" in finished.out
-    servers = invoke("ps", "--format", "json").json
-    assert [server for server in servers if server["model"] == MODEL] == []
-    assert MODEL in invoke("models", HF_HUB_CACHE=str(tmp_path)).ok().out
+    assert not exists(engine)
+    assert MODEL in invoke("models", **settings).ok().out
 
 
 def test_demo_uses_its_running_server_again_and_replaces_one_with_another_plan(
-    cpu_image: str, tmp_path: Path
+    settings: dict[str, str], tmp_path: Path
 ) -> None:
-    settings = {"HF_HUB_CACHE": str(tmp_path), "SLIPWAY_STATE_DIR": str(tmp_path / "state")}
     try:
         invoke("demo", "--keep", **settings).ok()
         assert f"{NAME}: already running" in invoke("demo", "--keep", **settings).ok().err

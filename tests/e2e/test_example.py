@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import Any
 
-from tests.conftest import MODEL, ROOT
+from tests.conftest import MODEL, ROOT, SERVER
 from tests.e2e.conftest import free_port
 
 
@@ -21,11 +21,12 @@ def run_example(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
 def test_example_prints_an_answer_and_stops_its_server(
     cpu_image: str, settings: dict[str, str], engine: Any
 ) -> None:
-    done = run_example(MODEL, "--platform", "cpu", "--port", free_port(), **settings)
+    options = ("--platform", "cpu", "--name", SERVER, "--port", free_port())
+    done = run_example(MODEL, *options, **settings)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
     assert "first generation ..." in done.stderr
-    assert engine.containers.list(all=True, filters={"name": "slipway-minimax-m2-tiny"}) == []
+    assert engine.containers.list(all=True, filters={"name": f"^/{SERVER}$"}) == []
 
 
 def test_example_ends_with_the_message_and_code_of_an_error(settings: dict[str, str]) -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.conftest import NAME, WANTED, free_port
+from tests.conftest import SERVER
+from tests.e2e.conftest import WANTED, free_port
 from tests.invocation import invoke, start
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def tidy(engine: DockerClient) -> Iterator[None]:
     """Remove the container that a failed start left."""
     yield
-    for container in engine.containers.list(all=True, filters={"name": f"^/{NAME}$"}):
+    for container in engine.containers.list(all=True, filters={"name": f"^/{SERVER}$"}):
         container.remove(force=True)
 
 
@@ -34,13 +35,13 @@ def test_run_names_a_killed_engine_core_as_the_cause(
     phase = ""
     while phase != "engine":
         phase = json.loads(process.stdout.readline())["phase"]
-    table = engine.containers.get(NAME).top()
+    table = engine.containers.get(SERVER).top()
     command, pid = table["Titles"].index("CMD"), table["Titles"].index("PID")
     (core,) = [row[pid] for row in table["Processes"] if "EngineCore" in row[command]]
     os.kill(int(core), signal.SIGKILL)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert f"{NAME} exited with 1 in the phase" in err
+    assert f"{SERVER} exited with 1 in the phase" in err
     cause = next(line for line in err.splitlines() if line.startswith("error:"))
     assert "killed" in cause
     assert "Engine core initialization failed" not in cause
@@ -60,7 +61,7 @@ def test_run_names_a_memory_limit_that_is_too_small(
 def test_run_refuses_an_unknown_vllm_flag_before_anything_starts(
     cpu_image: str, settings: dict[str, str], engine: DockerClient
 ) -> None:
-    finished = invoke("run", *WANTED, "--set", "--no-such-flag=1", **settings)
+    finished = invoke("run", *WANTED, "--port", free_port(), "--set", "--no-such-flag=1", **settings)
     assert finished.code == 2
     assert "--no-such-flag" in finished.err
-    assert engine.containers.list(all=True, filters={"name": f"^/{NAME}$"}) == []
+    assert engine.containers.list(all=True, filters={"name": f"^/{SERVER}$"}) == []

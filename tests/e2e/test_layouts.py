@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import MODEL
-from tests.e2e.conftest import NAME, WANTED, free_port
+from tests.conftest import MODEL, SERVER
+from tests.e2e.conftest import WANTED, free_port
 from tests.invocation import invoke
 
 LAYOUTS: dict[str, tuple[str, ...]] = {
@@ -44,6 +44,6 @@ def test_cpu_image_answers_alike_in_every_layout(
         invoke("run", *WANTED, *LAYOUTS[layout], *exact, "--port", port, "--replace", **settings).ok()
         answers[layout] = greedy(port)
     finally:
-        invoke("stop", "--name", NAME)
+        invoke("stop", "--name", SERVER)
     assert answers[layout]["text"] == answers["TP1"]["text"]
     assert answers[layout]["logprobs"] == pytest.approx(answers["TP1"]["logprobs"], abs=1e-3)

@@ -15,8 +15,8 @@ import pytest
 from launch.demo.tiny_checkpoint import write_checkpoint
 from launch.hub_server import serve_folder
 from launch.paths import cache_dir, state_dir
-from tests.conftest import MODEL
-from tests.e2e.conftest import NAME, WANTED, free_port
+from tests.conftest import MODEL, SERVER
+from tests.e2e.conftest import WANTED, free_port
 from tests.invocation import Finished, invoke
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ def trip(engine: DockerClient, cpu_image: str, tmp_path_factory: pytest.TempPath
         given = {"HF_ENDPOINT": hub.url, "HF_HOME": str(trip.home), "HF_HUB_CACHE": "", "HF_TOKEN": TOKEN}
         _go(trip, given, str(folder / "secret"))
         try:
-            _look(trip, engine.containers.get(NAME), engine.images.get(cpu_image))
+            _look(trip, engine.containers.get(SERVER), engine.images.get(cpu_image))
         finally:
-            trip.commands.append(invoke("stop", "--name", NAME, **given).ok())
+            trip.commands.append(invoke("stop", "--name", SERVER, **given).ok())
     return trip
 
 
@@ -71,9 +71,9 @@ def _go(trip: Trip, given: dict[str, str], secret: str) -> None:
         *(("plan", *run, "--format", format) for format in FORMATS),
         ("run", *run, "--fetch", "--replace"),
         ("ps", "--format", "json"),
-        ("chat", "Hello", "--max-tokens", "4", "--name", NAME),
-        ("bench", "--preset", "guide-cuda", "--scale", "0.02", "--name", NAME),
-        ("logs", "--name", NAME),
+        ("chat", "Hello", "--max-tokens", "4", "--name", SERVER),
+        ("bench", "--preset", "guide-cuda", "--scale", "0.02", "--name", SERVER),
+        ("logs", "--name", SERVER),
         ("verify", "--model", MODEL, "--deep"),
         ("fetch", "--model", MODEL, "--bundle", str(trip.home.parent / "bundle.tar")),
     ]
@@ -140,7 +140,7 @@ def test_token_is_not_in_a_command_line(trip: Trip) -> None:
 
 
 def test_token_is_not_in_docker_inspect_of_container_or_image(trip: Trip) -> None:
-    assert NAME in trip.inspected
+    assert SERVER in trip.inspected
     assert TOKEN not in trip.inspected
 
 

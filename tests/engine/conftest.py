@@ -6,22 +6,27 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from launch.paths import state_dir
 from tests import invocation
-from tests.conftest import MODEL
+from tests.conftest import MODEL, SERVER
 from tests.invocation import Finished, invoke
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
-NAME = "slipway-minimax-m2-tiny"
 Command = Callable[..., list[str]]
 Run = Callable[..., Finished]
 Start = Callable[..., subprocess.Popen[str]]
+
+
+def listed() -> list[dict[str, Any]]:
+    """Return what `invoke ps` lists of the tests; it also lists the servers of users."""
+    rows = invoke("ps", "--format", "json").json
+    return [row for row in rows if row["name"] == SERVER]
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +53,7 @@ def command(stand_in: str, port: str) -> Command:
 
     def make(mode: str, *options: str, image: str = stand_in) -> list[str]:
         wanted = ["--platform", "cpu", "--model", MODEL, "--image", image, "--vllm", "0.32.0"]
-        return ["run", *wanted, "--port", port, "--env", f"STAND_IN={mode}", *options]
+        return ["run", *wanted, "--name", SERVER, "--port", port, "--env", f"STAND_IN={mode}", *options]
 
     return make
 
@@ -64,7 +69,7 @@ def clean_up(engine: DockerClient) -> Iterator[None]:
             path.write_bytes(before[path])
         else:
             path.unlink(missing_ok=True)
-    for container in engine.containers.list(all=True, filters={"name": f"^/{NAME}$"}):
+    for container in engine.containers.list(all=True, filters={"name": f"^/{SERVER}$"}):
         container.remove(force=True, v=True)
 
 

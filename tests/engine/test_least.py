@@ -17,7 +17,7 @@ from launch.spec.gpu_catalog import catalog
 from launch.spec.inputs import Host as PlanHost
 from launch.spec.plan import Plan
 from launch.spec.plan_options import PlanOptions
-from tests.conftest import MODEL
+from tests.conftest import MODEL, SERVER
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -37,7 +37,7 @@ def plan(cpu_image: str, tmp_path_factory: pytest.TempPathFactory) -> Plan:
     cache.chmod(0o777)
     host = PlanHost(catalog()["cpu"], 2, uid=UID, gid=GID, hub_cache=str(hub), cache=str(cache))
     image = image_for("cpu", "0.32.0", cpu_image, None)
-    return make_plan(PlanOptions(MODEL, port=0), host, open_repository().recipe(MODEL), image)
+    return make_plan(PlanOptions(MODEL, name=SERVER, port=0), host, open_repository().recipe(MODEL), image)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.conftest import NAME, Run
+from tests.conftest import SERVER
+from tests.engine.conftest import Run
 from tests.invocation import invoke
 
 # Needed on a host without systemd or with low limits; harmless on others.
@@ -87,13 +88,13 @@ def wait_for(socket: Path) -> None:
 def run_on_podman(podman: dict[str, str], run: Run, stand_in: str) -> Iterator[Run]:
     """Run `invoke run` of the stand-in on podman."""
     yield lambda mode, *options: run(mode, *options, image=f"localhost/{stand_in}", **podman)
-    podman_cli(podman, "rm", "--force", "--time", "0", NAME)
+    podman_cli(podman, "rm", "--force", "--time", "0", SERVER)
 
 
 def test_a_server_runs_is_listed_and_stops(run_on_podman: Run, podman: dict[str, str], port: str) -> None:
     assert run_on_podman("serves").out == f"slipway/MiniMax-M2-tiny serves at http://127.0.0.1:{port}/v1\n"
     assert "already running" in run_on_podman("serves").ok().err
-    assert [server["name"] for server in invoke("ps", "--format", "json", **podman).json] == [NAME]
+    assert [server["name"] for server in invoke("ps", "--format", "json", **podman).json] == [SERVER]
     assert "Application startup complete" in invoke("logs", **podman).ok().out
     invoke("stop", **podman).ok()
     assert invoke("ps", "--format", "json", **podman).json == []
@@ -108,7 +109,7 @@ def test_a_failed_start_is_explained_as_on_docker(run_on_podman: Run) -> None:
 def test_the_container_has_no_more_access_than_the_plan(run_on_podman: Run, podman: dict[str, str]) -> None:
     run_on_podman("serves").ok()
     fields = "{{.HostConfig.Privileged}} {{.HostConfig.CapAdd}} {{.HostConfig.ShmSize}} {{.Config.User}}"
-    values = podman_cli(podman, "inspect", "--format", fields, NAME).stdout.decode().split()
+    values = podman_cli(podman, "inspect", "--format", fields, SERVER).stdout.decode().split()
     assert values == ["false", "[]", str(1 << 30), f"{os.getuid()}:{os.getgid()}"]
 
 

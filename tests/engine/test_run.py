@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from launch.engine.client import sockets
-from tests.engine.conftest import NAME, Command, Run, Start
+from tests.conftest import SERVER
+from tests.engine.conftest import Command, Run, Start, listed
 from tests.engine.proxy import Proxy
 from tests.invocation import invoke
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def containers(engine: DockerClient) -> list[Container]:
-    return engine.containers.list(all=True, filters={"name": f"^/{NAME}$"})
+    return engine.containers.list(all=True, filters={"name": f"^/{SERVER}$"})
 
 
 def wait_for_first_phase(process: subprocess.Popen[str]) -> None:
@@ -77,7 +78,7 @@ def test_a_taken_port_is_refused_before_anything_starts(run: Run, port: str, eng
 def test_run_does_not_replace_a_container_that_slipway_did_not_start(
     run: Run, engine: DockerClient, stand_in: str
 ) -> None:
-    other = engine.containers.create(stand_in, name=NAME)
+    other = engine.containers.create(stand_in, name=SERVER)
     done = run("serves", "--replace")
     assert done.code == 2
     assert "that Slipway did not start" in done.err
@@ -94,7 +95,7 @@ def test_another_plan_is_refused_without_replace(run: Run) -> None:
 def test_run_without_waiting_returns_while_the_server_starts(run: Run) -> None:
     done = run("hangs", "--wait", "no").ok()
     assert "will serve at" in done.out
-    assert invoke("ps", "--format", "json").json[0]["status"] == "running"
+    assert [row["status"] for row in listed()] == ["running"]
 
 
 def test_a_safe_fix_is_applied_once_and_saved_for_the_next_start(run: Run) -> None:
@@ -134,11 +135,11 @@ def test_run_reads_a_log_of_a_gigabyte(run: Run) -> None:
 
 def test_stop_removes_the_container(run: Run, engine: DockerClient) -> None:
     run("serves").ok()
-    invoke("stop").ok()
+    invoke("stop", SERVER).ok()
     assert containers(engine) == []
-    done = invoke("logs")
+    done = invoke("logs", SERVER)
     assert done.code == 2
-    assert "no Slipway server exists" in done.err
+    assert "no Slipway server" in done.err
 
 
 def test_an_image_that_cannot_be_pulled_is_named(run: Run) -> None:
@@ -152,7 +153,7 @@ def test_two_runs_at_once_start_one_server(start: Start) -> None:
     outputs = [process.communicate(timeout=120) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert sum("already running" in err for _, err in outputs) == 1
-    assert len(invoke("ps", "--format", "json").json) == 1
+    assert len(listed()) == 1
 
 
 def test_sigterm_leaves_the_server_and_the_next_run_finds_it(start: Start, run: Run) -> None:
@@ -178,28 +179,28 @@ def test_a_lost_engine_is_reported_and_the_next_run_finds_the_server(
 
 def test_ps_shows_address_state_and_load(run: Run, port: str) -> None:
     run("serves").ok()
-    (server,) = invoke("ps", "--format", "json").json
-    assert (server["name"], server["status"], server["url"]) == (NAME, "running", f"http://127.0.0.1:{port}")
+    (server,) = listed()
+    assert (server["status"], server["url"]) == ("running", f"http://127.0.0.1:{port}")
     assert server["load"] == {"running": 1, "tokens": 42, "tokens_per_s": 0}
-    assert NAME in invoke("ps").ok().out
+    assert SERVER in invoke("ps").ok().out
 
 
 def test_exec_runs_a_command_in_the_container(run: Run) -> None:
     run("serves").ok()
-    assert invoke("exec", "echo inside").ok().out == "inside\n"
+    assert invoke("exec", SERVER, "echo inside").ok().out == "inside\n"
 
 
 def test_restart_keeps_the_plan_and_waits_until_the_server_answers(run: Run, port: str) -> None:
     run("serves").ok()
-    done = invoke("restart").ok()
+    done = invoke("restart", SERVER).ok()
     assert done.out == f"slipway/MiniMax-M2-tiny serves at http://127.0.0.1:{port}/v1\n"
 
 
 def test_logs_shows_all_lines_or_the_last_ones(run: Run) -> None:
     run("serves").ok()
-    assert "Application startup complete" in invoke("logs", "--since", "60").ok().out
-    assert "Resolved architecture" in invoke("logs").ok().out
-    assert invoke("logs", "--tail", "1").ok().out.count("\n") == 1
+    assert "Application startup complete" in invoke("logs", SERVER, "--since", "60").ok().out
+    assert "Resolved architecture" in invoke("logs", SERVER).ok().out
+    assert invoke("logs", SERVER, "--tail", "1").ok().out.count("\n") == 1
 
 
 def test_run_fetches_missing_weights_if_asked_to(run: Run, hub_with_model: str, tmp_path: Path) -> None:
@@ -221,7 +222,7 @@ def test_an_open_port_gets_an_api_key_that_is_shown_once(
     key = file.read_text().splitlines()[0].partition("=")[2]
     assert key in done.err
     assert file.stat().st_mode & 0o777 == 0o600
-    server = engine.containers.get(NAME)
+    server = engine.containers.get(SERVER)
     assert f"VLLM_API_KEY={key}" in server.attrs["Config"]["Env"]
     assert key not in f"{server.labels}{server.attrs['Config']['Cmd']}{server.logs().decode()}"
     again = run("serves", "--listen", "0.0.0.0", "--replace", **home).ok()
@@ -249,26 +250,26 @@ def test_a_full_cache_is_diagnosed_and_the_next_start_succeeds(run: Run, small_d
 
 def test_a_dry_run_prints_the_command_with_name_and_limits(command: Command, hub_cache: Path) -> None:
     done = invoke(*command("serves", "--dry-run", "--memory", "2g"), HF_HUB_CACHE=str(hub_cache)).ok()
-    assert f"--name={NAME}" in done.out
+    assert f"--name {SERVER}" in done.out
     assert "--memory=2g" in done.out
 
 
 def test_a_paused_server_is_left_alone_without_replace(run: Run, engine: DockerClient) -> None:
     run("serves").ok()
-    engine.containers.get(NAME).pause()
-    for done in (run("serves"), invoke("chat", "Hello")):
+    engine.containers.get(SERVER).pause()
+    for done in (run("serves"), invoke("chat", SERVER, "Hello")):
         assert done.code == 2
-        assert f"docker unpause {NAME}" in done.err
+        assert f"docker unpause {SERVER}" in done.err
     run("serves", "--replace").ok()
 
 
 def test_a_server_that_is_removed_while_it_starts_ends_the_events(start: Start, engine: DockerClient) -> None:
     process = start("hangs", "--format", "json")
     wait_for_first_phase(process)
-    engine.containers.get(NAME).remove(force=True)
+    engine.containers.get(SERVER).remove(force=True)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert f"{NAME} was removed while it was starting" in err
+    assert f"{SERVER} was removed while it was starting" in err
     assert json.loads(out.splitlines()[-1])["event"] == "failed"
 
 
