@@ -48,6 +48,7 @@ def plan_of(options: PlanOptions) -> Plan:
 
 
 def _named_hardware(catalog: Mapping[str, HardwareProfile], name: str, platform: str) -> HardwareProfile:
+    name = name if name in catalog else name.lower()
     if name not in catalog:
         raise choice("hardware", name, tuple(catalog))
     hardware = catalog[name]

@@ -109,7 +109,7 @@ def write(options: PlanOptions, host: Host, image: Image, decision: Decision) ->
         reasons=(*_reasons(options, selection, decision.drafts), *decision.access.reasons),
         hardware=host.hardware.id,
         budgets=tuple(selection.recipe.extension.budgets.items()),
-        notes=(*_notes(decision), *_version_note(image), *decision.access.notes),
+        notes=(*_notes(decision), *_version_note(image), *_unchecked_note(options, image), *decision.access.notes),
     )
 
 
@@ -145,6 +145,14 @@ def _version_note(image: Image) -> tuple[str, ...]:
         return ()
     guess = f"the plan assumes {image.vllm_version}; set it with --vllm"
     return (f"the vLLM version of {image.reference} is not known: {guess}",)
+
+
+def _unchecked_note(options: PlanOptions, image: Image) -> tuple[str, ...]:
+    """Return a note if the user's own options cannot be compared with what the image accepts."""
+    if image.capabilities or not (options.settings or options.env):
+        return ()
+    why = f"Slipway does not know what {image.reference} accepts"
+    return (f"the options set by --set and --env are not checked: {why} (--capabilities PATH tells it)",)
 
 
 def _notes(decision: Decision) -> tuple[str, ...]:
