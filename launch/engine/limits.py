@@ -38,11 +38,14 @@ class Limits:
     def not_in(self, host_config: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the limits that a container with this `HostConfig` does not have, as options of `invoke run`."""
         policy = (host_config.get("RestartPolicy") or {}).get("Name") or "no"
-        return (
-            *((f"--memory {self.memory}",) if self.memory and _bytes(self.memory) != (host_config.get("Memory") or 0) else ()),
-            *((f"--pids {self.pids}",) if self.pids and self.pids != (host_config.get("PidsLimit") or 0) else ()),
-            *((f"--restart {self.restart}",) if self.restart not in ("no", policy) else ()),
-        )
+        missing = []
+        if self.memory and _bytes(self.memory) != (host_config.get("Memory") or 0):
+            missing.append(f"--memory {self.memory}")
+        if self.pids and self.pids != (host_config.get("PidsLimit") or 0):
+            missing.append(f"--pids {self.pids}")
+        if self.restart not in ("no", policy):
+            missing.append(f"--restart {self.restart}")
+        return tuple(missing)
 
 
 def _bytes(memory: str) -> int:

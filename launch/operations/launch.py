@@ -165,7 +165,9 @@ def _start(client: DockerClient, plan: Plan, how: LaunchOptions, events: Events)
 def _note_ignored_limits(container: Container, limits: Limits, events: Events) -> None:
     """Say which limits a server that runs already does not have."""
     if missing := limits.not_in(container.attrs.get("HostConfig") or {}):
-        events.note(f"{container.name}: not applied: {' '.join(missing)}; --replace restarts the server with them")
+        events.note(
+            f"{container.name}: not applied: {' '.join(missing)}; --replace restarts the server with them"
+        )
 
 
 def _ensure_api_key(plan: Plan, events: Events) -> None:

@@ -13,7 +13,7 @@ from launch.access.types import Access
 from launch.planning import overrides
 from launch.planning.command import fit_ranks, recipe_command
 from launch.planning.memory_check import fit_of
-from launch.planning.parallelism import check_all, refinement_note
+from launch.planning.parallelism import LayoutCheck, check_all, refinement_note
 from launch.planning.selection import STRATEGY_BY_FLAG, Selection, select
 from launch.planning.validation import check_image, check_layout, layout_of, release, widest_valid
 from launch.planning.vllm_versions import SET_BY_USER, USER, adapt
@@ -104,13 +104,23 @@ def write(options: PlanOptions, host: Host, image: Image, decision: Decision) ->
         container=replace(decision.access.container, entrypoint=() if by_guide else image.entrypoint),
         fit=decision.fit,
         rejected=tuple(
-            Rejected(check.layout.name, "; ".join(check.reasons)) for check in checks if check.valid is False
+            Rejected(check.layout.name, _without_name(check)) for check in checks if check.valid is False
         ),
         reasons=(*_reasons(options, selection, decision.drafts), *decision.access.reasons),
         hardware=host.hardware.id,
         budgets=tuple(selection.recipe.extension.budgets.items()),
-        notes=(*_notes(decision), *_version_note(image), *_unchecked_note(options, image), *decision.access.notes),
+        notes=(
+            *_notes(decision),
+            *_version_note(image),
+            *_unchecked_note(options, image),
+            *decision.access.notes,
+        ),
     )
+
+
+def _without_name(check: LayoutCheck) -> str:
+    """Return why a layout is not valid; its own name is not repeated."""
+    return "; ".join(reason.removeprefix(f"{check.layout.name}: ") for reason in check.reasons)
 
 
 def _process(selection: Selection, draft: Draft, rank: int) -> Process:

@@ -75,7 +75,9 @@ def _unknown(name: str, names: tuple[str, ...]) -> Refused:
     """Refuse a model that no recipe serves."""
     error = choice("model", name, names)
     is_path = name.startswith(("/", ".", "~"))
-    why = "a model is the name of a recipe or of a checkpoint, such as org/name, not a path" if is_path else ""
+    why = (
+        "a model is the name of a recipe or of a checkpoint, such as org/name, not a path" if is_path else ""
+    )
     fix = f"{error.fix or 'invoke recipes'}; for other models: --recipes DIR"
     return Refused(error.what, why=why, fix=fix)
 
