@@ -119,8 +119,9 @@ def write(options: PlanOptions, host: Host, image: Image, decision: Decision) ->
 
 
 def _without_name(check: LayoutCheck) -> str:
-    """Return why a layout is not valid; its own name is not repeated."""
-    return "; ".join(reason.removeprefix(f"{check.layout.name}: ") for reason in check.reasons)
+    """Return why a layout is not valid; its name, which stands before them, is not repeated."""
+    names = (f"{check.layout.name}: ", f"TP{check.layout.tp}: ")
+    return "; ".join(reason.removeprefix(names[0]).removeprefix(names[1]) for reason in check.reasons)
 
 
 def _process(selection: Selection, draft: Draft, rank: int) -> Process:
