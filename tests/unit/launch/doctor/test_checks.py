@@ -67,7 +67,7 @@ def test_port_names_the_container_that_uses_it() -> None:
     assert "the container nginx" in found.what
 
 
-def test_port_of_a_slipway_server_is_no_problem() -> None:
+def test_port_of_a_slipway_server_is_information() -> None:
     engine = replace(with_image(), ports=((8000, "slipway-minimax-m2"),))
     facts = replace(cpu(), engine=engine, network=Network(8000, port_in_use=True))
     (found,) = [finding for finding in run_checks(facts) if finding.check == "port"]
