@@ -11,6 +11,7 @@ from commands.output import emit, say, show, table
 from commands.shared_options import DryRun, Format
 from commands.task import verb
 from errors import Failed
+from launch.plural import count
 from launch.spec.option import Option
 from launch.spec.plan_options import PLATFORMS, port_number
 
@@ -73,11 +74,15 @@ def _report(facts: Facts, findings: tuple[Finding, ...], fixed: list[str], forma
         emit({"platform": facts.platform, "counts": counts, "fixed": fixed, "findings": rows})
     else:
         show("\n".join((*fixed, *format_findings(findings))))
-        totals = ", ".join(f"{number} {level}" for level, number in counts.items() if number)
+        totals = ", ".join(_total(number, level) for level, number in counts.items() if number)
         say(f"{facts.platform}: {totals}")
     if counts["error"]:
-        what = f"{counts['error']} finding(s) would stop a launch on {facts.platform}"
+        what = f"{count(counts['error'], 'finding')} would stop a launch on {facts.platform}"
         raise Failed(what, fix="run the commands after `next:` above, then `invoke doctor` again")
+
+
+def _total(number: int, severity: str) -> str:
+    return count(number, severity) if severity in ("warning", "error") else f"{number} {severity}"
 
 
 @verb()

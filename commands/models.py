@@ -28,7 +28,7 @@ def models(
 
     folder = Path(cache).expanduser() if cache else None
     if remove:
-        _refuse_in_use(remove)
+        _refuse_in_use(remove, folder)
         removed = remove_model(remove, folder, dry_run=dry_run)
         if format == "json":
             emit({"model": remove, "path": str(removed.path), "bytes": removed.bytes, "removed": not dry_run})
@@ -45,13 +45,14 @@ def models(
         say("The cache holds no models. Download one with `invoke fetch MODEL`.")
 
 
-def _refuse_in_use(model: str) -> None:
-    """Raise Refused if a server on this host uses the model."""
+def _refuse_in_use(model: str, cache: Path | None) -> None:
+    """Raise Refused if a server on this host uses the model in this cache."""
     from launch.engine.client import connect
-    from launch.engine.servers import list_servers
+    from launch.engine.servers import users_of
+    from launch.weights.cache import cache_folder
 
     try:
-        names = [s.name for s in list_servers(connect()) if s.model == model and s.status == "running"]
+        names = users_of(connect(), model, cache or cache_folder())
     except SlipwayError:  # without an engine nothing runs
         return
     if names:

@@ -36,10 +36,10 @@ class Misuse(ParseError):
         self.refused = refused
 
 
-def unknown_command(word: str, verbs: Iterable[str]) -> Misuse:
+def unknown_command(word: str, verbs: Iterable[str], flags: Iterable[str] = ()) -> Misuse:
     """Refuse a first word that is neither a verb nor an option of the program."""
     if word.startswith("-"):
-        return Misuse(Refused(f"unknown option '{word}'", fix="invoke --help"))
+        return Misuse(Refused(choice("option", word, tuple(flags)).what, fix="invoke --help"))
     what = choice("command", word, tuple(verbs)).what
     return Misuse(Refused(what, fix=ELSEWHERE.get(word, "invoke --list")))
 

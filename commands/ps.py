@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from launch.engine.servers import Server
     from launch.serving.metrics import Load
 
-HEADERS = ("NAME", "MODEL", "STATUS", "GPUS", "RUNNING", "TOKENS/S", "URL", "STARTED")
+HEADERS = ("NAME", "MODEL", "STATUS", "GPUS", "REQUESTS", "TOKENS/S", "URL", "STARTED")
 
 
 @verb()

@@ -165,7 +165,13 @@ def exec(
     invoke exec "vllm --version"
     invoke exec slipway-minimax-m2 -- vllm --version
     """
-    _enter(name, shlex.split(command))
+    from launch.engine.servers import UnknownServer
+
+    try:
+        _enter(name, shlex.split(command))
+    except UnknownServer as error:  # `exec ls /hub`: the first word is read as a name
+        fix = f"invoke ps, or if '{name}' is part of the command: invoke exec -- {name} {command}"
+        raise Refused(error.what, why=error.why, fix=fix) from None
 
 
 def _enter(name: str, words: list[str]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from errors import Refused, choice
 from launch.access.types import RULE, Access
+from launch.plural import count
 from launch.spec.inputs import Host
 from launch.spec.plan import Reason
 from launch.spec.plan_options import CDI, PlanOptions
@@ -72,14 +73,14 @@ def _no_spec(host: Host) -> Refused:
 
 def _reason(names: tuple[str, ...], why: str, options: PlanOptions) -> Reason:
     source = "--cdi yes" if options.cdi == "yes" else RULE
-    return Reason("gpus", f"{len(names)} CDI name(s) of {names[0].partition('=')[0]}: {why}", source)
+    return Reason("gpus", f"{count(len(names), 'CDI name')} of {names[0].partition('=')[0]}: {why}", source)
 
 
 def _with_device_request(access: Access, host: Host, ranks: int, why: str) -> Access:
     """Pass NVIDIA GPUs by a device request, which the NVIDIA container toolkit serves."""
     whole = ranks == host.hardware.per_node
     ids = host.gpu_ids[:ranks] or (("all",) if whole else tuple(str(index) for index in range(ranks)))
-    reason = Reason("gpus", f"{ranks} GPU(s), through the NVIDIA container toolkit", RULE)
+    reason = Reason("gpus", f"{count(ranks, 'GPU')}, through the NVIDIA container toolkit", RULE)
     access = access.wider((reason,), gpu_ids=ids)
     return (
         access.noted(f"{why}, but no CDI spec names these GPUs: {SPEC_COMMANDS['cuda']}") if why else access

@@ -80,7 +80,7 @@ def select_gpus(
             else f"this machine has no GPU for {platform}"
         )
         example = "mi300x --gpus 8" if platform == "rocm" else "h200 --gpus 4"
-        fix = f"--hardware {example}, or --platform cpu"
+        fix = f"--hardware {example}, or --platform cpu; to try Slipway here: invoke demo"
         raise Refused("no hardware to plan for", why="; ".join((why, *report.problems)), fix=fix)
     others = tuple(holder for holder in running if holder.name != own)
     owned = [gpu for gpu in report.gpus for h in running if h.name == own and h.gpus.includes(gpu)]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+_UNITS = {"b": 1, "k": 2**10, "m": 2**20, "g": 2**30}
 RESTARTS = ("no", "on-failure", "unless-stopped", "always")
 
 
@@ -32,3 +34,21 @@ class Limits:
             *((f"--memory={self.memory}", f"--memory-swap={self.memory}") if self.memory else ()),
             *((f"--pids-limit={self.pids}",) if self.pids else ()),
         )
+
+    def not_in(self, host_config: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the limits that a container with this `HostConfig` does not have, as options of `invoke run`."""
+        policy = (host_config.get("RestartPolicy") or {}).get("Name") or "no"
+        missing = []
+        if self.memory and _bytes(self.memory) != (host_config.get("Memory") or 0):
+            missing.append(f"--memory {self.memory}")
+        if self.pids and self.pids != (host_config.get("PidsLimit") or 0):
+            missing.append(f"--pids {self.pids}")
+        if self.restart not in ("no", policy):
+            missing.append(f"--restart {self.restart}")
+        return tuple(missing)
+
+
+def _bytes(memory: str) -> int:
+    """Return an amount in the engine's notation in bytes."""
+    unit = _UNITS.get(memory[-1].lower())
+    return int(memory[:-1]) * unit if unit else int(memory)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from errors import Refused
+from launch.access.profiles import HUB
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
 LABEL = "slipway.plan"  # the digest of the plan; every server has it
 STATE = "slipway.state"  # the state folder of the Slipway that started the server
+
+
+class UnknownServer(Refused):
+    """No Slipway server has that name."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ def find(client: DockerClient, name: str = "") -> Container:
     if not servers:
         raise Refused("no Slipway server exists", fix="start one with `invoke run`")
     if not matching:
-        raise Refused(f"no Slipway server named '{name}'", why=f"servers: {names}", fix="invoke ps")
+        raise UnknownServer(f"no Slipway server named '{name}'", why=f"servers: {names}", fix="invoke ps")
     raise Refused("there are several servers", why=f"servers: {names}", fix="give a NAME")
 
 
@@ -59,6 +64,24 @@ def find_own(client: DockerClient, state: Path) -> tuple[list[Container], list[s
     servers = _containers(client)
     own = [container for container in servers if container.labels.get(STATE) == str(state)]
     return own, [str(container.name) for container in servers if container not in own]
+
+
+def users_of(client: DockerClient, model: str, hub: Path) -> list[str]:
+    """Return the names of the running servers that serve this model from this Hugging Face cache."""
+    return [
+        str(container.name)
+        for container in _containers(client)
+        if container.status == "running"
+        and container.labels.get("slipway.model") == model
+        and _mounts(container.attrs, hub)
+    ]
+
+
+def _mounts(attributes: dict[str, Any], hub: Path) -> bool:
+    """Return whether a container has this folder as its cache. One without such a mount may have it elsewhere."""
+    mounts = attributes.get("Mounts") or []
+    sources = [Path(str(mount.get("Source"))) for mount in mounts if mount.get("Destination") == HUB]
+    return not sources or any(source.resolve() == hub.resolve() for source in sources)
 
 
 def _containers(client: DockerClient) -> list[Container]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from errors import Failed
 from launch.engine.client import execute
+from launch.plural import count
 from launch.spec.plan import Container as PlannedContainer
 from launch.spec.plan import Plan
 
@@ -64,4 +65,6 @@ def _missing_by_count(plan: Plan, nodes: set[str]) -> list[str]:
     """Compare numbers only: the engine chooses the node names for a device request or a CDI name."""
     found = sum(1 for name in nodes if re.fullmatch(NODES[plan.platform], name))
     needed = max(1, len(plan.container.cdi))
-    return [] if found >= needed or "dxg" in nodes else [f"{needed - found} of {needed} GPU(s) by name"]
+    return (
+        [] if found >= needed or "dxg" in nodes else [f"{needed - found} of {count(needed, 'GPU')} by name"]
+    )

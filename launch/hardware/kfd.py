@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launch.hardware import sysfs
+from launch.plural import count
 
 VRAM_HEAPS = (1, 2)  # frame buffer, public and private
 MODES = {2: "DPX", 3: "TPX", 4: "QPX"}
@@ -63,7 +64,7 @@ def _problems(unread: list[tuple[int, Path]]) -> Iterable[str]:
     """The kernel refuses the nodes of GPUs whose render nodes are closed to this process's cgroup (-EPERM)."""
     denied = [number for number, path in unread if sysfs.is_denied(path)]
     if denied:
-        yield f"{len(denied)} more GPU node(s) that this process may not read: they belong to other containers"
+        yield f"{count(len(denied), 'more GPU node')} that this process may not read: they belong to other containers"
     for number, _ in unread:
         if number not in denied:
             yield f"KFD node {number}: its properties cannot be read"

@@ -20,7 +20,7 @@ from launch.operations import host_facts, saved_fixes
 from launch.operations.events import Events
 from launch.operations.launch_options import Fixes, LaunchOptions
 from launch.operations.plan_inputs import plan_of
-from launch.operations.prepare import prepare
+from launch.operations.prepare import check_gpus, prepare
 from launch.serving import api_key, openai_client
 from launch.serving.phases import StartupProgress
 from launch.serving.readiness import Ready, wait_for_server
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
 
+    from launch.engine.limits import Limits
     from launch.spec.plan import Plan
     from launch.spec.plan_options import PlanOptions
 
@@ -91,6 +92,8 @@ def launch(options: PlanOptions, how: LaunchOptions | None = None, events: Event
     how, events = how or LaunchOptions(), events or Events()
     client = engine_client.connect()
     plan = planned(options, how.fixes, events)
+    if options.hardware:
+        check_gpus(plan.hardware, plan.platform)
     if containers.must_start(client, plan, how.replace):
         prepare(client, plan, how.fetch, events)
     for _ in range(_LAUNCHES_AT_ONCE):
@@ -150,11 +153,21 @@ def _start(client: DockerClient, plan: Plan, how: LaunchOptions, events: Events)
     with reserved(client, plan.container, containers.name_of(plan)):
         _ensure_api_key(plan, events)
         container, started = containers.start(client, plan, how.limits, replace=how.replace)
-    events.note(f"{container.name}: {'started' if started else 'already running'} ({plan.digest})")
+    events.note(f"{container.name}: {'started' if started else 'already running'} (plan {plan.digest})")
+    if not started:
+        _note_ignored_limits(container, how.limits, events)
     ready = _wait(container, plan, how, started, events) if how.wait else None
     if ready and ready.kv_tokens and started:
         host_facts.save_kv_tokens(plan, ready.kv_tokens)
     return Launched(container, plan, started, ready)
+
+
+def _note_ignored_limits(container: Container, limits: Limits, events: Events) -> None:
+    """Say which limits a server that runs already does not have."""
+    if missing := limits.not_in(container.attrs.get("HostConfig") or {}):
+        events.note(
+            f"{container.name}: not applied: {' '.join(missing)}; --replace restarts the server with them"
+        )
 
 
 def _ensure_api_key(plan: Plan, events: Events) -> None:

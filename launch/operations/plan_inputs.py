@@ -48,6 +48,7 @@ def plan_of(options: PlanOptions) -> Plan:
 
 
 def _named_hardware(catalog: Mapping[str, HardwareProfile], name: str, platform: str) -> HardwareProfile:
+    name = name if name in catalog else name.lower()
     if name not in catalog:
         raise choice("hardware", name, tuple(catalog))
     hardware = catalog[name]
@@ -63,7 +64,7 @@ def _gpu_count(gpus: str, hardware: HardwareProfile) -> int:
     if gpus and not (gpus.isascii() and gpus.isdigit() and int(gpus) > 0):
         raise Refused(
             f"--gpus must be a positive integer for {hardware.id} (got '{gpus}')",
-            why="GPU indices can be used only on the local machine",
+            why="GPU indices can be used only on the local machine" if "," in gpus else "",
             fix="--gpus 4",
         )
     return int(gpus or hardware.per_node or 1)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from errors import Failed
+from errors import Failed, Refused
 from images.build import pipeline
 from launch import deadline
 from launch.engine import client as engine_client
 from launch.engine import images
+from launch.hardware.detect import detect
 from launch.operations.demo_model import endpoint_for
 from launch.operations.events import Events
+from launch.spec.gpu_catalog import catalog
 from launch.weights.fetch import fetch_model
 from launch.weights.snapshot import require_complete
 
@@ -20,6 +22,24 @@ if TYPE_CHECKING:
 
     from launch.spec.plan import Plan
     from launch.weights.progress import TransferProgress
+
+
+def check_gpus(hardware: str, platform: str) -> None:
+    """Raise Refused if a plan for named hardware cannot run on the GPUs of this host.
+
+    A GPU that is in no list may be what the user says it is.
+    """
+    if platform == "cpu":
+        return
+    present = {gpu.hardware for gpu in detect().for_platform(platform).gpus}
+    known = catalog()
+    if present and not (hardware in known and present <= known.keys() - {hardware}):
+        return
+    raise Refused(
+        f"the plan is for '{hardware}', and this host has no such GPU",
+        why=f"this host has: {', '.join(sorted(present)) or f'no GPU for {platform}'}",
+        fix=f"invoke plan --hardware {hardware} shows the plan; run it on a host with these GPUs",
+    )
 
 
 def prepare(client: DockerClient, plan: Plan, fetch: bool, events: Events) -> None:

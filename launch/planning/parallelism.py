@@ -13,6 +13,7 @@ from math import gcd
 
 from packaging.version import Version
 
+from launch.plural import count
 from launch.spec.model_config import ModelShape
 from launch.spec.plan import Layout
 
@@ -75,7 +76,7 @@ def _gpu_faults(layout: Layout, gpus: int) -> Iterator[str]:
     available = gpus * layout.nodes
     if gpus and layout.gpus > available:
         factors = f"TP{layout.tp} x PP{layout.pp} x DP{layout.dp}"
-        yield f"{factors} = {layout.gpus} GPUs, but {layout.nodes} node(s) of {gpus} have {available}"
+        yield f"{factors} = {layout.gpus} GPUs, but {count(layout.nodes, 'node')} of {gpus} have {available}"
     replica = layout.tp * layout.pp
     if gpus and layout.dp > 1 and replica > gpus:
         yield f"a replica of {layout.tp} x {layout.pp} = {replica} GPUs must fit a node of {gpus} under DP"

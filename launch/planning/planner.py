@@ -13,7 +13,7 @@ from launch.access.types import Access
 from launch.planning import overrides
 from launch.planning.command import fit_ranks, recipe_command
 from launch.planning.memory_check import fit_of
-from launch.planning.parallelism import check_all, refinement_note
+from launch.planning.parallelism import LayoutCheck, check_all, refinement_note
 from launch.planning.selection import STRATEGY_BY_FLAG, Selection, select
 from launch.planning.validation import check_image, check_layout, layout_of, release, widest_valid
 from launch.planning.vllm_versions import SET_BY_USER, USER, adapt
@@ -104,13 +104,24 @@ def write(options: PlanOptions, host: Host, image: Image, decision: Decision) ->
         container=replace(decision.access.container, entrypoint=() if by_guide else image.entrypoint),
         fit=decision.fit,
         rejected=tuple(
-            Rejected(check.layout.name, "; ".join(check.reasons)) for check in checks if check.valid is False
+            Rejected(check.layout.name, _without_name(check)) for check in checks if check.valid is False
         ),
         reasons=(*_reasons(options, selection, decision.drafts), *decision.access.reasons),
         hardware=host.hardware.id,
         budgets=tuple(selection.recipe.extension.budgets.items()),
-        notes=(*_notes(decision), *_version_note(image), *decision.access.notes),
+        notes=(
+            *_notes(decision),
+            *_version_note(image),
+            *_unchecked_note(options, image),
+            *decision.access.notes,
+        ),
     )
+
+
+def _without_name(check: LayoutCheck) -> str:
+    """Return why a layout is not valid; its name, which stands before them, is not repeated."""
+    names = (f"{check.layout.name}: ", f"TP{check.layout.tp}: ")
+    return "; ".join(reason.removeprefix(names[0]).removeprefix(names[1]) for reason in check.reasons)
 
 
 def _process(selection: Selection, draft: Draft, rank: int) -> Process:
@@ -145,6 +156,14 @@ def _version_note(image: Image) -> tuple[str, ...]:
         return ()
     guess = f"the plan assumes {image.vllm_version}; set it with --vllm"
     return (f"the vLLM version of {image.reference} is not known: {guess}",)
+
+
+def _unchecked_note(options: PlanOptions, image: Image) -> tuple[str, ...]:
+    """Return a note if the user's own options cannot be compared with what the image accepts."""
+    if image.capabilities or not (options.settings or options.env):
+        return ()
+    why = f"Slipway does not know what {image.reference} accepts"
+    return (f"the options set by --set and --env are not checked: {why} (--capabilities PATH tells it)",)
 
 
 def _notes(decision: Decision) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from errors import Refused
+from launch.plural import count
 from launch.recipes.schema import Recipe, Variant
 from launch.recipes.strategy import Strategy, min_gpus, offered, runs_on
 from launch.spec.gpu_catalog import HardwareProfile
@@ -20,7 +21,7 @@ def check_host(host: Host) -> None:
     """Raise Refused for more GPUs than a node has, or for nodes that cannot be joined."""
     hardware = host.hardware
     if host.gpus < 1 or host.nodes < 1:
-        what = f"{host.nodes} node(s) with {host.gpus} GPU(s) cannot serve a model"
+        what = f"{count(host.nodes, 'node')} with {count(host.gpus, 'GPU')} cannot serve a model"
         raise Refused(what, fix="--gpus 1 --nodes 1")
     if hardware.per_node and host.gpus > hardware.per_node:
         nodes = -(-host.gpus // hardware.per_node)

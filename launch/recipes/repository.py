@@ -36,7 +36,10 @@ class RecipeRepository:
         return tuple(sorted({_name(folder, path) for folder in self.folders for path in _files(folder)}))
 
     def recipe(self, name: str) -> Recipe:
-        """Return a recipe by its path or by a checkpoint that it serves. Raises Refused with similar names."""
+        """Return a recipe by its name, by a checkpoint that it serves, or by the last part of its name.
+
+        Raises Refused with similar names.
+        """
         for folder in self.folders:
             path = folder / f"{name}.yaml"
             if path.resolve().is_relative_to(folder.resolve()) and path.is_file():
@@ -51,7 +54,10 @@ class RecipeRepository:
                     recipe = _read(folder, path)
                     if name in checkpoints(recipe):
                         return recipe
-        raise choice("model", name, self.names())
+        same = [full for full in self.names() if name and full.rpartition("/")[2] == name]
+        if len(same) == 1:
+            return self.recipe(same[0])
+        raise _unknown(name, self.names())
 
     def read(self, names: Iterable[str]) -> tuple[list[Recipe], list[Refused]]:
         """Return the recipes with these names, and the errors of those that cannot be read."""
@@ -63,6 +69,17 @@ class RecipeRepository:
             except Refused as error:
                 broken.append(error)
         return recipes, broken
+
+
+def _unknown(name: str, names: tuple[str, ...]) -> Refused:
+    """Refuse a model that no recipe serves."""
+    error = choice("model", name, names)
+    is_path = name.startswith(("/", ".", "~"))
+    why = (
+        "a model is the name of a recipe or of a checkpoint, such as org/name, not a path" if is_path else ""
+    )
+    fix = f"{error.fix or 'invoke recipes'}; for other models: --recipes DIR"
+    return Refused(error.what, why=why, fix=fix)
 
 
 def checkpoints(recipe: Recipe) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from launch.plural import count
 from launch.render.shell import lines, paired
 from launch.spec.plan import Fit, Plan
 
@@ -33,14 +34,14 @@ def _head(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "image", f"{plan.image} (vLLM {plan.vllm_version}, {plan.platform})"
     yield (
         "layout",
-        f"{plan.layout.name} on {_gpus(plan)}, {plan.layout.nodes} node(s): {plan.strategy}",
+        f"{plan.layout.name} on {_gpus(plan)}, {count(plan.layout.nodes, 'node')}: {plan.strategy}",
     )
     yield "memory", _fit(plan.fit)
     yield "access", plan.container.profile
 
 
 def _gpus(plan: Plan) -> str:
-    return f"{plan.layout.gpus} {'rank(s)' if plan.platform == 'cpu' else 'GPU(s)'}"
+    return count(plan.layout.gpus, "rank" if plan.platform == "cpu" else "GPU")
 
 
 def _fit(fit: Fit) -> str:

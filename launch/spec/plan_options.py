@@ -51,7 +51,7 @@ class PlanOptions:
 
     model: str = option(
         "MiniMaxAI/MiniMax-M2",
-        "recipe or checkpoint",
+        "recipe, or a checkpoint that a recipe serves, as org/name",
         metavar="MODEL",
         group=MODEL,
         positional=True,

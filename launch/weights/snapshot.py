@@ -44,9 +44,7 @@ def require_complete(model: str, revision: str = "main", cache: Path | None = No
     commit = folder.commit(revision)
     fix = fetch_command(model, revision, cache)
     if commit is None or not folder.snapshot(commit).is_dir():
-        raise Failed(
-            f"{model} is not in the cache", why=f"'{folder.path}' has no revision '{revision}'", fix=fix
-        )
+        raise Failed(f"{model} is not in the cache", why=absence(folder, revision), fix=fix)
     manifest = manifests.load(folder.manifest(commit))
     if manifest is None:
         why = "it has no manifest, so it may be incomplete"
@@ -68,6 +66,13 @@ def described(folder: ModelFolder, manifest: Manifest, revision: str, fetched: i
         fetched,
         manifest.licence,
     )
+
+
+def absence(folder: ModelFolder, revision: str) -> str:
+    """Return why the cache has no snapshot of a revision."""
+    if not folder.path.is_dir():
+        return f"it was never fetched to '{folder.path.parent}'"
+    return f"'{folder.path}' has no revision '{revision}'"
 
 
 def fetch_command(model: str, revision: str, cache: Path | None) -> str:

@@ -21,7 +21,7 @@ from launch.weights.fetch import OnProgress, fetch_model
 from launch.weights.hashing import verify_blob
 from launch.weights.manifest import BLOB, Entry, Manifest, checked
 from launch.weights.progress import TransferProgress
-from launch.weights.snapshot import Snapshot, described, fault, fetch_command
+from launch.weights.snapshot import Snapshot, absence, described, fault, fetch_command
 from launch.weights.transfer.scheduler import explain
 
 INDEX = "model.safetensors.index.json"
@@ -63,7 +63,7 @@ def verify_model(
     folder = ModelFolder((cache or cache_folder()).absolute(), model)
     commit = folder.commit(revision)
     if commit is None or not folder.snapshot(commit).is_dir():
-        why = f"'{folder.path}' has no revision '{revision}'"
+        why = absence(folder, revision)
         raise Failed(f"{model} is not in the cache", why=why, fix=fetch_command(model, revision, cache))
     stored = manifests.load(folder.manifest(commit))
     manifest = stored or _from_links(folder, commit)

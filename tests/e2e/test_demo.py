@@ -1,4 +1,4 @@
-"""The whole demo, as a user types it."""
+"""The first command of the README, from the build to the stop."""
 
 from __future__ import annotations
 

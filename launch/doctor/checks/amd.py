@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from launch.doctor.facts import Device, Facts
 from launch.doctor.finding import Finding, error, ok, warning
+from launch.plural import count
 
 
 def device_nodes(facts: Facts) -> Iterator[Finding]:
@@ -20,7 +21,7 @@ def device_nodes(facts: Facts) -> Iterator[Finding]:
     if unusable:
         yield _no_permission(unusable, facts)
     if not missing and not unusable and facts.devices:
-        yield ok("devices", f"/dev/kfd and {len(facts.devices) - 1} render node(s) can be opened")
+        yield ok("devices", f"/dev/kfd and {count(len(facts.devices) - 1, 'render node')} can be opened")
 
 
 def _no_permission(devices: list[Device], facts: Facts) -> Finding:

@@ -121,9 +121,12 @@ def port(facts: Facts) -> Iterator[Finding]:
         return
     container = next((name for used, name in facts.engine.ports if used == number), "")
     user = f"the container {container}" if container else "another program"
-    release = f"ss -ltnp 'sport = :{number}'"
     if container.startswith("slipway"):
-        release = f"invoke stop --name {container}"
+        yield info(
+            "port", f"port {number} is in use by {user}", fix="invoke run --port auto for another server"
+        )
+        return
+    release = f"ss -ltnp 'sport = :{number}'"
     yield warning(
         "port",
         f"port {number} is in use by {user}",

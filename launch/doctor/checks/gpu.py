@@ -8,6 +8,7 @@ from launch.allocation.choose_gpus import BUSY
 from launch.doctor.facts import Facts
 from launch.doctor.finding import Finding, error, info, ok, warning
 from launch.hardware.types import Gpu
+from launch.plural import count
 
 _VENDORS = {"cuda": "NVIDIA", "rocm": "AMD"}
 
@@ -17,7 +18,7 @@ def processor(facts: Facts) -> Iterator[Finding]:
     cpu = facts.hardware.cpu
     memory = f"{cpu.memory / 2**30:.0f} GiB"
     what = (
-        f"{cpu.model or cpu.arch or 'unknown CPU'}: {cpu.cores} cores, {cpu.nodes} NUMA node(s), {memory},"
+        f"{cpu.model or cpu.arch or 'unknown CPU'}: {cpu.cores} cores, {count(cpu.nodes, 'NUMA node')}, {memory},"
         f" {' '.join(cpu.features)}"
     )
     if facts.platform != "cpu":
@@ -52,7 +53,7 @@ def _no_gpu(facts: Facts, on_bus: int) -> Finding:
     vendor, problems = _VENDORS[facts.platform], facts.hardware.for_platform(facts.platform).problems
     what, fix = f"no {vendor} GPU", "invoke doctor --platform cpu, or use a machine with GPUs"
     if on_bus:
-        what = f"{on_bus} {vendor} device(s) on the PCI bus, none reported by a driver"
+        what = f"{count(on_bus, f'{vendor} device')} on the PCI bus, none reported by a driver"
         fix = "sudo modprobe amdgpu  # or install AMD's driver (amdgpu-dkms), then reboot"
         if facts.platform == "cuda":
             fix = "sudo modprobe nvidia  # or install NVIDIA's driver, then reboot"
@@ -129,7 +130,7 @@ def partitions(facts: Facts) -> Iterator[Finding]:
         mode, devices = partitioned[0].partition, partitioned[0].ranks
         yield warning(
             "gpus",
-            f"{len(partitioned)} card(s) in mode {mode}: {devices} devices each",
+            f"{count(len(partitioned), 'card')} in mode {mode}: {devices} devices each",
             "each device has a fraction of the card's memory; large models need SPX",
             "sudo amd-smi set --compute-partition SPX",
         )

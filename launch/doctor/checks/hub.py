@@ -97,7 +97,6 @@ def cache(facts: Facts) -> Iterator[Finding]:
             "hub cache",
             f"{hub.cache} does not exist yet",
             "the first fetch creates it",
-            f"mkdir -p {hub.cache}",
             auto_fix="cache-folder",
         )
     else:

@@ -10,6 +10,7 @@ from launch.doctor.facts import Facts
 from launch.doctor.finding import Finding, error, info, ok, warning
 from launch.doctor.thresholds import thresholds
 from launch.hardware.cdi import CdiSpec
+from launch.plural import count
 from launch.spec.gpu_catalog import runs_code
 
 GENERATE_SPEC = SPEC_COMMANDS["cuda"]
@@ -27,7 +28,7 @@ def toolkit(facts: Facts) -> Iterator[Finding]:
     elif facts.toolkit or "nvidia" in facts.engine.runtimes:
         yield ok("nvidia toolkit", facts.toolkit or "the engine has the runtime 'nvidia'")
     elif specs and facts.engine.cdi:
-        what = f"not installed; {specs[0].path} names {len(specs[0].names)} device(s)"
+        what = f"not installed; {specs[0].path} names {count(len(specs[0].names), 'device')}"
         yield ok("nvidia toolkit", what)
     else:
         yield error(
@@ -61,7 +62,7 @@ def _compare_spec(spec: CdiSpec, driver: str) -> Finding:
     if spec.missing:
         what = f"{spec.path} names {spec.missing[0]}, which does not exist"
         return error("cdi", what, "containers with these devices cannot start", GENERATE_SPEC)
-    return ok("cdi", f"{spec.path}: {len(spec.names)} device(s)")
+    return ok("cdi", f"{spec.path}: {count(len(spec.names), 'device')}")
 
 
 def driver(facts: Facts) -> Iterator[Finding]:

@@ -58,6 +58,7 @@ def test_slipway_gives_short_options_their_usual_meaning(tmp_path: Path) -> None
             "unknown option '--gpu'. Did you mean `--gpus`?\n  next: slipway plan --help",
         ),
         (("plam",), "unknown command 'plam'. Did you mean `plan`?\n  next: slipway --list"),
+        (("--versoin",), "unknown option '--versoin'. Did you mean `--version`?\n  next: slipway --help"),
         (("-p",), "unknown option '-p'\n  next: slipway --help"),
         (("--config",), "--config needs a value\n  next: slipway --help"),
         (("--list-depth", "x"), "--list-depth must be an integer (got 'x')"),

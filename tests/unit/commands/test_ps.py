@@ -48,7 +48,7 @@ def test_ps_shows_a_server_healthy_as_soon_as_it_answers(
 ) -> None:
     listed(monkeypatch, M2, loads={M2.name: Load(1, 42, 12.3)})
     header, row = capsys.readouterr().out.splitlines()
-    assert header.split() == ["NAME", "MODEL", "STATUS", "GPUS", "RUNNING", "TOKENS/S", "URL", "STARTED"]
+    assert header.split() == ["NAME", "MODEL", "STATUS", "GPUS", "REQUESTS", "TOKENS/S", "URL", "STARTED"]
     assert row.split() == [
         *("slipway-minimax-m2", "MiniMaxAI/MiniMax-M2", "healthy", "0-1", "(2", "x", "H200)"),
         *("1", "12", "http://127.0.0.1:8000", "2026-11-26T10:00:00"),

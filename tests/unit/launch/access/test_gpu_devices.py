@@ -37,7 +37,7 @@ def why(access: Access) -> str:
 def test_cuda_uses_cdi_names_if_the_engine_needs_them() -> None:
     found = cuda(cdi_reason=PODMAN)
     assert (found.container.gpu_ids, found.container.cdi) == ((), NVIDIA)
-    assert why(found) == f"4 CDI name(s) of nvidia.com/gpu: {PODMAN} [rule: least access]"
+    assert why(found) == f"4 CDI names of nvidia.com/gpu: {PODMAN} [rule: least access]"
 
 
 def test_cuda_without_a_spec_uses_a_device_request_with_a_note() -> None:
@@ -67,7 +67,7 @@ def test_rocm_uses_device_nodes_unless_the_user_asks_for_cdi() -> None:
     found = rocm("yes").container
     assert (found.devices, found.cdi, found.groups) == ((), AMD, ("105",))
     assert found.security_opt == ("no-new-privileges", "seccomp=/x.json")
-    assert why(rocm("yes")) == "2 CDI name(s) of amd.com/gpu: set by the user [--cdi yes]"
+    assert why(rocm("yes")) == "2 CDI names of amd.com/gpu: set by the user [--cdi yes]"
 
 
 def test_rocm_uses_a_name_of_a_card_only_for_the_whole_card() -> None:

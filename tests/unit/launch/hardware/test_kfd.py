@@ -118,7 +118,7 @@ def test_gpus_of_other_containers_are_counted_and_not_listed(
     report = amd.read(tmp_path)
     assert [gpu.devices for gpu in report.gpus] == [("/dev/dri/renderD128",)]
     assert report.problems == (
-        "6 more GPU node(s) that this process may not read: they belong to other containers",
+        "6 more GPU nodes that this process may not read: they belong to other containers",
         "KFD node 9: its properties cannot be read",
     )
 

@@ -16,7 +16,10 @@ from launch.allocation.reservation import GpusTaken
 from launch.diagnosis.types import Diagnosis
 from launch.engine import client as engine_client
 from launch.engine import containers
+from launch.engine.limits import Limits
+from launch.hardware.types import Hardware
 from launch.operations import launch as operation
+from launch.operations import prepare as preparation
 from launch.operations.events import Events
 from launch.operations.launch import launch
 from launch.operations.launch_options import Fixes, LaunchOptions
@@ -56,6 +59,7 @@ class Host:
         self.results = list(results)
         self.started: list[tuple[Plan, bool]] = []
         self.plan = PLAN
+        self.running: Any = None
         self.taken: list[GpusTaken] = []
         monkeypatch.setattr(engine_client, "connect", SimpleNamespace)
         monkeypatch.setattr(operation, "plan_of", lambda options: self.plan)
@@ -73,6 +77,8 @@ class Host:
 
     def _start(self, client: Any, plan: Plan, limits: Any, replace: bool) -> tuple[Any, bool]:
         self.started.append((plan, replace))
+        if self.running:
+            return self.running, False
         return SimpleNamespace(name="slipway-m2", labels={"slipway.url": "http://127.0.0.1:8000"}), True
 
     def _watched(self, *arguments: Any) -> Ready:
@@ -210,3 +216,21 @@ def test_launch_says_after_ctrl_c_that_the_server_continues(monkeypatch: pytest.
     with pytest.raises(KeyboardInterrupt):
         launch(OPTIONS, events=events)
     assert "continues to start" in events.notes[-1]
+
+
+def test_launch_says_which_limits_a_running_server_does_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(monkeypatch)
+    host.running = SimpleNamespace(name="slipway-m2", labels={}, attrs={"HostConfig": {"Memory": 4 * 2**30}})
+    events = Recorded()
+    launch(OPTIONS, LaunchOptions(wait=False, limits=Limits("4g", 500, "always")), events)
+    assert "not applied: --pids 500 --restart always; --replace" in events.notes[-1]
+    launch(OPTIONS, LaunchOptions(wait=False, limits=Limits("4096m")), events)
+    assert "already running" in events.notes[-1]
+
+
+def test_launch_refuses_named_hardware_that_this_host_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(monkeypatch)
+    monkeypatch.setattr(preparation, "detect", Hardware)
+    with pytest.raises(Refused, match="'h200', and this host has no such GPU"):
+        launch(replace(OPTIONS, hardware="h200"))
+    assert host.started == []

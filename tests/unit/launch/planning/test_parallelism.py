@@ -79,7 +79,7 @@ def test_check_rejects_a_dense_mlp_with_partial_groups() -> None:
 
 
 def test_check_rejects_more_gpus_than_available() -> None:
-    assert "TP2 x PP1 x DP8 = 16 GPUs, but 1 node(s) of 8 have 8" in why(m2_shape(), Layout(2, dp=8, ep=16))
+    assert "TP2 x PP1 x DP8 = 16 GPUs, but 1 node of 8 have 8" in why(m2_shape(), Layout(2, dp=8, ep=16))
     assert "must fit a node of 8 under DP" in why(m2_shape(), Layout(16, dp=2, ep=32, nodes=4))
 
 

@@ -256,3 +256,9 @@ def test_plan_as_dict_has_the_public_keys() -> None:
     ].keys()
     assert {"item", "why", "source"} == data["reasons"][0].keys()
     assert {"layout", "reason"} == data["rejected"][0].keys() if data["rejected"] else True
+
+
+def test_make_plan_notes_that_options_of_the_user_are_not_checked() -> None:
+    made = plan(M2, "h200", 4, settings=(("--max-modle-len", "100"),))
+    assert any("--set and --env are not checked" in note for note in made.notes)
+    assert not any("not checked" in note for note in plan(M2, "h200", 4).notes)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from errors import Refused
 from launch.engine import create_args
+from launch.plural import count
 from launch.render import compose, docker, kubernetes, quadlet, text
 from launch.spec.plan import Plan
 from tests.unit.launch.plan_builders import M2, TINY, plan
@@ -116,7 +117,7 @@ def test_each_format_writes_cdi_names_for_its_tool(
     assert f"\nAddDevice={name}\n" in quadlet.render(made)
     (request,) = create_args.arguments(made, made.processes[0])["device_requests"]
     assert (request["Driver"], request["DeviceIDs"]) == ("cdi", list(names))
-    assert f"{gpus} CDI name(s) of {name.partition('=')[0]}" in text.render(made)
+    assert f"{count(gpus, 'CDI name')} of {name.partition('=')[0]}" in text.render(made)
     for render in (docker.render, compose.render, quadlet.render):
         assert "--gpus" not in render(made)
         assert "/dev/kfd" not in render(made)

@@ -1,0 +1,8 @@
+"""Write a number with its noun."""
+
+from __future__ import annotations
+
+
+def count(number: int, noun: str) -> str:
+    """Return `1 node` or `2 nodes`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
