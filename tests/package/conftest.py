@@ -70,7 +70,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Installe
     _uv("venv", "--quiet", "--python", sys.executable, environment)
     locked = ROOT / "requirements" / "run.txt"
     _uv("pip", "install", "--quiet", "--python", python, "--require-hashes", "-r", locked)
-    _uv("pip", "install", "--quiet", "--python", python, "--no-deps", wheel)
+    _uv("pip", "install", "--quiet", "--python", python, "--no-deps", "--no-cache", wheel)
     for name in ("empty", "home"):
         (place / name).mkdir()
     return Installed(environment, place / "empty", place / "home")
