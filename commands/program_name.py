@@ -36,5 +36,5 @@ def named(text: str) -> str:
 def command() -> list[str]:
     """Return the first words of a command line that runs this program again."""
     if program() == "slipway":  # -P: a module named `errors` in the working folder does not replace Slipway's
-        return [sys.executable, "-P", "-m", "commands.console"]
+        return [sys.executable, "-P", "-m", "commands.entry_point"]
     return [sys.executable, "-m", "invoke"]

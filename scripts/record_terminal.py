@@ -58,7 +58,7 @@ def output_of(command: list[str], columns: int) -> str:
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns), "PYTHONPATH": str(ROOT)}
     if command[0] == "slipway":
-        command = [sys.executable, "-m", "commands.console", *command[1:]]
+        command = [sys.executable, "-m", "commands.entry_point", *command[1:]]
     with subprocess.Popen(
         command, stdin=terminal, stdout=terminal, stderr=terminal, env=environment
     ) as process:

@@ -60,7 +60,7 @@ def invoke(*words: str, **env: str) -> Finished:
 def slipway(*words: str, folder: Path, **env: str) -> Finished:
     """Run `slipway` in a folder and wait for its end."""
     process = subprocess.Popen(
-        [*INTERRUPTIBLE, sys.executable, "-m", "commands.console", *words],
+        [*INTERRUPTIBLE, sys.executable, "-m", "commands.entry_point", *words],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), **env},
         stdout=subprocess.PIPE,

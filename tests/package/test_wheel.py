@@ -54,7 +54,7 @@ def test_wheel_metadata_names_licence_and_program(wheel: Path) -> None:
         scripts = archive.read(f"{info}/entry_points.txt").decode()
     assert metadata["License-Expression"] == "Apache-2.0"
     assert "Apache License" in licence
-    assert "slipway = commands.console:main" in scripts
+    assert "slipway = commands.entry_point:main" in scripts
 
 
 def test_installed_dependencies_are_complete(installed: Installed) -> None:

@@ -97,7 +97,7 @@ def test_docs_plan_runs(text: str, tmp_path: Path) -> None:
     shutil.copytree(BUILTIN, tmp_path / "recipes" / "models")
     environment = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
     for words in simple_commands(text.replace("~", str(tmp_path))):
-        argv = [sys.executable, "-m", "commands.console", *words[1:]]
+        argv = [sys.executable, "-m", "commands.entry_point", *words[1:]]
         done = subprocess.run(
             argv, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )

@@ -109,3 +109,7 @@ def only_problem(facts: Facts) -> Finding:
     """Return the only problem."""
     (finding,) = problems(facts)
     return finding
+
+
+def nvidia(driver: str = "580.65.06", runtime: str = "13.0", **gpu: Any) -> Hardware:
+    return Hardware(CPU, nvidia=VendorReport("nvidia", driver, runtime, (replace(H200[0], **gpu), *H200[1:])))

@@ -9,7 +9,7 @@ from commands import interrupt
 
 def main() -> None:
     """Run `slipway` with the words of the command line."""
-    sys.argv[0] = "slipway"  # also for `python -m commands.console`: messages name this program
+    sys.argv[0] = "slipway"  # also for `python -m commands.entry_point`: messages name this program
     with interrupt.quiet():
         from commands.slipway_program import SlipwayProgram
         from tasks import ns

@@ -93,7 +93,7 @@ def test_an_interrupt_while_modules_are_loaded_prints_no_traceback(delay: float,
     code = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"sys.path.insert(0, {str(ROOT)!r})\n"
-        "from commands.console import main\n"
+        "from commands.entry_point import main\n"
         "print(flush=True)\n"
         "main()\n"
     )
