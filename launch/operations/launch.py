@@ -95,7 +95,7 @@ def launch(options: PlanOptions, how: LaunchOptions | None = None, events: Event
     if options.hardware:
         check_gpus(plan.hardware, plan.platform)
     if containers.must_start(client, plan, how.replace):
-        prepare(client, plan, how.fetch, events)
+        prepare(client, plan, how.fetch, events, options.lock)
     for _ in range(_LAUNCHES_AT_ONCE):
         try:
             return _start_or_fix(client, plan, how, events)

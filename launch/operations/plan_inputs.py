@@ -91,20 +91,21 @@ def _image(options: PlanOptions, recipe: Recipe, hardware: HardwareProfile) -> I
     """Return the named image, that of the recipe, Slipway's own for a CPU, or upstream's of the wanted version."""
     image, capabilities = options.image, _read_capabilities(options.capabilities)
     if not (image or options.vllm or capabilities) and hardware.platform == "cpu":
-        return _own_image("cpu")
+        return _own_image("cpu", options.lock)
     if not (image or options.vllm):
         image = named_image(recipe, recipe.variants.get(variant_of(options, recipe), NO_VARIANT), hardware)
     return image_for(hardware.platform, options.vllm or version_in_tag(image), image, capabilities)
 
 
-def _own_image(platform: str) -> Image:
+def _own_image(platform: str, lock: str) -> Image:
     """Return the image that the lock describes, with its capabilities if it is already built."""
     from images import capabilities as image_capabilities
     from images.build import pipeline
     from images.lock import lockfile
     from launch.engine import client as engine_client
 
-    tag, version = pipeline.reference(platform), lockfile.load().platform(platform).vllm.version
+    pins = lockfile.load(Path(lock or lockfile.LOCK))
+    tag, version = pipeline.reference(platform, pins), pins.platform(platform).vllm.version
     try:
         found = image_capabilities.of(engine_client.connect(), tag)
     except SlipwayError:

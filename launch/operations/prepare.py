@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from errors import Failed, Refused
 from images.build import pipeline
+from images.lock.lockfile import LOCK, load
 from launch import deadline
 from launch.engine import client as engine_client
 from launch.engine import images
@@ -42,7 +44,7 @@ def check_gpus(hardware: str, platform: str) -> None:
     )
 
 
-def prepare(client: DockerClient, plan: Plan, fetch: bool, events: Events) -> None:
+def prepare(client: DockerClient, plan: Plan, fetch: bool, events: Events, lock: str = "") -> None:
     """Provide image and weights at the same time, so that a new host waits only for the slower one.
 
     Raises Failed for an incomplete snapshot unless `fetch`, before an image of gigabytes is pulled.
@@ -50,20 +52,20 @@ def prepare(client: DockerClient, plan: Plan, fetch: bool, events: Events) -> No
     missing = _missing_weights(plan.model)
     if missing and not fetch:
         raise missing
-    image = deadline.start(lambda: _provide_image(client, plan, events, background=missing is not None))
+    image = deadline.start(lambda: _provide_image(client, plan, lock, events, missing is not None))
     if missing:
         _fetch(plan.model, events, image)
     image.result()
 
 
-def _provide_image(client: DockerClient, plan: Plan, events: Events, background: bool) -> None:
+def _provide_image(client: DockerClient, plan: Plan, lock: str, events: Events, background: bool) -> None:
     """Build Slipway's own image or pull any other, unless the engine has it."""
     if images.find(client, plan.image):
         return
-    if plan.image == pipeline.reference(plan.platform):
+    if plan.image == pipeline.reference(plan.platform, load(Path(lock or LOCK))):
         with events.step(f"build {plan.platform} image", background) as show:
             builder = engine_client.connect(timeout=600)
-            pipeline.build(builder, plan.platform, pipeline.BuildOptions(), show)
+            pipeline.build(builder, plan.platform, pipeline.BuildOptions(lock=lock), show)
         return
     with events.step(f"pull {plan.image}", background) as show:
         images.pull(client, plan.image, show)

@@ -142,6 +142,13 @@ class PlanOptions:
         group=CONTAINER,
         setting=True,
     )
+    lock: str = option(
+        "",
+        "lock file that describes the image (default: images/lock.yaml)",
+        metavar="PATH",
+        group=CONTAINER,
+        setting=True,
+    )
     name: str = option(
         "",
         "name of the server (default: made from the model)",
