@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -10,6 +11,7 @@ import pytest
 
 from tests.hosts.inputs import MODEL
 from tests.hosts.simulated_host import SimulatedHost
+from tests.hosts.transcript import PAGE, Terminal, block, commands, write_block
 from tests.invocation import Finished
 
 NAME = "slipway-minimax-m2"
@@ -29,8 +31,26 @@ def servers(host: SimulatedHost) -> dict[str, Any]:
 class EveryHost:
     """Tests of a `host`, on which the image is `built`, the model fetched and a server on all GPUs `started`."""
 
+    heading: ClassVar[str]  # of the transcript in the docs
     platform: ClassVar[str]
     gpu: ClassVar[str]
+    inspect_command: ClassVar[str] = "docker inspect"
+
+    def test_the_path_as_typed_starts_what_was_built_and_fetched(self, host: SimulatedHost) -> None:
+        terminal = Terminal(host)
+        path = f"invoke build --platform {self.platform} && invoke fetch {MODEL} && invoke run --gpus 8"
+        printed = terminal.type(path)
+        image = re.search(r"^sha256:([0-9a-f]{12})", printed, re.MULTILINE)
+        commit = re.search(rf"^{MODEL} at ([0-9a-f]{{40}})$", printed, re.MULTILINE)
+        assert image
+        assert commit
+        assert image[1] in terminal.type(f"{self.inspect_command} --format '{{{{.Image}}}}' {NAME}")
+        assert commit[1] in terminal.type("invoke logs | grep stand-in")
+        terminal.type("invoke ps")
+        terminal.type("invoke stop")
+        if os.environ.get("SLIPWAY_GOLDEN") == "write":
+            write_block(PAGE, self.heading, terminal.text())
+        assert commands(block(PAGE.read_text(), self.heading)) == commands(terminal.text())
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 NAMESPACES = ("--mount", "--net", "--pid", "--fork", "--kill-child", "--propagation", "private")
 NULL = os.makedev(1, 3)  # a device node with this number is harmless: it is /dev/null
+PROGRAMS = str(Path(sys.executable).parent)  # the folder of `invoke`
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TOOLS = ("unshare", "nsenter", "ip", "mount")
 START_SECONDS = 20
@@ -136,7 +137,7 @@ def simulated_host(variables: Mapping[str, str]) -> Iterator[SimulatedHost]:
         with _first_process(folder) as pid:
             home = folder / "home"
             home.mkdir()
-            env = {"PATH": SYSTEM_PATH, "HOME": str(home), "LANG": "C.UTF-8", **variables}
+            env = {"PATH": f"{PROGRAMS}:{SYSTEM_PATH}", "HOME": str(home), "LANG": "C.UTF-8", **variables}
             host = SimulatedHost(folder, pid, env)
             try:
                 yield host

@@ -19,7 +19,7 @@ UUIDS = [uuid(gpu) for gpu in range(8)]
 class TestH200OnDocker(EveryHost):
     """Docker with a stand-in for the hook of NVIDIA's container toolkit."""
 
-    platform, gpu = "cuda", "h200"
+    heading, platform, gpu = "Eight H200 on Docker", "cuda", "h200"
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -45,7 +45,8 @@ class TestH200OnDocker(EveryHost):
 class TestH200OnPodman(EveryHost):
     """podman with a CDI spec."""
 
-    platform, gpu = "cuda", "h200"
+    heading, platform, gpu = "Eight H200 on Podman", "cuda", "h200"
+    inspect_command = "podman inspect"
 
     @pytest.fixture(scope="class")
     @classmethod

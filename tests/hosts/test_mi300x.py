@@ -35,7 +35,7 @@ def devices(details: Details) -> list[str]:
 class TestMi300x(EveryHost):
     """Every verb."""
 
-    platform, gpu = "rocm", "mi300x"
+    heading, platform, gpu = "Eight MI300X on Docker", "rocm", "mi300x"
 
     def test_the_container_has_kfd_and_the_render_nodes_of_its_gpus(self, details: Details) -> None:
         assert devices(details) == [*NODES, "/dev/kfd"]
