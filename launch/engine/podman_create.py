@@ -38,15 +38,17 @@ def is_needed(client: DockerClient, plan: Plan) -> bool:
     return not socket_takes_cdi(str(client.version()["Version"]))
 
 
-def argv(url: str, plan: Plan, name: str, limits: Limits, labels: Mapping[str, str]) -> list[str]:
-    """Return the `podman create` for a plan on one node."""
+def argv(
+    url: str, plan: Plan, image_id: str, name: str, limits: Limits, labels: Mapping[str, str]
+) -> list[str]:
+    """Return the `podman create` for a plan on one node. Podman may look for an image by name in registries."""
     process = plan.processes[0]
     options = [word for group in docker_command.flags(plan, process) for word in group]
     own = [] if plan.container.name else [f"--name={name}"]
     own += [f"--label={key}={value}" for key, value in labels.items()]
     logs = ["--log-driver=json-file", "--log-opt=max-size=100m"]
     create = ["podman", "--url", url, "create", "--pull=never", *options, *own, *logs, *limits.flags()]
-    return [*create, plan.image, *plan.command(process)]
+    return [*create, image_id.removeprefix("sha256:"), *plan.command(process)]
 
 
 def create(
@@ -55,7 +57,8 @@ def create(
     """Create the container. Raises docker's APIError with what podman printed."""
     from docker.errors import APIError
 
-    words = argv(url_of_socket(client), plan, name, limits, labels)
+    image_id = str(client.images.get(plan.image).id)
+    words = argv(url_of_socket(client), plan, image_id, name, limits, labels)
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=_SECONDS)
     if done.returncode:
         raise APIError(done.stderr.strip() or f"podman create exited with {done.returncode}")

@@ -58,7 +58,9 @@ def test_is_not_needed_without_a_podman_client(tmp_path: Path, monkeypatch: pyte
 
 
 def test_argv_has_devices_name_labels_and_limits_but_no_secret() -> None:
-    words = podman_create.argv("unix:///s", WITH_CDI, "one", Limits(memory="64g"), {"slipway.plan": "0123"})
+    words = podman_create.argv(
+        "unix:///s", WITH_CDI, "sha256:abcd", "one", Limits(memory="64g"), {"slipway.plan": "0123"}
+    )
     assert words[:4] == ["podman", "--url", "unix:///s", "create"]
     for word in (
         "--device=nvidia.com/gpu=0",
@@ -69,12 +71,12 @@ def test_argv_has_devices_name_labels_and_limits_but_no_secret() -> None:
     ):
         assert word in words
     assert words[words.index("--env-file") + 1] == "/state/key"
-    assert words[words.index("i:1") :] == ["i:1", "serve", "MiniMaxAI/MiniMax-M2.1"]
+    assert words[words.index("abcd") :] == ["abcd", "serve", "MiniMaxAI/MiniMax-M2.1"]
     assert words[words.index("--entrypoint") + 1] == "vllm"
 
 
 def test_argv_has_the_name_of_the_plan_once() -> None:
     named = replace(WITH_CDI, container=replace(WITH_CDI.container, name="own"))
-    words = podman_create.argv("unix:///s", named, "own", Limits(), {})
+    words = podman_create.argv("unix:///s", named, "abcd", "own", Limits(), {})
     assert "--name=own" not in words
     assert words[words.index("--name") + 1] == "own"
