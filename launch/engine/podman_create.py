@@ -59,7 +59,10 @@ def create(
 
     image_id = str(client.images.get(plan.image).id)
     words = argv(url_of_socket(client), plan, image_id, name, limits, labels)
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=_SECONDS)
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise APIError(f"podman create did not answer in {_SECONDS} s") from None
     if done.returncode:
         raise APIError(done.stderr.strip() or f"podman create exited with {done.returncode}")
     return client.containers.get(done.stdout.strip())

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from images.lock.lockfile import LOCK
+from launch.demo.tiny_checkpoint import MODEL as TINY
 from launch.demo.tiny_checkpoint import write_checkpoint
 from launch.recipes.repository import builtin_shapes
 from tests.images import stand_in
@@ -39,12 +40,17 @@ def prepare(client: DockerClient, registry: Running, folder: Path) -> Downloads:
         locks[platform] = folder / f"{platform}.lock.yaml"
         locks[platform].write_text(lock(platform, push_base(client, registry, platform)))
     write_model(folder / "hub" / MODEL)
+    write_checkpoint(folder / "hub" / TINY)
     return Downloads(registry.folder / "data", folder / "hub", locks)
 
 
 def push_base(client: DockerClient, registry: Running, platform: str) -> str:
     """Build and push the stand-in for upstream's image of a platform; return its digest."""
-    tag = stand_in.build(client, platform)
+    return push(client, registry, stand_in.build(client, platform), platform)
+
+
+def push(client: DockerClient, registry: Running, tag: str, platform: str) -> str:
+    """Push an image as the base of a platform, and remove it from the engine; return its digest."""
     remote = f"{registry.host}/{REPOSITORY.format(platform=platform)}"
     client.images.get(tag).tag(remote, "1")
     try:
@@ -55,9 +61,9 @@ def push_base(client: DockerClient, registry: Running, platform: str) -> str:
         client.images.remove(tag)
 
 
-def lock(platform: str, digest: str) -> str:
-    """Return the platform's entry in Slipway's own lock, with the stand-in as its base."""
-    entry = yaml.safe_load(LOCK.read_text())["platforms"][platform]
+def lock(platform: str, digest: str, **changed: Any) -> str:
+    """Return the platform's entry in Slipway's own lock, with a stand-in as its base."""
+    entry = yaml.safe_load(LOCK.read_text())["platforms"][platform] | changed
     entry["base"] = {
         "repository": f"127.0.0.1:{REGISTRY_PORT}/{REPOSITORY.format(platform=platform)}",
         "digest": digest,

@@ -82,7 +82,7 @@ def build(client: DockerClient, name: str, entrypoint: str = "[]", **changed: st
     files["Dockerfile"] = DOCKERFILE.format(base=debian, entrypoint=entrypoint)
     files["vllm"] = SERVER.read_text()
     tag = f"slipway/stand-in-{name}:{hashlib.sha256(str(files).encode()).hexdigest()[:12]}"
-    client.images.build(fileobj=_tar(files), custom_context=True, tag=tag, rm=True, forcerm=True)
+    client.images.build(fileobj=tar(files), custom_context=True, tag=tag, rm=True, forcerm=True)
     return tag
 
 
@@ -98,12 +98,13 @@ def _facts(name: str, pins: Platform) -> dict[str, Any]:
     }
 
 
-def _tar(files: dict[str, str]) -> io.BytesIO:
+def tar(files: dict[str, str]) -> io.BytesIO:
+    """Return a build context with these files."""
     content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w") as tar:
+    with tarfile.open(fileobj=content, mode="w") as archive:
         for name, text in files.items():
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(text.encode()), 0o755
-            tar.addfile(entry, io.BytesIO(text.encode()))
+            archive.addfile(entry, io.BytesIO(text.encode()))
     content.seek(0)
     return content
