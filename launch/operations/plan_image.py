@@ -79,7 +79,7 @@ def _entry(locked: LockedImage) -> LockEntry:
         pipeline.inputs(locked),
         vllm.version,
         vllm.commit,
-        is_default=locked.name == locked.platform,
+        locked.options,
     )
 
 
@@ -144,7 +144,7 @@ def _published(
     registry = registry_client.connect(host)
 
     def ask() -> tuple[str, str, dict[str, str]]:
-        manifest = registry.resolve(repository, lock_tag(locked))
+        manifest = registry.resolve(repository, lock_tag(locked.name, entry.inputs))
         return manifest.digest, manifest.json["config"]["digest"], registry.labels(repository, manifest)
 
     try:

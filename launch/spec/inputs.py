@@ -70,19 +70,13 @@ class LockEntry:
     inputs: str
     vllm_version: str = ""
     vllm_commit: str = ""
-    is_default: bool = True  # the channel that is used if the user names none
+    options: str = ""  # of `invoke build` and `invoke pin`: --platform cuda --channel nightly
     others: tuple[LockEntry, ...] = ()  # the other channels of the platform
 
     @property
     def is_nightly(self) -> bool:
         """Return whether the channel follows vLLM's main branch."""
         return self.channel == "nightly"
-
-    @property
-    def options(self) -> str:
-        """Return the options of `invoke build` and `invoke pin` that select this image."""
-        channel = "" if self.is_default else f" --channel {self.channel}"
-        return f"--platform {self.platform}{channel}"
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,9 @@ def name(engine: DockerClient, locked: LockedImage) -> Iterator[str]:
 @pytest.fixture
 def built(lock: Path, name: str) -> dict[str, Any]:
     """What `invoke build` printed about the image of the lock."""
-    built: dict[str, Any] = invoke("build", "--platform", "rocm", "--lock", str(lock), "--format", "json").json
+    built: dict[str, Any] = invoke(
+        "build", "--platform", "rocm", "--lock", str(lock), "--format", "json"
+    ).json
     assert built["tag"] == name
     return built
 

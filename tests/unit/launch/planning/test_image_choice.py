@@ -22,8 +22,9 @@ from tests.unit.launch.plan_builders import plan
 
 NAME = "slipway/vllm-cuda:0.31.0-0123456789ab"
 ID, DIGEST = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
-NIGHTLY = LockEntry("cuda", "nightly", f"{NAME}-nightly", "b", "0.33.1", is_default=False)
-STABLE = LockEntry("cuda", "stable", NAME, "a", "0.31.0", others=(NIGHTLY,))
+WITH_NIGHTLY = "--platform cuda --channel nightly"
+NIGHTLY = LockEntry("cuda", "nightly", f"{NAME}-nightly", "b", "0.33.1", options=WITH_NIGHTLY)
+STABLE = LockEntry("cuda", "stable", NAME, "a", "0.31.0", options="--platform cuda", others=(NIGHTLY,))
 HERE = LocalImage(ID, entrypoint=("vllm", "serve"))
 MEASURED = Capabilities(vllm_version="0.31.0+cu130", vllm_commit="f" * 40, torch_flavour="cuda")
 

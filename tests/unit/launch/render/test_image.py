@@ -18,6 +18,7 @@ from tests.unit.launch.plan_builders import M2, plan
 
 ID, DIGEST = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
 ENTRY = LockEntry("rocm", "stable", "slipway/vllm-rocm:0.31.0-0123456789ab", "0123456789ab", "0.31.0")
+
 HERE = LocalImage(ID, entrypoint=("vllm", "serve"))
 READ = Capabilities(vllm_version="0.31.0", vllm_commit="c" * 40, torch_flavour="hip")
 PUBLISHED = f"registry.example/slipway/vllm@{DIGEST}"
