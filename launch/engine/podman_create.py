@@ -52,12 +52,11 @@ def argv(
 
 
 def create(
-    client: DockerClient, plan: Plan, name: str, limits: Limits, labels: Mapping[str, str]
+    client: DockerClient, plan: Plan, image_id: str, name: str, limits: Limits, labels: Mapping[str, str]
 ) -> Container:
     """Create the container. Raises docker's APIError with what podman printed."""
     from docker.errors import APIError
 
-    image_id = str(client.images.get(plan.image).id)
     words = argv(url_of_socket(client), plan, image_id, name, limits, labels)
     try:
         done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=_SECONDS)

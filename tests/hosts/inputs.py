@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from images.lock.lockfile import LOCK
+from images.lock.lockfile import LOCK, load
 from launch.demo.tiny_checkpoint import MODEL as TINY
 from launch.demo.tiny_checkpoint import write_checkpoint
 from launch.recipes.repository import builtin_shapes
@@ -46,7 +46,7 @@ def prepare(client: DockerClient, registry: Running, folder: Path) -> Downloads:
 
 def push_base(client: DockerClient, registry: Running, platform: str) -> str:
     """Build and push the stand-in for upstream's image of a platform; return its digest."""
-    return push(client, registry, stand_in.build(client, platform), platform)
+    return push(client, registry, stand_in.build(client, load().image(platform)), platform)
 
 
 def push(client: DockerClient, registry: Running, tag: str, platform: str) -> str:
@@ -62,14 +62,16 @@ def push(client: DockerClient, registry: Running, tag: str, platform: str) -> st
 
 
 def lock(platform: str, digest: str, **changed: Any) -> str:
-    """Return the platform's entry in Slipway's own lock, with a stand-in as its base."""
-    entry = yaml.safe_load(LOCK.read_text())["platforms"][platform] | changed
-    entry["base"] = {
+    """Return the default channel of the platform in Slipway's own lock, with a stand-in as its base."""
+    channel, pins = next(iter(yaml.safe_load(LOCK.read_text())["platforms"][platform].items()))
+    base = {
         "repository": f"127.0.0.1:{REGISTRY_PORT}/{REPOSITORY.format(platform=platform)}",
         "digest": digest,
         "source": "a stand-in for upstream's image (tests/images/stand_in.py)",
     }
-    return yaml.safe_dump({"schema": 1, "platforms": {platform: entry}})
+    return yaml.safe_dump(
+        {"schema": 2, "platforms": {platform: {channel: {**pins, "base": base, **changed}}}}
+    )
 
 
 def write_model(folder: Path) -> None:

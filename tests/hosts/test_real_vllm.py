@@ -50,7 +50,7 @@ def host(
     engine.images.build(fileobj=tar(files), custom_context=True, tag=tag, rm=True, forcerm=True)
     with serving.running(serving.program(), downloads.registry.parent) as registry:
         digest = push(engine, registry, tag, "rocm")
-    version = load().platform("cpu").vllm.version
+    version = load().image("cpu").pins.vllm.version
     file = downloads.hub.parent / "cpu-as-rocm.lock.yaml"
     file.write_text(lock("rocm", digest, vllm={"version": version, "source": "inside the base"}, python={}))
     with new_host("rocm") as one:
