@@ -68,7 +68,7 @@ class EveryHost:
     @classmethod
     def started(cls, host: SimulatedHost, built: Details, commit: str) -> Iterator[Finished]:
         """`invoke run --gpus 8`, which has ended: the server serves."""
-        yield host.invoke("run", "--gpus", "8", "--image", built["tag"]).ok()
+        yield host.invoke("run", "--gpus", "8").ok()
         host.invoke("stop", "--all")
 
     @pytest.fixture(scope="class")
@@ -90,6 +90,12 @@ class EveryHost:
     def test_run_starts_the_image_that_build_made(self, built: Details, details: Details) -> None:
         assert details["Image"].removeprefix("sha256:") == built["id"].removeprefix("sha256:")
         assert details["Config"]["Labels"]["slipway.image_id"] == built["id"]
+
+    @pytest.mark.parametrize("format", ["docker", "compose", "quadlet", "kubernetes"])
+    def test_every_plan_names_the_image_that_build_made(
+        self, host: SimulatedHost, built: Details, format: str
+    ) -> None:
+        assert built["id"] in host.invoke("plan", "--gpus", "8", "--format", format).ok().out
 
     def test_run_serves_the_commit_that_fetch_fetched(
         self, host: SimulatedHost, started: Finished, commit: str

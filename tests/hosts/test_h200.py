@@ -35,7 +35,7 @@ class TestH200OnDocker(EveryHost):
         assert not details["HostConfig"]["Devices"]
 
     def test_a_server_on_two_gpus_sees_only_these(self, host: SimulatedHost, built: Details) -> None:
-        host.invoke("run", "--gpus", "2,5", "--image", built["tag"]).ok()
+        host.invoke("run", "--gpus", "2,5").ok()
         try:
             assert "(stand-in) opened nvidia2, nvidia5\n" in host.invoke("logs").ok().out
         finally:

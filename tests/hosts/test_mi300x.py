@@ -62,19 +62,19 @@ def replicas(host: SimulatedHost) -> Iterator[None]:
     host.invoke("stop", "--all").ok()
 
 
-def run(name: str, image: str, *options: str) -> tuple[str, ...]:
+def run(name: str, *options: str) -> tuple[str, ...]:
     """Return the words of an `invoke run` of four GPUs under a name."""
-    return ("run", "--gpus", "4", "--name", name, "--port", "auto", "--image", image, *options)
+    return ("run", "--gpus", "4", "--name", name, "--port", "auto", *options)
 
 
-@pytest.mark.usefixtures("replicas")
-def test_two_launches_of_four_at_once_share_no_gpu(host: SimulatedHost, image: str) -> None:
-    for done in host.invoke_at_once(run(FIRST, image), run(SECOND, image)):
+@pytest.mark.usefixtures("image", "replicas")
+def test_two_launches_of_four_at_once_share_no_gpu(host: SimulatedHost) -> None:
+    for done in host.invoke_at_once(run(FIRST), run(SECOND)):
         done.ok()
     first, second = (devices(inspect(host, name)) for name in (FIRST, SECOND))
     assert sorted([*first, *second]) == sorted([*NODES, "/dev/kfd", "/dev/kfd"])
     assert len({row["url"] for row in servers(host).values()}) == 2
-    third = host.invoke(*run("replica-3", image))
+    third = host.invoke(*run("replica-3"))
     assert third.code == 1
     assert "of 8 GPUs, 0 of one model are free" in third.err
     host.invoke("stop", FIRST).ok()
@@ -92,37 +92,37 @@ def another_container(host: SimulatedHost, image: str) -> Iterator[str]:
     made.remove(force=True)
 
 
-@pytest.mark.usefixtures("replicas", "another_container")
-def test_a_gpu_of_another_container_is_left_alone(host: SimulatedHost, image: str) -> None:
-    eight = host.invoke("run", "--gpus", "8", "--image", image)
+@pytest.mark.usefixtures("image", "replicas", "another_container")
+def test_a_gpu_of_another_container_is_left_alone(host: SimulatedHost) -> None:
+    eight = host.invoke("run", "--gpus", "8")
     assert eight.code == 1
     assert "GPU 1: container other" in eight.err
-    named = host.invoke("run", "--gpus", "1,2", "--image", image)
+    named = host.invoke("run", "--gpus", "1,2")
     assert named.code == 2
     assert "GPU 1 is taken" in named.err
-    host.invoke(*run(FIRST, image)).ok()
+    host.invoke(*run(FIRST)).ok()
     assert devices(inspect(host, FIRST)) == [*NODES[4:], "/dev/kfd"]
 
 
-@pytest.mark.usefixtures("replicas")
-def test_a_card_whose_node_is_missing_is_named_and_not_used(host: SimulatedHost, image: str) -> None:
+@pytest.mark.usefixtures("image", "replicas")
+def test_a_card_whose_node_is_missing_is_named_and_not_used(host: SimulatedHost) -> None:
     (host.root / NODES[2].lstrip("/")).unlink()
     try:
         assert host.invoke("doctor").code == 1
-        eight = host.invoke("run", "--gpus", "8", "--image", image)
+        eight = host.invoke("run", "--gpus", "8")
         assert eight.code == 1
         assert f"GPU 2: its render node does not exist: {NODES[2]}" in eight.err
-        host.invoke(*run(FIRST, image)).ok()
+        host.invoke(*run(FIRST)).ok()
         assert devices(inspect(host, FIRST)) == [*NODES[4:], "/dev/kfd"]
     finally:
         host.add_device(NODES[2], RENDER_GROUP)
 
 
-@pytest.mark.usefixtures("replicas")
-def test_a_partitioned_card_is_given_with_all_its_partitions(host: SimulatedHost, image: str) -> None:
+@pytest.mark.usefixtures("image", "replicas")
+def test_a_partitioned_card_is_given_with_all_its_partitions(host: SimulatedHost) -> None:
     show_mi300x(host, partitions=8)
     try:
-        host.invoke("run", "--gpus", "0,", "--image", image, "--name", FIRST).ok()
+        host.invoke("run", "--gpus", "0,", "--name", FIRST).ok()
         assert devices(inspect(host, FIRST)) == [
             *(f"/dev/dri/renderD{128 + part}" for part in range(8)),
             "/dev/kfd",
