@@ -69,14 +69,14 @@ def entry_of(locked: LockedImage, options: PlanOptions) -> LockEntry:
 
 
 def _entry(locked: LockedImage) -> LockEntry:
-    from images.build import pipeline
+    from images.build import local_name
 
     vllm = locked.pins.vllm
     return LockEntry(
         locked.platform,
         locked.channel,
-        pipeline.reference(locked),
-        pipeline.inputs(locked),
+        local_name.reference(locked),
+        local_name.inputs(locked),
         vllm.version,
         vllm.commit,
         locked.options,
