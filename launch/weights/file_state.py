@@ -12,7 +12,7 @@ from launch.weights.cache import ModelFolder
 from launch.weights.manifest import Entry
 
 # missing: absent, or another file stands in its place. damaged: the content is wrong for sure.
-# changed: it was verified, and something has written to it since. unverified: its hash is not known to be the listed one.
+# changed: it was verified, and something has written to it since. unverified: its hash is not known to be right.
 Kind = Literal["missing", "damaged", "changed", "unverified"]
 
 
