@@ -40,6 +40,7 @@ Answer = TypeVar("Answer")
 
 def choose(options: PlanOptions, recipe: Recipe, hardware: HardwareProfile) -> Image:
     """Return the image of the lock, or the one that the user names. Raises Refused or Failed if it does not suit."""
+    image_choice.check_channel(options.image, options.channel)
     locked = None if options.image else locked_image(options, hardware.platform)
     client = _engine()
     if locked is None:
@@ -95,7 +96,8 @@ def _locked(options: PlanOptions, locked: LockedImage, client: DockerClient | No
     try:
         reference, labels = _published(options.registry, locked, entry, local)
     except Failed as error:
-        return of_lock(options, locked, local, problem="" if local else _reason(error))
+        problem = f"the image cannot be taken from {options.registry}: {_reason(error)}"
+        return of_lock(options, locked, local, problem="" if local else problem)
     return of_lock(options, locked, local, reference, labels)
 
 
