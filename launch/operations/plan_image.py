@@ -23,6 +23,7 @@ from launch.planning.vllm_versions import image_for
 from launch.recipes.image import image_of, named_image, version_in_tag
 from launch.recipes.schema import Recipe
 from launch.spec.capabilities import Capabilities
+from launch.spec.control_characters import one_line
 from launch.spec.gpu_catalog import HardwareProfile
 from launch.spec.image_reference import ImageReference, is_image_id
 from launch.spec.inputs import Image, LocalImage, LockEntry
@@ -39,6 +40,7 @@ Answer = TypeVar("Answer")
 
 def choose(options: PlanOptions, recipe: Recipe, hardware: HardwareProfile) -> Image:
     """Return the image of the lock, or the one that the user names. Raises Refused or Failed if it does not suit."""
+    image_choice.check_channel(options.image, options.channel)
     locked = None if options.image else locked_image(options, hardware.platform)
     client = _engine()
     if locked is None:
@@ -69,14 +71,14 @@ def entry_of(locked: LockedImage, options: PlanOptions) -> LockEntry:
 
 
 def _entry(locked: LockedImage) -> LockEntry:
-    from images.build import pipeline
+    from images.build import local_name
 
     vllm = locked.pins.vllm
     return LockEntry(
         locked.platform,
         locked.channel,
-        pipeline.reference(locked),
-        pipeline.inputs(locked),
+        local_name.reference(locked),
+        local_name.inputs(locked),
         vllm.version,
         vllm.commit,
         locked.options,
@@ -94,7 +96,8 @@ def _locked(options: PlanOptions, locked: LockedImage, client: DockerClient | No
     try:
         reference, labels = _published(options.registry, locked, entry, local)
     except Failed as error:
-        return of_lock(options, locked, local, problem="" if local else _reason(error))
+        problem = f"the image cannot be taken from {options.registry}: {_reason(error)}"
+        return of_lock(options, locked, local, problem="" if local else problem)
     return of_lock(options, locked, local, reference, labels)
 
 
@@ -239,7 +242,7 @@ def _of_running_server(client: DockerClient, asked: str) -> LocalImage | None:
 
 def _reason(error: Failed) -> str:
     """Return one line about why something could not be looked up."""
-    return f"{error.what} ({error.why})" if error.why else error.what
+    return one_line(f"{error.what} ({error.why})" if error.why else error.what)
 
 
 def _engine() -> DockerClient | None:

@@ -99,8 +99,15 @@ def _fixed(asked: str, local: LocalImage | None, digest: str) -> str:
 _NONE = ImageReference("", "")
 
 
+def check_channel(image: str, channel: str) -> None:
+    """Raise Refused if the user names both an image and a channel of the lock."""
+    if image and channel:
+        why = f"a channel selects an image of the lock file, and --image {image} is another one"
+        raise Refused("--image and --channel cannot be used together", why=why, fix=f"--channel {channel}")
+
+
 def check_reference(asked: str) -> None:
-    """Raise Refused for a digest that is none."""
+    """Raise Refused for an invalid digest."""
     digest = ImageReference.parse(asked).digest
     if "@" in asked and not is_digest(digest):
         why = "a digest is sha256: and 64 hexadecimal digits"

@@ -10,17 +10,13 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from launch.spec.control_characters import refuse_in
+
 Pairs = tuple[tuple[str, str], ...]
 AUTO_PORT = 0  # a host port that is chosen at the start: the first free one from FIRST_PORT on
 FIRST_PORT = 8000
-NOT_LAUNCHED = (
-    "reasons",
-    "notes",
-    "rejected",
-    "fit",
-    "budgets",
-    "image_source",
-)  # explanations: no part of what runs
+EXPLANATIONS = ("reasons", "notes", "rejected", "fit")
+NOT_LAUNCHED = (*EXPLANATIONS, "budgets", "image_source")  # no part of what runs
 
 
 @dataclass(frozen=True)
@@ -168,6 +164,10 @@ class Plan:
     hardware: str = ""  # an id of spec/gpu_catalog.yaml or of a taxonomy
     budgets: tuple[tuple[str, int], ...] = ()  # from the recipe: seconds without a log line, by phase
     image_source: ImageSource = field(default_factory=ImageSource)
+
+    def __post_init__(self) -> None:
+        """Raise Refused if a value could become something else in a file or command that is made from it."""
+        refuse_in(self, EXPLANATIONS)
 
     def program(self, process: Process) -> tuple[str, ...]:
         """Return the ENTRYPOINT to set if the image's own is not known; empty keeps the image's.

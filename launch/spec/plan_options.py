@@ -141,6 +141,7 @@ class PlanOptions:
         metavar="IMAGE",
         group=CONTAINER,
         setting=True,
+        overrides=("channel",),
     )
     lock: str = option(
         "",

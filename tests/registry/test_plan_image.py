@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from errors import Failed, Refused
-from images.build import pipeline
+from images.build import local_name
 from images.lock.lockfile import load
 from images.lock.schema import LockedImage
 from images.publish import test_results
@@ -77,7 +77,7 @@ def locked(lock: Path) -> LockedImage:
 @pytest.fixture
 def name(engine: DockerClient, locked: LockedImage) -> Iterator[str]:
     """The local name of the locked image, which is removed at the end."""
-    name = pipeline.reference(locked)
+    name = local_name.reference(locked)
     yield name
     for image in engine.images.list(name):
         engine.images.remove(str(image.id), force=True)
@@ -187,8 +187,8 @@ def test_a_registry_that_is_down_is_a_note_in_a_plan_and_an_error_in_run(
     wanted = options(lock, registry="127.0.0.1:9/slipway/vllm")
     plan = plan_of(wanted)
     assert plan.image == name
-    assert any("127.0.0.1:9/slipway/vllm cannot be asked for it" in note for note in plan.notes)
-    with pytest.raises(Failed, match="the registry cannot be asked for it") as failed:
+    assert any("the image cannot be taken from 127.0.0.1:9/slipway/vllm" in note for note in plan.notes)
+    with pytest.raises(Failed, match="this engine does not have the image") as failed:
         provide(engine, plan, wanted)
     assert failed.value.fix == "invoke build --platform rocm"
 
