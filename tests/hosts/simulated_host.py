@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +31,7 @@ NULL = os.makedev(1, 3)  # a device node with this number is harmless: it is /de
 PROGRAMS = str(Path(sys.executable).parent)  # the folder of `invoke`
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TOOLS = ("unshare", "nsenter", "ip", "mount")
-START_SECONDS = 20
+START_SECONDS = STOP_SECONDS = 20
 
 
 class CannotSimulate(Exception):
@@ -118,12 +119,14 @@ class SimulatedHost:
     def stop(self) -> None:
         """End the services in the reverse order of their starts; an engine ends its containers."""
         for process in reversed(self.daemons):
-            process.terminate()
-            try:
-                process.wait(timeout=START_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            if process.poll() is not None:
+                continue
+            for pid in _children(process.pid):  # nsenter waits for the service and passes no signal on
+                os.kill(pid, signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=STOP_SECONDS)
+            process.kill()
+            process.wait()
         self.daemons.clear()
 
 
@@ -145,6 +148,7 @@ def simulated_host(variables: Mapping[str, str]) -> Iterator[SimulatedHost]:
                 host.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        _remove_control_groups()
 
 
 @contextmanager
@@ -152,15 +156,35 @@ def _first_process(folder: Path) -> Iterator[int]:
     """Start the host's first process; yield its PID on this machine."""
     script = Path(__file__).with_name("host_init.py")
     words = ["unshare", *NAMESPACES, sys.executable, str(script), str(folder)]
-    env = {"PATH": SYSTEM_PATH}
-    with subprocess.Popen(
-        words, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    env, pipe = {"PATH": SYSTEM_PATH}, subprocess.PIPE
+    with subprocess.Popen(words, env=env, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        if not (pid := process.stdout.readline().strip()):
+            raise CannotSimulate(process.stderr.read().strip()[-300:] or "no namespaces of its own")
         try:
-            assert process.stdout is not None
-            assert process.stderr is not None
-            if not (pid := process.stdout.readline().strip()):
-                raise CannotSimulate(process.stderr.read().strip()[-300:] or "no namespaces of its own")
             yield int(pid)
         finally:
             process.kill()
+            _wait_for_end(int(pid))
+
+
+def _remove_control_groups() -> None:
+    """Remove the control groups that podman leaves, unless another podman uses them."""
+    for path in (
+        *Path("/sys/fs/cgroup").glob("*/libpod_parent/conmon"),
+        *Path("/sys/fs/cgroup").glob("*/libpod_parent"),
+    ):
+        with suppress(OSError):
+            path.rmdir()
+
+
+def _wait_for_end(pid: int) -> None:
+    """Wait until the kernel has ended a process, and with it the namespaces of which it was the first."""
+    deadline = time.monotonic() + STOP_SECONDS
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
