@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 NAMESPACES = ("--mount", "--net", "--pid", "--fork", "--kill-child", "--propagation", "private")
+NOBODY = 65534
 NULL = os.makedev(1, 3)  # a device node with this number is harmless: it is /dev/null
 PROGRAMS = str(Path(sys.executable).parent)  # the folder of `invoke`
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -101,13 +102,16 @@ class SimulatedHost:
 
         return docker.DockerClient(base_url=f"unix://{self.root / self.socket}", timeout=60)
 
-    def add_device(self, path: str, group: int = 0) -> None:
-        """Make a harmless device node that root and a group may open, as drivers do."""
+    def add_device(self, path: str, group: int | None = None) -> None:
+        """Make a harmless device node that everybody may open, or only its group.
+
+        Then root does not own it either: a server without capabilities that runs as root needs the group, too.
+        """
         node = self.root / path.lstrip("/")
         node.parent.mkdir(parents=True, exist_ok=True)
-        os.mknod(node, stat.S_IFCHR | 0o660, NULL)
-        node.chmod(0o660)
-        os.chown(node, 0, group)
+        os.mknod(node, stat.S_IFCHR, NULL)
+        node.chmod(0o666 if group is None else 0o660)
+        os.chown(node, *((0, 0) if group is None else (NOBODY, group)))
 
     def write(self, path: str, text: str, mode: int = 0o644) -> None:
         """Write a file of the host."""
