@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 NAMESPACES = ("--mount", "--net", "--pid", "--fork", "--kill-child", "--propagation", "private")
-NOBODY = 65534
+OTHER_USER = 65534
 NULL = os.makedev(1, 3)  # a device node with this number is harmless: it is /dev/null
 PROGRAMS = str(Path(sys.executable).parent)  # the folder of `invoke`
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -111,7 +111,7 @@ class SimulatedHost:
         node.parent.mkdir(parents=True, exist_ok=True)
         os.mknod(node, stat.S_IFCHR, NULL)
         node.chmod(0o666 if group is None else 0o660)
-        os.chown(node, *((0, 0) if group is None else (NOBODY, group)))
+        os.chown(node, *((0, 0) if group is None else (OTHER_USER, group)))
 
     def write(self, path: str, text: str, mode: int = 0o644) -> None:
         """Write a file of the host."""
