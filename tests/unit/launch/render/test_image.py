@@ -17,7 +17,10 @@ from launch.spec.plan import Plan
 from tests.unit.launch.plan_builders import M2, plan
 
 ID, DIGEST = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
-ENTRY = LockEntry("rocm", "stable", "slipway/vllm-rocm:0.31.0-0123456789ab", "0123456789ab", "0.31.0")
+BASE = f"docker.io/vllm/vllm-openai-rocm@sha256:{'3' * 64}"
+ENTRY = LockEntry(
+    "rocm", "stable", "slipway/vllm-rocm:0.31.0-0123456789ab", "0123456789ab", "0.31.0", base=BASE
+)
 
 HERE = LocalImage(ID, entrypoint=("vllm", "serve"))
 READ = Capabilities(vllm_version="0.31.0", vllm_commit="c" * 40, torch_flavour="hip")
@@ -65,11 +68,12 @@ def test_compose_does_not_pull_an_id() -> None:
 
 
 def test_the_table_says_which_vllm_commit_channel_and_digest() -> None:
-    head = render(built(), "text").splitlines()[1:3]
+    head = render(built(), "text").splitlines()[1:4]
     assert head[0].split() == (
         f"image {ENTRY.name} (vLLM 0.31.0, commit {'c' * 12}, rocm, channel stable)".split()
     )
     assert head[1].split() == [ID, "(built)"]
+    assert head[2].strip() == f"base: {BASE}"
 
 
 def test_json_has_the_source_of_the_image() -> None:
@@ -81,6 +85,7 @@ def test_json_has_the_source_of_the_image() -> None:
         "id": ID,
         "vllm_commit": "c" * 40,
         "channel": "stable",
+        "base": BASE,
         "problem": "",
         "notes": [],
     }
