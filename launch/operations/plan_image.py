@@ -81,6 +81,7 @@ def _entry(locked: LockedImage) -> LockEntry:
         local_name.inputs(locked),
         vllm.version,
         vllm.commit,
+        locked.pins.base.reference,
         locked.options,
     )
 

@@ -43,6 +43,7 @@ def from_lock(
         id=local.id if local else "",
         vllm_commit=known.vllm_commit or entry.vllm_commit,
         channel=entry.channel,
+        base=(local.labels.get("slipway.base") if local else "") or entry.base,
         problem=problem,
         notes=() if origin != "not built" else (_not_built(entry), *([problem] if problem else [])),
     )
