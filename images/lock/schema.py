@@ -106,12 +106,16 @@ class ImageInputs(_Frozen):
 
 @dataclass(frozen=True)
 class LockedImage:
-    """One image of the lock. `name` stands in tags and caches: `cuda`, or `cuda-nightly` for another channel."""
+    """One image of the lock. `name` stands in tags and caches: `cuda`, or `cuda-nightly` for another channel.
+
+    `others` are the other channels of the platform.
+    """
 
     platform: str
     channel: str
     name: str
     pins: ImageInputs
+    others: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -121,8 +125,15 @@ class LockedImage:
     @property
     def options(self) -> str:
         """Return the options of `invoke build` and `invoke pin` that select this image."""
-        channel = f" --channel {self.channel}" if self.name != self.platform else ""
+        channel = f" --channel {self.channel}" if self.others else ""
         return f"--platform {self.platform}{channel}"
+
+    @property
+    def renewal(self) -> str:
+        """Return how to replace an input that no longer exists."""
+        newest = " --nightly" if self.channel == "nightly" else ""
+        pin = f"invoke pin {self.options}{newest} --mirror REGISTRY pins an existing one and keeps a copy"
+        return f"{pin}; or use --channel {' or '.join(self.others)}" if self.others else pin
 
     @property
     def dockerfile(self) -> str:
@@ -144,7 +155,8 @@ class Lock(_Frozen):
         if channel not in channels:
             raise choice(f"{platform} channel", channel, list(channels))
         name = platform if channel == default else f"{platform}-{channel}"
-        return LockedImage(platform, channel, name, channels[channel])
+        others = tuple(other for other in channels if other != channel)
+        return LockedImage(platform, channel, name, channels[channel], others)
 
     def images(self) -> tuple[LockedImage, ...]:
         """Return all images in the order of the file."""
