@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from invoke.context import Context
 
-from commands import pin_check
+from commands import pin_check, pin_model
 from commands.output import bar, emit, say
 from commands.shared_options import DryRun, Format, Lock, Registry
 from commands.task import verb
@@ -36,6 +36,12 @@ def pin(
             " with --version, else all)",
             metavar="NAME",
         ),
+    ] = "",
+    model: Annotated[
+        str, Option("pin the weights of this model instead, as organization/name", metavar="MODEL")
+    ] = "",
+    revision: Annotated[
+        str, Option("with --model: branch, tag or commit to pin (default: main)", metavar="REVISION")
     ] = "",
     commit: Annotated[str, Option("pin this vLLM commit (all 40 digits)", metavar="SHA")] = "",
     version: Annotated[str, Option("pin this vLLM release", metavar="VERSION")] = "",
@@ -64,6 +70,7 @@ def pin(
 
     invoke pin --platform cuda --nightly
     invoke pin --platform rocm --channel nightly --mirror registry.example/slipway
+    invoke pin --model MiniMaxAI/MiniMax-M2
     invoke pin --check
     """
     from images import host_settings
@@ -89,26 +96,41 @@ def pin(
     if mirror:
         address.parse_target("--mirror", mirror)
     old = locks.load(path)
+    if check or model or revision:
+        _refuse_together("--check" if check else "--model", options, mirror)
     if check:
-        _refuse_changes(options, mirror)
-        pin_check.run(old, path.parent, platform, channel, sources, format)
+        pin_check.run(old, path.parent, platform, channel, model, sources, format)
         return
     if not dry_run:
         locks.refuse_installed(path)
+    if model or revision:
+        _refuse_images(model, platform, channel)
+        pin_model.run(path, old, model, revision, sources.today, write=not dry_run, format=format)
+        return
     selected = pin_options.select(old, platform, channel, options)
     new = [(image, _refresh(path, image, options, sources, mirror)) for image in selected]
     _write(path, old, new, write=not dry_run, format=format)
 
 
-def _refuse_changes(options: PinOptions, mirror: str) -> None:
-    """Raise Refused if --check is combined with an option that changes the lock."""
+def _refuse_together(mode: str, options: PinOptions, mirror: str) -> None:
+    """Raise Refused if --check or --model is combined with an option that changes the entry of an image."""
     given = {"--commit": options.commit, "--version": options.version, "--nightly": options.nightly}
     given |= {"--base": options.repository, "--mirror": mirror}
     for option in (option for option, value in given.items() if value):
         raise Refused(
-            f"--check and {option} cannot be used together",
-            why="--check changes nothing",
-            fix="invoke pin --check",
+            f"{mode} and {option} cannot be used together",
+            why="--check changes nothing" if mode == "--check" else "--model changes no image",
+            fix="leave out one of them",
+        )
+
+
+def _refuse_images(model: str, platform: str, channel: str) -> None:
+    """Raise Refused if no model is given, or an image too."""
+    if not model:
+        raise Refused("--revision needs --model", fix="--model MiniMaxAI/MiniMax-M2")
+    for option in [name for name, given in (("--platform", platform), ("--channel", channel)) if given]:
+        raise Refused(
+            f"--model and {option} cannot be used together", why="weights suit every image", fix="--model"
         )
 
 

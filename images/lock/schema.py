@@ -12,8 +12,9 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BaseModel, ConfigDict, Field
 
 from errors import Refused, choice
-from images.field_checks import Commit, Digest, Name, OptionalSha256, Sha256
+from images.field_checks import Commit, Digest, FullCommit, Name, OptionalSha256, Sha256
 
+ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}$")]
 PlatformName = Literal["cpu", "rocm", "cuda"]
 Mirror = Annotated[str, Field(pattern=r"^$|^\S+@sha256:[0-9a-f]{64}$")]
 
@@ -141,11 +142,20 @@ class LockedImage:
         return self.pins.dockerfile or f"{self.platform}/Dockerfile"
 
 
+class LockedModel(_Frozen):
+    """The weights of a model: a commit of its repository, and the digest of the list of files at that commit."""
+
+    commit: FullCommit
+    manifest: Digest
+    source: str
+
+
 class Lock(_Frozen):
     """The whole file. The first channel of a platform is its default."""
 
     schema_: Literal[2] = Field(alias="schema")
     platforms: dict[PlatformName, Annotated[dict[Name, ImageInputs], Field(min_length=1)]]
+    models: dict[ModelName, LockedModel] = {}
 
     def image(self, platform: str, channel: str = "") -> LockedImage:
         """Return an image; an empty channel is the default one. Raises Refused for an unknown name."""

@@ -96,6 +96,8 @@ def launch(options: PlanOptions, how: LaunchOptions | None = None, events: Event
         check_gpus(plan.hardware, plan.platform)
     if containers.must_start(client, plan, how.replace):
         prepare(client, plan, how.fetch, events)
+        if not plan.commit:  # the weights are here now, and their commit is known
+            plan = planned(options, how.fixes)
     for _ in range(_LAUNCHES_AT_ONCE):
         try:
             return _start_or_fix(client, plan, how, events)

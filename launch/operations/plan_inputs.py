@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from errors import Refused, SlipwayError, choice
 from launch.operations.host_facts import gather
+from launch.operations.locked_models import with_commit
 from launch.planning.planner import make_plan
 from launch.planning.selection import NO_VARIANT, model_of, variant_of
 from launch.planning.vllm_versions import image_for
@@ -44,6 +45,8 @@ def plan_of(options: PlanOptions) -> Plan:
     else:
         gpus = _free_gpus(options, model_of(options, recipe))
         hardware, host = gpus.hardware, gpus.on(gather(gpus.hardware, gpus.ranks, *models))
+    model = model_of(options, recipe)
+    host = with_commit(host, model, options.revision, cached=not options.hardware)
     return make_plan(options, host, recipe, _image(options, recipe, hardware), repository.strategies)
 
 

@@ -14,6 +14,7 @@ from launch.engine import images
 from launch.hardware.detect import detect
 from launch.operations.demo_model import endpoint_for
 from launch.operations.events import Events
+from launch.operations.locked_models import WantedWeights, wanted_weights
 from launch.spec.gpu_catalog import catalog
 from launch.weights.fetch import fetch_model
 from launch.weights.snapshot import require_complete
@@ -48,12 +49,13 @@ def prepare(client: DockerClient, plan: Plan, fetch: bool, events: Events) -> No
 
     Raises Failed for an incomplete snapshot unless `fetch`, before an image of gigabytes is pulled.
     """
-    missing = _missing_weights(plan.model)
+    weights = wanted_weights(plan.model, plan.commit or plan.revision)
+    missing = _missing_weights(plan.model, weights)
     if missing and not fetch:
         raise missing
     image = deadline.start(lambda: _provide_image(client, plan, events, background=missing is not None))
     if missing:
-        _fetch(plan.model, events, image)
+        _fetch(plan.model, weights, events, image)
     image.result()
 
 
@@ -71,15 +73,15 @@ def _provide_image(client: DockerClient, plan: Plan, events: Events, background:
         images.pull(client, plan.image, show)
 
 
-def _missing_weights(model: str) -> Failed | None:
+def _missing_weights(model: str, weights: WantedWeights) -> Failed | None:
     try:
-        require_complete(model)
+        require_complete(model, weights.revision, digest=weights.digest)
         return None
     except Failed as missing:
         return missing
 
 
-def _fetch(model: str, events: Events, image: Future[None]) -> None:
+def _fetch(model: str, weights: WantedWeights, events: Events, image: Future[None]) -> None:
     """Fetch the weights; stop as soon as the image has failed."""
     with endpoint_for(model) as endpoint, events.fetch(f"fetch {model}") as show:
 
@@ -88,4 +90,10 @@ def _fetch(model: str, events: Events, image: Future[None]) -> None:
                 image.result()
             show(progress)
 
-        fetch_model(model, endpoint=endpoint, on_progress=check_and_show)
+        fetch_model(
+            model,
+            revision=weights.revision,
+            digest=weights.digest,
+            endpoint=endpoint,
+            on_progress=check_and_show,
+        )

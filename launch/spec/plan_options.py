@@ -57,6 +57,13 @@ class PlanOptions:
         positional=True,
         setting=True,
     )
+    revision: str = option(
+        "",
+        "branch, tag or commit of the weights (default: the commit in the lock file, else the one in the cache)",
+        metavar="REVISION",
+        group=MODEL,
+        setting=True,
+    )
     strategy: str = option(
         "",
         "parallelism strategy, e.g. single_node_tp (default: chosen by the recipe)",
