@@ -17,7 +17,10 @@ from launch.spec.option import Option
 if TYPE_CHECKING:
     from docker.models.containers import Container
 
-LABELS = ("model", "commit", "plan", "image", "vllm", "strategy")
+LABELS = (
+    *("model", "commit", "plan", "strategy", "vllm", "vllm_commit"),
+    *("image", "image_name", "image_id", "image_digest", "channel"),
+)
 
 
 def scale_of(label: str, given: Any) -> float:

@@ -76,7 +76,7 @@ def run_build(locked: LockedImage, options: BuildOptions, plain: bool = False) -
 def _show_command(locked: LockedImage, options: BuildOptions, format: str) -> None:
     from errors import Failed
     from images.build import backend as build_backend
-    from images.build import pipeline
+    from images.build import local_name, pipeline
 
     try:
         tool = build_backend.choose(options.backend)
@@ -86,7 +86,7 @@ def _show_command(locked: LockedImage, options: BuildOptions, format: str) -> No
     request = pipeline.request(locked, options.base or locked.pins.base.reference, options)
     words = build_backend.argv(tool, request)
     if format == "json":
-        emit({"argv": words, "env": dict(tool.env), "tag": pipeline.reference(locked)})
+        emit({"argv": words, "env": dict(tool.env), "tag": local_name.reference(locked)})
     else:
         print(" ".join([*(f"{name}={value}" for name, value in tool.env), shlex.join(words)]))
 
@@ -97,16 +97,20 @@ def images(
     remove_old: Annotated[
         bool, Option("remove images that the lock file no longer describes and that no container uses")
     ] = False,
+    lock: Lock = "",
     dry_run: DryRun = False,
     format: Format = "text",
 ) -> None:
     """List the images that Slipway built, with size and age."""
     from images import built_images
+    from images.lock.lockfile import LOCK, load
     from launch.engine.client import connect
 
-    client = connect(timeout=600)
+    client, described = connect(timeout=600), load(Path(lock or LOCK))
     found = (
-        built_images.remove_old(client, dry_run=dry_run) if remove_old else built_images.built_images(client)
+        built_images.remove_old(client, described, dry_run=dry_run)
+        if remove_old
+        else built_images.built_images(client, described)
     )
     if format == "json":
         emit([image.as_dict() for image in found])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from invoke.context import Context
 
 from commands.output import bar, emit, say, show
-from commands.shared_options import Cache, DryRun, Format, Model, Revision
+from commands.shared_options import Cache, DryRun, Format, Lock, Model, Revision
 from commands.task import verb
 from errors import Failed, Refused
 from launch.spec.option import Option
@@ -33,6 +33,7 @@ def fetch(
     include: Annotated[Patterns, Option("fetch only files that match this pattern", metavar="PATTERN")] = (),
     exclude: Annotated[Patterns, Option("skip files that match this pattern", metavar="PATTERN")] = (),
     cache: Cache = "",
+    lock: Lock = "",
     from_: Annotated[
         str, Option("fetch from a bundle, a folder, or the URL of a bundle or a Hub", metavar="SOURCE")
     ] = "",
@@ -61,7 +62,7 @@ def fetch(
     from launch.weights.sources.xet import Xet
 
     folder = _cache("fetch", model, cache)
-    weights = wanted_weights(model, revision)
+    weights = wanted_weights(model, revision, lock)
     if weights.digest:
         say(f"{model}: commit {weights.revision} of the lock file")
     if bundle:
@@ -154,6 +155,7 @@ def verify(
     model: Model = "",
     revision: Revision = "",
     cache: Cache = "",
+    lock: Lock = "",
     deep: Annotated[bool, Option("hash every byte instead of checking for changes")] = False,
     repair: Annotated[bool, Option("fetch missing and damaged files again")] = False,
     schedule: Annotated[
@@ -168,7 +170,7 @@ def verify(
     from launch.weights.verify import verify_model
 
     folder = _cache("verify", model, cache)
-    weights = wanted_weights(model, revision)
+    weights = wanted_weights(model, revision, lock)
     if schedule:
         show(_schedule(model, weights.revision, folder, deep, repair))
         return

@@ -130,7 +130,7 @@ def _listed(
     except Failed as error:
         yield CheckedInput(key, name, "unknown", _reason(error))
         return
-    fix = f"invoke pin {image.options} --version VERSION pins another vLLM with its packages"
+    fix = f"invoke pin {image.pin_options} --version VERSION pins another vLLM with its packages"
     yield from (CheckedInput(key, file, "gone", why, fix) for file, why in gone.items())
     if not gone:
         yield CheckedInput(key, name, "present")

@@ -125,7 +125,13 @@ class LockedImage:
 
     @property
     def options(self) -> str:
-        """Return the options of `invoke build` and `invoke pin` that select this image."""
+        """Return the options of `invoke build` that select this image."""
+        channel = f" --channel {self.channel}" if self.name != self.platform else ""
+        return f"--platform {self.platform}{channel}"
+
+    @property
+    def pin_options(self) -> str:
+        """Return the options of `invoke pin` that select this image; without a channel it updates all of them."""
         channel = f" --channel {self.channel}" if self.others else ""
         return f"--platform {self.platform}{channel}"
 
@@ -133,7 +139,7 @@ class LockedImage:
     def renewal(self) -> str:
         """Return how to replace an input that no longer exists."""
         newest = " --nightly" if self.channel == "nightly" else ""
-        pin = f"invoke pin {self.options}{newest} --mirror REGISTRY pins an existing one and keeps a copy"
+        pin = f"invoke pin {self.pin_options}{newest} --mirror REGISTRY pins an existing one and keeps a copy"
         return f"{pin}; or use --channel {' or '.join(self.others)}" if self.others else pin
 
     @property

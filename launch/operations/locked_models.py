@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from errors import Failed
@@ -31,24 +32,24 @@ class WantedWeights:
     digest: str = ""
 
 
-def locked_models() -> Mapping[str, LockedModel]:
-    """Return the models of the lock file."""
+def locked_models(lock: str = "") -> Mapping[str, LockedModel]:
+    """Return the models of a lock file; by default of Slipway's own."""
     from images.lock import lockfile
 
-    return lockfile.load().models
+    return lockfile.load(Path(lock or lockfile.LOCK)).models
 
 
-def wanted_weights(model: str, revision: str = "") -> WantedWeights:
+def wanted_weights(model: str, revision: str = "", lock: str = "") -> WantedWeights:
     """Return what to fetch or verify: the given revision, else the locked commit, else `main`."""
-    locked = locked_models().get(model)
+    locked = locked_models(lock).get(model)
     if locked and revision in ("", locked.commit):
         return WantedWeights(locked.commit, locked.manifest)
     return WantedWeights(revision or "main")
 
 
-def with_commit(host: Host, model: str, revision: str, *, cached: bool) -> Host:
+def with_commit(host: Host, model: str, revision: str, *, cached: bool, lock: str = "") -> Host:
     """Return the host with the commit that a server of this model loads, and with the shape of its snapshot."""
-    found = commit_of(model, revision, cached=cached)
+    found = commit_of(model, revision, cached=cached, lock=lock)
     if found is None:
         return host
     own = shape(ModelFolder(cache_folder(), model).snapshot(found.commit))
@@ -56,7 +57,7 @@ def with_commit(host: Host, model: str, revision: str, *, cached: bool) -> Host:
     return replace(host, commits={model: found}, shapes=shapes)
 
 
-def commit_of(model: str, revision: str, *, cached: bool) -> ModelCommit | None:
+def commit_of(model: str, revision: str, *, cached: bool, lock: str = "") -> ModelCommit | None:
     """Return the commit of the weights; None if this host does not know it yet.
 
     `cached`: if neither the user nor the lock names one, take the complete snapshot in the cache, so that a restart
@@ -64,7 +65,7 @@ def commit_of(model: str, revision: str, *, cached: bool) -> ModelCommit | None:
     """
     if not MODEL.fullmatch(model):
         return None
-    locked = locked_models().get(model)
+    locked = locked_models(lock).get(model)
     if revision:
         commit = ModelFolder(cache_folder(), model).commit(revision)
         replaced = f"; replaces {locked.commit[:12]} ({SOURCE})" if locked and locked.commit != commit else ""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from launch.render.comments import comments
 from launch.render.shell import LAUNCHER_VARIABLE
+from launch.spec.image_reference import is_image_id
 from launch.spec.plan import Container, Mount, Plan, Process
 
 
@@ -13,7 +15,7 @@ def render(plan: Plan) -> str:
     """Return YAML. With several nodes, run `docker compose up head` on the first, `up worker-1` on the second."""
     import yaml
 
-    return yaml.safe_dump(document(plan), sort_keys=False, width=100)
+    return comments(plan) + yaml.safe_dump(document(plan), sort_keys=False, width=100)
 
 
 def document(plan: Plan) -> dict[str, Any]:
@@ -37,6 +39,7 @@ def _service(plan: Plan, process: Process) -> dict[str, Any]:
     c = plan.container
     service = {
         "image": plan.image,
+        "pull_policy": "never" if is_image_id(plan.image) else "",
         "container_name": c.name,
         "entrypoint": list(plan.program(process)),
         "command": [escape(word) for word in plan.command(process)],

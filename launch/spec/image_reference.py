@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 DOCKER_HUB = "docker.io"
 _DOCKER_HUB_ALIAS = "index.docker.io"
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_ID = re.compile(r"(sha256:)?[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,16 @@ class ImageReference:
     def __str__(self) -> str:
         tag = f":{self.tag}" if self.tag else ""
         return f"{self.name}{tag}" + (f"@{self.digest}" if self.digest else "")
+
+
+def is_digest(text: str) -> bool:
+    """Return whether the text is a digest."""
+    return bool(_DIGEST.fullmatch(text))
+
+
+def is_image_id(text: str) -> bool:
+    """Return whether the text is the whole id of an image, which only an engine can look up."""
+    return bool(_ID.fullmatch(text))
 
 
 def is_registry(text: str) -> bool:
