@@ -100,7 +100,8 @@ def launch(options: PlanOptions, how: LaunchOptions | None = None, events: Event
     if containers.must_start(client, plan, how.replace):
         prepare(client, plan, options, how, events)
         image = image_of(client, plan, options)
-        plan = planned(options, how.fixes, None, image)  # its notes were shown before
+        # Its notes were shown before. What was fetched is here now, so the commit of the weights is known.
+        plan = planned(options, how.fixes, None, image)
     for _ in range(_LAUNCHES_AT_ONCE):
         try:
             return _start_or_fix(client, plan, how, events)

@@ -63,27 +63,23 @@ def locked_image(options: PlanOptions, platform: str) -> LockedImage | None:
 
 def entry_of(locked: LockedImage, options: PlanOptions) -> LockEntry:
     """Return what a plan needs to know of a locked image and of the other channels of its platform."""
+    from images.build import local_name
     from images.lock import lockfile
 
     lock = lockfile.load(Path(options.lock or lockfile.LOCK))
     others = [image for image in lock.images() if image.platform == locked.platform and image != locked]
-    return replace(_entry(locked), others=tuple(map(_entry, others)))
-
-
-def _entry(locked: LockedImage) -> LockEntry:
-    from images.build import local_name
-
-    vllm = locked.pins.vllm
-    return LockEntry(
-        locked.platform,
-        locked.channel,
-        local_name.reference(locked),
-        local_name.inputs(locked),
-        vllm.version,
-        vllm.commit,
-        locked.pins.base.reference,
-        locked.options,
+    return replace(
+        _pinned(locked),
+        name=local_name.reference(locked),
+        inputs=local_name.inputs(locked),
+        others=tuple(map(_pinned, others)),
     )
+
+
+def _pinned(locked: LockedImage) -> LockEntry:
+    """Return what the lock itself says, without the hash over the files of the image."""
+    vllm, base = locked.pins.vllm, locked.pins.base.reference
+    return LockEntry(locked.platform, locked.channel, "", "", vllm.version, vllm.commit, base, locked.options)
 
 
 def _locked(options: PlanOptions, locked: LockedImage, client: DockerClient | None) -> Image:
@@ -93,18 +89,18 @@ def _locked(options: PlanOptions, locked: LockedImage, client: DockerClient | No
     if local:
         require_of_lock(locked, entry, entry.name, local.labels)
     if not options.registry:
-        return of_lock(options, locked, local)
+        return of_lock(options, entry, local)
     try:
         reference, labels = _published(options.registry, locked, entry, local)
     except Failed as error:
         problem = f"the image cannot be taken from {options.registry}: {_reason(error)}"
-        return of_lock(options, locked, local, problem="" if local else problem)
-    return of_lock(options, locked, local, reference, labels)
+        return of_lock(options, entry, local, problem="" if local else problem)
+    return of_lock(options, entry, local, reference, labels)
 
 
 def of_lock(
     options: PlanOptions,
-    locked: LockedImage,
+    entry: LockEntry,
     local: LocalImage | None,
     published: str = "",
     labels: Mapping[str, str] | None = None,
@@ -113,7 +109,7 @@ def of_lock(
     """Return a locked image with the capabilities in its labels. Raises Refused if the user asks for another vLLM."""
     from images.capabilities import from_labels
 
-    entry, given = entry_of(locked, options), _read_capabilities(options.capabilities)
+    given = _read_capabilities(options.capabilities)
     image_choice.check_wanted_version(options.vllm or (given.vllm_version if given else ""), entry)
     known = given or from_labels(local.labels if local else labels or {})
     return image_choice.from_lock(entry, local, published, known, options.vllm, problem)

@@ -50,7 +50,8 @@ def image_of(client: DockerClient, plan: Plan, options: PlanOptions) -> Image:
         digest = ImageReference.parse(plan.image).digest
         return plan_image.of_name(options, plan.platform, source.name, local, digest)
     published = plan.image if source.origin == "published" else ""
-    return plan_image.of_lock(options, _locked(plan, options), local, published)
+    entry = plan_image.entry_of(_locked(plan, options), options)
+    return plan_image.of_lock(options, entry, local, published)
 
 
 def _locked(plan: Plan, options: PlanOptions) -> LockedImage:

@@ -30,7 +30,7 @@ def _sections(plan: Plan) -> Iterator[str]:
 
 
 def _head(plan: Plan) -> Iterator[tuple[str, str]]:
-    yield "model", plan.model
+    yield "model", f"{plan.model} at {plan.commit}" if plan.commit else plan.model
     yield from _image(plan)
     yield (
         "layout",

@@ -23,6 +23,15 @@ class KvMeasurement:
 
 
 @dataclass(frozen=True)
+class ModelCommit:
+    """The commit of a model's repository that a server loads, and who chose it."""
+
+    commit: str
+    source: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Host:
     """One node, or one of several equal nodes, and the user who launches. `gpus` is the number to use on each.
 
@@ -48,6 +57,7 @@ class Host:
     vram_gib: float | None = None  # as the driver reports it; None: as the data sheet says
     shapes: Mapping[str, ModelShape] = field(default_factory=dict)  # by model id: snapshots in the HF cache
     measured: tuple[KvMeasurement, ...] = ()
+    commits: Mapping[str, ModelCommit] = field(default_factory=dict)  # by model id
 
 
 @dataclass(frozen=True)

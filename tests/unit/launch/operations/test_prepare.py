@@ -39,8 +39,12 @@ class Engine:
             raise self.error
 
 
-def missing(model: str) -> None:
+def missing(model: str, revision: str, digest: str) -> None:
     raise MISSING
+
+
+def complete(model: str, revision: str, digest: str) -> None:
+    """The weights are here."""
 
 
 def test_prepare_refuses_missing_weights_before_it_pulls_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,14 +57,14 @@ def test_prepare_refuses_missing_weights_before_it_pulls_an_image(monkeypatch: p
 
 def test_prepare_pulls_a_missing_image(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Engine(monkeypatch, here=False)
-    monkeypatch.setattr(prepare_module, "require_complete", lambda model: None)
+    monkeypatch.setattr(prepare_module, "require_complete", complete)
     prepare(None, PLAN, OPTIONS, LaunchOptions(), Events())  # type: ignore[arg-type]
     assert engine.pulled == [PLAN.image]
 
 
 def test_prepare_does_nothing_if_image_and_weights_are_here(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Engine(monkeypatch, here=True)
-    monkeypatch.setattr(prepare_module, "require_complete", lambda model: None)
+    monkeypatch.setattr(prepare_module, "require_complete", complete)
     prepare(None, PLAN, OPTIONS, LaunchOptions(fetch=True), Events())  # type: ignore[arg-type]
     assert engine.pulled == []
 
@@ -72,7 +76,7 @@ def test_prepare_stops_the_fetch_when_the_image_fails(monkeypatch: pytest.Monkey
     pause = threading.Event()
 
     def fetch_model(
-        model: str, endpoint: str | None, on_progress: Callable[[TransferProgress], None]
+        model: str, on_progress: Callable[[TransferProgress], None], **options: str | None
     ) -> None:
         for _ in range(1000):  # ten seconds, unless on_progress() raises
             on_progress(TransferProgress())
