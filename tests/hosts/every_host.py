@@ -61,7 +61,7 @@ class EveryHost:
         assert commit[1] in terminal.type("invoke logs | grep stand-in")
         for format in ("docker", "compose", "quadlet", "kubernetes"):
             planned = terminal.type(f"invoke plan --gpus 8 --format {format} | grep -o 'sha256:[0-9a-f]*'")
-            assert {name[7:19] for name in planned.split()} == {image[1]}
+            assert image[1] in {name[7:19] for name in planned.split()}
         terminal.type("invoke ps")
         terminal.type("invoke stop")
         if os.environ.get("SLIPWAY_GOLDEN") == "write":
