@@ -86,6 +86,7 @@ def pin_model(model: str, revision: str, today: date) -> LockedModel:
     from images.lock.schema import LockedModel
     from launch.weights.sources.hub import Hub, endpoint_of
 
+    ModelFolder(cache_folder(), model).commit(revision or "main")  # raises Refused for an invalid name
     with endpoint_for(model) as endpoint:
         manifest = Hub(model, endpoint_of(endpoint)).manifest(revision or "main")
     place = (

@@ -200,6 +200,8 @@ def of_name(
 def upstream(options: PlanOptions, recipe: Recipe, hardware: HardwareProfile) -> str:
     """Return the image of the recipe, else vLLM's own of the wanted version, else of the planned one."""
     variant = recipe.variants.get(variant_of(options, recipe), NO_VARIANT)
+    if hardware.platform == "cpu":  # the table of images by version has Slipway's own for a CPU
+        return image_of(recipe, variant, hardware)
     if options.vllm:
         return image_for(hardware.platform, options.vllm).reference
     if recipe.model.nightly_required:

@@ -150,6 +150,12 @@ def test_a_platform_that_the_lock_does_not_have_uses_upstreams_image(
     assert made(lock=str(tmp_path / "lock.yaml")).image == f"docker.io/vllm/vllm-openai@{DIGEST}"
 
 
+def test_upstream_on_a_cpu_is_not_slipways_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan_image, "_digest_of", lambda name: DIGEST)
+    plan = made("cpu", model="slipway/MiniMax-M2-tiny", gpus="1", image="upstream")
+    assert plan.image_source.name == "vllm/vllm-openai-cpu:latest-x86_64"
+
+
 @pytest.mark.parametrize(
     ("image", "message"),
     [("a b", "--image"), ("Upper/case:1", "--image"), ("a/b@sha256:1", "has no valid digest")],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,6 +55,18 @@ def test_prepare_refuses_missing_weights_before_it_pulls_an_image(monkeypatch: p
     with pytest.raises(Failed, match="not complete"):
         prepare(None, PLAN, OPTIONS, LaunchOptions(), Events())  # type: ignore[arg-type]
     assert engine.pulled == []
+
+
+def test_prepare_names_the_command_that_fetches_the_commit_of_the_plan(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    (tmp_path / "models--MiniMaxAI--MiniMax-M2" / "refs").mkdir(parents=True)
+    (tmp_path / "models--MiniMaxAI--MiniMax-M2" / "refs" / "main").write_text("b" * 40)
+    pinned = replace(PLAN, commit="a" * 40)
+    with pytest.raises(Failed, match=r"MiniMaxAI/MiniMax-M2 at aaaaaaaaaaaa is not in the cache") as failed:
+        prepare(None, pinned, OPTIONS, LaunchOptions(), Events())  # type: ignore[arg-type]
+    assert failed.value.fix == f"invoke fetch {M2} --revision {'a' * 40}"
 
 
 def test_prepare_pulls_a_missing_image(monkeypatch: pytest.MonkeyPatch) -> None:
