@@ -118,6 +118,14 @@ def test_a_card_whose_node_is_missing_is_named_and_not_used(host: SimulatedHost)
         host.add_device(NODES[2], RENDER_GROUP)
 
 
+@pytest.mark.usefixtures("replicas")
+def test_run_builds_the_image_of_the_lock_if_it_is_not_here(host: SimulatedHost, image: str) -> None:
+    host.engine().images.remove(image)
+    done = host.invoke(*run(FIRST)).ok()
+    assert "build rocm image" in done.err
+    assert inspect(host, FIRST)["Image"] == host.engine().images.get(image).id
+
+
 @pytest.mark.usefixtures("image", "replicas")
 def test_a_partitioned_card_is_given_with_all_its_partitions(host: SimulatedHost) -> None:
     show_mi300x(host, partitions=8)

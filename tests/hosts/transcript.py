@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 from tests.hosts.simulated_host import SimulatedHost
 
 PAGE = ROOT / "docs" / "explanation" / "simulated-hosts.md"
-WIDTH = 110
+WIDTH = 118
 
 
 @dataclass
