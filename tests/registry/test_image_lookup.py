@@ -62,7 +62,7 @@ def test_a_tag_of_a_list_is_resolved_to_the_list(registry: Running) -> None:
     assert made(image=f"{registry.host}/org/vllm:all").image_source.digest == listed
 
 
-def test_a_tag_that_nobody_has_is_a_note(registry: Running) -> None:
+def test_a_tag_that_does_not_exist_is_a_note(registry: Running) -> None:
     plan = made(image=f"{registry.host}/org/vllm:none")
     assert any("is not resolved to a digest" in note for note in plan.notes)
     with pytest.raises(Failed, match="cannot resolve"):
