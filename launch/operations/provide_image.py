@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from errors import Failed, Refused, SlipwayError
 from launch.engine import client as engine_client
 from launch.engine import images
-from launch.operations import plan_image
+from launch.operations import locked_image, named_image
 from launch.operations.events import Events
 from launch.planning import image_choice
 from launch.spec.image_reference import ImageReference, is_image_id
@@ -48,13 +48,14 @@ def image_of(client: DockerClient, plan: Plan, options: PlanOptions) -> Image:
         raise images.gone(source.name or plan.image)
     if is_named:
         digest = ImageReference.parse(plan.image).digest
-        return plan_image.of_name(options, plan.platform, source.name, local, digest)
+        return named_image.of_name(options, plan.platform, source.name, local, digest)
     published = plan.image if source.origin == "published" else ""
-    return plan_image.of_lock(options, _locked(plan, options), local, published)
+    entry = locked_image.entry_of(_locked(plan, options), options)
+    return locked_image.of_lock(options, entry, local, published)
 
 
 def _locked(plan: Plan, options: PlanOptions) -> LockedImage:
-    locked = plan_image.locked_image(options, plan.platform)
+    locked = locked_image.of_platform(options, plan.platform)
     if locked is None:
         raise Failed(f"the lock has no image for {plan.platform}", fix="use --image")
     return locked
@@ -66,7 +67,7 @@ def _build(plan: Plan, options: PlanOptions, events: Events, background: bool) -
 
     source, locked = plan.image_source, _locked(plan, options)
     if source.problem:
-        entry = plan_image.entry_of(locked, options)
+        entry = locked_image.entry_of(locked, options)
         raise Failed(
             f"this engine does not have the image {source.name}",
             why=source.problem,
@@ -102,8 +103,8 @@ def _pull_published(
     _pull(client, plan.image, events, background)
     pulled = client.images.get(plan.image)
     locked = _locked(plan, options)
-    entry = plan_image.entry_of(locked, options)
-    plan_image.require_of_lock(locked, entry, plan.image, pulled.labels)
+    entry = locked_image.entry_of(locked, options)
+    locked_image.require_of_lock(locked, entry, plan.image, pulled.labels)
     repository, _, tag = entry.name.partition(":")
     pulled.tag(repository, tag)
 

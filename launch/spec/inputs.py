@@ -80,6 +80,7 @@ class LockEntry:
     inputs: str
     vllm_version: str = ""
     vllm_commit: str = ""
+    base: str = ""  # REPOSITORY@DIGEST
     options: str = ""  # of `invoke build` and `invoke pin`: --platform cuda --channel nightly
     others: tuple[LockEntry, ...] = ()  # the other channels of the platform
 

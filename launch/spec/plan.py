@@ -147,6 +147,7 @@ class ImageSource:
     id: str = ""  # on this engine; "" if the engine does not have the image
     vllm_commit: str = ""
     channel: str = ""  # of the lock
+    base: str = ""  # the image that the lock builds it on, as REPOSITORY@DIGEST
     problem: str = ""  # why a registry could not tell the digest
     notes: tuple[str, ...] = ()  # what to know before the image is started
 
