@@ -19,7 +19,8 @@ RENDER = "/dev/dri/render"
 # Device nodes of GPUs inside a container. Under Windows all NVIDIA GPUs share /dev/dxg.
 NODES = {"cuda": r"nvidia\d+|dxg", "rocm": r"renderD\d+"}
 FIX = (
-    "use CDI (nvidia-ctk cdi generate; podman 5.4 or later) or Docker with the NVIDIA container toolkit;"
+    "use CDI (nvidia-ctk cdi generate; podman 5.4 or later, or its own client on PATH), or Docker with the NVIDIA"
+    " container toolkit;"
     " `invoke doctor` shows what is missing"
 )
 
