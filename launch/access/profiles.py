@@ -13,16 +13,18 @@ from dataclasses import replace
 from errors import Refused, choice
 from launch.access.documented import documented_access
 from launch.access.gpu_devices import with_gpus
+from launch.access.sizes import GIB, PIDS, PIDS_PER_RANK, pids_limit, shm_bytes, tmp_bytes
 from launch.access.types import RULE, Access
+from launch.plural import count
 from launch.recipes.schema import GuideContainer, Recipe
 from launch.spec.inputs import Host
-from launch.spec.plan import AUTO_PORT, FIRST_PORT, Container, Mount, Port, Reason
+from launch.spec.plan import AUTO_PORT, FIRST_PORT, Container, Mount, Port, Reason, Tmpfs
 from launch.spec.plan_options import ACCESS, PlanOptions
 from launch.spec.vllm_args import EnvVar
 
-GIB = 2**30
-HUB, CACHE = "/hub", "/cache"
+HUB, CACHE, TMP = "/hub", "/cache", "/tmp"
 SERVES_ON = 8000  # vLLM's default --port
+READ_ONLY, PIDS_LIMIT = "read-only", "pids-limit"
 # Paths that vLLM serves without the API key (vLLM's documentation).
 UNPROTECTED_PATHS = ("/health", "/metrics", "/pause", "/abort_requests", "/invocations")
 LEAST = (
@@ -31,7 +33,8 @@ LEAST = (
     Reason("shm-size", "ranks exchange tensors through /dev/shm; the engine's 64 MB is too small", RULE),
     Reason("user", "the caller's own uid and gid, so no file on the host becomes root's", RULE),
     Reason(HUB, "the weights, read-only", RULE),
-    Reason(CACHE, "compiled kernels are kept for the next start", RULE),
+    Reason(CACHE, "HOME: compiled kernels are kept for the next start", RULE),
+    Reason(READ_ONLY, f"the image is not changed; {CACHE}, {TMP} and /dev/shm are writable", RULE),
 )
 AUTO_NOTE = (
     f"--port auto: `invoke run` chooses the first free port from {FIRST_PORT} on;"
@@ -71,6 +74,11 @@ def grant(options: PlanOptions, host: Host, recipe: Recipe, ranks: int) -> Acces
         why = "the server uses the network of the host, and its port is part of its command"
         what = "--access guide" if options.access == "guide" else f"--nodes {host.nodes}"
         raise Refused(f"--port auto cannot be used with {what}", why=why, fix=f"--port {FIRST_PORT}")
+    access = _profile(options, host, recipe, ranks)
+    return _with_pids(access, options.pids) if options.pids else access
+
+
+def _profile(options: PlanOptions, host: Host, recipe: Recipe, ranks: int) -> Access:
     if options.access == "guide":
         return _guide(guide_container(recipe, host), host, options)
     access = _listening(_least(options, host, ranks), options, host)
@@ -113,12 +121,23 @@ def _least(options: PlanOptions, host: Host, ranks: int) -> Access:
         security_opt=("no-new-privileges",),
         shm_bytes=shm_bytes(host, ranks),
         user=f"{host.uid}:{host.gid}",
+        read_only=True,
+        tmpfs=(Tmpfs(TMP, tmp_bytes(host, ranks)),),
+        pids_limit=pids_limit(ranks),
         network="" if one_node else "host",
         ports=(Port("127.0.0.1", options.port, SERVES_ON),) if one_node else (),
         mounts=_mounts(host),
     )
-    access = Access(container, ENVIRONMENT, (*LEAST, ONE_NODE if one_node else SEVERAL_NODES))
+    published = ONE_NODE if one_node else SEVERAL_NODES
+    access = Access(container, ENVIRONMENT, (*LEAST, *_size_reasons(container, ranks), published))
     return with_gpus(access.noted(AUTO_NOTE) if options.port == AUTO_PORT else access, options, host, ranks)
+
+
+def _size_reasons(container: Container, ranks: int) -> tuple[Reason, ...]:
+    gib = container.tmpfs[0].size_bytes // GIB
+    tmp = f"sockets between ranks, lock files, compilers; up to {gib} GiB of the container's memory"
+    pids = f"no more than {PIDS:,} processes and threads, and {PIDS_PER_RANK:,} for each of {count(ranks, 'rank')}"
+    return Reason(TMP, tmp, RULE), Reason(PIDS_LIMIT, pids, RULE)
 
 
 def _listening(access: Access, options: PlanOptions, host: Host) -> Access:
@@ -135,7 +154,6 @@ def _listening(access: Access, options: PlanOptions, host: Host) -> Access:
     if address.is_loopback:
         return replace(access, container=replace(access.container, ports=ports))
     source = f"--listen {options.listen}"
-    kept = tuple(reason for reason in access.reasons if reason.item != "publish")
     reasons = (
         Reason("publish", "reachable from other machines, as set by the user", source),
         Reason("env-file", "an open port needs an API key; only the owner can read the file", source),
@@ -143,6 +161,7 @@ def _listening(access: Access, options: PlanOptions, host: Host) -> Access:
     files = (host.key_file,) if host.key_file else ()
     note = f"the API key does not protect {' '.join(UNPROTECTED_PATHS)}: restrict access to the port with a firewall"
     container = replace(access.container, ports=ports, env_files=files)
+    kept = access.without("publish").reasons
     return replace(access, container=container, reasons=(*kept, *reasons)).noted(note)
 
 
@@ -151,16 +170,16 @@ def _mounts(host: Host) -> tuple[Mount, ...]:
     return (Mount(host.hub_cache, HUB), cache) if host.hub_cache else (cache,)
 
 
-def shm_bytes(host: Host, ranks: int) -> int:
-    """Return the size of /dev/shm: 2 GiB a GPU rank (upstream: 16 GiB for 8), 0.5 GiB a CPU rank, at least 1."""
-    per_rank = GIB // 2 if host.hardware.platform == "cpu" else 2 * GIB
-    return max(GIB, ranks * per_rank)
+def _with_pids(access: Access, limit: int) -> Access:
+    return access.without(PIDS_LIMIT).wider(
+        (Reason(PIDS_LIMIT, "set by the user", "--pids"),), pids_limit=limit
+    )
 
 
 def _profiling(access: Access) -> Access:
-    """Add capabilities for debuggers.
+    """Add capabilities for debuggers, and make the image's files writable, because debuggers are installed there.
 
-    Only root can use them, because an engine grants capabilities to no other user. The engine's own seccomp
+    Only root can use capabilities, because an engine grants them to no other user. The engine's own seccomp
     profile is kept, because it allows more calls to a container with capabilities.
     """
     caps = ("SYS_PTRACE", "SYS_ADMIN")
@@ -169,7 +188,8 @@ def _profiling(access: Access) -> Access:
         Reason("user 0:0", "only root can use a container's capabilities", "--access profiling"),
     )
     options = tuple(option for option in access.container.security_opt if not option.startswith("seccomp="))
-    return access.wider(reasons, profile="profiling", cap_add=caps, user="0:0", security_opt=options)
+    writable = access.without(READ_ONLY, TMP).wider((), read_only=False, tmpfs=())
+    return writable.wider(reasons, profile="profiling", cap_add=caps, user="0:0", security_opt=options)
 
 
 def _rdma(access: Access) -> Access:

@@ -56,7 +56,9 @@ def _service(plan: Plan, process: Process) -> dict[str, Any]:
         "deploy": _gpus(c),
         "group_add": list(c.groups),
         "ulimits": {name: {"soft": limit, "hard": limit} for name, limit in c.ulimits},
-        "tmpfs": list(c.tmpfs),
+        "pids_limit": c.pids_limit,
+        "read_only": c.read_only,
+        "tmpfs": [f"{tmpfs.target}:{tmpfs.options}" for tmpfs in c.tmpfs],
         "ports": [f"{port.host_ip}:{port.host}:{port.container}" for port in c.ports],
         "volumes": [_volume(mount) for mount in c.mounts],
     }

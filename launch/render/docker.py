@@ -89,8 +89,12 @@ def _sizes(container: Container) -> Iterator[tuple[str, ...]]:
         yield (f"--user={container.user}",)
     for name, limit in container.ulimits:
         yield (f"--ulimit={name}={limit}:{limit}",)
-    for path in container.tmpfs:
-        yield (f"--tmpfs={path}",)
+    if container.pids_limit:
+        yield (f"--pids-limit={container.pids_limit}",)
+    if container.read_only:
+        yield ("--read-only",)
+    for tmpfs in container.tmpfs:
+        yield (f"--tmpfs={tmpfs.target}:{tmpfs.options}",)
 
 
 def _ports_and_mounts(container: Container) -> Iterator[tuple[str, ...]]:

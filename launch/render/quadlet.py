@@ -91,7 +91,11 @@ def _limits(container: Container) -> Iterator[tuple[str, str]]:
     if container.shm_bytes:
         yield "ShmSize", str(container.shm_bytes)
     yield from (("Ulimit", f"{name}={limit}:{limit}") for name, limit in container.ulimits)
-    yield from (("Tmpfs", path) for path in container.tmpfs)
+    if container.pids_limit:
+        yield "PidsLimit", str(container.pids_limit)
+    if container.read_only:
+        yield "ReadOnly", "true"
+    yield from (("Tmpfs", f"{tmpfs.target}:{tmpfs.options}") for tmpfs in container.tmpfs)
 
 
 def word(text: str) -> str:
