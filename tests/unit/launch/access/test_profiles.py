@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from launch.access.profiles import grant
 from launch.access.types import Access
 from launch.spec.plan import Mount, Port, Tmpfs
 from launch.spec.plan_options import PlanOptions
+from tests.conftest import ROOT
 from tests.unit.launch.plan_builders import M2, host, plan, recipe
 
 GIB = 2**30
@@ -82,6 +84,13 @@ def test_processes_are_limited_by_the_number_of_ranks() -> None:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_the_users_limit_of_processes_replaces_that_of_the_profile(profile: str) -> None:
     assert pids(500, profile) == (500, ["--pids"])
+
+
+def test_the_page_of_what_a_server_writes_names_variables_of_the_plan() -> None:
+    page = (ROOT / "docs/reference/files.md").read_text()
+    named = set(re.findall(r"`([A-Z_]+)=(/cache/\w+)`", page))
+    assert named
+    assert named <= {(variable.name, variable.value) for variable in access().env}
 
 
 def test_several_nodes_use_the_host_network() -> None:
