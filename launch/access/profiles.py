@@ -17,6 +17,7 @@ from launch.access.sizes import GIB, PIDS, PIDS_PER_RANK, pids_limit, shm_bytes,
 from launch.access.types import RULE, Access
 from launch.plural import count
 from launch.recipes.schema import GuideContainer, Recipe
+from launch.spec.image_reference import short_id
 from launch.spec.inputs import Host
 from launch.spec.plan import AUTO_PORT, FIRST_PORT, Container, Mount, Port, Reason, Tmpfs
 from launch.spec.plan_options import ACCESS, PlanOptions
@@ -33,7 +34,7 @@ LEAST = (
     Reason("shm-size", "ranks exchange tensors through /dev/shm; the engine's 64 MB is too small", RULE),
     Reason("user", "the caller's own uid and gid, so no file on the host becomes root's", RULE),
     Reason(HUB, "the weights, read-only", RULE),
-    Reason(CACHE, "HOME: compiled kernels are kept for the next start", RULE),
+    Reason(CACHE, "HOME: kernels compiled for this image are kept for its next start", RULE),
     Reason(READ_ONLY, f"the image is not changed; {CACHE}, {TMP} and /dev/shm are writable", RULE),
 )
 AUTO_NOTE = (
@@ -66,7 +67,7 @@ def guide_container(recipe: Recipe, host: Host) -> GuideContainer:
     return guide
 
 
-def grant(options: PlanOptions, host: Host, recipe: Recipe, ranks: int) -> Access:
+def grant(options: PlanOptions, host: Host, recipe: Recipe, image: str, ranks: int) -> Access:
     """Return the access of one node's container. `ranks` is the number of processes on that node."""
     if options.access not in ACCESS:
         raise choice("access profile", options.access, ACCESS)
@@ -74,14 +75,14 @@ def grant(options: PlanOptions, host: Host, recipe: Recipe, ranks: int) -> Acces
         why = "the server uses the network of the host, and its port is part of its command"
         what = "--access guide" if options.access == "guide" else f"--nodes {host.nodes}"
         raise Refused(f"--port auto cannot be used with {what}", why=why, fix=f"--port {FIRST_PORT}")
-    access = _profile(options, host, recipe, ranks)
+    access = _profile(options, host, recipe, image, ranks)
     return _with_pids(access, options.pids) if options.pids else access
 
 
-def _profile(options: PlanOptions, host: Host, recipe: Recipe, ranks: int) -> Access:
+def _profile(options: PlanOptions, host: Host, recipe: Recipe, image: str, ranks: int) -> Access:
     if options.access == "guide":
         return _guide(guide_container(recipe, host), host, options)
-    access = _listening(_least(options, host, ranks), options, host)
+    access = _listening(_least(options, host, image, ranks), options, host)
     if options.access == "documented":
         return documented_access(access, host, ranks)
     if options.access == "profiling":
@@ -112,7 +113,7 @@ def _guide(guide: GuideContainer, host: Host, options: PlanOptions) -> Access:
     return Access(container, reasons=(Reason("container", why, "x-slipway.guide"),))
 
 
-def _least(options: PlanOptions, host: Host, ranks: int) -> Access:
+def _least(options: PlanOptions, host: Host, image: str, ranks: int) -> Access:
     one_node = host.nodes == 1
     container = Container(
         profile="least",
@@ -126,7 +127,7 @@ def _least(options: PlanOptions, host: Host, ranks: int) -> Access:
         pids_limit=pids_limit(ranks),
         network="" if one_node else "host",
         ports=(Port("127.0.0.1", options.port, SERVES_ON),) if one_node else (),
-        mounts=_mounts(host),
+        mounts=_mounts(host, image),
     )
     published = ONE_NODE if one_node else SEVERAL_NODES
     access = Access(container, ENVIRONMENT, (*LEAST, *_size_reasons(container, ranks), published))
@@ -165,8 +166,10 @@ def _listening(access: Access, options: PlanOptions, host: Host) -> Access:
     return replace(access, container=container, reasons=(*kept, *reasons)).noted(note)
 
 
-def _mounts(host: Host) -> tuple[Mount, ...]:
-    cache = Mount(host.cache or "slipway-cache", CACHE, read_only=False)
+def _mounts(host: Host, image: str) -> tuple[Mount, ...]:
+    """Return the weights, and a cache for each image: AITER loads what it compiled for another version of itself."""
+    source = f"{host.cache}/{short_id(image)}" if host.cache else "slipway-cache"
+    cache = Mount(source, CACHE, read_only=False)
     return (Mount(host.hub_cache, HUB), cache) if host.hub_cache else (cache,)
 
 

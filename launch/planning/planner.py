@@ -59,7 +59,7 @@ def make_plan(
     layout = layout_of(drafts[0], selection, shape)
     check_layout(layout, drafts[0], selection, shape, image)
     fit, context = fit_of(drafts[0], layout, shape, host, selection)
-    access = grant(options, host, recipe, max(1, layout.gpus // host.nodes))
+    access = grant(options, host, recipe, image.reference, max(1, layout.gpus // host.nodes))
     finished = tuple(finish(draft.add(context), recipe, access) for draft in drafts)
     return write(options, host, image, Decision(selection, shape, layout, finished, fit, access, idle_note))
 

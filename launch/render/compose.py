@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from launch.render.shell import LAUNCHER_VARIABLE
+from launch.render.shell import LAUNCHER_VARIABLE, lines, make_folders
 from launch.spec.plan import Container, Mount, Plan, Process
 
 
@@ -13,7 +13,9 @@ def render(plan: Plan) -> str:
     """Return YAML. With several nodes, run `docker compose up head` on the first, `up worker-1` on the second."""
     import yaml
 
-    return yaml.safe_dump(document(plan), sort_keys=False, width=100)
+    command = make_folders(plan.container)
+    first = f"# on every host first: {lines([command], ' ')}\n" if command else ""
+    return first + yaml.safe_dump(document(plan), sort_keys=False, width=100)
 
 
 def document(plan: Plan) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from launch.render.shell import lines, paired, quote
+from launch.render.shell import lines, make_folders, paired, quote
 from launch.spec.plan import Container, Mount, Plan, Process
 
 DEBUGGING = ("SYS_PTRACE",)  # the guide writes a debugger's capabilities last
@@ -31,9 +31,8 @@ def _one(plan: Plan, process: Process, more: tuple[str, ...]) -> str:
 
 
 def _folders(container: Container) -> str:
-    """Create the writable folders as the caller, because the engine would create them as root."""
-    paths = [m.source for m in container.mounts if not m.read_only and m.source.startswith("/")]
-    return f"mkdir -p {' '.join(quote(path) for path in paths)}\n" if paths else ""
+    command = make_folders(container)
+    return f"{lines([command], ' ')}\n" if command else ""
 
 
 def _in_two_steps(plan: Plan, more: tuple[str, ...]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from launch.render.shell import LAUNCHER_VARIABLE
+from launch.render.shell import LAUNCHER_VARIABLE, make_folders
 from launch.spec.plan import Container, Plan, Process
 
 CLUSTER = "%h/.config/slipway/cluster.env"  # the launcher's variables: HEAD_IP=..., IFACE_NAME=...
@@ -30,6 +30,7 @@ def _file(plan: Plan, process: Process) -> str:
         "",
         "[Service]",
         *([f"EnvironmentFile={CLUSTER}"] if len(plan.processes) > 1 else []),
+        *_before(plan.container),
         "Restart=on-failure",
         "TimeoutStartSec=2700",  # time to load 230 GB and to compile at the first start
         "",
@@ -37,6 +38,11 @@ def _file(plan: Plan, process: Process) -> str:
         "WantedBy=default.target",
     ]
     return "\n".join(lines)
+
+
+def _before(container: Container) -> Iterator[str]:
+    if command := make_folders(container):
+        yield f"ExecStartPre=/usr/bin/env {' '.join(map(word, command))}"
 
 
 def _settings(plan: Plan, process: Process) -> Iterator[tuple[str, str]]:

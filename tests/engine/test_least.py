@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,10 +37,13 @@ UID, GID = 1234, 4321
 def plan(cpu_image: str, tmp_path_factory: pytest.TempPathFactory) -> Plan:
     """A plan for two ranks on the CPU of this host, for a user who is not root."""
     hub, cache = tmp_path_factory.mktemp("hub"), tmp_path_factory.mktemp("cache")
-    cache.chmod(0o777)
     host = PlanHost(catalog()["cpu"], 2, uid=UID, gid=GID, hub_cache=str(hub), cache=str(cache))
     image = image_for("cpu", "0.32.0", cpu_image, None)
-    return make_plan(PlanOptions(MODEL, name=SERVER, port=0), host, open_repository().recipe(MODEL), image)
+    made = make_plan(PlanOptions(MODEL, name=SERVER, port=0), host, open_repository().recipe(MODEL), image)
+    for mount in made.container.mounts:
+        Path(mount.source).mkdir(exist_ok=True)
+        os.chown(mount.source, UID, GID)
+    return made
 
 
 @pytest.fixture(scope="module")

@@ -16,11 +16,12 @@ from tests.conftest import ROOT
 from tests.unit.launch.plan_builders import M2, host, plan, recipe
 
 GIB = 2**30
+IMAGE = "registry.example/vllm@sha256:" + "0123456789abcdef" * 4
 PROFILES = ("least", "documented", "profiling", "rdma")
 
 
 def access(hardware: str = "h200", ranks: int = 4, profile: str = "least", **facts: Any) -> Access:
-    return grant(PlanOptions(M2, access=profile), host(hardware, **facts), recipe(M2), ranks)
+    return grant(PlanOptions(M2, access=profile), host(hardware, **facts), recipe(M2), IMAGE, ranks)
 
 
 def test_least_has_no_capability_no_root_and_only_a_loopback_port() -> None:
@@ -30,7 +31,7 @@ def test_least_has_no_capability_no_root_and_only_a_loopback_port() -> None:
     assert found.ports == (Port("127.0.0.1", 8000, 8000),)
     assert found.mounts == (
         Mount("/home/me/hub", "/hub"),
-        Mount("/home/me/slipway", "/cache", read_only=False),
+        Mount("/home/me/slipway/0123456789ab", "/cache", read_only=False),
     )
 
 
@@ -132,7 +133,7 @@ def test_profiles_with_capabilities_set_a_user_or_a_limit() -> None:
 
 def listening(address: str, profile: str = "least") -> Access:
     options = PlanOptions(M2, access=profile, listen=address)
-    return grant(options, host("h200", key_file="/home/me/.config/slipway/api-key.env"), recipe(M2), 4)
+    return grant(options, host("h200", key_file="/home/me/.config/slipway/api-key.env"), recipe(M2), IMAGE, 4)
 
 
 @pytest.mark.parametrize("profile", ["least", "documented", "profiling"])

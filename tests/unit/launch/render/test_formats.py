@@ -94,9 +94,12 @@ def test_docker_with_guide_access_is_the_guides_line() -> None:
     assert printed.splitlines()[1].split() == command.split()
 
 
-def test_docker_creates_writable_folders_first() -> None:
-    printed = docker.render(plan(TINY, "cpu"))
-    assert printed.startswith("mkdir -p /home/me/slipway\ndocker run")
+def test_files_and_commands_create_writable_folders_first() -> None:
+    made = plan(TINY, "cpu")
+    command = f"mkdir -p {made.container.mounts[1].source}\n"
+    assert docker.render(made).startswith(command)
+    assert compose.render(made).startswith(f"# on every host first: {command}")
+    assert f"\nExecStartPre=/usr/bin/env {command}" in quadlet.render(made)
 
 
 @pytest.mark.parametrize(("nodes", "expected"), [(1, False), (2, True)])
