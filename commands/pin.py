@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,13 +18,22 @@ from launch.spec.option import Option
 if TYPE_CHECKING:
     from images.lock.pin import Pinned, PinOptions, Sources
     from images.lock.schema import Lock as LockFile
+    from images.lock.schema import LockedImage
 
 
 @verb()
 def pin(
     c: Context,
     platform: Annotated[
-        str, Option("platform of the lock file to update (default: all)", metavar="NAME")
+        str, Option("platform to update: cpu, cuda or rocm (default: all)", metavar="NAME")
+    ] = "",
+    channel: Annotated[
+        str,
+        Option(
+            "channel to update: stable, nightly or wheel (default: nightly with --nightly or --commit, stable"
+            " with --version, else all)",
+            metavar="NAME",
+        ),
     ] = "",
     commit: Annotated[str, Option("pin this vLLM commit (all 40 digits)", metavar="SHA")] = "",
     version: Annotated[str, Option("pin this vLLM release", metavar="VERSION")] = "",
@@ -74,53 +84,55 @@ def pin(
     if not dry_run:
         locks.refuse_installed(path)
     old = locks.load(path)
-    names = [platform] if platform else list(old.platforms)
-    new = {name: _refresh(path, old, name, options, sources, mirror) for name in names}
+    selected = pins.select(old, platform, channel, options)
+    new = [(image, _refresh(path, image, options, sources, mirror)) for image in selected]
     _write(path, old, new, write=not dry_run, format=format)
 
 
-def _refresh(
-    path: Path, old: LockFile, name: str, options: PinOptions, sources: Sources, mirror: str
-) -> Pinned:
-    """Ask the sources for one platform. Raises Failed, and then nothing is written."""
+def _refresh(path: Path, image: LockedImage, options: PinOptions, sources: Sources, mirror: str) -> Pinned:
+    """Ask the sources for one image. Raises Failed, and then nothing is written."""
     from images.lock import mirror as mirrors
     from images.lock import pin as pins
     from images.lock import validation
 
-    entry = old.platform(name)
+    entry = image.pins
     text = (path.parent / entry.python.requirements).read_text() if entry.python.requirements else ""
-    with bar(f"pin {name}") as progress:
+    with bar(f"pin {image.name}") as progress:
         try:
             pinned = pins.refresh(entry, options, sources, lambda line: progress.update(0, None, line), text)
-            for key, wrong in validation.problems(name, pinned.platform):
+            for key, wrong in validation.problems(replace(image, pins=pinned.pins)):
                 raise Failed(f"{key}: {wrong}")
             if mirror:
-                kept = mirrors.copy_inputs(pinned.platform, mirror, sources, progress.update)
+                kept = mirrors.copy_inputs(pinned.pins, mirror, sources, progress.update)
                 pinned = pins.Pinned(kept, pinned.requirements)
         except Failed as error:
             why = f"{error.what}: {error.why}" if error.why else error.what
-            raise Failed(f"cannot pin '{name}'; {path.name} is unchanged", why=why, fix=error.fix) from None
+            raise Failed(
+                f"cannot pin '{image.name}'; {path.name} is unchanged", why=why, fix=error.fix
+            ) from None
     return pinned
 
 
-def _write(path: Path, old: LockFile, new: dict[str, Pinned], write: bool, format: str) -> None:
+def _write(
+    path: Path, old: LockFile, new: list[tuple[LockedImage, Pinned]], write: bool, format: str
+) -> None:
     """Show what changes, and write it unless this is a dry run."""
     from images.lock import writer
 
-    platforms = {n: new[n].platform if n in new else p for n, p in old.platforms.items()}
     changes = [
-        {"platform": name, "key": key, "old": before, "new": after}
-        for name in new
-        for key, before, after in writer.changes(old.platforms[name], platforms[name])
+        {"platform": image.platform, "channel": image.channel, "key": key, "old": before, "new": after}
+        for image, pinned in new
+        for key, before, after in writer.changes(image.pins, pinned.pins)
     ]
     if write and changes:
-        resolved = [p for p in new.values() if p.requirements]
-        files = {path.parent / p.platform.python.requirements: p.requirements for p in resolved}
-        writer.write({**files, path: writer.render(old.model_copy(update={"platforms": platforms}))})
+        resolved = [p for _, p in new if p.requirements]
+        files = {path.parent / p.pins.python.requirements: p.requirements for p in resolved}
+        updated = old.with_pins({(i.platform, i.channel): p.pins for i, p in new})
+        writer.write({**files, path: writer.render(updated)})
     if format == "json":
         emit({"lock": str(path), "changes": changes, "written": bool(write and changes)})
         return
     for row in changes:
-        print(f"{row['platform']}.{row['key']}: {row['old'] or '-'} -> {row['new'] or '-'}")
+        print(f"{row['platform']}.{row['channel']}.{row['key']}: {row['old'] or '-'} -> {row['new'] or '-'}")
     done = f"{len(changes)} changes" if changes else "nothing changed"
     say(f"{path}: {done}{'' if write else ', not written'}")

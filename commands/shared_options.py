@@ -21,6 +21,15 @@ Name = Annotated[
 Model = Annotated[str, Option("model, as organization/name", metavar="MODEL", positional=True, setting=True)]
 Revision = Annotated[str, Option("branch, tag or commit", metavar="REVISION", setting=True)]
 Cache = Annotated[str, Option(CACHE, metavar="PATH", setting=True)]
+LockedPlatform = Annotated[str, Option("platform: cpu, cuda or rocm", metavar="NAME", setting=True)]
+Channel = Annotated[
+    str,
+    Option(
+        "channel of the platform in the lock file: stable, nightly or wheel (default: the first one)",
+        metavar="NAME",
+        setting=True,
+    ),
+]
 Lock = Annotated[str, Option("lock file (default: images/lock.yaml)", metavar="PATH", setting=True)]
 Registry = Annotated[
     tuple[tuple[str, str], ...],

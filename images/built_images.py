@@ -42,8 +42,7 @@ class BuiltImage:
 
 def built_images(client: DockerClient) -> list[BuiltImage]:
     """Return the images below `slipway/` by tag: those with vLLM, and the bases that they were built on."""
-    lock = load()
-    current = {reference(name, lock) for name in lock.platforms}
+    current = {reference(image) for image in load().images()}
     used = {str(row["ImageID"]) for row in client.api.containers(all=True)}
     found = [
         _described(row, tag, current, used)

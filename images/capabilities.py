@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from errors import Failed
 from images.lock.history import older_than_minimum
-from images.lock.schema import Platform, family
+from images.lock.schema import LockedImage
 from launch.engine.images import find
 from launch.spec.capabilities import Capabilities
 
@@ -84,19 +84,22 @@ def from_labels(labels: Mapping[str, str]) -> Capabilities | None:
         return None
 
 
-def differences(name: str, platform: Platform, actual: Capabilities) -> list[str]:
+def differences(image: LockedImage, actual: Capabilities) -> list[str]:
     """Return a message for each difference between the lock and an image; empty if they agree."""
-    pin, found = platform.vllm, []
+    pin, found = image.pins.vllm, []
     if pin.version and actual.vllm_version.split("+")[0] != pin.version.split("+")[0]:
         found.append(f"vLLM is {actual.vllm_version or 'missing'}, the lock has {pin.version}")
     length = min(len(pin.commit), len(actual.vllm_commit))
     if length and actual.vllm_commit[:length] != pin.commit[:length]:
         found.append(f"vLLM's commit is {actual.vllm_commit}, the lock has {pin.commit}")
-    wanted = _FLAVOURS[family(name)]
+    wanted = _FLAVOURS[image.platform]
     if actual.torch_flavour != wanted:
-        found.append(f"torch is the {actual.torch_flavour or 'missing'} build, {name} needs {wanted}")
+        found.append(
+            f"torch is the {actual.torch_flavour or 'missing'} build, {image.platform} needs {wanted}"
+        )
     if too_old := older_than_minimum(actual.vllm_version, actual.vllm_commit):
         found.append(too_old)
-    if platform.python.version and not actual.python.startswith(platform.python.version + "."):
-        found.append(f"Python is {actual.python}, the lock has {platform.python.version}")
+    python = image.pins.python.version
+    if python and not actual.python.startswith(python + "."):
+        found.append(f"Python is {actual.python}, the lock has {python}")
     return found

@@ -92,8 +92,9 @@ def absent(reason: str) -> NoReturn:
 def cpu_image(engine: DockerClient) -> str:
     """The tag of the CPU image, built from the lock unless the engine has it."""
     from images.build.pipeline import BuildOptions, build
+    from images.lock.lockfile import load
 
-    return build(engine, "cpu", BuildOptions(), lambda done, total, note: None).tag
+    return build(engine, load().image("cpu"), BuildOptions(), lambda done, total, note: None).tag
 
 
 @pytest.fixture(scope="session")

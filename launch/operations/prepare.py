@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from errors import Failed, Refused
 from images.build import pipeline
+from images.lock import lockfile
 from launch import deadline
 from launch.engine import client as engine_client
 from launch.engine import images
@@ -60,10 +61,11 @@ def _provide_image(client: DockerClient, plan: Plan, events: Events, background:
     """Build Slipway's own image or pull any other, unless the engine has it."""
     if images.find(client, plan.image):
         return
-    if plan.image == pipeline.reference(plan.platform):
+    locked = lockfile.load().image(plan.platform)
+    if plan.image == pipeline.reference(locked):
         with events.step(f"build {plan.platform} image", background) as show:
             builder = engine_client.connect(timeout=600)
-            pipeline.build(builder, plan.platform, pipeline.BuildOptions(), show)
+            pipeline.build(builder, locked, pipeline.BuildOptions(), show)
         return
     with events.step(f"pull {plan.image}", background) as show:
         images.pull(client, plan.image, show)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from images.build import base_image
 from images.lock.lockfile import load
-from images.lock.schema import Platform
+from images.lock.schema import LockedImage
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -54,25 +54,25 @@ class ReasoningParserManager: list_registered = lambda: ['minimax_m2_append_thin
 }
 
 
-def build(client: DockerClient, name: str, entrypoint: str = "[]", **changed: str) -> str:
-    """Build a base with the facts of the platform's base in the lock, except for `changed`; return its tag."""
-    facts = {**_facts(name, load().platform(name)), **changed}
-    debian = base_image.ensure(client, "cpu", load().platform("cpu"), lambda *progress: None)
+def build(client: DockerClient, locked: LockedImage, entrypoint: str = "[]", **changed: str) -> str:
+    """Build a base with the facts of an image's base in the lock, except for `changed`; return its tag."""
+    facts = {**_facts(locked), **changed}
+    debian = base_image.ensure(client, load().image("cpu"), lambda *progress: None)
     files = {f"modules/{path.format(**facts)}": text.format(**facts) for path, text in MODULES.items()}
     files["Dockerfile"] = DOCKERFILE.format(base=debian, entrypoint=entrypoint)
     files["vllm"] = f"#!/bin/sh\necho {facts['version']}\n"
-    tag = f"slipway/stand-in-{name}:{hashlib.sha256(str(files).encode()).hexdigest()[:12]}"
+    tag = f"slipway/stand-in-{locked.name}:{hashlib.sha256(str(files).encode()).hexdigest()[:12]}"
     client.images.build(fileobj=_tar(files), custom_context=True, tag=tag, rm=True, forcerm=True)
     return tag
 
 
-def _facts(name: str, pins: Platform) -> dict[str, str]:
-    hip = name.startswith("rocm")
+def _facts(locked: LockedImage) -> dict[str, str]:
+    hip = locked.platform == "rocm"
     return {
         "cuda": "" if hip else "13.0",
         "hip": "7.2" if hip else "",
-        "version": pins.vllm.version or "0.33.1",
-        "commit": pins.vllm.commit,
+        "version": locked.pins.vllm.version or "0.33.1",
+        "commit": locked.pins.vllm.commit or "5" * 40,
     }
 
 

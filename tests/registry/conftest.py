@@ -101,8 +101,7 @@ def publish_request(
     def make(host: str, size: int = 1000, **changed: Any) -> PublishRequest:
         test_results.record(small_image(engine, tag, size), tag, ["test_it"])
         made = PublishRequest(
-            name="rocm",
-            platform=load().platform("rocm"),
+            locked=load().image("rocm", "nightly"),
             image=tag,
             inputs="0123456789ab",
             host=host,
@@ -120,20 +119,22 @@ def publish_request(
 
 @pytest.fixture
 def lock_file(tmp_path: Path, registry: Running) -> Path:
-    """A lock with an image platform and a wheel platform, whose bases are in the registry under test."""
+    """A lock with an image channel and a wheel channel, whose bases are in the registry under test."""
     base = {"digest": OLD, "source": "an earlier pin"}
     data = {
-        "schema": 1,
+        "schema": 2,
         "platforms": {
             "cuda": {
-                "base": {"repository": f"{registry.host}/vllm/vllm-openai", "tag": "nightly", **base},
-                "vllm": {"version": "0.30.0", "source": "inside the base"},
-                "python": {"version": "3.12"},
-            },
-            "cuda-wheel": {
-                "base": {"repository": f"{registry.host}/library/python", "tag": "3.12-slim", **base},
-                "vllm": {"package": "vllm", "version": "0.30.0", "source": "the index"},
-                "python": {"requirements": "requirements.txt", "sha256": hashlib.sha256(b"").hexdigest()},
+                "nightly": {
+                    "base": {"repository": f"{registry.host}/vllm/vllm-openai", "tag": "nightly", **base},
+                    "vllm": {"version": "0.30.0", "source": "inside the base"},
+                    "python": {"version": "3.12"},
+                },
+                "wheel": {
+                    "base": {"repository": f"{registry.host}/library/python", "tag": "3.12-slim", **base},
+                    "vllm": {"package": "vllm", "version": "0.30.0", "source": "the index"},
+                    "python": {"requirements": "requirements.txt", "sha256": hashlib.sha256(b"").hexdigest()},
+                },
             },
         },
     }

@@ -38,7 +38,7 @@ def test_a_full_disk_leaves_the_lock_unchanged(registry: Running, lock_file: Pat
         shutil.copy(lock_file, small)
         shutil.copy(lock_file.parent / "requirements.txt", small)
         (small / "filler").write_bytes(b"x" * 4096)
-        done = invoke("pin", "--lock", str(small / "lock.yaml"), "--platform", "cuda")
+        done = invoke("pin", "--lock", str(small / "lock.yaml"), "--platform", "cuda", "--channel", "nightly")
         assert done.code == 1
         assert "cannot write the lock; it is unchanged" in done.err
         assert (small / "lock.yaml").read_bytes() == lock_file.read_bytes()
@@ -51,7 +51,7 @@ def test_a_read_only_disk_leaves_the_lock_unchanged(registry: Running, lock_file
     folder, before = lock_file.parent, lock_file.read_bytes()
     with mounted(folder, "--bind", str(folder)):
         subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
-        done = invoke("pin", "--lock", str(lock_file), "--platform", "cuda")
+        done = invoke("pin", "--lock", str(lock_file), "--platform", "cuda", "--channel", "nightly")
         assert done.code == 1
         assert "cannot write the lock; it is unchanged" in done.err
         assert lock_file.read_bytes() == before

@@ -90,8 +90,8 @@ def test_provenance_names_the_inputs(
     statement = json.loads(open_envelope(envelope)[0])
     assert statement["subject"][0]["digest"]["sha256"] == done.digest.removeprefix("sha256:")
     build = statement["predicate"]["buildDefinition"]
-    assert build["externalParameters"] == {"platform": "rocm", "lock": "0123456789ab"}
-    base = load().platform("rocm").base
+    assert build["externalParameters"] == {"platform": "rocm", "channel": "nightly", "lock": "0123456789ab"}
+    base = load().image("rocm", "nightly").pins.base
     assert build["resolvedDependencies"][0]["digest"]["sha256"] == base.digest.removeprefix("sha256:")
 
 

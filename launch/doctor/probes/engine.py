@@ -96,8 +96,9 @@ def _published_ports(client: DockerClient) -> tuple[tuple[int, str], ...]:
 
 def _locked_image(platform: str) -> ImageFacts:
     from images.build.pipeline import reference
+    from images.lock.lockfile import load
 
-    return ImageFacts(reference(platform), size=thresholds().image_bytes.value.get(platform))
+    return ImageFacts(reference(load().image(platform)), size=thresholds().image_bytes.value.get(platform))
 
 
 def _image(client: DockerClient, platform: str) -> ImageFacts:

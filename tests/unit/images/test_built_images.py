@@ -12,6 +12,7 @@ from errors import Failed
 from images import capabilities
 from images.build.pipeline import reference
 from images.built_images import BuiltImage, built_images, remove_old
+from images.lock.lockfile import load
 
 MADE = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp())
 
@@ -41,7 +42,7 @@ class Engine:
 
 def engine(**facts: Any) -> Any:
     return Engine(
-        row(reference("cpu"), "sha256:current"),
+        row(reference(load().image("cpu")), "sha256:current"),
         row("slipway/vllm-cpu:0.30.0-aaaaaaaaaaaa", "sha256:used", "0.30.0"),
         row("localhost/slipway/vllm-cpu:0.31.0-bbbbbbbbbbbb", "sha256:old", "0.31.0"),
         row("slipway/base-bookworm:cccccccccccc", "sha256:base", ""),
