@@ -31,7 +31,7 @@ UNPROTECTED_PATHS = ("/health", "/metrics", "/pause", "/abort_requests", "/invoc
 LEAST = (
     Reason("cap-drop ALL", "serving needs no capability", RULE),
     Reason("no-new-privileges", "no program in the image may gain privileges", RULE),
-    Reason("shm-size", "ranks exchange tensors through /dev/shm; the engine's 64 MB is too small", RULE),
+    Reason("/dev/shm", "ranks exchange tensors there; the engine's default of 64 MB is too small", RULE),
     Reason("user", "the caller's own uid and gid, so no file on the host becomes root's", RULE),
     Reason(HUB, "the weights, read-only", RULE),
     Reason(CACHE, "HOME: kernels compiled for this image are kept for its next start", RULE),

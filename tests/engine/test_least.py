@@ -141,7 +141,7 @@ def test_processes_are_limited(inside: Host, plan: Plan) -> None:
 def test_shared_memory_has_the_planned_size(inside: Host, plan: Plan) -> None:
     size = inside.check_output("df -B1 --output=size /dev/shm").split()[-1]
     assert int(size) == plan.container.shm_bytes
-    assert has_reason(plan, "shm-size")
+    assert has_reason(plan, "/dev/shm")
 
 
 def test_every_variable_has_a_reason(inside: Host, plan: Plan, engine: DockerClient) -> None:

@@ -10,6 +10,7 @@ import pytest
 from errors import Refused
 from launch.access.profiles import grant
 from launch.access.types import Access
+from launch.engine.verify_access import writable_folders
 from launch.spec.plan import Mount, Port, Tmpfs
 from launch.spec.plan_options import PlanOptions
 from tests.conftest import ROOT
@@ -61,6 +62,13 @@ def test_the_image_is_read_only_and_the_temporary_folder_is_in_memory(profile: s
     assert found.container.read_only
     assert found.container.tmpfs == (Tmpfs("/tmp", 5 * GIB),)
     assert {"read-only", "/tmp"} < {reason.item for reason in found.reasons}
+
+
+@pytest.mark.parametrize("profile", ["least", "rdma"])
+def test_every_writable_folder_has_a_reason(profile: str) -> None:
+    found = access(profile=profile)
+    items = {reason.item for reason in found.reasons}
+    assert set(writable_folders(found.container)) == {"/cache", "/tmp", "/dev/shm"} <= items
 
 
 @pytest.mark.parametrize("profile", ["documented", "profiling"])
