@@ -17,7 +17,10 @@ from launch.spec.option import Option
 if TYPE_CHECKING:
     from docker.models.containers import Container
 
-LABELS = ("model", "plan", "image", "vllm", "strategy")
+LABELS = (
+    *("model", "plan", "strategy", "vllm", "vllm_commit"),
+    *("image", "image_name", "image_id", "image_digest", "channel"),
+)
 
 
 def scale_of(label: str, given: Any) -> float:
@@ -86,4 +89,4 @@ def bench(
 
 
 def _labels(server: Container) -> dict[str, str]:
-    return {key: server.labels[f"slipway.{key}"] for key in LABELS}
+    return {key: server.labels.get(f"slipway.{key}", "") for key in LABELS}

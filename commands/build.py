@@ -97,16 +97,20 @@ def images(
     remove_old: Annotated[
         bool, Option("remove images that the lock file no longer describes and that no container uses")
     ] = False,
+    lock: Lock = "",
     dry_run: DryRun = False,
     format: Format = "text",
 ) -> None:
     """List the images that Slipway built, with size and age."""
     from images import built_images
+    from images.lock.lockfile import LOCK, load
     from launch.engine.client import connect
 
-    client = connect(timeout=600)
+    client, described = connect(timeout=600), load(Path(lock or LOCK))
     found = (
-        built_images.remove_old(client, dry_run=dry_run) if remove_old else built_images.built_images(client)
+        built_images.remove_old(client, described, dry_run=dry_run)
+        if remove_old
+        else built_images.built_images(client, described)
     )
     if format == "json":
         emit([image.as_dict() for image in found])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from invoke.context import Context
 
 from commands.output import bar, emit, say
-from commands.shared_options import Channel, DryRun, Format, LockedPlatform, Registry
+from commands.shared_options import Channel, DryRun, Format, Lock, LockedPlatform, Registry
 from commands.task import verb
 from errors import Refused
 from launch.spec.option import Option
@@ -44,6 +44,7 @@ def publish(
         str, Option("local image instead of the one built for the platform", metavar="IMAGE")
     ] = "",
     registry: Registry = (),
+    lock: Lock = "",
     dry_run: DryRun = False,
     format: Format = "text",
 ) -> None:
@@ -54,7 +55,7 @@ def publish(
     invoke publish --platform cpu --to registry.example/slipway/vllm --key slipway.key
     invoke publish --platform cpu --to registry.example/slipway/vllm --promote results/20261123-guide.json
     """
-    from images.lock.lockfile import load
+    from images.lock.lockfile import LOCK, load
     from images.publish import signing
     from images.registry import address
 
@@ -69,7 +70,7 @@ def publish(
         )
     if key:
         signing.public_key(Path(key))
-    locked = load().image(platform, channel)
+    locked = load(Path(lock or LOCK)).image(platform, channel)
     urls = {host: address.parse_url(f"--registry {host}", url) for host, url in registry}
     request = _request(locked, to, image, Path(key) if key else None, not no_sbom, urls)
     if dry_run:

@@ -52,6 +52,15 @@ def run(
         Option("yes: wait until the server is ready; no: return at once", choices=("yes", "no"), group=START),
     ] = "yes",
     detach: Annotated[bool, Option("return at once, like --wait no", short="d", group=START)] = False,
+    verify_key: Annotated[
+        str,
+        Option(
+            "public key that an image from --registry must be signed with (default: signatures are not checked)",
+            metavar="PATH",
+            group=START,
+            setting=True,
+        ),
+    ] = "",
     phase_timeout: Annotated[
         int,
         Option(
@@ -67,7 +76,7 @@ def run(
 ) -> None:
     """Start a server, wait until it is ready, and check it with a real completion request.
 
-    The plan is the one that `invoke plan` shows. A missing image is pulled or built first.
+    The plan is the one that `invoke plan` shows. A missing image is built or pulled first.
 
     invoke run --gpus 8
     invoke run --gpus 4 --name replica-2 --port auto
@@ -77,7 +86,9 @@ def run(
 
     options, fixes = _split_workarounds(options)
     limits = Limits(memory, restart)
-    how = LaunchOptions(replace, wait == "yes" and not detach, fetch, phase_timeout, fixes, limits)
+    how = LaunchOptions(
+        replace, wait == "yes" and not detach, fetch, phase_timeout, fixes, verify_key, limits
+    )
     events = JsonEvents() if format == "json" else TerminalEvents()
     if dry_run:
         _show_command(operation.planned(options, fixes, events), limits)
@@ -90,8 +101,10 @@ def _show_command(plan: Plan, limits: Limits) -> None:
     """Print the `docker run` with the same name and limits."""
     from launch.engine import ports
     from launch.engine.containers import name_of
+    from launch.planning.image_choice import require_fixed
     from launch.render import docker
 
+    require_fixed(plan)
     name = () if plan.container.name else (f"--name={name_of(plan)}",)
     if any(port.host == AUTO_PORT for port in plan.container.ports):
         plan = plan.with_port(ports.first_free(plan.container.ports[0].host_ip))

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from errors import Failed
 from images.lock.history import older_than_minimum
 from images.lock.schema import LockedImage
+from launch import paths
 from launch.engine.images import find
-from launch.spec.capabilities import Capabilities
+from launch.spec.capabilities import TORCH_BUILDS, Capabilities
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -25,7 +26,6 @@ LABEL = "slipway.capabilities"
 READ_FROM = "slipway.capabilities.read-from"  # the content key of the image that was read
 OWN_LAYERS = "slipway.layers.own"  # number of layers at the top that hold only Slipway's plugin
 PROBE = Path(__file__).with_name("capabilities_probe.py")
-_FLAVOURS = {"cpu": "cpu", "cuda": "cuda", "rocm": "hip"}
 
 
 def read(client: DockerClient, image: str) -> Capabilities:
@@ -76,6 +76,30 @@ def of(client: DockerClient, reference: str) -> Capabilities | None:
     return from_labels(image.labels) if image else None
 
 
+def remembered(image_id: str) -> Capabilities | None:
+    """Return the capabilities that were read from an image of this id; None if it was not read or could not be."""
+    try:
+        found = Capabilities.from_json(_file(image_id).read_text())
+    except (OSError, ValueError):
+        return None
+    return None if found == Capabilities() else found
+
+
+def was_read(image_id: str) -> bool:
+    """Return whether the image was read before, with or without success."""
+    return _file(image_id).is_file()
+
+
+def remember(image_id: str, found: Capabilities | None) -> None:
+    """Keep what was read from an image; an image that could not be read is not tried again."""
+    paths.writable(_file(image_id).parent)
+    _file(image_id).write_text((found or Capabilities()).as_json())
+
+
+def _file(image_id: str) -> Path:
+    return paths.state_dir() / "capabilities" / f"{image_id.removeprefix('sha256:')}.json"
+
+
 def from_labels(labels: Mapping[str, str]) -> Capabilities | None:
     """Return the capabilities in an image's labels, or None if they are missing or unreadable."""
     try:
@@ -92,7 +116,7 @@ def differences(image: LockedImage, actual: Capabilities) -> list[str]:
     length = min(len(pin.commit), len(actual.vllm_commit))
     if length and actual.vllm_commit[:length] != pin.commit[:length]:
         found.append(f"vLLM's commit is {actual.vllm_commit}, the lock has {pin.commit}")
-    wanted = _FLAVOURS[image.platform]
+    wanted = TORCH_BUILDS[image.platform]
     if actual.torch_flavour != wanted:
         found.append(
             f"torch is the {actual.torch_flavour or 'missing'} build, {image.platform} needs {wanted}"

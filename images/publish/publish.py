@@ -65,22 +65,28 @@ class Published:
     signature: str = ""
 
 
-def parse_target(to: str) -> tuple[str, str]:
-    """Split `REGISTRY[/REPOSITORY]` into host and repository. Raises Refused."""
-    host, repository = address.parse_target("--to", to)
+def parse_target(to: str, flag: str = "--to") -> tuple[str, str]:
+    """Split `REGISTRY[/REPOSITORY]` into host and repository. Raises Refused, which names the flag."""
+    host, repository = address.parse_target(flag, to)
     return host, repository or "slipway/vllm"
+
+
+def lock_tag(name: str, inputs: str) -> str:
+    """Return the tag that names the inputs of an image, and that never moves."""
+    return f"{name}-lock-{inputs}"
 
 
 def tags(request: PublishRequest, capabilities: Capabilities) -> tuple[str, ...]:
     """Return the image's tags; the first one never moves."""
     commit = f"-g{capabilities.vllm_commit[:9]}" if capabilities.vllm_commit else ""
+    name = request.locked.name
     names = (
-        f"lock-{request.inputs}",
         f"vllm{capabilities.vllm_version}{commit}",
         request.today.strftime("%Y%m%d"),
         "candidate",
     )
-    return tuple(re.sub(r"[^\w.-]", "_", f"{request.locked.name}-{name}")[:128] for name in names)
+    moving = tuple(re.sub(r"[^\w.-]", "_", f"{name}-{tag}")[:128] for tag in names)
+    return lock_tag(name, request.inputs), *moving
 
 
 def publish(client: DockerClient, request: PublishRequest, show: Show) -> Published:

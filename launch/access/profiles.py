@@ -17,7 +17,6 @@ from launch.access.sizes import GIB, PIDS, PIDS_PER_RANK, pids_limit, shm_bytes,
 from launch.access.types import RULE, Access
 from launch.plural import count
 from launch.recipes.schema import GuideContainer, Recipe
-from launch.spec.image_reference import short_id
 from launch.spec.inputs import Host
 from launch.spec.plan import AUTO_PORT, FIRST_PORT, Container, Mount, Port, Reason, Tmpfs
 from launch.spec.plan_options import ACCESS, PlanOptions
@@ -67,22 +66,25 @@ def guide_container(recipe: Recipe, host: Host) -> GuideContainer:
     return guide
 
 
-def grant(options: PlanOptions, host: Host, recipe: Recipe, image: str, ranks: int) -> Access:
-    """Return the access of one node's container. `ranks` is the number of processes on that node."""
+def grant(options: PlanOptions, host: Host, recipe: Recipe, image_id: str, ranks: int) -> Access:
+    """Return the access of one node's container. `ranks` is the number of processes on that node.
+
+    `image_id` names the folder of what servers of this image compile.
+    """
     if options.access not in ACCESS:
         raise choice("access profile", options.access, ACCESS)
     if options.port == AUTO_PORT and (options.access == "guide" or host.nodes > 1):
         why = "the server uses the network of the host, and its port is part of its command"
         what = "--access guide" if options.access == "guide" else f"--nodes {host.nodes}"
         raise Refused(f"--port auto cannot be used with {what}", why=why, fix=f"--port {FIRST_PORT}")
-    access = _profile(options, host, recipe, image, ranks)
+    access = _profile(options, host, recipe, image_id, ranks)
     return _with_pids(access, options.pids) if options.pids else access
 
 
-def _profile(options: PlanOptions, host: Host, recipe: Recipe, image: str, ranks: int) -> Access:
+def _profile(options: PlanOptions, host: Host, recipe: Recipe, image_id: str, ranks: int) -> Access:
     if options.access == "guide":
         return _guide(guide_container(recipe, host), host, options)
-    access = _listening(_least(options, host, image, ranks), options, host)
+    access = _listening(_least(options, host, image_id, ranks), options, host)
     if options.access == "documented":
         return documented_access(access, host, ranks)
     if options.access == "profiling":
@@ -113,7 +115,7 @@ def _guide(guide: GuideContainer, host: Host, options: PlanOptions) -> Access:
     return Access(container, reasons=(Reason("container", why, "x-slipway.guide"),))
 
 
-def _least(options: PlanOptions, host: Host, image: str, ranks: int) -> Access:
+def _least(options: PlanOptions, host: Host, image_id: str, ranks: int) -> Access:
     one_node = host.nodes == 1
     container = Container(
         profile="least",
@@ -127,7 +129,7 @@ def _least(options: PlanOptions, host: Host, image: str, ranks: int) -> Access:
         pids_limit=pids_limit(ranks),
         network="" if one_node else "host",
         ports=(Port("127.0.0.1", options.port, SERVES_ON),) if one_node else (),
-        mounts=_mounts(host, image),
+        mounts=_mounts(host, image_id),
     )
     published = ONE_NODE if one_node else SEVERAL_NODES
     access = Access(container, ENVIRONMENT, (*LEAST, *_size_reasons(container, ranks), published))
@@ -166,9 +168,9 @@ def _listening(access: Access, options: PlanOptions, host: Host) -> Access:
     return replace(access, container=container, reasons=(*kept, *reasons)).noted(note)
 
 
-def _mounts(host: Host, image: str) -> tuple[Mount, ...]:
+def _mounts(host: Host, image_id: str) -> tuple[Mount, ...]:
     """Return the weights, and a cache for each image: AITER loads what it compiled for another version of itself."""
-    source = f"{host.cache}/{short_id(image)}" if host.cache else "slipway-cache"
+    source = f"{host.cache}/{image_id}" if host.cache else "slipway-cache"
     cache = Mount(source, CACHE, read_only=False)
     return (Mount(host.hub_cache, HUB), cache) if host.hub_cache else (cache,)
 

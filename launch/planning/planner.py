@@ -60,7 +60,7 @@ def make_plan(
     layout = layout_of(drafts[0], selection, shape)
     check_layout(layout, drafts[0], selection, shape, image)
     fit, context = fit_of(drafts[0], layout, shape, host, selection)
-    access = grant(options, host, recipe, image.reference, max(1, layout.gpus // host.nodes))
+    access = grant(options, host, recipe, image.short_id, max(1, layout.gpus // host.nodes))
     finished = tuple(finish(draft.add(context), recipe, access) for draft in drafts)
     return write(options, host, image, Decision(selection, shape, layout, finished, fit, access, idle_note))
 
@@ -93,16 +93,16 @@ def write(options: PlanOptions, host: Host, image: Image, decision: Decision) ->
     """Return the decision as a plan."""
     selection = decision.selection
     checks = check_all(decision.shape, host.gpus, host.nodes, release(image))
-    by_guide = options.access == "guide"
     return Plan(
         model=selection.model_id,
         platform=host.hardware.platform,
-        image=guide_container(selection.recipe, host).image if by_guide else image.reference,
+        image=image.reference,
+        image_source=image.source,
         vllm_version=image.vllm_version,
         strategy=selection.strategy.name,
         layout=decision.layout,
         processes=tuple(_process(selection, draft, rank) for rank, draft in enumerate(decision.drafts)),
-        container=replace(decision.access.container, entrypoint=() if by_guide else image.entrypoint),
+        container=replace(decision.access.container, entrypoint=image.entrypoint),
         fit=decision.fit,
         rejected=tuple(
             Rejected(check.layout.name, _without_name(check)) for check in checks if check.valid is False
@@ -113,6 +113,9 @@ def write(options: PlanOptions, host: Host, image: Image, decision: Decision) ->
         notes=tuple(
             one_line(note)
             for note in (
+                *image.source.notes,
+                *image.notes,
+                *_guide_note(options, host, selection, image),
                 *_notes(decision),
                 *_version_note(image),
                 *_unchecked_note(options, image),
@@ -152,6 +155,14 @@ def _strategy_reason(options: PlanOptions, selection: Selection) -> Reason:
         if rule.gpus is None or total <= rule.gpus:
             return Reason(name, rule.why or f"for {total} GPUs", f"{file}: x-slipway.strategies")
     return Reason(name, "the recipe's first choice here", f"{file}: default_strategy, compatible_strategies")
+
+
+def _guide_note(options: PlanOptions, host: Host, selection: Selection, image: Image) -> tuple[str, ...]:
+    """Return a note if the guide names another image, whose tag moves."""
+    if options.access != "guide":
+        return ()
+    own = guide_container(selection.recipe, host).image
+    return (f"the guide's own image is {own}; this plan uses {image.source.name or image.reference}",)
 
 
 def _version_note(image: Image) -> tuple[str, ...]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from launch.render.comments import comments
 from launch.render.shell import LAUNCHER_VARIABLE, lines, make_folders
+from launch.spec.image_reference import is_image_id
 from launch.spec.plan import Container, Mount, Plan, Process
 
 
@@ -15,7 +17,7 @@ def render(plan: Plan) -> str:
 
     command = make_folders(plan.container)
     first = f"# on every host first: {lines([command], ' ')}\n" if command else ""
-    return first + yaml.safe_dump(document(plan), sort_keys=False, width=100)
+    return comments(plan) + first + yaml.safe_dump(document(plan), sort_keys=False, width=100)
 
 
 def document(plan: Plan) -> dict[str, Any]:
@@ -39,6 +41,7 @@ def _service(plan: Plan, process: Process) -> dict[str, Any]:
     c = plan.container
     service = {
         "image": plan.image,
+        "pull_policy": "never" if is_image_id(plan.image) else "",
         "container_name": c.name,
         "entrypoint": list(plan.program(process)),
         "command": [escape(word) for word in plan.command(process)],

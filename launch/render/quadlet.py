@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from launch.render.comments import comments
 from launch.render.shell import LAUNCHER_VARIABLE, make_folders
 from launch.spec.plan import Container, Plan, Process
 
@@ -14,7 +15,7 @@ PLAIN = re.compile(r"[A-Za-z0-9_./:=@+,-]+$")
 
 def render(plan: Plan) -> str:
     """Return the files, each below its name."""
-    return "\n\n".join(_file(plan, process) for process in plan.processes)
+    return comments(plan, elsewhere=True) + "\n\n".join(_file(plan, process) for process in plan.processes)
 
 
 def _file(plan: Plan, process: Process) -> str:

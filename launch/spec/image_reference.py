@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 DOCKER_HUB = "docker.io"
 _DOCKER_HUB_ALIAS = "index.docker.io"
-_DIGEST = re.compile(r"sha256:([0-9a-f]{12})")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_ID = re.compile(r"(sha256:)?[0-9a-f]{64}")
+_START = re.compile(r"sha256:([0-9a-f]{12})")
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,18 @@ class ImageReference:
 
 def short_id(reference: str) -> str:
     """Return twelve hex digits for an image: the first of its digest or id, else of a hash of its name."""
-    match = _DIGEST.search(reference)
+    match = _START.search(reference)
     return match[1] if match else hashlib.sha256(reference.encode()).hexdigest()[:12]
+
+
+def is_digest(text: str) -> bool:
+    """Return whether the text is a digest."""
+    return bool(_DIGEST.fullmatch(text))
+
+
+def is_image_id(text: str) -> bool:
+    """Return whether the text is the whole id of an image, which only an engine can look up."""
+    return bool(_ID.fullmatch(text))
 
 
 def is_registry(text: str) -> bool:

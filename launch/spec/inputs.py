@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from launch.spec.capabilities import Capabilities
 from launch.spec.gpu_catalog import HardwareProfile
+from launch.spec.image_reference import short_id
 from launch.spec.model_config import ModelShape
-from launch.spec.plan import Layout
+from launch.spec.plan import ImageSource, Layout
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,40 @@ class Host:
 
 
 @dataclass(frozen=True)
+class LocalImage:
+    """An image that the engine has. `repo_digests` are REPOSITORY@DIGEST of the registries that it came from."""
+
+    id: str
+    repo_digests: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    entrypoint: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LockEntry:
+    """An image of the lock: one channel of a platform. `name` is its local name, which contains its inputs' hash."""
+
+    platform: str
+    channel: str
+    name: str
+    inputs: str
+    vllm_version: str = ""
+    vllm_commit: str = ""
+    options: str = ""  # of `invoke build` and `invoke pin`: --platform cuda --channel nightly
+    others: tuple[LockEntry, ...] = ()  # the other channels of the platform
+
+    @property
+    def is_nightly(self) -> bool:
+        """Return whether the channel follows vLLM's main branch."""
+        return self.channel == "nightly"
+
+
+@dataclass(frozen=True)
 class Image:
     """The image to run, its vLLM version and ENTRYPOINT, and its capabilities if they are known.
 
-    `assumed`: the version is a guess, because neither the tag nor the user gave one.
+    `assumed`: the version is a guess, because neither the tag nor the user gave one. `entry` is the lock's, if the
+    image is one of the lock.
     """
 
     reference: str
@@ -62,3 +93,14 @@ class Image:
     entrypoint: tuple[str, ...] = ()
     capabilities: Capabilities | None = None
     assumed: bool = False
+    source: ImageSource = field(default_factory=ImageSource)
+    entry: LockEntry | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def short_id(self) -> str:
+        """Twelve hex digits: the hash of the inputs in the lock, else the start of the digest.
+
+        An image of the lock keeps them when it is built or published.
+        """
+        return self.entry.inputs if self.entry else short_id(self.reference)

@@ -15,7 +15,7 @@ from launch.spec.control_characters import refuse_in
 Pairs = tuple[tuple[str, str], ...]
 AUTO_PORT = 0  # a host port that is chosen at the start: the first free one from FIRST_PORT on
 FIRST_PORT = 8000
-EXPLANATIONS = ("reasons", "notes", "rejected", "fit")
+EXPLANATIONS = ("reasons", "notes", "rejected", "fit", "image_source")
 NOT_LAUNCHED = (*EXPLANATIONS, "budgets")  # no part of what runs
 
 
@@ -146,6 +146,24 @@ class Container:
 
 
 @dataclass(frozen=True)
+class ImageSource:
+    """Where the image of a plan comes from. An empty field is not known.
+
+    `origin`: `built` from the lock on this host, `published` in the user's registry, `not built`, or `named` by the
+    user or the recipe.
+    """
+
+    origin: str = "named"
+    name: str = ""  # as the lock, the user or the recipe writes it, with its tag
+    digest: str = ""  # sha256:... in the registry, else the id on this engine
+    id: str = ""  # on this engine; "" if the engine does not have the image
+    vllm_commit: str = ""
+    channel: str = ""  # of the lock
+    problem: str = ""  # why a registry could not tell the digest
+    notes: tuple[str, ...] = ()  # what to know before the image is started
+
+
+@dataclass(frozen=True)
 class Plan:
     """A launch that vLLM accepts: image, processes, access, memory estimate, and the reason for each item."""
 
@@ -163,6 +181,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     hardware: str = ""  # an id of spec/gpu_catalog.yaml or of a taxonomy
     budgets: tuple[tuple[str, int], ...] = ()  # from the recipe: seconds without a log line, by phase
+    image_source: ImageSource = field(default_factory=ImageSource)
 
     def __post_init__(self) -> None:
         """Raise Refused if a value could become something else in a file or command that is made from it."""
@@ -200,6 +219,10 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """Return twelve hex digits over what will run: plans with equal digests start equal containers."""
+        """Return twelve hex digits over what will run: plans with equal digests start equal containers.
+
+        An image that is here counts by its id, so that its publication does not change the plan.
+        """
         launched = {key: value for key, value in self.as_dict().items() if key not in NOT_LAUNCHED}
+        launched["image"] = self.image_source.id or self.image
         return hashlib.sha256(json.dumps(launched, sort_keys=True).encode()).hexdigest()[:12]

@@ -127,7 +127,7 @@ class PlanOptions:
     )
     vllm: str = option(
         "",
-        "vLLM version to plan for (default: that of the image)",
+        "vLLM version of an image that does not tell it (default: that of the image)",
         metavar="VERSION",
         group=VLLM,
         setting=True,
@@ -137,8 +137,30 @@ class PlanOptions:
     )
     image: str = option(
         "",
-        "image to run (default: chosen by the recipe and the platform)",
+        "image to run; upstream: that of the recipe, else of vLLM (default: the one that the lock file describes)",
         metavar="IMAGE",
+        group=CONTAINER,
+        setting=True,
+    )
+    lock: str = option(
+        "",
+        "lock file that describes the image (default: images/lock.yaml)",
+        metavar="PATH",
+        group=CONTAINER,
+        setting=True,
+    )
+    channel: str = option(
+        "",
+        "channel of the platform in the lock file: stable, nightly or wheel (default: the first one)",
+        metavar="NAME",
+        group=CONTAINER,
+        setting=True,
+        overrides=("image",),
+    )
+    registry: str = option(
+        "",
+        "registry to take the published image of the lock file from, if this host has not built it",
+        metavar="REGISTRY[/REPOSITORY]",
         group=CONTAINER,
         setting=True,
     )

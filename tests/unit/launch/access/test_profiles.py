@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 from tests.unit.launch.plan_builders import M2, host, plan, recipe
 
 GIB = 2**30
-IMAGE = "registry.example/vllm@sha256:" + "0123456789abcdef" * 4
+IMAGE = "0123456789ab"
 PROFILES = ("least", "documented", "profiling", "rdma")
 
 

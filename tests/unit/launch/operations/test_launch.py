@@ -62,8 +62,9 @@ class Host:
         self.running: Any = None
         self.taken: list[GpusTaken] = []
         monkeypatch.setattr(engine_client, "connect", SimpleNamespace)
-        monkeypatch.setattr(operation, "plan_of", lambda options: self.plan)
+        monkeypatch.setattr(operation, "plan_of", lambda options, image: self.plan)
         monkeypatch.setattr(operation, "prepare", lambda *arguments: None)
+        monkeypatch.setattr(operation, "image_of", lambda *arguments: None)
         monkeypatch.setattr(containers, "must_start", lambda client, plan, replace: True)
         monkeypatch.setattr(containers, "start", self._start)
         monkeypatch.setattr(operation, "reserved", self._reserved)

@@ -12,10 +12,13 @@ from errors import Failed
 from launch.engine import images
 from launch.operations import prepare as prepare_module
 from launch.operations.events import Events
+from launch.operations.launch_options import LaunchOptions
 from launch.operations.prepare import prepare
+from launch.spec.plan_options import PlanOptions
 from launch.weights.progress import TransferProgress
 from tests.unit.launch.plan_builders import M2, plan
 
+OPTIONS = PlanOptions(M2)
 PLAN = plan(M2, "h200", 4)
 MISSING = Failed("the weights are not complete", fix="invoke fetch")
 
@@ -27,6 +30,7 @@ class Engine:
         self.pulled: list[str] = []
         self.error: Failed | None = None
         monkeypatch.setattr(images, "find", lambda client, reference: object() if here else None)
+        monkeypatch.setattr(images, "inspect", lambda client, reference: None)
         monkeypatch.setattr(images, "pull", self._pull)
 
     def _pull(self, client: Any, reference: str, show: Callable[..., None]) -> None:
@@ -43,21 +47,21 @@ def test_prepare_refuses_missing_weights_before_it_pulls_an_image(monkeypatch: p
     engine = Engine(monkeypatch, here=False)
     monkeypatch.setattr(prepare_module, "require_complete", missing)
     with pytest.raises(Failed, match="not complete"):
-        prepare(None, PLAN, False, Events())  # type: ignore[arg-type]
+        prepare(None, PLAN, OPTIONS, LaunchOptions(), Events())  # type: ignore[arg-type]
     assert engine.pulled == []
 
 
 def test_prepare_pulls_a_missing_image(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Engine(monkeypatch, here=False)
     monkeypatch.setattr(prepare_module, "require_complete", lambda model: None)
-    prepare(None, PLAN, False, Events())  # type: ignore[arg-type]
+    prepare(None, PLAN, OPTIONS, LaunchOptions(), Events())  # type: ignore[arg-type]
     assert engine.pulled == [PLAN.image]
 
 
 def test_prepare_does_nothing_if_image_and_weights_are_here(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Engine(monkeypatch, here=True)
     monkeypatch.setattr(prepare_module, "require_complete", lambda model: None)
-    prepare(None, PLAN, True, Events())  # type: ignore[arg-type]
+    prepare(None, PLAN, OPTIONS, LaunchOptions(fetch=True), Events())  # type: ignore[arg-type]
     assert engine.pulled == []
 
 
@@ -77,4 +81,4 @@ def test_prepare_stops_the_fetch_when_the_image_fails(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(prepare_module, "fetch_model", fetch_model)
     with pytest.raises(Failed, match="cannot pull the image"):
-        prepare(None, PLAN, True, Events())  # type: ignore[arg-type]
+        prepare(None, PLAN, OPTIONS, LaunchOptions(fetch=True), Events())  # type: ignore[arg-type]

@@ -134,7 +134,7 @@ def as_a_pod(made: Plan, facts: reading.Facts) -> reading.Facts:
 
 
 def test_formats_agree_on_the_guides_container() -> None:
-    made = plan(M2, "mi300x", 8, vllm="0.11.1", access="guide")
+    made = plan(M2, "mi300x", 8, vllm="0.11.1", image="rocm/vllm-dev:nightly", access="guide")
     process = made.processes[0]
     expected = reading.of_plan(made, process)
     for read in (reading.of_json, reading.of_sdk, reading.of_docker, reading.of_compose):
