@@ -40,6 +40,10 @@ AUTO_NOTE = (
     f"--port auto: `invoke run` chooses the first free port from {FIRST_PORT} on;"
     f" a file or command made from this plan has port {FIRST_PORT}"
 )
+CRUN_NOTE = (
+    "the image is writable, because crun before 1.26 cannot run NVIDIA's hooks on a read-only one"
+    " (containers/crun#1924)"
+)
 ONE_NODE = Reason("publish", "reachable from this machine only", RULE)
 SEVERAL_NODES = Reason("network host", "the ranks of several nodes must reach each other", RULE)
 ENVIRONMENT = (
@@ -133,6 +137,8 @@ def _least(options: PlanOptions, host: Host, image_id: str, ranks: int) -> Acces
     )
     published = ONE_NODE if one_node else SEVERAL_NODES
     access = Access(container, ENVIRONMENT, (*LEAST, *_size_reasons(container, ranks), published))
+    if host.hardware.platform == "cuda" and host.runtime == "crun":
+        access = _with_writable_image(access).noted(CRUN_NOTE)
     return with_gpus(access.noted(AUTO_NOTE) if options.port == AUTO_PORT else access, options, host, ranks)
 
 
@@ -175,6 +181,10 @@ def _mounts(host: Host, image_id: str) -> tuple[Mount, ...]:
     return (Mount(host.hub_cache, HUB), cache) if host.hub_cache else (cache,)
 
 
+def _with_writable_image(access: Access) -> Access:
+    return access.without(READ_ONLY, TMP).wider((), read_only=False, tmpfs=())
+
+
 def _with_pids(access: Access, limit: int) -> Access:
     return access.without(PIDS_LIMIT).wider(
         (Reason(PIDS_LIMIT, "set by the user", "--pids"),), pids_limit=limit
@@ -193,8 +203,9 @@ def _profiling(access: Access) -> Access:
         Reason("user 0:0", "only root can use a container's capabilities", "--access profiling"),
     )
     options = tuple(option for option in access.container.security_opt if not option.startswith("seccomp="))
-    writable = access.without(READ_ONLY, TMP).wider((), read_only=False, tmpfs=())
-    return writable.wider(reasons, profile="profiling", cap_add=caps, user="0:0", security_opt=options)
+    return _with_writable_image(access).wider(
+        reasons, profile="profiling", cap_add=caps, user="0:0", security_opt=options
+    )
 
 
 def _rdma(access: Access) -> Access:

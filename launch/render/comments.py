@@ -1,4 +1,4 @@
-"""What to know about the image before a file or command is used, as comment lines at its top."""
+"""What to know before a file or command is used, as comment lines at its top."""
 
 from __future__ import annotations
 
@@ -21,4 +21,9 @@ def comments(plan: Plan, elsewhere: bool = False) -> str:
                 "only the engine of this host has this image: `invoke publish` copies it to a registry,"
                 " and with the setting `registry` plans name it there"
             )
+    if elsewhere and plan.platform == "cuda" and plan.container.read_only:
+        notes.append(
+            "crun before 1.26 cannot run NVIDIA's hooks on a read-only image (containers/crun#1924): with it,"
+            " make the image writable"
+        )
     return "".join(f"# {one_line(note)}\n" for note in notes)

@@ -44,6 +44,7 @@ class Host:
     gpu_ids: tuple[str, ...] = ()  # UUIDs: NVIDIA's, or those that ROCR_VISIBLE_DEVICES takes
     cdi: tuple[str, ...] = ()  # CDI names of the same GPUs; empty unless the host's specs name them all
     cdi_reason: str = ""  # why the engine passes NVIDIA GPUs by CDI name only; "" if it has another way
+    runtime: str = ""  # the engine's OCI runtime: runc, crun; "" if the plan is for another machine
     key_file: str = ""  # the file of the API key, for a port that is open to other machines
     seccomp: str = ""  # the file of the seccomp profile for ROCm; "" keeps the engine's default
     vram_gib: float | None = None  # as the driver reports it; None: as the data sheet says

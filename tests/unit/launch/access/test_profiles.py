@@ -78,6 +78,15 @@ def test_wider_profiles_leave_the_image_writable(profile: str) -> None:
     assert not {"read-only", "/tmp"} & {reason.item for reason in found.reasons}
 
 
+def test_an_nvidia_container_of_crun_has_a_writable_image_and_a_note() -> None:
+    """crun before 1.26 runs hooks after it has made the image read-only, and NVIDIA's hooks write to the image."""
+    found = access(runtime="crun")
+    assert (found.container.read_only, found.container.tmpfs) == (False, ())
+    assert any("containers/crun#1924" in note for note in found.notes)
+    for runtime, hardware in (("runc", "h200"), ("crun", "mi300x"), ("crun", "cpu")):
+        assert access(hardware, 1, runtime=runtime).container.read_only
+
+
 def pids(given: int, profile: str = "least", hardware: str = "h200") -> tuple[int, list[str]]:
     """Return the limit of a plan and the sources of its reasons."""
     made = plan(M2, hardware, 4, access=profile, pids=given)
