@@ -87,7 +87,7 @@ def main() -> None:
 
 def push(folder: Path) -> str:
     """Push the CPU image into a registry's folder over loopback and return its digest."""
-    from images.build.pipeline import reference
+    from images.build.local_name import reference
     from images.lock.lockfile import load
 
     with serving(registry_words(folder, "127.0.0.1:5577")):

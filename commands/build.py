@@ -76,7 +76,7 @@ def run_build(locked: LockedImage, options: BuildOptions, plain: bool = False) -
 def _show_command(locked: LockedImage, options: BuildOptions, format: str) -> None:
     from errors import Failed
     from images.build import backend as build_backend
-    from images.build import pipeline
+    from images.build import local_name, pipeline
 
     try:
         tool = build_backend.choose(options.backend)
@@ -86,7 +86,7 @@ def _show_command(locked: LockedImage, options: BuildOptions, format: str) -> No
     request = pipeline.request(locked, options.base or locked.pins.base.reference, options)
     words = build_backend.argv(tool, request)
     if format == "json":
-        emit({"argv": words, "env": dict(tool.env), "tag": pipeline.reference(locked)})
+        emit({"argv": words, "env": dict(tool.env), "tag": local_name.reference(locked)})
     else:
         print(" ".join([*(f"{name}={value}" for name, value in tool.env), shlex.join(words)]))
 

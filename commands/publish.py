@@ -88,7 +88,7 @@ def publish(
 def _request(
     locked: LockedImage, to: str, image: str, key: Path | None, with_sbom: bool, urls: dict[str, str]
 ) -> PublishRequest:
-    from images.build import pipeline
+    from images.build import local_name
     from images.publish import publish as publishing
     from images.registry import address
 
@@ -96,8 +96,8 @@ def _request(
     address.stored_login(host)  # refuses an unreadable login file before anything is sent
     return publishing.PublishRequest(
         locked=locked,
-        image=image or pipeline.reference(locked),
-        inputs=pipeline.inputs(locked),
+        image=image or local_name.reference(locked),
+        inputs=local_name.inputs(locked),
         host=host,
         repository=repository,
         today=datetime.now(UTC).date(),

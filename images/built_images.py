@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from errors import Failed
 from images import capabilities
-from images.build.pipeline import reference
+from images.build.local_name import reference
 from images.lock.schema import Lock
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from images import host_settings
 from images.build import backend as backends
 from images.build import base_image, context, verify
 from images.build import run as build_run
+from images.build.local_name import inputs, reference
 from images.lock import mirror
 from images.lock.lockfile import LOCK
 from images.lock.schema import ImageInputs, LockedImage
@@ -24,8 +25,6 @@ from launch.engine.images import Show, find
 
 if TYPE_CHECKING:
     from docker import DockerClient
-
-ENTRYPOINT = ("vllm", "serve")  # of Slipway's images, as of upstream's
 
 
 @dataclass(frozen=True)
@@ -55,18 +54,6 @@ class Built:
     seconds: dict[str, float]
     fresh: bool
     digest: str = ""
-
-
-def reference(image: LockedImage) -> str:
-    """Return the local name of an image: its vLLM version and a hash of all inputs."""
-    vllm = image.pins.vllm
-    version = vllm.version or vllm.commit[:12] or "base"
-    return f"slipway/vllm-{image.name}:{version.replace('+', '_')}-{inputs(image)}"
-
-
-def inputs(image: LockedImage) -> str:
-    """Return twelve hex digits over all inputs: the lock's entry and Slipway's own files."""
-    return _hash(f"{image.pins.digest} {context.own_files(image.platform)}")[:12]
 
 
 def _hash(text: str) -> str:

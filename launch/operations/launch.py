@@ -100,7 +100,7 @@ def launch(options: PlanOptions, how: LaunchOptions | None = None, events: Event
     if containers.must_start(client, plan, how.replace):
         prepare(client, plan, options, how, events)
         image = image_of(client, plan, options)
-        plan = planned(options, how.fixes, None, image)  # what it notes was said before
+        plan = planned(options, how.fixes, None, image)  # its notes were shown before
     for _ in range(_LAUNCHES_AT_ONCE):
         try:
             return _start_or_fix(client, plan, how, events)

@@ -23,6 +23,7 @@ from launch.planning.vllm_versions import image_for
 from launch.recipes.image import image_of, named_image, version_in_tag
 from launch.recipes.schema import Recipe
 from launch.spec.capabilities import Capabilities
+from launch.spec.control_characters import one_line
 from launch.spec.gpu_catalog import HardwareProfile
 from launch.spec.image_reference import ImageReference, is_image_id
 from launch.spec.inputs import Image, LocalImage, LockEntry
@@ -69,14 +70,14 @@ def entry_of(locked: LockedImage, options: PlanOptions) -> LockEntry:
 
 
 def _entry(locked: LockedImage) -> LockEntry:
-    from images.build import pipeline
+    from images.build import local_name
 
     vllm = locked.pins.vllm
     return LockEntry(
         locked.platform,
         locked.channel,
-        pipeline.reference(locked),
-        pipeline.inputs(locked),
+        local_name.reference(locked),
+        local_name.inputs(locked),
         vllm.version,
         vllm.commit,
         locked.options,
@@ -239,7 +240,7 @@ def _of_running_server(client: DockerClient, asked: str) -> LocalImage | None:
 
 def _reason(error: Failed) -> str:
     """Return one line about why something could not be looked up."""
-    return f"{error.what} ({error.why})" if error.why else error.what
+    return one_line(f"{error.what} ({error.why})" if error.why else error.what)
 
 
 def _engine() -> DockerClient | None:

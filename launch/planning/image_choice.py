@@ -100,7 +100,7 @@ _NONE = ImageReference("", "")
 
 
 def check_reference(asked: str) -> None:
-    """Raise Refused for a digest that is none."""
+    """Raise Refused for an invalid digest."""
     digest = ImageReference.parse(asked).digest
     if "@" in asked and not is_digest(digest):
         why = "a digest is sha256: and 64 hexadecimal digits"

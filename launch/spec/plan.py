@@ -15,8 +15,8 @@ from launch.spec.control_characters import refuse_in
 Pairs = tuple[tuple[str, str], ...]
 AUTO_PORT = 0  # a host port that is chosen at the start: the first free one from FIRST_PORT on
 FIRST_PORT = 8000
-EXPLANATIONS = ("reasons", "notes", "rejected", "fit", "image_source")
-NOT_LAUNCHED = (*EXPLANATIONS, "budgets")  # no part of what runs
+EXPLANATIONS = ("reasons", "notes", "rejected", "fit")
+NOT_LAUNCHED = (*EXPLANATIONS, "budgets", "image_source")  # no part of what runs
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from images import capabilities
-from images.build.pipeline import ENTRYPOINT, inputs
+from images.build.local_name import inputs
 from images.lock.lockfile import LOCK, load
 from images.lock.schema import LockedImage
+from launch.planning.image_choice import ENTRYPOINT
 from launch.spec.capabilities import Capabilities
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from images.build.pipeline import BuildOptions, build, reference
+from images.build.local_name import reference
+from images.build.pipeline import BuildOptions, build
 from images.lock.lockfile import load
 from launch.engine.images import find
 from launch.spec.capabilities import Capabilities

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from errors import Failed
-from images.build.pipeline import BuildOptions, build, reference
+from images.build.local_name import reference
+from images.build.pipeline import BuildOptions, build
 from images.lock.lockfile import load
 from launch.engine.images import find
 from launch.spec.capabilities import Capabilities

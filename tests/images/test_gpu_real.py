@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from images.build.pipeline import reference
+from images.build.local_name import reference
 from launch.engine.images import find
 from tests.images.every_image import EveryImage
 

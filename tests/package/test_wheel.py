@@ -97,11 +97,11 @@ def test_slipway_build_dry_run(installed: Installed) -> None:
 
 def test_slipway_build_names_the_same_image_as_the_checkout(installed: Installed) -> None:
     """The name holds a hash of every file that goes into the image."""
-    from images.build.pipeline import reference
+    from images.build.local_name import reference
     from images.lock.lockfile import load
 
     code = (
-        "from images.build.pipeline import reference; from images.lock.lockfile import load;"
+        "from images.build.local_name import reference; from images.lock.lockfile import load;"
         "print(reference(load().image('cpu')))"
     )
     python = str(installed.environment / "bin" / "python")

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from errors import Failed, Refused
-from images.build import pipeline
+from images.build import local_name
 from images.lock.lockfile import load
 from images.lock.schema import LockedImage
 from images.publish import test_results
@@ -77,7 +77,7 @@ def locked(lock: Path) -> LockedImage:
 @pytest.fixture
 def name(engine: DockerClient, locked: LockedImage) -> Iterator[str]:
     """The local name of the locked image, which is removed at the end."""
-    name = pipeline.reference(locked)
+    name = local_name.reference(locked)
     yield name
     for image in engine.images.list(name):
         engine.images.remove(str(image.id), force=True)

@@ -95,7 +95,7 @@ def _published_ports(client: DockerClient) -> tuple[tuple[int, str], ...]:
 
 
 def _locked_image(platform: str) -> ImageFacts:
-    from images.build.pipeline import reference
+    from images.build.local_name import reference
     from images.lock.lockfile import load
 
     return ImageFacts(reference(load().image(platform)), size=thresholds().image_bytes.value.get(platform))

@@ -10,7 +10,7 @@ import pytest
 
 from errors import Failed
 from images import capabilities
-from images.build.pipeline import reference
+from images.build.local_name import reference
 from images.built_images import BuiltImage, built_images, remove_old
 from images.lock.lockfile import load
 

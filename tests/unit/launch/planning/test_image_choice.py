@@ -108,7 +108,7 @@ def test_a_tag_that_is_not_resolved_can_be_shown_and_not_started() -> None:
 
 
 @pytest.mark.parametrize("asked", ["a/b@sha256:12", "a/b@", f"a/b@md5:{'1' * 64}"])
-def test_a_digest_that_is_none_is_refused(asked: str) -> None:
+def test_an_invalid_digest_is_refused(asked: str) -> None:
     with pytest.raises(Refused, match="has no valid digest"):
         check_reference(asked)
 
