@@ -65,6 +65,13 @@ def is_podman(client: DockerClient) -> bool:
     return "Libpod-API-Version" in answer.headers
 
 
+def url_of_socket(client: DockerClient) -> str:
+    """Return the URL of the socket that a client talks to; "" if it talks to no socket file."""
+    adapter = client.api.adapters.get("http+docker://")
+    path = str(getattr(adapter, "socket_path", ""))
+    return f"unix://{path}" if path else ""
+
+
 def nvidia_hook() -> str:
     """Return the path of the hook that Docker needs for `--gpus`; "" if it is not installed.
 

@@ -21,7 +21,8 @@ NODES = {"cuda": r"nvidia\d+|dxg", "rocm": r"renderD\d+"}
 # Prints those of the folders after it that the container can write to.
 WRITABLE = ("sh", "-c", 'for folder; do [ -w "$folder" ] && echo "$folder"; done; true', "sh")
 FIX = (
-    "use CDI (nvidia-ctk cdi generate; podman 5.4 or later) or Docker with the NVIDIA container toolkit;"
+    "use CDI (nvidia-ctk cdi generate; podman 5.4 or later, or its own client on PATH), or Docker with the NVIDIA"
+    " container toolkit;"
     " `invoke doctor` shows what is missing"
 )
 
