@@ -1,4 +1,5 @@
-"""The publishing workflow for the CPU image: its own `run` lines, against a registry with TLS and a password.
+"""From the publishing workflow to a user's host: the job's own `run` lines publish the CPU image to a registry with TLS
+and a password, and `run` on an engine without images pulls, verifies and serves it.
 
 Not run here: GitHub's runners and their tokens, the checkout, and the steps in NOT_RUN.
 """
@@ -6,6 +7,8 @@ Not run here: GitHub's runners and their tokens, the checkout, and the steps in 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,15 +17,20 @@ from typing import Any
 
 import pytest
 
+from images import capabilities
 from images.registry.client import Registry
 from launch.http.client import NotFound
-from tests.conftest import ROOT, absent
+from tests.conftest import MODEL, ROOT, SERVER, absent
 from tests.e2e.workflow import Job, read_job
+from tests.hosts.engines import start_docker
+from tests.hosts.simulated_host import CannotSimulate, SimulatedHost, simulated_host
 from tests.registry.published import make_key
 from tests.registry.serving import FIX, PASSWORD, USER, Running, certificate, htpasswd, program, running
 
 pytestmark = pytest.mark.slow
 REPOSITORY = "Example/slipway"  # a name with a capital letter, as GitHub allows it
+PUBLISHED_TO = "example/slipway/vllm"
+REGISTRY_NAME = "{}/" + PUBLISHED_TO
 NOT_RUN = {
     "Set up": "it installs into the checkout that runs this test",
     "Free 30 GB of disk space for the image": "it deletes folders of a hosted runner",
@@ -110,7 +118,7 @@ def _tags(published: Published) -> list[str]:
     tag = json.loads(published.pull_request["Build from the lock"].stdout)["tag"]
     inputs = tag.rpartition("-")[2]
     try:
-        return [published.client().manifest(REPOSITORY.lower() + "/vllm", f"cpu-lock-{inputs}").digest]
+        return [published.client().manifest(PUBLISHED_TO, f"cpu-lock-{inputs}").digest]
     except NotFound:
         return []
 
@@ -135,7 +143,7 @@ def test_a_pull_request_builds_and_tests_and_publishes_nothing(published: Publis
 
 def test_a_push_publishes_the_image_that_build_made(published: Published) -> None:
     built = json.loads(published.push["Build from the lock"].stdout)
-    manifest = published.client().manifest(REPOSITORY.lower() + "/vllm", published.result["digest"])
+    manifest = published.client().manifest(PUBLISHED_TO, published.result["digest"])
     assert manifest.json["config"]["digest"] == built["id"]
     assert published.result["pushed"]
 
@@ -152,3 +160,58 @@ def test_the_key_is_deleted_and_the_password_is_printed_nowhere(published: Publi
     for done in (*published.pull_request.values(), *published.push.values()):
         assert PASSWORD not in done.stdout + done.stderr
         assert "PRIVATE KEY" not in done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def user_host(published: Published, hub_cache: Path) -> Iterator[SimulatedHost]:
+    """A user's host: its engine has no image, its settings name the registry and the public key."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a host in namespaces of its own: run this test as root")
+    registry, runner = published.registry, Path(published.variables["RUNNER_TEMP"])
+    public = ["openssl", "ec", "-in", str(runner / "own.key"), "-pubout", "-out", str(runner / "own.pub")]
+    subprocess.run(public, check=True, capture_output=True)
+    variables = {
+        "SLIPWAY_REGISTRY": REGISTRY_NAME.format(registry.host),
+        "SLIPWAY_VERIFY_KEY": str(runner / "own.pub"),
+        "HF_HUB_CACHE": str(hub_cache),
+        **{name: published.variables[name] for name in ("DOCKER_CONFIG", "SLIPWAY_CA_BUNDLE")},
+    }
+    try:
+        with simulated_host(variables) as host:
+            port = int(registry.host.rpartition(":")[2])  # the same blobs, on the host's own loopback
+            host.daemon("registry", program(), "serve", str(registry.folder / "config.yml"), listens=port)
+            start_docker(host)
+            yield host
+    except CannotSimulate as reason:
+        absent(f"this machine cannot simulate a host: {reason}")
+
+
+RUN = ("run", "--platform", "cpu", "--model", MODEL, "--name", SERVER)
+
+
+def test_run_refuses_an_image_that_another_key_signed(user_host: SimulatedHost, tmp_path: Path) -> None:
+    key = make_key(tmp_path / "other.key")
+    public = ["openssl", "ec", "-in", str(key), "-pubout", "-out", str(tmp_path / "other.pub")]
+    subprocess.run(public, check=True, capture_output=True)
+    refused = user_host.invoke(*RUN, "--verify-key", str(tmp_path / "other.pub"))
+    assert refused.code == 1
+    assert "is not signed with this key" in refused.err
+    assert user_host.engine().images.list() == []
+
+
+def test_run_pulls_the_published_digest_and_serves(user_host: SimulatedHost, published: Published) -> None:
+    """The image that the workflow built, tested and signed is the one that answers on another engine."""
+    digest, built = published.result["digest"], json.loads(published.push["Build from the lock"].stdout)
+    run = user_host.invoke(*RUN, "--format", "json").ok()
+    try:
+        assert "is signed with the key in" in run.err + run.out
+        engine = user_host.engine()
+        container = engine.containers.get(SERVER)
+        image = engine.images.get(container.attrs["Image"])
+        assert image.id == built["id"]
+        assert image.attrs["RepoDigests"] == [f"{REGISTRY_NAME.format(published.registry.host)}@{digest}"]
+        assert container.labels["slipway.image_digest"] == digest
+        assert capabilities.from_labels(image.labels) == capabilities.read(engine, built["id"])
+        assert user_host.invoke("chat", "What is a slipway?", "--max-tokens", "8", "--name", SERVER).ok().out
+    finally:
+        user_host.invoke("stop", "--name", SERVER)
