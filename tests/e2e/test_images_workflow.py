@@ -95,11 +95,11 @@ def published(
     values = {
         "vars.REGISTRY || 'ghcr.io'": registry.host,
         "github.repository": REPOSITORY,
-        "secrets.GITHUB_TOKEN": PASSWORD,
+        "vars.REGISTRY_USER || github.actor": USER,
+        "secrets.REGISTRY_TOKEN || secrets.GITHUB_TOKEN": PASSWORD,
         "secrets.SLIPWAY_SIGNING_KEY": make_key(temporary / "own.key").read_text(),
     }
     variables = {
-        "GITHUB_ACTOR": USER,
         "RUNNER_TEMP": str(temporary),
         "DOCKER_CONFIG": str(temporary / "docker"),
         "SLIPWAY_CA_BUNDLE": str(registry.folder / "cert.pem"),
