@@ -83,7 +83,7 @@ def _not_writable(name: str, planned: PlannedContainer, folder: str, source: str
     what = f"{name} cannot write to '{folder}'"
     if not source.startswith("/"):
         return Failed(what, why=f"user {planned.user or 'of the image'} may not", fix="--access documented")
-    why = f"user {planned.user} may not write to '{source}' on the host"
+    why = f"user {planned.user} may not write to '{source}' on the host: another user owns it, or SELinux forbids it"
     return Failed(what, why=why, fix=f"sudo chown -R {planned.user} {source}")
 
 

@@ -102,7 +102,7 @@ def test_check_access_fails_if_the_engine_left_the_root_writable() -> None:
 def test_check_access_names_the_folder_of_the_host_that_the_server_cannot_write_to() -> None:
     with pytest.raises(Failed, match="server cannot write to '/cache'") as failure:
         check(READ_ONLY, "/tmp\n/dev/shm\n")
-    assert failure.value.why == "user 1000:1000 may not write to '/home/me/slipway' on the host"
+    assert "user 1000:1000 may not write to '/home/me/slipway' on the host" in failure.value.why
     assert failure.value.fix == "sudo chown -R 1000:1000 /home/me/slipway"
 
 
