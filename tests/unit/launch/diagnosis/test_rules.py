@@ -10,7 +10,7 @@ import yaml
 
 from launch.diagnosis.diagnose import Diagnosis, DiagnosisInput, diagnose
 from launch.diagnosis.docs_page import render_page
-from launch.diagnosis.rules import load_rules
+from launch.diagnosis.rules import compiled, load_rules
 
 EXAMPLES = yaml.safe_load(Path(__file__).with_name("rule_examples.yaml").read_text())
 
@@ -105,7 +105,7 @@ def test_rules_suggest_the_nearest_parser() -> None:
 
 
 def test_docs_page_is_up_to_date() -> None:
-    """After a change of rules.yaml: python -m launch.diagnosis.docs_page > docs/reference/symptoms.md."""
+    """After a change of a rule: python -m launch.diagnosis.docs_page > docs/reference/symptoms.md."""
     assert (Path(__file__).parents[4] / "docs/reference/symptoms.md").read_text() == render_page(load_rules())
 
 
@@ -114,6 +114,6 @@ def test_rules_are_unique_and_use_only_captured_values() -> None:
     assert len({rule.id for rule in rules}) == len(rules)
     derived = {"nearest", "parser", "utilization", "divisor"}
     for rule in rules:
-        given = {name for pattern in rule.patterns for name in pattern.groupindex} | derived
+        given = {name for pattern in rule.patterns for name in compiled(pattern).groupindex} | derived
         wanted = set(re.findall(r"<(\w+)>", f"{rule.cause} {rule.fix} {rule.change}"))
         assert wanted <= given, rule.id
