@@ -100,10 +100,10 @@ def analyze_start(
     tracebacks = sorted(summary.tracebacks, key=lambda traceback: traceback.severity is Severity.HANDLED)
     own = [traceback for traceback in tracebacks if not rules.is_consequence(traceback.root.summary)]
     consequences = [one for one in tracebacks if rules.is_consequence(one.root.summary)]
-    lines = [
-        line for line in summary.lines if not (_is_survived(line, summary) or rules.is_non_fatal(line.text))
-    ]
     exited = diagnosis_input.exit_code not in (0, None)
+    failed = exited or any(one.severity is not Severity.HANDLED for one in tracebacks)
+    survived = summary.last_answer if failed else max(summary.last_answer, summary.last_progress)
+    lines = [line for line in summary.lines if line.number >= survived and not rules.is_non_fatal(line.text)]
     ended = summary.serving and (exited or _has_ended(summary, lines, own, consequences, rules))
     requests = [one for one in own if summary.serving and (one.severity is Severity.HANDLED or not ended)]
     errors = [line for line in lines if voice(line) is Voice.ERROR]
@@ -125,11 +125,6 @@ def analyze_start(
         marks,
         ended,
     )
-
-
-def _is_survived(line: LogLine, summary: LogSummary) -> bool:
-    """Whether a request was answered after the line was logged."""
-    return line.number < summary.last_answer
 
 
 def _has_ended(

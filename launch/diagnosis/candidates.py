@@ -15,6 +15,12 @@ from launch.diagnosis.rules import Rule, Rules, compiled, weight
 from launch.diagnosis.types import RaisedException, Traceback
 
 _MAX_TEXT = 20_000  # characters of a message in which patterns are searched
+# Frames that pass calls on: they do not tell which part raised an exception.
+_GLUE = re.compile(
+    r"torch/(?!_inductor|_dynamo|_functorch|distributed)|vllm/tracing/|(?:contextlib|functools|importlib|asyncio|"
+    r"concurrent|multiprocessing|threading|pydantic|json|pathlib|typing|inspect|runpy|subprocess|uvloop|os|"
+    r"shutil|tempfile|<frozen)\b"
+)
 _TIE = 0.9  # two matches are equal if their weights differ less
 # The kernel's messages may be appended to a log, whatever their time.
 _KERNEL_LINE = re.compile(r"^\[ *\d+\.\d+\] |NVRM: Xid|\bamdgpu \d{4}:")
@@ -52,6 +58,11 @@ class Context:
     phase: str = ""
     frames: tuple[str, ...] = ()
 
+    @property
+    def origin(self) -> str:
+        """The two innermost frames that are not glue: where the exception was raised."""
+        return "\n".join([frame for frame in reversed(self.frames) if not _GLUE.match(frame)][:2])
+
 
 def best(candidates: Iterable[Candidate]) -> Candidate | None:
     """Return the most specific candidate, and say which others are as specific; the first of equals wins."""
@@ -86,8 +97,8 @@ def match_exception(
 
 def match_line(line: LogLine, facts: Mapping[str, str], phase: str, rules: Rules) -> Iterator[Candidate]:
     """Match a line outside of tracebacks with the rules that believe lines of its voice."""
-    speaks = voice(line)
-    return (one for one in _match_any_voice(line, facts, phase, rules) if _believes(one.rule, speaks))
+    line_voice = voice(line)
+    return (one for one in _match_any_voice(line, facts, phase, rules) if _believes(one.rule, line_voice))
 
 
 def _match_any_voice(
@@ -121,14 +132,20 @@ def _precedes(line: LogLine, traceback: Traceback) -> bool:
     return line.number < traceback.root.number and line.source == traceback.source and not own_error
 
 
-def _believes(rule: Rule, speaks: Voice) -> bool:
-    return speaks is Voice.ERROR or (rule.plain if speaks is Voice.PLAIN else rule.warnings or rule.plain)
+def _believes(rule: Rule, line_voice: Voice) -> bool:
+    if rule.exceptions_only:
+        return False
+    return line_voice is Voice.ERROR or (
+        rule.plain if line_voice is Voice.PLAIN else rule.warnings or rule.plain
+    )
 
 
 def _applies(rule: Rule, context: Context) -> bool:
     if rule.phases and Phase(context.phase or "start").value not in rule.phases:
         return False
     if rule.frames and not any(compiled(rule.frames).search(frame) for frame in context.frames):
+        return False
+    if rule.raised_in and not compiled(rule.raised_in).search(context.origin):
         return False
     facts = context.facts
     if any(name in facts and compiled(value).search(facts[name]) for name, value in rule.when_not.items()):

@@ -9,7 +9,7 @@ from launch.diagnosis.log_line import LogLine
 
 
 class Voice(IntEnum):
-    """How a line speaks."""
+    """How much a line complains."""
 
     PLAIN = 0  # a notice, a banner, the output of a script
     WARNING = 1
@@ -32,7 +32,7 @@ _DUMP = re.compile(r"^Dumping (?:input data|scheduler output|scheduler stats)|^S
 
 
 def voice(line: LogLine) -> Voice:
-    """Return how a line speaks, by its level or by its form."""
+    """Return how much a line complains, by its level or by its form."""
     if line.level in ("ERROR", "CRITICAL"):
         return Voice.PLAIN if _DUMP.match(line.text) else Voice.ERROR
     if line.level:

@@ -9,7 +9,7 @@ import re
 
 Facts = dict[str, str]
 
-MAX_FACTS = 200  # a log with more is no configuration
+MAX_FACTS = 200  # more than vLLM has options
 _MAX_VALUE = 400
 
 _FACT_LINE = re.compile(

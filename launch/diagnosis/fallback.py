@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from launch.diagnosis.analysis import MAX_SHOWN, Analysis, show, with_process
@@ -13,6 +14,7 @@ from launch.diagnosis.types import Diagnosis, Outcome, Traceback
 _FIX = "read the lines above the first exception (invoke logs), and search vLLM's issues for it"
 _VERSIONS = ("vllm", "torch", "platform")
 _MAX_WARNINGS = 3
+_TIME = re.compile(r"(?<![\d:])(?:\d\d-\d\d )?\d\d:\d\d:\d\d")
 
 
 def foreign_log(analysis: Analysis) -> Diagnosis:
@@ -29,8 +31,8 @@ def no_failure(analysis: Analysis, rules: Rules, previous: Diagnosis | None = No
     if previous and previous.first_exception:
         cause = f"no failure in the newest start, which serves; the start before it failed: {previous.cause}"
         return Diagnosis("", cause, previous.evidence, outcome=Outcome.HEALTHY)
-    if analysis.summary.has_beginning and not analysis.summary.serving:
-        return _waiting(analysis, rules)
+    if not analysis.summary.serving and (waiting := _waiting(analysis, rules)):
+        return waiting
     lines = tuple(line for traceback in analysis.request_failures[:1] for line in _root_and_last(traceback))
     complaints = tuple(show(line) for line in (*analysis.error_lines, *analysis.consequence_lines)[:2])
     return Diagnosis(
@@ -52,17 +54,18 @@ def _no_failure_cause(analysis: Analysis, complains: bool) -> str:
     return "no failure in this log"
 
 
-def _waiting(analysis: Analysis, rules: Rules) -> Diagnosis:
+def _waiting(analysis: Analysis, rules: Rules) -> Diagnosis | None:
     """Report a start that goes on: what it waits for, since when, and what to check."""
     cause = "no failure in this log, but it ends before the server is ready"
     for line in reversed(analysis.summary.tail):
         for wait in rules.ends.waits:
             if match := exact(wait.pattern).search(line):
-                values = captured_values(match)
-                since = exact(r"\d\d:\d\d:\d\d").search(line)
-                what = f"{cause}; it waits for {fill(wait.waits_for, values)}"
+                what = f"{cause}; it waits for {fill(wait.waits_for, captured_values(match))}"
+                since = _TIME.search(line)
                 cause = f"{what}, since {since[0]}" if since else what
                 return Diagnosis("", cause, (line.strip(),), wait.fix, outcome=Outcome.WAITING)
+    if not analysis.summary.has_beginning:
+        return None
     return Diagnosis("", cause, analysis.last_lines[-1:], outcome=Outcome.WAITING)
 
 

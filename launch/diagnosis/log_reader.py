@@ -108,16 +108,17 @@ class LogReader:
         elif _STALLED in raw:
             self._count_stall(raw, number)
         if not self.summary.serving:
-            self._read_start(raw)
+            self._read_start(raw, number)
         elif "own" in raw or "Finished" in raw:
             self.summary.stopping |= _STOPPING.search(raw) is not None
         if number <= LEARNING_LINES and (" pid=" in raw or "INFO " in raw):
             for stripped in self._stripper.strip(raw):
                 self._marks.read(raw, stripped.source)
 
-    def _read_start(self, text: str) -> None:
+    def _read_start(self, text: str, number: int) -> None:
         """Read what a line of a start tells of its phase and its configuration."""
-        self.summary.phase = milestone(text) or self.summary.phase
+        if phase := milestone(text):
+            self.summary.phase, self.summary.last_progress = phase, number
         read_facts(text, self.summary.facts)
 
     def _count_stall(self, raw: str, number: int) -> None:
@@ -132,7 +133,7 @@ class LogReader:
             self._mark_serving(line)
         elif "non-default args" in line.text or "API server version" in line.text:
             self._begin_start()
-        self._read_start(line.text)
+        self._read_start(line.text, line.number)
 
     def _mark_serving(self, line: LogLine) -> None:
         """Drop earlier problems, which did not stop this start; a fatal one belongs to the start before."""
@@ -169,7 +170,7 @@ class LogReader:
     def _keep(self, line: LogLine) -> None:
         if line.text.strip():
             harmless = line.level == "ERROR" and (self._is_about_request(line) or _HANDLED.search(line.text))
-            self._read_start(line.text)
+            self._read_start(line.text, line.number)
             self.summary.add_line(replace(line, level="WARNING") if harmless else line)
 
     def _is_about_request(self, line: LogLine) -> bool:

@@ -37,6 +37,7 @@ class LogSummary:
     serving: bool = False
     stopping: bool = False  # the front end reports that it shuts down
     last_answer: int = 0  # number of the last line that logs an answered request
+    last_progress: int = 0  # number of the last line that begins a phase
     stall_reports: int = 0  # how often vLLM logged that a rank does not read
     unfinished: str = ""  # the innermost frame of a traceback whose exception is not in the log
     previous: LogSummary | None = None  # the start before this one, if it failed

@@ -73,6 +73,6 @@ def _fill_nested(value: Any, values: Mapping[str, str]) -> Any:
 
 
 def size_of(text: str) -> float | None:
-    """Return the bytes of a size such as `66.43 GiB`, or None if the text is none."""
+    """Return the bytes of a size such as `66.43 GiB`, or None if the text has another form."""
     match = _SIZE.fullmatch(text.strip())
     return float(match["number"]) * _UNITS[match["unit"]] if match else None

@@ -35,8 +35,10 @@ class Rule:
     family: bool = False
     warnings: bool = False
     plain: bool = False
+    exceptions_only: bool = False
     explains: str = ""
     frames: str = ""
+    raised_in: str = ""
     unless: str = ""
     when: Mapping[str, str] = field(default_factory=dict)
     when_not: Mapping[str, str] = field(default_factory=dict)
@@ -51,9 +53,9 @@ class Rule:
 
     @cached_property
     def conditions(self) -> int:
-        """How many conditions the row states: a row with more of them is more specific."""
-        stated = (self.frames, self.phases, self.exceeds)
-        return sum(map(bool, stated)) + len(self.when) + len(self.when_not)
+        """How many conditions must hold: a row with more of them is more specific."""
+        stated = (self.frames, self.raised_in, self.phases, self.exceeds)
+        return sum(map(bool, stated)) + len(self.when)
 
     def match(self, text: str) -> re.Match[str] | None:
         """Return the match of the pattern with the most literal text, unless `unless` occurs."""

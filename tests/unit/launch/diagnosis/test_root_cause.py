@@ -35,7 +35,7 @@ def test_diagnose_skips_a_handled_lookup_before_the_real_exception() -> None:
     found = diagnose_log(raised("ModuleNotFoundError: No module named 'flash_attn'", WHILE, OOM))
     assert found.cause_id == "gpu-memory"
     assert diagnose_log(raised("ModuleNotFoundError: No module named 'flash_attn'", FROM, OOM)).cause_id == (
-        "broken-install"
+        "flash-attn-package"
     )
 
 
