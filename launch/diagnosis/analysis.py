@@ -16,6 +16,7 @@ from launch.diagnosis.log_summary import LogSummary
 from launch.diagnosis.rules import Rules
 from launch.diagnosis.types import DiagnosisInput, RaisedException, Severity, Traceback
 
+_EXITING = re.compile(r"before program exit|leaked \w+ objects to clean up at shutdown")
 MAX_SHOWN = 500  # characters of a line
 
 
@@ -62,6 +63,11 @@ class Analysis:
         return fatal or ended or bool(self.error_lines or self.consequence_lines)
 
     @property
+    def exiting(self) -> bool:
+        """Whether the log shows that the process ended, for whatever reason."""
+        return self.failing or any(_EXITING.search(line.text) for line in self.lines)
+
+    @property
     def is_foreign(self) -> bool:
         """Whether the log is another program's; the log of a container that Slipway watched is not asked."""
         trusted = self.input.exit_code is not None or self.input.engine_error
@@ -103,7 +109,11 @@ def analyze_start(
     exited = diagnosis_input.exit_code not in (0, None)
     failed = exited or any(one.severity is not Severity.HANDLED for one in tracebacks)
     survived = summary.last_answer if failed else max(summary.last_answer, summary.last_progress)
-    lines = [line for line in summary.lines if line.number >= survived and not rules.is_non_fatal(line.text)]
+    lines = [
+        line
+        for line in summary.lines
+        if not (line.number < survived and _is_of_server(line)) and not rules.is_non_fatal(line.text)
+    ]
     ended = summary.serving and (exited or _has_ended(summary, lines, own, consequences, rules))
     requests = [one for one in own if summary.serving and (one.severity is Severity.HANDLED or not ended)]
     errors = [line for line in lines if voice(line) is Voice.ERROR]
@@ -125,6 +135,11 @@ def analyze_start(
         marks,
         ended,
     )
+
+
+def _is_of_server(line: LogLine) -> bool:
+    """Whether the line is a complaint of the server; events of Kubernetes or the kernel keep their own time."""
+    return line.location != "kubernetes" and voice(line) is not Voice.PLAIN
 
 
 def _has_ended(

@@ -19,11 +19,11 @@ _MAX_TEXT = 20_000  # characters of a message in which patterns are searched
 _GLUE = re.compile(
     r"torch/(?!_inductor|_dynamo|_functorch|distributed)|vllm/tracing/|(?:contextlib|functools|importlib|asyncio|"
     r"concurrent|multiprocessing|threading|pydantic|json|pathlib|typing|inspect|runpy|subprocess|uvloop|os|"
-    r"shutil|tempfile|<frozen)\b"
+    r"shutil|tempfile|<frozen)\b|.*\.pxi?\.|.*\.pyx\.|.*tvm_ffi"
 )
 _TIE = 0.9  # two matches are equal if their weights differ less
 # The kernel's messages may be appended to a log, whatever their time.
-_KERNEL_LINE = re.compile(r"^\[ *\d+\.\d+\] |NVRM: Xid|\bamdgpu \d{4}:")
+_KERNEL_LINE = re.compile(r"^\[ *\d+\.\d+\] |^\[\w{3} \w{3} +\d+ [\d:]+ \d{4}\] |NVRM: Xid|\bamdgpu \d{4}:")
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def match_explaining_lines(
     root = traceback.root
     shown = with_process(root.process_name, root.summary[:MAX_SHOWN])
     for line in lines:
-        if not (_precedes(line, traceback) or _KERNEL_LINE.match(line.text)):
+        if not (_precedes(line, traceback) or _KERNEL_LINE.search(line.text)):
             continue
         for candidate in _match_any_voice(line, facts, traceback.phase, rules):
             explains = candidate.rule.explains

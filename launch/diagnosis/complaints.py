@@ -24,7 +24,7 @@ _EXCEPTION = re.compile(
 _ERROR = re.compile(
     r"^\W*(?:\([^()]{1,40}\)\s+)?"
     r"(?:(?:[\w.-]+[ _]){0,2}(?:error|fatal|failure|failed|panic|abort(?:ed)?)(?: error)?\s?[:|!]|"
-    r"(?:[\w./-]+ ){0,3}[\w./-]+: (?:fatal )?error\b|docker: |(?:ERRO|FATA)\[\d+\]|E: )",
+    r"(?:[\w./-]+ ){0,3}[\w./-]+: (?:\w+ ){0,2}error\b|docker: |(?:ERRO|FATA)\[\d+\]|E: )",
     re.IGNORECASE,
 )
 # What vLLM dumps at level ERROR before it ends: its configuration and the requests.

@@ -15,7 +15,7 @@ _MAX_VALUE = 400
 _FACT_LINE = re.compile(
     r"non-default args|with config: |API server version|[Aa]utomatically detected platform|attention backend|"
     r"MoE backend|Resolved architecture|\bversion \d|NVRM: Xid|vLLM Version|Torch version|PyTorch version|"
-    r"Turning off hybrid|cudagraph_mode|Custom allreduce is disabled|world_size=|world size "
+    r"Turning off hybrid|cudagraph_mode|Custom allreduce is disabled|SpecDecoding|Loading drafter"
 )
 # {'tensor_parallel_size': 2, 'speculative_config': {'method': 'mtp'}}
 _DICT_ITEM = re.compile(
@@ -38,6 +38,7 @@ _SINGLE = (
     re.compile(r"(?P<hybrid_cache_off>Turning off hybrid kv cache manager)"),
     re.compile(r"cudagraph_mode\W{1,4}(?:CUDAGraphMode\.)?(?P<cudagraph_mode>[A-Z_]+)"),
     re.compile(r"(?P<custom_all_reduce_off>Custom allreduce is disabled)"),
+    re.compile(r"(?P<speculative_config>SpecDecoding metrics|Loading drafter model|num_spec_tokens=\d+)"),
 )
 
 

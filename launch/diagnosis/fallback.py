@@ -33,7 +33,8 @@ def no_failure(analysis: Analysis, rules: Rules, previous: Diagnosis | None = No
         return Diagnosis("", cause, previous.evidence, outcome=Outcome.HEALTHY)
     if not analysis.summary.serving and (waiting := _waiting(analysis, rules)):
         return waiting
-    lines = tuple(line for traceback in analysis.request_failures[:1] for line in _root_and_last(traceback))
+    handled = (*analysis.request_failures, *analysis.causes)[:1]
+    lines = tuple(line for traceback in handled for line in _root_and_last(traceback))
     complaints = tuple(show(line) for line in (*analysis.error_lines, *analysis.consequence_lines)[:2])
     return Diagnosis(
         "",
@@ -49,6 +50,8 @@ def _no_failure_cause(analysis: Analysis, complains: bool) -> str:
         return "the log is empty"
     if analysis.request_failures:
         return "no failure of the server in this log; only single requests failed"
+    if analysis.causes:
+        return "no failure of the server in this log, although an exception was raised in it and handled"
     if complains:
         return "no failure of the server in this log; it goes on after the errors that it logged"
     return "no failure in this log"

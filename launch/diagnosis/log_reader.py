@@ -109,6 +109,8 @@ class LogReader:
             self._count_stall(raw, number)
         if not self.summary.serving:
             self._read_start(raw, number)
+        elif "SpecDecoding" in raw:
+            read_facts(raw, self.summary.facts)
         elif "own" in raw or "Finished" in raw:
             self.summary.stopping |= _STOPPING.search(raw) is not None
         if number <= LEARNING_LINES and (" pid=" in raw or "INFO " in raw):

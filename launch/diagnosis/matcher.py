@@ -70,7 +70,7 @@ def _search(analysis: Analysis, rules: Rules) -> Iterator[tuple[Candidate | None
         yield best_line(analysis, rules), Confidence.MEDIUM
     yield exception, Confidence.MEDIUM
     if not analysis.fatal_cause:  # otherwise, its consequences and its exit code do not explain it
-        for search in (_consequences, _exit_code, _silent_end):
+        for search in (_consequences, _exit_code, _silent_end, _last_warning):
             yield search(analysis, rules), Confidence.LOW
 
 
@@ -90,7 +90,7 @@ def _causes(analysis: Analysis, rules: Rules) -> Candidate | None:
     """
     kept: Candidate | None = None
     for traceback in analysis.causes:
-        if traceback.severity is Severity.HANDLED and (analysis.fatal_cause or not analysis.failing):
+        if traceback.severity is Severity.HANDLED and (analysis.fatal_cause or not analysis.exiting):
             break
         found = _match_traceback(traceback, analysis, rules)
         if found and not (found.rule.family or found.rule.gives_way):
@@ -104,10 +104,12 @@ def _causes(analysis: Analysis, rules: Rules) -> Candidate | None:
 def _match_traceback(traceback: Traceback, analysis: Analysis, rules: Rules) -> Candidate | None:
     """Match one of the chained exceptions, the root first and handled lookups last, and what explains them."""
     facts = analysis.facts
-    chain = sorted(traceback.exceptions, key=lambda exception: exception.was_lookup)
-    each = [match_exception(exception, traceback, facts, rules) for exception in chain]
-    own = next((one for one in map(best, each) if one and not one.rule.family), None)
-    own = own or best(one for group in each for one in group)
+    own = None
+    for lookups in (False, True):
+        chain = [exception for exception in traceback.exceptions if exception.was_lookup is lookups]
+        each = [match_exception(exception, traceback, facts, rules) for exception in chain]
+        specific = next((one for one in map(best, each) if one and not one.rule.family), None)
+        own = own or specific or best(one for group in each for one in group)
     lines = (line for line in analysis.lines if not rules.is_consequence(line.text))
     explained = best(match_explaining_lines(lines, traceback, facts, rules))
     return best(one for one in (own, explained) if one)
@@ -122,14 +124,16 @@ def _memory_kill(analysis: Analysis, rules: Rules) -> Candidate | None:
 def best_line(analysis: Analysis, rules: Rules) -> Candidate | None:
     """Return the first line outside tracebacks with a rule of its own, else the first of a family."""
     found = [one for one in _line_candidates(analysis, rules) if one]
-    specific = next((one for one in found if not one.rule.family), None)
-    return specific or (found[0] if found else None)
+    first = next((one for one in found if not one.rule.family), found[0] if found else None)
+    same = [one for one in found if first and one.rule.id == first.rule.id]
+    return max(same, key=lambda one: len(captured_values(one.match)), default=None)  # the first that tells most
 
 
-def _line_candidates(analysis: Analysis, rules: Rules) -> Iterator[Candidate | None]:
+def _line_candidates(analysis: Analysis, rules: Rules, gives_way: bool = False) -> Iterator[Candidate | None]:
     for line in analysis.lines:
-        if not rules.is_consequence(line.text):
-            yield best(match_line(line, analysis.facts, analysis.summary.phase, rules))
+        if gives_way or not rules.is_consequence(line.text):
+            matches = match_line(line, analysis.facts, analysis.summary.phase, rules)
+            yield best(one for one in matches if one.rule.gives_way is gives_way)
 
 
 def _consequences(analysis: Analysis, rules: Rules) -> Candidate | None:
@@ -149,6 +153,12 @@ def _exit_code(analysis: Analysis, rules: Rules) -> Candidate | None:
         return None
     rule = rules.ends.signals.get(code - 128) or rules.ends.exits.get(code)
     return Candidate(rule, None, (f"exit code {code}", *analysis.last_lines)) if rule else None
+
+
+def _last_warning(analysis: Analysis, rules: Rules) -> Candidate | None:
+    """Match a warning that gives way to every other evidence: the end of another process."""
+    found = _line_candidates(analysis, rules, gives_way=True)
+    return next((one for one in found if one and one.rule.warnings), None)
 
 
 def _silent_end(analysis: Analysis, rules: Rules) -> Candidate | None:

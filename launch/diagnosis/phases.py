@@ -15,6 +15,7 @@ class Phase(StrEnum):
     COMPILE = "compile"
     PROFILE = "profile"
     CAPTURE = "capture"
+    WARMUP = "warmup"
     SERVING = "serving"
 
 
@@ -30,11 +31,13 @@ _MILESTONES = (
     ("GPU KV cache size", Phase.PROFILE),
     ("Capturing CUDA graph", Phase.CAPTURE),
     ("Capturing cudagraphs", Phase.CAPTURE),
+    ("Graph capturing finished", Phase.WARMUP),
     ("startup complete", Phase.SERVING),
 )
 # The first pattern that occurs in a stack tells its phase: capturing runs the model, and profiling compiles it.
 _STACKS = (
-    (re.compile(r"capture|graph_pool"), Phase.CAPTURE),
+    (re.compile(r"capture_model|capture_graph|_capture|graph_pool"), Phase.CAPTURE),
+    (re.compile(r"_dummy_sampler_run|_dummy_pooler_run|kernel_warmup"), Phase.WARMUP),
     (
         re.compile(r"torch/_(?:dynamo|inductor)|vllm/compilation/(?:backends|compiler_interface)"),
         Phase.COMPILE,

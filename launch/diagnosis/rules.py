@@ -15,7 +15,7 @@ from launch.diagnosis.rule_index import RuleIndex
 
 RULES = Path(__file__).with_name("rules")
 
-PhaseName = Literal["start", "load", "compile", "profile", "capture", "serving"]
+PhaseName = Literal["start", "load", "compile", "profile", "capture", "warmup", "serving"]
 
 
 @dataclass(frozen=True)
