@@ -25,10 +25,10 @@ _STALLED = "No available shared memory broadcast block found"
 _FATAL = re.compile(
     r"failed to start|fatal error|hit an exception|^Process \S+:$|engine (?:core|process|loop)|"
     r"processing method (?:init|load)|died|Unhandled|Uncaught",
-    re.IGNORECASE,
+    re.IGNORECASE | re.MULTILINE,
 )
 _HANDLED = re.compile(
-    r"^Exception ignored in|^Exception in thread|Logging error|Task exception was never|Exception in ASGI|"
+    r"(?m)^Exception ignored in|^Exception in thread|Logging error|Task exception was never|Exception in ASGI|"
     r"^Exception in callback|Error in atexit|Error in sys\.excepthook|[Ee]xception while exporting",
 )
 # Modules that serve a single request: their errors are reported to the client.
@@ -55,6 +55,7 @@ class LogReader:
         self._stripper = PrefixStripper()
         self._tracebacks = TracebackParser(self._add_traceback)
         self._last_text: dict[tuple[str, str], str] = {}
+        self._previous = LogLine(0, "", "", "", "", "")
         self._tail: deque[str] = deque(maxlen=MAX_TAIL)
         self._postponed: deque[tuple[int, str]] = deque(maxlen=MAX_LINES)
 
@@ -155,7 +156,7 @@ class LogReader:
             self.summary = LogSummary(previous=failed)
             self._tracebacks.forget()
             self._postponed.clear()
-        self.summary.has_beginning = True
+        self.summary.has_beginning, self.summary.phase = True, Phase.START
 
     def _read_problem(self, line: LogLine) -> None:
         if TRACEBACK_START in line.text:
@@ -164,6 +165,7 @@ class LogReader:
             self._keep(line)
         if line.text.strip():
             self._last_text[line.writer] = line.text
+            self._previous = line
 
     def _add_traceback(self, traceback: Traceback) -> None:
         traceback.phase = Phase.SERVING if self.summary.serving else self.summary.phase
@@ -182,7 +184,11 @@ class LogReader:
 
     def _severity(self, line: LogLine) -> Severity:
         """Judge a traceback by its first line and by the line that the same writer logged before it."""
-        before = self._last_text.get(line.writer, "")
+        # Python's own logging module prints a traceback below its message, without the message's prefix.
+        logged = (
+            self._previous.text if self._previous.level and line.number == self._previous.number + 1 else ""
+        )
+        before = f"{self._last_text.get(line.writer, '')}\n{logged}"
         if line.level == "WARNING" or _HANDLED.search(before) or _HANDLED.search(line.text):
             return Severity.HANDLED
         if _FATAL.search(before) or _FATAL.search(line.text) or not line.level:

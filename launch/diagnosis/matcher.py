@@ -111,8 +111,10 @@ def _match_traceback(traceback: Traceback, analysis: Analysis, rules: Rules) -> 
         specific = next((one for one in map(best, each) if one and not one.rule.family), None)
         own = own or specific or best(one for group in each for one in group)
     lines = (line for line in analysis.lines if not rules.is_consequence(line.text))
+    if own and not own.rule.family:
+        return own
     explained = best(match_explaining_lines(lines, traceback, facts, rules))
-    return best(one for one in (own, explained) if one)
+    return explained if explained and not (own and explained.rule.family) else own
 
 
 def _memory_kill(analysis: Analysis, rules: Rules) -> Candidate | None:
@@ -126,7 +128,9 @@ def best_line(analysis: Analysis, rules: Rules) -> Candidate | None:
     found = [one for one in _line_candidates(analysis, rules) if one]
     first = next((one for one in found if not one.rule.family), found[0] if found else None)
     same = [one for one in found if first and one.rule.id == first.rule.id]
-    return max(same, key=lambda one: len(captured_values(one.match)), default=None)  # the first that tells most
+    return max(
+        same, key=lambda one: len(captured_values(one.match)), default=None
+    )  # the first that tells most
 
 
 def _line_candidates(analysis: Analysis, rules: Rules, gives_way: bool = False) -> Iterator[Candidate | None]:
