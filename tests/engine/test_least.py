@@ -112,7 +112,7 @@ def test_the_weights_are_read_only(inside: Host) -> None:
 def test_the_image_is_read_only(inside: Host, plan: Plan) -> None:
     """Even for root: only the mounts, the temporary folder and shared memory are writable."""
     files = inside.check_output("find / -xdev -writable -not -type l 2> /dev/null || true").split()
-    assert files == []
+    assert set(files) == {"/cache", "/tmp"}  # mounts, into which this `find` does not go
     assert inside.run("touch /etc/x").rc != 0
     assert has_reason(plan, "read-only")
 
