@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 LABELS = (
-    *("model", "plan", "strategy", "vllm", "vllm_commit"),
+    *("model", "commit", "plan", "strategy", "vllm", "vllm_commit"),
     *("image", "image_name", "image_id", "image_digest", "channel"),
 )
 
@@ -65,7 +65,9 @@ def bench(
 
     client = connect()
     server = running(client, name)
-    words = preset_command(preset, server.labels["slipway.model"], scale)
+    words = preset_command(
+        preset, server.labels["slipway.model"], scale, server.labels.get("slipway.commit", "")
+    )
     if dry_run:
         print(" ".join(["docker", "exec", str(server.name), *words]))
         return

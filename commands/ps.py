@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from launch.engine.servers import Server
     from launch.serving.metrics import Load
 
-HEADERS = ("NAME", "MODEL", "STATUS", "GPUS", "REQUESTS", "TOKENS/S", "URL", "STARTED")
+HEADERS = ("NAME", "MODEL", "COMMIT", "STATUS", "GPUS", "REQUESTS", "TOKENS/S", "URL", "STARTED")
 
 
 @verb()
@@ -62,4 +62,5 @@ def _row(server: Server, load: Load | None, gpus: str) -> tuple[object, ...]:
     state = server.status if server.status != "running" else server.health or "running"
     rate = f"{load.tokens_per_s or 0:.0f}" if load else ""
     started = "" if server.started.startswith("0001") else server.started[:19]  # the engine's "never"
-    return server.name, server.model, state, gpus, load.running if load else "", rate, server.url, started
+    commit, running = server.commit[:12], load.running if load else ""
+    return server.name, server.model, commit, state, gpus, running, rate, server.url, started

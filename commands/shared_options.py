@@ -19,7 +19,14 @@ Name = Annotated[
     Option("name of the server (default: the only one)", metavar="NAME", positional=True, setting=True),
 ]
 Model = Annotated[str, Option("model, as organization/name", metavar="MODEL", positional=True, setting=True)]
-Revision = Annotated[str, Option("branch, tag or commit", metavar="REVISION", setting=True)]
+Revision = Annotated[
+    str,
+    Option(
+        "branch, tag or commit (default: the commit in the lock file, else main)",
+        metavar="REVISION",
+        setting=True,
+    ),
+]
 Cache = Annotated[str, Option(CACHE, metavar="PATH", setting=True)]
 LockedPlatform = Annotated[str, Option("platform: cpu, cuda or rocm", metavar="NAME", setting=True)]
 Channel = Annotated[

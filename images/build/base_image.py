@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ from launch.engine.images import Show, find, pull
 if TYPE_CHECKING:
     from docker import DockerClient
 
+# What engines report of a digest that a registry does not have.
+_GONE = re.compile(r"manifest unknown|no such manifest|sha256:[0-9a-f]{64}\S* not found")
 # GB of disk that a build needs at its peak: layers, build cache and image. Measured for images from wheels
 # (docs/explanation/measurements.md); the others need twice the 20 GB of upstream's images.
 _NEEDED_GB = {"cpu": 5, "wheels": 30, "image": 40}
@@ -64,13 +67,21 @@ def ensure(client: DockerClient, image: LockedImage, show: Show) -> str:
         except Failed as error:
             errors.append(f"{reference}: {error.why}")
     if not from_wheels:
-        raise Failed(
-            f"cannot pull the base of {image.name}",
-            why="; ".join(errors),
-            fix="check the network to that registry, or mirror the base with `invoke pin --mirror`",
-        )
+        raise _cannot_pull(image, errors)
     show(0, None, "no registry is reachable: making a base from Debian packages")
     return _make_local(client, local, pins.debian)
+
+
+def _cannot_pull(image: LockedImage, errors: Sequence[str]) -> Failed:
+    """Return the error for a base that no registry has, or that none of them could be asked for."""
+    why = "; ".join(errors)
+    if all(_GONE.search(error) for error in errors):
+        return Failed(
+            f"the base of {image.name} no longer exists: {image.pins.base.reference}",
+            why=why,
+            fix=image.renewal,
+        )
+    return Failed(f"cannot pull the base of {image.name}", why=why, fix="check the network to that registry")
 
 
 def _make_local(client: DockerClient, tag: str, debian: Sequence[str]) -> str:

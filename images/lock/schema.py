@@ -12,8 +12,9 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BaseModel, ConfigDict, Field
 
 from errors import Refused, choice
-from images.field_checks import Commit, Digest, Name, OptionalSha256, Sha256
+from images.field_checks import Commit, Digest, FullCommit, Name, OptionalSha256, Sha256
 
+ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}$")]
 PlatformName = Literal["cpu", "rocm", "cuda"]
 Mirror = Annotated[str, Field(pattern=r"^$|^\S+@sha256:[0-9a-f]{64}$")]
 
@@ -106,12 +107,16 @@ class ImageInputs(_Frozen):
 
 @dataclass(frozen=True)
 class LockedImage:
-    """One image of the lock. `name` stands in tags and caches: `cuda`, or `cuda-nightly` for another channel."""
+    """One image of the lock. `name` stands in tags and caches: `cuda`, or `cuda-nightly` for another channel.
+
+    `others` are the other channels of the platform.
+    """
 
     platform: str
     channel: str
     name: str
     pins: ImageInputs
+    others: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -120,9 +125,22 @@ class LockedImage:
 
     @property
     def options(self) -> str:
-        """Return the options of `invoke build` and `invoke pin` that select this image."""
+        """Return the options of `invoke build` that select this image."""
         channel = f" --channel {self.channel}" if self.name != self.platform else ""
         return f"--platform {self.platform}{channel}"
+
+    @property
+    def pin_options(self) -> str:
+        """Return the options of `invoke pin` that select this image; without a channel it updates all of them."""
+        channel = f" --channel {self.channel}" if self.others else ""
+        return f"--platform {self.platform}{channel}"
+
+    @property
+    def renewal(self) -> str:
+        """Return how to replace an input that no longer exists."""
+        newest = " --nightly" if self.channel == "nightly" else ""
+        pin = f"invoke pin {self.pin_options}{newest} --mirror REGISTRY pins an existing one and keeps a copy"
+        return f"{pin}; or use --channel {' or '.join(self.others)}" if self.others else pin
 
     @property
     def dockerfile(self) -> str:
@@ -130,11 +148,20 @@ class LockedImage:
         return self.pins.dockerfile or f"{self.platform}/Dockerfile"
 
 
+class LockedModel(_Frozen):
+    """The weights of a model: a commit of its repository, and the digest of the list of files at that commit."""
+
+    commit: FullCommit
+    manifest: Digest
+    source: str
+
+
 class Lock(_Frozen):
     """The whole file. The first channel of a platform is its default."""
 
     schema_: Literal[2] = Field(alias="schema")
     platforms: dict[PlatformName, Annotated[dict[Name, ImageInputs], Field(min_length=1)]]
+    models: dict[ModelName, LockedModel] = {}
 
     def image(self, platform: str, channel: str = "") -> LockedImage:
         """Return an image; an empty channel is the default one. Raises Refused for an unknown name."""
@@ -144,7 +171,8 @@ class Lock(_Frozen):
         if channel not in channels:
             raise choice(f"{platform} channel", channel, list(channels))
         name = platform if channel == default else f"{platform}-{channel}"
-        return LockedImage(platform, channel, name, channels[channel])
+        others = tuple(other for other in channels if other != channel)
+        return LockedImage(platform, channel, name, channels[channel], others)
 
     def images(self) -> tuple[LockedImage, ...]:
         """Return all images in the order of the file."""

@@ -26,7 +26,7 @@ def check(lock: Lock, path: Path) -> None:
             raise Refused(
                 f"{path} is not a valid lock",
                 why=f"{image.key}.{key}: {problem}",
-                fix=f"invoke pin {image.options}",
+                fix=f"invoke pin {image.pin_options}",
             )
         _check_requirements(path, image)
 
@@ -97,4 +97,4 @@ def _check_requirements(lock: Path, image: LockedImage) -> None:
         )
     for entry in re.split(r"\n(?=\S)", text.strip()):
         if entry and not entry.startswith("#") and "--hash=sha256:" not in entry:
-            raise Refused(f"{path}: {entry.split()[0]} has no hash", fix=f"invoke pin {image.options}")
+            raise Refused(f"{path}: {entry.split()[0]} has no hash", fix=f"invoke pin {image.pin_options}")

@@ -11,7 +11,7 @@ from images.lock.schema import ImageInputs, Lock
 from launch import atomic_write
 
 _HEAD = """\
-# The pinned inputs of every image. The first channel of a platform is its default.
+# The pinned inputs of every image, and the commits of models. The first channel of a platform is its default.
 # `invoke pin` updates them; a build uses nothing else.
 """
 

@@ -28,6 +28,7 @@ class Server:
     name: str
     id: str
     model: str
+    commit: str
     plan: str
     status: str
     image: str
@@ -109,6 +110,7 @@ def _describe(container: Container) -> Server:
         name=str(container.name),
         id=container.short_id,
         model=labels.get("slipway.model", ""),
+        commit=labels.get("slipway.commit", ""),
         plan=labels[LABEL],
         status=container.status,
         image=labels.get("slipway.image", ""),

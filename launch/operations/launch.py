@@ -100,7 +100,8 @@ def launch(options: PlanOptions, how: LaunchOptions | None = None, events: Event
     if containers.must_start(client, plan, how.replace):
         prepare(client, plan, options, how, events)
         image = image_of(client, plan, options)
-        plan = planned(options, how.fixes, None, image)  # its notes were shown before
+        # Its notes were shown before. What was fetched is here now, so the commit of the weights is known.
+        plan = planned(options, how.fixes, None, image)
     for _ in range(_LAUNCHES_AT_ONCE):
         try:
             return _start_or_fix(client, plan, how, events)
@@ -163,7 +164,9 @@ def _start(client: DockerClient, plan: Plan, how: LaunchOptions, events: Events)
     with reserved(client, plan.container, containers.name_of(plan)):
         _ensure_api_key(plan, events)
         container, started = containers.start(client, plan, how.limits, replace=how.replace)
-    events.note(f"{container.name}: {'started' if started else 'already running'} (plan {plan.digest})")
+    state = "started" if started else "already running"
+    image = ", ".join(dict.fromkeys(name for name in (plan.image_source.name, plan.image) if name))
+    events.note(f"{container.name}: {state} (plan {plan.digest}, image {image})")
     if not started:
         _note_ignored_limits(container, how.limits, events)
     ready = _wait(container, plan, how, started, events) if how.wait else None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from errors import Refused, SlipwayError, choice
 from launch.operations import plan_image
 from launch.operations.host_facts import gather
+from launch.operations.locked_models import with_commit
 from launch.planning.planner import make_plan
 from launch.planning.selection import model_of
 from launch.recipes.repository import builtin_shapes, checkpoints, open_repository
@@ -42,6 +43,8 @@ def plan_of(options: PlanOptions, image: Image | None = None) -> Plan:
     else:
         gpus = _free_gpus(options, model_of(options, recipe))
         hardware, host = gpus.hardware, gpus.on(gather(gpus.hardware, gpus.ranks, *models))
+    model = model_of(options, recipe)
+    host = with_commit(host, model, options.revision, cached=not options.hardware, lock=options.lock)
     chosen = image or plan_image.choose(options, recipe, hardware)
     return make_plan(options, host, recipe, chosen, repository.strategies)
 

@@ -11,6 +11,7 @@ from launch.hardware.detect import detect
 from launch.operations.demo_model import endpoint_for
 from launch.operations.events import Events
 from launch.operations.launch_options import LaunchOptions
+from launch.operations.locked_models import WantedWeights, wanted_weights
 from launch.operations.provide_image import provide
 from launch.spec.gpu_catalog import catalog
 from launch.weights.fetch import fetch_model
@@ -49,25 +50,26 @@ def prepare(
 
     Raises Failed for an incomplete snapshot unless it may be fetched, before an image of gigabytes is pulled.
     """
-    missing = _missing_weights(plan.model)
+    weights = wanted_weights(plan.model, plan.commit or plan.revision, options.lock)
+    missing = _missing_weights(plan.model, weights)
     if missing and not how.fetch:
         raise missing
     background = missing is not None
     image = deadline.start(lambda: provide(client, plan, options, how.verify_key, events, background))
     if missing:
-        _fetch(plan.model, events, image)
+        _fetch(plan.model, weights, events, image)
     image.result()
 
 
-def _missing_weights(model: str) -> Failed | None:
+def _missing_weights(model: str, weights: WantedWeights) -> Failed | None:
     try:
-        require_complete(model)
+        require_complete(model, weights.revision, digest=weights.digest)
         return None
     except Failed as missing:
         return missing
 
 
-def _fetch(model: str, events: Events, image: Future[None]) -> None:
+def _fetch(model: str, weights: WantedWeights, events: Events, image: Future[None]) -> None:
     """Fetch the weights; stop as soon as the image has failed."""
     with endpoint_for(model) as endpoint, events.fetch(f"fetch {model}") as show:
 
@@ -76,4 +78,10 @@ def _fetch(model: str, events: Events, image: Future[None]) -> None:
                 image.result()
             show(progress)
 
-        fetch_model(model, endpoint=endpoint, on_progress=check_and_show)
+        fetch_model(
+            model,
+            revision=weights.revision,
+            digest=weights.digest,
+            endpoint=endpoint,
+            on_progress=check_and_show,
+        )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from errors import Failed, Refused, SlipwayError
 from launch.engine import client as engine_client
 from launch.engine import images
-from launch.operations import plan_image
+from launch.operations import locked_image, named_image
 from launch.operations.events import Events
 from launch.planning import image_choice
 from launch.spec.image_reference import ImageReference, is_image_id
@@ -28,15 +28,16 @@ def provide(
     """Build or pull the image unless the engine has it. `key` is the file of the public key of published images."""
     source = plan.image_source
     image_choice.require_fixed(plan)
-    if not images.find(client, source.id or plan.image):
-        if source.origin == "named":
+    if source.origin == "named":
+        if not images.find(client, source.id or plan.image):
             _pull(client, plan.image, events, background)
-        elif source.origin == "published":
+        if not options.capabilities:
+            _read_once(client, plan, events, background)
+    elif not images.find(client, source.name):
+        if source.origin == "published":
             _pull_published(client, plan, options, key, events, background)
         else:
             _build(plan, options, events, background)
-    if source.origin == "named" and not options.capabilities:
-        _read_once(client, source.id or plan.image, events, background)
 
 
 def image_of(client: DockerClient, plan: Plan, options: PlanOptions) -> Image:
@@ -47,13 +48,14 @@ def image_of(client: DockerClient, plan: Plan, options: PlanOptions) -> Image:
         raise images.gone(source.name or plan.image)
     if is_named:
         digest = ImageReference.parse(plan.image).digest
-        return plan_image.of_name(options, plan.platform, source.name, local, digest)
+        return named_image.of_name(options, plan.platform, source.name, local, digest)
     published = plan.image if source.origin == "published" else ""
-    return plan_image.of_lock(options, _locked(plan, options), local, published)
+    entry = locked_image.entry_of(_locked(plan, options), options)
+    return locked_image.of_lock(options, entry, local, published)
 
 
 def _locked(plan: Plan, options: PlanOptions) -> LockedImage:
-    locked = plan_image.locked_image(options, plan.platform)
+    locked = locked_image.of_platform(options, plan.platform)
     if locked is None:
         raise Failed(f"the lock has no image for {plan.platform}", fix="use --image")
     return locked
@@ -65,9 +67,9 @@ def _build(plan: Plan, options: PlanOptions, events: Events, background: bool) -
 
     source, locked = plan.image_source, _locked(plan, options)
     if source.problem:
-        entry = plan_image.entry_of(locked, options)
+        entry = locked_image.entry_of(locked, options)
         raise Failed(
-            "the image of the lock is not here, and the registry cannot be asked for it",
+            f"this engine does not have the image {source.name}",
             why=source.problem,
             fix=f"invoke build {entry.options}",
         )
@@ -101,8 +103,8 @@ def _pull_published(
     _pull(client, plan.image, events, background)
     pulled = client.images.get(plan.image)
     locked = _locked(plan, options)
-    entry = plan_image.entry_of(locked, options)
-    plan_image.require_of_lock(locked, entry, plan.image, pulled.labels)
+    entry = locked_image.entry_of(locked, options)
+    locked_image.require_of_lock(locked, entry, plan.image, pulled.labels)
     repository, _, tag = entry.name.partition(":")
     pulled.tag(repository, tag)
 
@@ -121,17 +123,19 @@ def read_public_key(path: str) -> bytes:
     return text
 
 
-def _read_once(client: DockerClient, reference: str, events: Events, background: bool) -> None:
+def _read_once(client: DockerClient, plan: Plan, events: Events, background: bool) -> None:
     """Read the capabilities of an image that has no label with them, once for each image."""
     from images import capabilities
 
-    local = images.inspect(client, reference)
+    source = plan.image_source
+    local = images.inspect(client, source.id or plan.image)
     if local is None or capabilities.from_labels(local.labels) or capabilities.was_read(local.id):
         return
-    with events.step(f"read what {reference} accepts", background):
+    name = source.name or plan.image
+    with events.step(f"read what {name} accepts", background):
         try:
             found = capabilities.read(client, local.id)
-        except (SlipwayError, ValueError, IndexError) as error:
+        except (SlipwayError, ValueError, IndexError):
             found = None
-            events.note(f"the options are not checked: {str(error).splitlines()[0].removeprefix('error: ')}")
+            events.note(f"the options are not checked: Slipway cannot read what the vLLM of {name} accepts")
     capabilities.remember(local.id, found)

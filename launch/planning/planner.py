@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from launch.access.profiles import SERVES_ON, grant, guide_container
 from launch.access.types import Access
-from launch.planning import overrides
+from launch.planning import overrides, weights
 from launch.planning.command import fit_ranks, recipe_command
 from launch.planning.memory_check import fit_of
 from launch.planning.parallelism import LayoutCheck, check_all, refinement_note
@@ -61,7 +61,10 @@ def make_plan(
     check_layout(layout, drafts[0], selection, shape, image)
     fit, context = fit_of(drafts[0], layout, shape, host, selection)
     access = grant(options, host, recipe, image.short_id, max(1, layout.gpus // host.nodes))
-    finished = tuple(finish(draft.add(context), recipe, access) for draft in drafts)
+    commit = weights.commit_of(options, host, selection.model_id)
+    finished = tuple(
+        weights.at_commit(finish(draft.add(context), recipe, access), commit) for draft in drafts
+    )
     return write(options, host, image, Decision(selection, shape, layout, finished, fit, access, idle_note))
 
 
@@ -92,6 +95,7 @@ def finish(draft: Draft, recipe: Recipe, access: Access) -> Draft:
 def write(options: PlanOptions, host: Host, image: Image, decision: Decision) -> Plan:
     """Return the decision as a plan."""
     selection = decision.selection
+    commit = weights.commit_of(options, host, selection.model_id)
     checks = check_all(decision.shape, host.gpus, host.nodes, release(image))
     return Plan(
         model=selection.model_id,
@@ -108,6 +112,8 @@ def write(options: PlanOptions, host: Host, image: Image, decision: Decision) ->
             Rejected(check.layout.name, _without_name(check)) for check in checks if check.valid is False
         ),
         reasons=(*_reasons(options, selection, decision.drafts), *decision.access.reasons),
+        commit=commit.commit if commit else "",
+        revision=options.revision or (commit.commit if commit else "main"),
         hardware=host.hardware.id,
         budgets=tuple(selection.recipe.extension.budgets.items()),
         notes=tuple(
@@ -120,6 +126,7 @@ def write(options: PlanOptions, host: Host, image: Image, decision: Decision) ->
                 *_version_note(image),
                 *_unchecked_note(options, image),
                 *decision.access.notes,
+                *weights.note(options, commit, host, selection.model_id),
             )
         ),
     )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from errors import Refused
 from launch.planning import vllm_versions
-from launch.planning.image_choice import check_platform, check_release
+from launch.planning.image_checks import check_platform, check_release
 from launch.planning.parallelism import check, check_all, context_parallel_faults
 from launch.planning.selection import Selection
 from launch.recipes import strategy

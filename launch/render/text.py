@@ -30,7 +30,7 @@ def _sections(plan: Plan) -> Iterator[str]:
 
 
 def _head(plan: Plan) -> Iterator[tuple[str, str]]:
-    yield "model", plan.model
+    yield "model", f"{plan.model} at {plan.commit}" if plan.commit else plan.model
     yield from _image(plan)
     yield (
         "layout",
@@ -49,6 +49,8 @@ def _image(plan: Plan) -> Iterator[tuple[str, str]]:
     if source.name and source.name != plan.image:
         where = source.origin if source.origin != "named" else ""
         yield "", f"{plan.image}{f' ({where})' if where else ''}"
+    if source.base:
+        yield "", f"base: {source.base}"
 
 
 def _gpus(plan: Plan) -> str:

@@ -24,6 +24,15 @@ class KvMeasurement:
 
 
 @dataclass(frozen=True)
+class ModelCommit:
+    """The commit of a model's repository that a server loads, and who chose it."""
+
+    commit: str
+    source: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Host:
     """One node, or one of several equal nodes, and the user who launches. `gpus` is the number to use on each.
 
@@ -50,6 +59,7 @@ class Host:
     vram_gib: float | None = None  # as the driver reports it; None: as the data sheet says
     shapes: Mapping[str, ModelShape] = field(default_factory=dict)  # by model id: snapshots in the HF cache
     measured: tuple[KvMeasurement, ...] = ()
+    commits: Mapping[str, ModelCommit] = field(default_factory=dict)  # by model id
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,7 @@ class LockEntry:
     inputs: str
     vllm_version: str = ""
     vllm_commit: str = ""
+    base: str = ""  # REPOSITORY@DIGEST
     options: str = ""  # of `invoke build` and `invoke pin`: --platform cuda --channel nightly
     others: tuple[LockEntry, ...] = ()  # the other channels of the platform
 

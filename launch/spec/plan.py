@@ -16,7 +16,13 @@ Pairs = tuple[tuple[str, str], ...]
 AUTO_PORT = 0  # a host port that is chosen at the start: the first free one from FIRST_PORT on
 FIRST_PORT = 8000
 EXPLANATIONS = ("reasons", "notes", "rejected", "fit")
-NOT_LAUNCHED = (*EXPLANATIONS, "budgets", "image_source")  # no part of what runs
+NOT_LAUNCHED = (
+    *EXPLANATIONS,
+    "budgets",
+    "commit",
+    "revision",
+    "image_source",
+)  # no part of what runs, or in argv
 
 
 @dataclass(frozen=True)
@@ -159,6 +165,7 @@ class ImageSource:
     id: str = ""  # on this engine; "" if the engine does not have the image
     vllm_commit: str = ""
     channel: str = ""  # of the lock
+    base: str = ""  # the image that the lock builds it on, as REPOSITORY@DIGEST
     problem: str = ""  # why a registry could not tell the digest
     notes: tuple[str, ...] = ()  # what to know before the image is started
 
@@ -179,6 +186,8 @@ class Plan:
     rejected: tuple[Rejected, ...] = ()
     reasons: tuple[Reason, ...] = ()
     notes: tuple[str, ...] = ()
+    commit: str = ""  # of the weights; "" if no commit is known, and the server loads what `revision` is then
+    revision: str = "main"  # branch, tag or commit that was asked for
     hardware: str = ""  # an id of spec/gpu_catalog.yaml or of a taxonomy
     budgets: tuple[tuple[str, int], ...] = ()  # from the recipe: seconds without a log line, by phase
     image_source: ImageSource = field(default_factory=ImageSource)

@@ -57,6 +57,13 @@ class PlanOptions:
         positional=True,
         setting=True,
     )
+    revision: str = option(
+        "",
+        "branch, tag or commit of the weights (default: the commit in the lock file, else the one in the cache)",
+        metavar="REVISION",
+        group=MODEL,
+        setting=True,
+    )
     strategy: str = option(
         "",
         "parallelism strategy, e.g. single_node_tp (default: chosen by the recipe)",
@@ -141,10 +148,11 @@ class PlanOptions:
         metavar="IMAGE",
         group=CONTAINER,
         setting=True,
+        overrides=("channel",),
     )
     lock: str = option(
         "",
-        "lock file that describes the image (default: images/lock.yaml)",
+        "lock file that describes image and weights (default: images/lock.yaml)",
         metavar="PATH",
         group=CONTAINER,
         setting=True,

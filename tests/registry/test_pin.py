@@ -74,6 +74,47 @@ def test_pin_replaces_a_tag_by_the_digest_for_linux_amd64(
     assert lock_file.read_bytes() == first
 
 
+def test_pin_moves_a_manifest_list_to_its_own_manifest_and_says_so(
+    registry: Running, lock_file: Path, pin: Pin
+) -> None:
+    client = registry.client()
+    amd = push(client, "vllm/vllm-openai", "amd")
+    listed = push_list(client, "vllm/vllm-openai", "nightly", {"amd64": amd})
+    lock_file.write_text(lock_file.read_text().replace(OLD, listed, 1))
+    result = pin(*NIGHTLY).json
+    assert result["notes"] == [
+        "platforms.cuda.nightly.base: the pinned digest was a manifest list; now it is the manifest of the same"
+        " image for linux/amd64"
+    ]
+    pinned = load(lock_file).image("cuda").pins
+    assert (pinned.base.digest, pinned.vllm.version) == (amd, "0.30.0")
+    assert f"in the list {listed}" in pinned.base.source
+    assert pin(*NIGHTLY).json["notes"] == []
+
+
+def test_pin_takes_the_version_from_a_release_tag_that_moved(
+    registry: Running, lock_file: Path, pin: Pin
+) -> None:
+    client = registry.client()
+    push(client, "vllm/vllm-openai", "v0.33.0")
+    pin(*NIGHTLY, "--version", "0.33.0").ok()
+    moved = push(client, "vllm/vllm-openai", "v0.33.0", LAYER + b"!")
+    pin(*NIGHTLY).ok()
+    pinned = load(lock_file).image("cuda").pins
+    assert (pinned.base.digest, pinned.vllm.version) == (moved, "0.33.0")
+
+
+def test_without_a_channel_the_options_decide_what_is_pinned(
+    registry: Running, lock_file: Path, pin: Pin
+) -> None:
+    client = registry.client()
+    push(client, "vllm/vllm-openai", "nightly")
+    push(client, "library/python", "3.12-slim")
+    changed = {row["channel"] for row in pin("--nightly").json["changes"]}
+    assert changed == {"nightly"}
+    assert {row["channel"] for row in pin().json["changes"]} == {"wheel"}
+
+
 def test_pin_finds_the_tags_of_a_commit_and_a_version(registry: Running, lock_file: Path, pin: Pin) -> None:
     client = registry.client()
     nightly = push(client, "vllm/vllm-openai", f"nightly-{COMMIT}")

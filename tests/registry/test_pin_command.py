@@ -61,6 +61,10 @@ def test_a_read_only_disk_leaves_the_lock_unchanged(registry: Running, lock_file
     ("options", "message"),
     [
         (("--commit", "abc"), "give all 40 hex digits"),
+        (("--platform", "cuda-wheel"), "--platform cuda --channel wheel"),
+        (("--platform", "cuda", "--channel", "nightlies"), "Did you mean `nightly`?"),
+        (("--channel", "stable"), "has no channel 'stable'"),
+        (("--platform", "cuda", "--base", "vllm/vllm-openai"), "--base needs --channel"),
         (("--commit", "a" * 40, "--nightly"), "cannot be used together"),
         (("--version", "../../x"), "(got '../../x')"),
         (("--base", "vllm/vllm-openai"), "--base"),

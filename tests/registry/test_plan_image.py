@@ -187,8 +187,8 @@ def test_a_registry_that_is_down_is_a_note_in_a_plan_and_an_error_in_run(
     wanted = options(lock, registry="127.0.0.1:9/slipway/vllm")
     plan = plan_of(wanted)
     assert plan.image == name
-    assert any("127.0.0.1:9/slipway/vllm cannot be asked for it" in note for note in plan.notes)
-    with pytest.raises(Failed, match="the registry cannot be asked for it") as failed:
+    assert any("the image cannot be taken from 127.0.0.1:9/slipway/vllm" in note for note in plan.notes)
+    with pytest.raises(Failed, match="this engine does not have the image") as failed:
         provide(engine, plan, wanted)
     assert failed.value.fix == "invoke build --platform rocm"
 

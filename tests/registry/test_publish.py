@@ -173,7 +173,7 @@ def test_promote_tags_the_published_image_known_good(
         promote.promote(engine, request, record)
     done = publish.publish(engine, request, ignore)
     promote.promote(engine, request, record)
-    assert registry.client().manifest(REPOSITORY, "rocm-known-good").digest == done.digest
+    assert registry.client().manifest(REPOSITORY, "rocm-nightly-known-good").digest == done.digest
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_promote_refuses_a_benchmark_of_another_image_or_with_failures(
     record = benchmark(tmp_path / "run.json", **{"image": request.image, **change})
     with pytest.raises(Refused, match=message):
         promote.promote(engine, request, record)
-    assert existing(registry.client(), ["rocm-known-good"]) == []
+    assert existing(registry.client(), ["rocm-nightly-known-good"]) == []
 
 
 def test_promote_refuses_a_missing_benchmark(

@@ -251,9 +251,11 @@ def test_image_takes_the_first_channel_by_default_and_names_the_others(write: Wr
     lock = lockfile.load(write())
     default, wheel = lock.image("cuda"), lock.image("cuda", "wheel")
     assert (default.channel, default.name, default.options) == ("stable", "cuda", "--platform cuda")
+    assert default.pin_options == "--platform cuda --channel stable"
     assert (wheel.channel, wheel.name) == ("wheel", "cuda-wheel")
     assert (wheel.options, wheel.dockerfile) == ("--platform cuda --channel wheel", "cuda/wheel.Dockerfile")
     assert [image.name for image in lock.images()] == ["rocm", "cuda", "cuda-wheel"]
+    assert lock.image("rocm").pin_options == "--platform rocm"
     assert lock.image("cuda", "stable") == default
 
 

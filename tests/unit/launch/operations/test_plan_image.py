@@ -12,7 +12,7 @@ from errors import Failed, Refused
 from images.build.local_name import reference
 from images.lock.lockfile import LOCK, load
 from launch.engine import images
-from launch.operations import plan_image
+from launch.operations import named_image, plan_image
 from launch.operations.plan_inputs import plan_of
 from launch.spec.inputs import LocalImage
 from launch.spec.plan import Plan
@@ -127,7 +127,7 @@ def test_upstream_is_the_image_of_the_recipe_and_its_tag_is_asked_for(
         asked.append(name)
         return DIGEST
 
-    monkeypatch.setattr(plan_image, "_digest_of", digest_of)
+    monkeypatch.setattr(named_image, "_digest_of", digest_of)
     if model == "org/newer":
         with pytest.raises(Refused, match=r"vLLM 0\.32\.0 is too old"):
             made(model=model, recipes=str(recipes), image="upstream")
@@ -140,7 +140,7 @@ def test_upstream_is_the_image_of_the_recipe_and_its_tag_is_asked_for(
 def test_a_platform_that_the_lock_does_not_have_uses_upstreams_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan_image, "_digest_of", lambda name: DIGEST)
+    monkeypatch.setattr(named_image, "_digest_of", lambda name: DIGEST)
     data = yaml.safe_load(LOCK.read_text())
     platforms = {"cpu": data["platforms"]["cpu"]}
     (tmp_path / "lock.yaml").write_text(yaml.safe_dump({**data, "platforms": platforms}))
@@ -148,6 +148,12 @@ def test_a_platform_that_the_lock_does_not_have_uses_upstreams_image(
     requirements = "cpu/requirements.txt"
     (tmp_path / requirements).write_bytes((LOCK.parent / requirements).read_bytes())
     assert made(lock=str(tmp_path / "lock.yaml")).image == f"docker.io/vllm/vllm-openai@{DIGEST}"
+
+
+def test_upstream_on_a_cpu_is_not_slipways_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(named_image, "_digest_of", lambda name: DIGEST)
+    plan = made("cpu", model="slipway/MiniMax-M2-tiny", gpus="1", image="upstream")
+    assert plan.image_source.name == "vllm/vllm-openai-cpu:latest-x86_64"
 
 
 @pytest.mark.parametrize(

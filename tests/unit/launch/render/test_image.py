@@ -17,7 +17,10 @@ from launch.spec.plan import Plan
 from tests.unit.launch.plan_builders import M2, plan
 
 ID, DIGEST = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
-ENTRY = LockEntry("rocm", "stable", "slipway/vllm-rocm:0.31.0-0123456789ab", "0123456789ab", "0.31.0")
+BASE = f"docker.io/vllm/vllm-openai-rocm@sha256:{'3' * 64}"
+ENTRY = LockEntry(
+    "rocm", "stable", "slipway/vllm-rocm:0.31.0-0123456789ab", "0123456789ab", "0.31.0", base=BASE
+)
 
 HERE = LocalImage(ID, entrypoint=("vllm", "serve"))
 READ = Capabilities(vllm_version="0.31.0", vllm_commit="c" * 40, torch_flavour="hip")
@@ -49,14 +52,18 @@ def test_a_file_says_that_its_image_is_not_built_yet(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["quadlet", "kubernetes"])
-def test_a_file_for_another_engine_says_that_only_this_engine_has_the_image(form: str) -> None:
-    assert "# only the engine of this host has this image: `invoke publish`" in render(built(), form)
+def test_a_file_for_another_engine_says_how_it_can_pull_the_image(form: str) -> None:
+    for image in (from_lock(ENTRY, HERE), from_lock(ENTRY)):
+        made = plan(M2, "mi300x", 8, locked=image)
+        assert "# other hosts cannot pull this image: `invoke publish`" in render(made, form)
+    own = plan(M2, "mi300x", 8, locked=named("rocm", "mine:1", "0.31.0", HERE))
+    assert "# other hosts cannot pull this image: push it to a registry" in render(own, form)
 
 
-def test_a_command_for_several_nodes_says_that_only_this_engine_has_the_image() -> None:
+def test_a_command_for_several_nodes_says_how_the_others_can_pull_the_image() -> None:
     image = from_lock(replace(ENTRY, platform="cuda"), HERE)
-    assert "only the engine of this host" in render(plan(M2, "h200", 8, 2, locked=image), "docker")
-    assert "only the engine of this host" not in render(built(), "docker")
+    assert "other hosts cannot pull this image" in render(plan(M2, "h200", 8, 2, locked=image), "docker")
+    assert "other hosts cannot pull this image" not in render(built(), "docker")
 
 
 def test_compose_does_not_pull_an_id() -> None:
@@ -65,11 +72,12 @@ def test_compose_does_not_pull_an_id() -> None:
 
 
 def test_the_table_says_which_vllm_commit_channel_and_digest() -> None:
-    head = render(built(), "text").splitlines()[1:3]
+    head = render(built(), "text").splitlines()[1:4]
     assert head[0].split() == (
         f"image {ENTRY.name} (vLLM 0.31.0, commit {'c' * 12}, rocm, channel stable)".split()
     )
     assert head[1].split() == [ID, "(built)"]
+    assert head[2].strip() == f"base: {BASE}"
 
 
 def test_json_has_the_source_of_the_image() -> None:
@@ -81,6 +89,7 @@ def test_json_has_the_source_of_the_image() -> None:
         "id": ID,
         "vllm_commit": "c" * 40,
         "channel": "stable",
+        "base": BASE,
         "problem": "",
         "notes": [],
     }
