@@ -66,7 +66,7 @@ def is_podman(client: DockerClient) -> bool:
 
 
 def url_of_socket(client: DockerClient) -> str:
-    """Return the URL of the socket that a client talks to; "" if it talks to no socket file."""
+    """Return the URL of the socket that a client uses; "" if it uses another connection."""
     adapter = client.api.adapters.get("http+docker://")
     path = str(getattr(adapter, "socket_path", ""))
     return f"unix://{path}" if path else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -14,7 +15,7 @@ import yaml
 
 from tests.conftest import absent
 from tests.hosts import inputs
-from tests.hosts.inputs import HUB_PORT, REGISTRY_PORT, Downloads
+from tests.hosts.inputs import HUB_PORT, MODEL, REGISTRY_PORT, Downloads
 from tests.hosts.simulated_host import CannotSimulate, SimulatedHost, simulated_host
 from tests.registry import serving
 
@@ -55,14 +56,11 @@ def new_host(downloads: Downloads) -> NewHost:
 
     @contextmanager
     def make(platform: str) -> Iterator[SimulatedHost]:
-        variables = {
-            "SLIPWAY_LOCK": str(downloads.locks[platform]),
-            "HF_ENDPOINT": f"http://127.0.0.1:{HUB_PORT}",
-        }
         before = traces()
         try:
-            with simulated_host(variables) as host:
+            with simulated_host({"HF_ENDPOINT": f"http://127.0.0.1:{HUB_PORT}"}) as host:
                 serve_downloads(host, downloads)
+                pin(host, downloads.locks[platform])
                 yield host
         except CannotSimulate as reason:
             absent(f"this machine cannot simulate a host: {reason}")
@@ -72,6 +70,13 @@ def new_host(downloads: Downloads) -> NewHost:
         assert not Path(f"/proc/{host.pid}").exists()
 
     return make
+
+
+def pin(host: SimulatedHost, lock: Path) -> None:
+    """Give the host a lock of its own, which pins a platform and the weights that the Hub has now."""
+    own = shutil.copy(lock, host.folder / "lock.yaml")
+    host.env["SLIPWAY_LOCK"] = str(own)
+    host.invoke("pin", "--model", MODEL).ok()
 
 
 def traces() -> dict[str, list[str]]:

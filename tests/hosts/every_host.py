@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+import yaml
 
 from tests.hosts.inputs import MODEL
 from tests.hosts.simulated_host import SimulatedHost
@@ -28,6 +30,14 @@ def servers(host: SimulatedHost) -> dict[str, Any]:
     return {row["name"]: row for row in host.invoke("ps", "--format", "json").json}
 
 
+def move_main(host: SimulatedHost) -> None:
+    """Let `main` of the model in the host's cache mean another commit, as after a fetch of a newer one."""
+    folder = "models--" + MODEL.replace("/", "--")
+    main = host.folder / "home/.cache/huggingface/hub" / folder / "refs/main"
+    main.parent.mkdir(exist_ok=True)
+    main.write_text("0" * 40)
+
+
 class EveryHost:
     """Tests of a `host`, on which the image is `built`, the model fetched and a server on all GPUs `started`."""
 
@@ -44,8 +54,14 @@ class EveryHost:
         commit = re.search(rf"^{MODEL} at ([0-9a-f]{{40}})$", printed, re.MULTILINE)
         assert image
         assert commit
-        assert image[1] in terminal.type(f"{self.inspect_command} --format '{{{{.Image}}}}' {NAME}")
+        fields = '{{.Image}} {{index .Config.Labels "slipway.commit"}}'
+        runs = terminal.type(f"{self.inspect_command} --format '{fields}' {NAME}").split()
+        assert runs[0].removeprefix("sha256:").startswith(image[1])
+        assert runs[1] == commit[1]
         assert commit[1] in terminal.type("invoke logs | grep stand-in")
+        for format in ("docker", "compose", "quadlet", "kubernetes"):
+            planned = terminal.type(f"invoke plan --gpus 8 --format {format} | grep -o 'sha256:[0-9a-f]*'")
+            assert image[1] in {name[7:19] for name in planned.split()}
         terminal.type("invoke ps")
         terminal.type("invoke stop")
         if os.environ.get("SLIPWAY_GOLDEN") == "write":
@@ -91,15 +107,17 @@ class EveryHost:
         assert details["Image"].removeprefix("sha256:") == built["id"].removeprefix("sha256:")
         assert details["Config"]["Labels"]["slipway.image_id"] == built["id"]
 
-    @pytest.mark.parametrize("format", ["docker", "compose", "quadlet", "kubernetes"])
-    def test_every_plan_names_the_image_that_build_made(
-        self, host: SimulatedHost, built: Details, format: str
-    ) -> None:
-        assert built["id"] in host.invoke("plan", "--gpus", "8", "--format", format).ok().out
+    def test_plan_names_image_and_commit(self, host: SimulatedHost, built: Details, commit: str) -> None:
+        plan = host.invoke("plan", "--gpus", "8").ok().out
+        assert built["id"] in plan
+        assert f"--revision {commit}" in plan
 
     def test_run_serves_the_commit_that_fetch_fetched(
         self, host: SimulatedHost, started: Finished, commit: str
     ) -> None:
+        lock = yaml.safe_load(Path(host.env["SLIPWAY_LOCK"]).read_text())
+        assert lock["models"][MODEL]["commit"] == commit
+        assert inspect(host)["Config"]["Labels"]["slipway.commit"] == commit
         assert f"(stand-in) serves MiniMaxM2ForCausalLM at {commit}" in host.invoke("logs").ok().out
 
     def test_run_gives_only_the_access_of_the_plan(self, host: SimulatedHost, details: Details) -> None:
@@ -133,6 +151,7 @@ class EveryHost:
     def test_restart_keeps_image_access_and_commit(
         self, host: SimulatedHost, details: Details, commit: str
     ) -> None:
+        move_main(host)
         host.invoke("restart").ok()
         again = inspect(host)
         assert again["State"]["StartedAt"] != details["State"]["StartedAt"]

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,11 +27,12 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 NAMESPACES = ("--mount", "--net", "--pid", "--fork", "--kill-child", "--propagation", "private")
+OTHER_USER = 65534
 NULL = os.makedev(1, 3)  # a device node with this number is harmless: it is /dev/null
 PROGRAMS = str(Path(sys.executable).parent)  # the folder of `invoke`
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TOOLS = ("unshare", "nsenter", "ip", "mount")
-START_SECONDS = 20
+START_SECONDS = STOP_SECONDS = 20
 
 
 class CannotSimulate(Exception):
@@ -100,13 +102,16 @@ class SimulatedHost:
 
         return docker.DockerClient(base_url=f"unix://{self.root / self.socket}", timeout=60)
 
-    def add_device(self, path: str, group: int = 0) -> None:
-        """Make a harmless device node that root and a group may open, as drivers do."""
+    def add_device(self, path: str, group: int | None = None) -> None:
+        """Make a harmless device node that everybody may open, or only its group.
+
+        Then root does not own it either: a server without capabilities that runs as root needs the group, too.
+        """
         node = self.root / path.lstrip("/")
         node.parent.mkdir(parents=True, exist_ok=True)
-        os.mknod(node, stat.S_IFCHR | 0o660, NULL)
-        node.chmod(0o660)
-        os.chown(node, 0, group)
+        os.mknod(node, stat.S_IFCHR, NULL)
+        node.chmod(0o666 if group is None else 0o660)
+        os.chown(node, *((0, 0) if group is None else (OTHER_USER, group)))
 
     def write(self, path: str, text: str, mode: int = 0o644) -> None:
         """Write a file of the host."""
@@ -118,12 +123,14 @@ class SimulatedHost:
     def stop(self) -> None:
         """End the services in the reverse order of their starts; an engine ends its containers."""
         for process in reversed(self.daemons):
-            process.terminate()
-            try:
-                process.wait(timeout=START_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            if process.poll() is not None:
+                continue
+            for pid in _children(process.pid):  # nsenter waits for the service and passes no signal on
+                os.kill(pid, signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=STOP_SECONDS)
+            process.kill()
+            process.wait()
         self.daemons.clear()
 
 
@@ -145,6 +152,7 @@ def simulated_host(variables: Mapping[str, str]) -> Iterator[SimulatedHost]:
                 host.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        _remove_control_groups()
 
 
 @contextmanager
@@ -152,15 +160,35 @@ def _first_process(folder: Path) -> Iterator[int]:
     """Start the host's first process; yield its PID on this machine."""
     script = Path(__file__).with_name("host_init.py")
     words = ["unshare", *NAMESPACES, sys.executable, str(script), str(folder)]
-    env = {"PATH": SYSTEM_PATH}
-    with subprocess.Popen(
-        words, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    env, pipe = {"PATH": SYSTEM_PATH}, subprocess.PIPE
+    with subprocess.Popen(words, env=env, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        if not (pid := process.stdout.readline().strip()):
+            raise CannotSimulate(process.stderr.read().strip()[-300:] or "no namespaces of its own")
         try:
-            assert process.stdout is not None
-            assert process.stderr is not None
-            if not (pid := process.stdout.readline().strip()):
-                raise CannotSimulate(process.stderr.read().strip()[-300:] or "no namespaces of its own")
             yield int(pid)
         finally:
             process.kill()
+            _wait_for_end(int(pid))
+
+
+def _remove_control_groups() -> None:
+    """Remove the control groups that podman leaves, unless another podman uses them."""
+    for path in (
+        *Path("/sys/fs/cgroup").glob("*/libpod_parent/conmon"),
+        *Path("/sys/fs/cgroup").glob("*/libpod_parent"),
+    ):
+        with suppress(OSError):
+            path.rmdir()
+
+
+def _wait_for_end(pid: int) -> None:
+    """Wait until the kernel has ended a process, and with it the namespaces of which it was the first."""
+    deadline = time.monotonic() + STOP_SECONDS
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

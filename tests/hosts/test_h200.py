@@ -9,8 +9,8 @@ import pytest
 
 from tests.hosts.conftest import NewHost
 from tests.hosts.engines import start_docker_with_toolkit, start_podman
-from tests.hosts.every_host import Details, EveryHost
-from tests.hosts.gpus import show_h200, uuid
+from tests.hosts.every_host import Details, EveryHost, inspect
+from tests.hosts.gpus import H200, show_h200, uuid
 from tests.hosts.simulated_host import SimulatedHost
 
 UUIDS = [uuid(gpu) for gpu in range(8)]
@@ -38,6 +38,20 @@ class TestH200OnDocker(EveryHost):
         host.invoke("run", "--gpus", "2,5").ok()
         try:
             assert "(stand-in) opened nvidia2, nvidia5\n" in host.invoke("logs").ok().out
+        finally:
+            host.invoke("stop").ok()
+
+    def test_a_lost_gpu_and_a_busy_one_are_named_and_not_used(self, host: SimulatedHost) -> None:
+        lost, busy = H200.replace("ok", "lost"), H200.replace("4;1;ok", "9000;1;busy")
+        gpus = "\n".join([H200, lost, busy, *[H200] * 5])
+        eight = host.invoke("run", "--gpus", "8", NVML_GPUS=gpus)
+        assert eight.code == 1
+        assert "GPU 1: NVML reports: GPU is lost; GPU 2: process 1" in eight.err
+        host.invoke("run", "--gpus", "4", NVML_GPUS=gpus).ok()
+        try:
+            opened = inspect(host)["HostConfig"]["DeviceRequests"][0]["DeviceIDs"]
+            assert len(opened) == 4
+            assert not {UUIDS[1], UUIDS[2]} & set(opened)
         finally:
             host.invoke("stop").ok()
 

@@ -108,7 +108,7 @@ def test_a_gpu_of_another_container_is_left_alone(host: SimulatedHost) -> None:
 def test_a_card_whose_node_is_missing_is_named_and_not_used(host: SimulatedHost) -> None:
     (host.root / NODES[2].lstrip("/")).unlink()
     try:
-        assert host.invoke("doctor").code == 1
+        assert f"missing: {NODES[2]}" in host.invoke("doctor").ok().out
         eight = host.invoke("run", "--gpus", "8")
         assert eight.code == 1
         assert f"GPU 2: its render node does not exist: {NODES[2]}" in eight.err
@@ -116,6 +116,14 @@ def test_a_card_whose_node_is_missing_is_named_and_not_used(host: SimulatedHost)
         assert devices(inspect(host, FIRST)) == [*NODES[4:], "/dev/kfd"]
     finally:
         host.add_device(NODES[2], RENDER_GROUP)
+
+
+@pytest.mark.usefixtures("replicas")
+def test_run_builds_the_image_of_the_lock_if_it_is_not_here(host: SimulatedHost, image: str) -> None:
+    host.engine().images.remove(image)
+    done = host.invoke(*run(FIRST)).ok()
+    assert "build rocm image" in done.err
+    assert inspect(host, FIRST)["Image"] == host.engine().images.get(image).id
 
 
 @pytest.mark.usefixtures("image", "replicas")

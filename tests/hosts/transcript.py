@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 from tests.hosts.simulated_host import SimulatedHost
 
 PAGE = ROOT / "docs" / "explanation" / "simulated-hosts.md"
-WIDTH = 110
+WIDTH = 118
 
 
 @dataclass
@@ -22,7 +22,7 @@ class Terminal:
 
     def type(self, line: str) -> str:
         """Run a line in a shell, and return what it prints. Raises AssertionError if it fails."""
-        done = self.host.run("sh", "-c", f"{line} 2>&1")
+        done = self.host.run("sh", "-c", f"exec 2>&1; {line}")
         assert done.code == 0, done.out
         self.lines += [f"$ {line}", *done.out.splitlines()]
         return done.out
