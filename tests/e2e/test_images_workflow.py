@@ -60,8 +60,9 @@ class Published:
         for step in self.job.steps_of(event):
             if step["name"] in NOT_RUN:
                 continue
-            done[step["name"]] = self.job.run(step, self.variables)
-            assert done[step["name"]].returncode == 0, f"{step['name']}: {done[step['name']].stderr[-3000:]}"
+            done[step["name"]] = finished = self.job.run(step, self.variables)
+            output = finished.stdout[-3000:] + finished.stderr[-3000:]
+            assert finished.returncode == 0, f"{step['name']}: {output}"
         return done
 
     def client(self) -> Registry:
