@@ -18,10 +18,22 @@ _VLLM_LEVEL = re.compile(
     r"(?:(?:\d{4}-)?\d\d-\d\d\s\d\d:\d\d:\d\d(?:[.,]\d+)?\s+)?\[?(?P<location>[\w./<>-]+:\d+)\]\s?"
 )
 _PLAIN_LEVEL = re.compile(r"^(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL):\s{1,5}")
-_GLOG_LEVEL = re.compile(r"^\[?(?P<letter>[IWEF])\d{3,4} [\d:.]+ .*?\]\s?")
+_GLOG_LEVEL = re.compile(r"^\[?(?P<letter>[IWEF])\d{3,4} [\d:.]+\s.*?\]\s?")
+_RAY_LEVEL = re.compile(r"^\[\d{4}-\d\d-\d\d [\d:,.]+ (?P<letter>[IWEF]) \d+ \d+\]\s(?:\(\w+\)\s)?")
+# Libraries that write the level after a prefix of their own.
+_LIBRARY_LEVEL = re.compile(
+    r"^(?:"
+    r"\S+:\d+:\d+ \[\d+\] .{0,80}?\b[NR]CCL |"  # host:1:1 [0] misc/ibvwrap.cc:206 NCCL WARN
+    r"\[\d+\.\d+\]\s+\[[^\]]*\]\s.{0,60}?\bUCX\s+|"  # [1763.02] [host:196 :0] ib_md.c:312 UCX WARN
+    r"(?:- )?[\w.]{2,40} - |"  # Python's usual format: name - ERROR - text
+    r"\w{2,20} |"  # LMCache ERROR: text
+    r"\[?)(?P<level>WARN(?:ING)?|ERROR|FATAL|CRITICAL)(?=[\s:\]])"
+)
+_KUBERNETES_EVENT = re.compile(r"^\s*(?:[\w-]+\s+)?(?:\d+[smhd]\S*\s+)?Warning\s+[A-Z]\w+\s")
 _PYTHON_WARNING = re.compile(r"^\S+\.py:\d+: \w*Warning: ")
 _EXCEPTION_GROUP = re.compile(r"^\s+(?:\|\s|\+ (?=Exception Group)|\+-)")
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_LIBRARY_LEVELS = {"WARN": "WARNING", "FATAL": "CRITICAL"}
 _GLOG_LETTERS = {"I": "INFO", "W": "WARNING", "E": "ERROR", "F": "CRITICAL"}
 
 
@@ -80,8 +92,11 @@ def _parse_level(text: str) -> tuple[str, str, str]:
         return match["level"], match["location"], text[match.end() :]
     if match := _PLAIN_LEVEL.match(text):
         return match["level"], "", text[match.end() :]
-    if match := _GLOG_LEVEL.match(text):
-        return _GLOG_LETTERS[match["letter"]], "native", text[match.end() :]
+    for glog in (_GLOG_LEVEL, _RAY_LEVEL):
+        if match := glog.match(text):
+            return _GLOG_LETTERS[match["letter"]], "native", text[match.end() :]
     if _PYTHON_WARNING.match(text):
         return "WARNING", "warnings", text
-    return "", "", text
+    if match := _LIBRARY_LEVEL.match(text):
+        return _LIBRARY_LEVELS.get(match["level"], match["level"]), "native", text
+    return ("WARNING", "kubernetes", text) if _KUBERNETES_EVENT.match(text) else ("", "", text)
