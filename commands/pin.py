@@ -139,6 +139,7 @@ def _refresh(path: Path, image: LockedImage, options: PinOptions, sources: Sourc
     from images.lock import mirror as mirrors
     from images.lock import pin as pins
     from images.lock import validation
+    from launch.http.client import NotFound
 
     entry = image.pins
     text = (path.parent / entry.python.requirements).read_text() if entry.python.requirements else ""
@@ -152,9 +153,8 @@ def _refresh(path: Path, image: LockedImage, options: PinOptions, sources: Sourc
                 pinned = replace(pinned, pins=kept)
         except Failed as error:
             why = f"{error.what}: {error.why}" if error.why else error.what
-            raise Failed(
-                f"cannot pin '{image.name}'; {path.name} is unchanged", why=why, fix=error.fix
-            ) from None
+            fix = error.fix or (image.renewal if isinstance(error, NotFound) else "")
+            raise Failed(f"cannot pin '{image.name}'; {path.name} is unchanged", why=why, fix=fix) from None
     return pinned
 
 
