@@ -40,30 +40,36 @@ Finished = CompletedProcess[str]
 
 @dataclass
 class Published:
-    """What the steps of both events printed, by the name of the step, and where they published to."""
+    """What the steps printed, by the name of the step, and where they published to."""
 
     registry: Running
     job: Job
     variables: dict[str, str]
-    pull_request: dict[str, Finished] = field(default_factory=dict)
-    push: dict[str, Finished] = field(default_factory=dict)
-    after_pull_request: list[str] = field(default_factory=list)
+    done: dict[str, Finished] = field(default_factory=dict)
+    before_the_login: list[str] = field(default_factory=list)  # the digests in the registry
 
-    @property
-    def result(self) -> Any:
-        """What `invoke publish --format json` printed."""
-        return json.loads(self.push["Publish by digest"].stdout)
+    def json_of(self, step: str) -> Any:
+        """Return what a step printed with `--format json`."""
+        return json.loads(self.done[step].stdout)
 
-    def run(self, event: str) -> dict[str, Finished]:
-        """Run the steps of an event in their order, and stop at the first that fails."""
-        done: dict[str, Finished] = {}
-        for step in self.job.steps_of(event):
+    def run(self) -> None:
+        """Run the steps of all events in their order: those of a pull request, then those of a push."""
+        for step in self.job.runs:
             if step["name"] in NOT_RUN:
                 continue
-            done[step["name"]] = finished = self.job.run(step, self.variables)
+            if step["name"] == "Log in":
+                self.before_the_login = self.digests()
+            self.done[step["name"]] = finished = self.job.run(step, self.variables)
             output = finished.stdout[-3000:] + finished.stderr[-3000:]
             assert finished.returncode == 0, f"{step['name']}: {output}"
-        return done
+
+    def digests(self) -> list[str]:
+        """Return the digest of the image in the registry, if it is there."""
+        inputs = self.json_of("Build from the lock")["tag"].rpartition("-")[2]
+        try:
+            return [self.client().manifest(PUBLISHED_TO, f"cpu-lock-{inputs}").digest]
+        except NotFound:
+            return []
 
     def client(self) -> Registry:
         """A client of the registry with the password."""
@@ -108,57 +114,40 @@ def published(
     made = Published(registry, read_job("images", "image", values, platform="cpu"), variables)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SLIPWAY_CA_BUNDLE", variables["SLIPWAY_CA_BUNDLE"])
-        made.pull_request = made.run("pull_request")
-        made.after_pull_request = _tags(made)
-        made.push = made.run("push")
+        made.run()
         yield made
 
 
-def _tags(published: Published) -> list[str]:
-    """Return the first tag of the image if the registry has it."""
-    tag = json.loads(published.pull_request["Build from the lock"].stdout)["tag"]
-    inputs = tag.rpartition("-")[2]
-    try:
-        return [published.client().manifest(PUBLISHED_TO, f"cpu-lock-{inputs}").digest]
-    except NotFound:
-        return []
-
-
-def test_every_step_of_the_job_is_run_or_named() -> None:
-    job = read_job("images", "image", {}, platform="cpu")
-    names = {step["name"] for event in ("pull_request", "push") for step in job.steps_of(event)}
-    assert set(NOT_RUN) < names
-    assert [step["uses"].split("@")[0] for step in job.steps if "uses" in step] == ["actions/checkout"]
-
-
-def test_a_pull_request_builds_and_tests_and_publishes_nothing(published: Published) -> None:
-    assert list(published.pull_request) == [
+def test_every_step_of_the_job_is_run_or_named(published: Published) -> None:
+    assert list(published.done) == [
         "Build from the lock",
         "Test what is inside",
         "Show what would be published",
+        "Log in",
+        "Publish by digest",
         "Delete the key",
     ]
-    assert "nothing was sent" in published.pull_request["Show what would be published"].stderr
-    assert published.after_pull_request == []
+    assert {step["name"] for step in published.job.runs} == {*published.done, *NOT_RUN}
+    actions = [step["uses"].partition("@")[0] for step in published.job.steps if "uses" in step]
+    assert actions == ["actions/checkout"]
+
+
+def test_a_pull_request_shows_what_would_be_published_and_sends_nothing(published: Published) -> None:
+    assert "nothing was sent" in published.done["Show what would be published"].stderr
+    assert published.before_the_login == []
 
 
 def test_a_push_publishes_the_image_that_build_made(published: Published) -> None:
-    built = json.loads(published.push["Build from the lock"].stdout)
-    manifest = published.client().manifest(PUBLISHED_TO, published.result["digest"])
-    assert manifest.json["config"]["digest"] == built["id"]
-    assert published.result["pushed"]
-
-
-def test_the_image_is_published_with_signature_and_bill_of_materials(published: Published) -> None:
-    result = published.result
-    assert result["signature"]
-    assert result["provenance"]
-    assert result["sbom"]
+    result = published.json_of("Publish by digest")
+    manifest = published.client().manifest(PUBLISHED_TO, result["digest"])
+    assert manifest.json["config"]["digest"] == published.json_of("Build from the lock")["id"]
+    assert published.digests() == [result["digest"]]
+    assert all(result[part] for part in ("pushed", "signature", "provenance", "sbom"))
 
 
 def test_the_key_is_deleted_and_the_password_is_printed_nowhere(published: Published) -> None:
     assert not (Path(published.variables["RUNNER_TEMP"]) / "slipway.key").exists()
-    for done in (*published.pull_request.values(), *published.push.values()):
+    for done in published.done.values():
         assert PASSWORD not in done.stdout + done.stderr
         assert "PRIVATE KEY" not in done.stdout + done.stderr
 
@@ -202,7 +191,8 @@ def test_run_refuses_an_image_that_another_key_signed(user_host: SimulatedHost, 
 
 def test_run_pulls_the_published_digest_and_serves(user_host: SimulatedHost, published: Published) -> None:
     """The image that the workflow built, tested and signed is the one that answers on another engine."""
-    digest, built = published.result["digest"], json.loads(published.push["Build from the lock"].stdout)
+    digest = published.json_of("Publish by digest")["digest"]
+    built = published.json_of("Build from the lock")
     run = user_host.invoke(*RUN, "--format", "json").ok()
     try:
         assert "is signed with the key in" in run.err + run.out
