@@ -17,7 +17,9 @@ _DATE = r"(?:\d{4}-)?\d\d-\d\d\s\d\d:\d\d:\d\d(?:[.,]\d+)?"
 _VLLM_LEVEL = re.compile(
     rf"^(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL)\s+(?:{_DATE}\s+)?\[?(?P<location>[\w./<>-]+:\d+)\]\s?"
 )
-_DATED_LEVEL = re.compile(rf"^(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL)\s+{_DATE}\s?")  # copied without the call
+_DATED_LEVEL = re.compile(
+    rf"^(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL)\s+{_DATE}\s?"
+)  # copied without the call
 _PLAIN_LEVEL = re.compile(r"^(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL):\s{1,5}")
 _GLOG_LEVEL = re.compile(r"^\[?(?P<letter>[IWEF])\d{3,4} [\d:.]+\s.*?\]\s?")
 _RAY_LEVEL = re.compile(r"^\[\d{4}-\d\d-\d\d [\d:,.]+ (?P<letter>[IWEF]) \d+ \d+\]\s(?:\(\w+\)\s)?")
