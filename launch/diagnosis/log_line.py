@@ -97,6 +97,11 @@ def _parse_level(text: str) -> tuple[str, str, str]:
         return match["level"], "vllm", text[match.end() :]
     if match := _PLAIN_LEVEL.match(text):
         return match["level"], "", text[match.end() :]
+    return _parse_library_level(text)
+
+
+def _parse_library_level(text: str) -> tuple[str, str, str]:
+    """Return the same for a line that vLLM's logger did not write."""
     for glog in (_GLOG_LEVEL, _RAY_LEVEL):
         if match := glog.match(text):
             return _GLOG_LETTERS[match["letter"]], "native", text[match.end() :]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-# Names that everybody's logs contain; they tell something and identify nobody.
+# Names that everybody's logs contain; they identify no user.
 _PUBLIC_HOSTS = re.compile(
     r"(?:^|\.)(?:huggingface\.co|hf\.co|hf-mirror\.com|github\.com|githubusercontent\.com|pytorch\.org|nvidia\.com|"
     r"amd\.com|docker\.io|docker\.com|quay\.io|ghcr\.io|nvcr\.io|vllm\.ai|kubernetes\.io|python\.org|pypi\.org|"
@@ -131,7 +131,7 @@ def _is_host(name: str) -> bool:
 _TOP_DOMAINS = frozenset(
     re.split(
         r"\s+",
-        "com org net edu gov io ai dev cloud app co de fr uk cn jp kr in ru ch nl se no fi dk it es pl br ca au us eu "
+        "com org net edu gov io ai dev cloud app co de fr uk cn jp kr in ru ch nl se no fi dk it es pl br ca au eu "
         "at be tw hk sg local lan internal intern corp home private svc cluster localnet test invalid example",
     )
 )
