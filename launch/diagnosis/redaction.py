@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 # Names that everybody's logs contain; they identify no user.
 _PUBLIC_HOSTS = re.compile(
     r"(?:^|\.)(?:huggingface\.co|hf\.co|hf-mirror\.com|github\.com|githubusercontent\.com|pytorch\.org|nvidia\.com|"
-    r"amd\.com|docker\.io|docker\.com|quay\.io|ghcr\.io|nvcr\.io|vllm\.ai|kubernetes\.io|python\.org|pypi\.org|"
+    r"amd\.com|docker\.io|docker\.com|quay\.io|ghcr\.io|nvcr\.io|vllm\.ai|kubernetes\.io|python\.org|"
     r"modelscope\.cn|xethub\.com|example\.(?:com|org|net)|cluster\.local|localdomain)$"
 )
 _CODE_SUFFIX = re.compile(

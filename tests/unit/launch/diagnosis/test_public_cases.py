@@ -1,4 +1,4 @@
-"""The result for each log that was rebuilt from a public report, with the verdict of a reader who knows its cause."""
+"""The result for each log that was rebuilt from a public report, as a reader who knows its cause judged it."""
 
 from __future__ import annotations
 
