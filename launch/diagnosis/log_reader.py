@@ -99,10 +99,16 @@ class LogReader:
             line = parse_line(stripped, number)
             if line.source and number <= MARKING_LINES:
                 self._marks.read(line.text, line.source)
-            if line.level in ("INFO", "DEBUG"):
-                self._read_milestone(line)
-            else:
+            if line.level not in ("INFO", "DEBUG"):
                 self._read_problem(line)
+            elif stripped.level and not line.location and self._is_of_traceback(line):
+                self._read_problem(replace(line, level=""))  # the level is the collector's
+            else:
+                self._read_milestone(line)
+
+    def _is_of_traceback(self, line: LogLine) -> bool:
+        milestone = "startup complete" in line.text or " - \"" in line.text
+        return not milestone and (TRACEBACK_START in line.text or self._tracebacks.is_reading(line))
 
     def _skim(self, raw: str, number: int) -> None:
         """Look for the few facts that an unimportant line can tell."""

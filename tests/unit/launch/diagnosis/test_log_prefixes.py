@@ -136,3 +136,8 @@ def test_stripper_learns_a_prefix_with_a_level_from_a_traceback() -> None:
 
 def test_log_line_reads_vllm_lines_that_were_copied_without_their_logging_call() -> None:
     assert is_recognized(diagnose_log([line.replace("[core.py:708] ", "") for line in LOGGED]))
+
+
+def test_reader_reads_a_traceback_to_which_the_collector_gave_the_level_info() -> None:
+    lines = [json.dumps({"level": "info", "message": line}) for line in TRACEBACK[1:]]
+    assert diagnose_log(lines).cause_id == "no-kv-cache"
