@@ -1,6 +1,6 @@
 """A supervised vLLM under load, with a fault every few minutes: `pytest -m slow tests/e2e/test_soak.py`.
 
-SLIPWAY_SOAK_MINUTES sets the length (default: 60). The table is printed and written to SLIPWAY_SOAK_REPORT, if it is set.
+SLIPWAY_SOAK_MINUTES sets the length (default: 60). The table is printed, and written to SLIPWAY_SOAK_REPORT if set.
 """
 
 from __future__ import annotations
@@ -118,7 +118,9 @@ def supervised(
 
 
 def resident_mib(container: Container) -> int:
-    return int(container.stats(stream=False)["memory_stats"]["usage"]) >> 20
+    facts = container.stats(stream=False)
+    assert isinstance(facts, dict)
+    return int(facts["memory_stats"]["usage"]) >> 20
 
 
 def outage(load: Load, since: float) -> float:
@@ -167,13 +169,8 @@ def one_fault(engine: DockerClient, load: Load, fault: Callable[[Container], Non
     seconds = outage(load, before)
     died = [event for event in invoke("events", SERVER, "--format", "json").json if event["kind"] == "died"]
     reason = died[-1]["reason"] if died else "no restart"
-    return (
-        fault.__name__.replace("_", " "),
-        reason,
-        seconds,
-        load.lost - lost,
-        resident_mib(engine.containers.get(SERVER)),
-    )
+    memory = resident_mib(engine.containers.get(SERVER))
+    return fault.__name__.replace("_", " "), reason, seconds, load.lost - lost, memory
 
 
 def table(rows: list[Row], load: Load, seconds: float, down: float) -> str:
