@@ -56,18 +56,18 @@ class Supervisor:
         history, seen = History(time.monotonic()), observe(self.client, self.name)
         while True:
             decision, history = decide(self.policy, history, seen)
-            if decision.verdict == "follow":
+            if decision.action == "follow":
                 history = self._follow(history, seen)
-            elif decision.verdict == "restart":
+            elif decision.action == "restart":
                 history = self._restart(decision, history, seen)
-            elif decision.verdict != "wait":
+            elif decision.action != "wait":
                 self._end(decision, seen)
                 return
             self.sleep(_INTERVAL)
             seen = observe(self.client, self.name)
 
     def _end(self, decision: Decision, seen: Observation) -> None:
-        if decision.verdict == "end":
+        if decision.action == "end":
             self._record("ended", decision.reason)
             return
         self._death("gave up", decision.reason, seen)
@@ -75,7 +75,7 @@ class Supervisor:
             find(self.client, self.name).stop(timeout=30)
 
     def _follow(self, history: History, seen: Observation) -> History:
-        """Wait until a start serves, whoever started it. One that fails is seen by the next observation."""
+        """Wait until a start serves, by the user or by the engine. One that fails is seen by the next observation."""
         with suppress(SlipwayError, *engine_errors()):
             wait_for_server(find(self.client, self.name), lambda progress: None, fresh=False)
         return history.followed(time.monotonic(), seen.started)

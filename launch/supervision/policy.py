@@ -13,7 +13,7 @@ from typing import Literal
 Health = Literal["ok", "dead", "silent"]
 # gone: the container was removed. unknown: the container engine does not answer.
 State = Literal["running", "exited", "paused", "gone", "unknown"]
-Verdict = Literal["wait", "follow", "restart", "give up", "end"]
+Action = Literal["wait", "follow", "restart", "give up", "end"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class History:
 class Decision:
     """What to do now, and why."""
 
-    verdict: Verdict
+    action: Action
     reason: str = ""
 
 

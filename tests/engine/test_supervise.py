@@ -113,7 +113,7 @@ def test_a_server_that_dies_at_each_start_is_given_up_with_its_cause(engine: Doc
     assert "gave up: " in invoke("ps").ok().out
 
 
-def test_a_restart_by_the_user_is_no_death(run: Run) -> None:
+def test_a_restart_by_the_user_does_not_count_as_a_death(run: Run) -> None:
     run("serves-idle", "--supervise").ok()
     invoke("restart", SERVER).ok()
     time.sleep(5)  # two observations

@@ -29,7 +29,7 @@ def test_read_returns_what_was_recorded_by_server_and_for_all_in_order() -> None
 @pytest.mark.parametrize(
     "line", ["", "[]", "{", '{"kind": "died"}', '{"at": 5, "server": "m2", "kind": "died"}', "\x00"]
 )
-def test_a_line_that_is_no_event_is_left_out(line: str) -> None:
+def test_a_line_without_an_event_is_left_out(line: str) -> None:
     record(event("died"))
     with (events.folder() / "m2.jsonl").open("a") as file:
         file.write(line)

@@ -28,17 +28,17 @@ def watch(*seen: Observation, history: History = BEGAN) -> list[Decision]:
     return decisions
 
 
-def verdicts(*seen: Observation) -> list[str]:
-    return [decision.verdict for decision in watch(*seen)]
+def actions(*seen: Observation) -> list[str]:
+    return [decision.action for decision in watch(*seen)]
 
 
 def test_a_server_that_serves_or_works_is_left_alone() -> None:
     steps = [replace(BUSY, steps=number) for number in range(20)]
-    assert set(verdicts(SERVES, *steps, SERVES)) == {"wait"}
+    assert set(actions(SERVES, *steps, SERVES)) == {"wait"}
 
 
 def test_an_idle_server_makes_no_progress_and_is_left_alone() -> None:
-    assert set(verdicts(*[SERVES] * 20)) == {"wait"}
+    assert set(actions(*[SERVES] * 20)) == {"wait"}
 
 
 @pytest.mark.parametrize("code", [0, 1, 137])
@@ -56,46 +56,46 @@ def test_a_dead_engine_core_answers_503_and_is_restarted_soon() -> None:
 
 
 def test_a_silent_server_has_a_minute() -> None:
-    assert verdicts(*[SILENT] * 6) == ["wait"] * 6
+    assert actions(*[SILENT] * 6) == ["wait"] * 6
     assert watch(*[SILENT] * 7)[-1] == Decision("restart", "/health did not answer for 60 s")
-    assert verdicts(*[SILENT] * 6, SERVES, SILENT)[-1] == "wait"
+    assert actions(*[SILENT] * 6, SERVES, SILENT)[-1] == "wait"
 
 
 def test_requests_without_progress_are_a_hang_although_health_is_ok() -> None:
     assert watch(*[BUSY] * 4)[-1] == Decision("restart", "2 requests made no progress for 30 s")
-    assert verdicts(BUSY, BUSY, BUSY, replace(BUSY, steps=6), BUSY)[-1] == "wait"
+    assert actions(BUSY, BUSY, BUSY, replace(BUSY, steps=6), BUSY)[-1] == "wait"
 
 
 def test_an_idle_time_before_a_request_does_not_count_as_a_hang() -> None:
-    assert verdicts(*[SERVES] * 10, BUSY, BUSY, BUSY) == ["wait"] * 13
+    assert actions(*[SERVES] * 10, BUSY, BUSY, BUSY) == ["wait"] * 13
 
 
 def test_a_missing_metrics_page_says_nothing_about_progress() -> None:
-    assert set(verdicts(*[replace(BUSY, steps=None)] * 20)) == {"wait"}
+    assert set(actions(*[replace(BUSY, steps=None)] * 20)) == {"wait"}
 
 
 def test_a_paused_server_and_an_engine_that_is_away_are_waited_for() -> None:
     away = [replace(EXITED, state="paused"), replace(EXITED, state="unknown")] * 20
-    assert set(verdicts(*[SILENT] * 5, *away, *[SILENT] * 5)) == {"wait"}
+    assert set(actions(*[SILENT] * 5, *away, *[SILENT] * 5)) == {"wait"}
 
 
 def test_a_start_of_somebody_else_is_followed_until_it_serves() -> None:
     decision, history = decide(POLICY, BEGAN, replace(SILENT, started="second"))
-    assert decision.verdict == "follow"
+    assert decision.action == "follow"
     assert (
-        decide(POLICY, history.followed(50, "second"), replace(SERVES, at=51, started="second"))[0].verdict
+        decide(POLICY, history.followed(50, "second"), replace(SERVES, at=51, started="second"))[0].action
         == "wait"
     )
 
 
 def test_a_removed_container_ends_the_supervision() -> None:
-    assert verdicts(replace(EXITED, state="gone")) == ["end"]
+    assert actions(replace(EXITED, state="gone")) == ["end"]
 
 
 def test_too_many_restarts_in_a_row_are_given_up_with_the_reason() -> None:
     history = BEGAN
     for _ in range(3):
-        assert decide(POLICY, history, EXITED)[0].verdict == "restart"
+        assert decide(POLICY, history, EXITED)[0].action == "restart"
         history = history.restarted(0, "again")
     assert decide(POLICY, history, EXITED)[0] == Decision(
         "give up", "it exited with 0, after 3 restarts in a row"
@@ -107,7 +107,7 @@ def test_serving_for_long_forgets_earlier_restarts() -> None:
     _, history = decide(POLICY, history, replace(SERVES, at=99))
     assert history.restarts == 3
     _, history = decide(POLICY, history, replace(SERVES, at=100))
-    assert decide(POLICY, history, replace(EXITED, at=101))[0].verdict == "restart"
+    assert decide(POLICY, history, replace(EXITED, at=101))[0].action == "restart"
 
 
 @given(st.integers(0, 10_000))
