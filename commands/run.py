@@ -118,8 +118,9 @@ def _supervise(launched: Launched, options: PlanOptions, limits: Limits, notify:
     from commands import supervise
     from launch.operations.supervised_launch import SupervisedLaunch, save
 
-    same = {"name": launched.name, "revision": launched.plan.commit or options.revision}
-    save(launched.name, SupervisedLaunch(with_values(options, **same), limits))
+    revision = launched.plan.commit or options.revision
+    again = with_values(options, name=launched.name, revision=revision)
+    save(launched.name, SupervisedLaunch(again, limits))
     supervise.start(launched.name, notify=notify)
 
 
