@@ -91,6 +91,11 @@ def cdi_reason(client: DockerClient) -> str:
     return "the engine has no NVIDIA container toolkit and reads CDI specs" if info.get("CDISpecDirs") else ""
 
 
+def runtime(client: DockerClient) -> str:
+    """Return the name of the OCI runtime that starts containers: runc, crun."""
+    return str(client.info().get("DefaultRuntime") or "")
+
+
 def execute(
     client: DockerClient, container: Container, argv: list[str], show: Callable[[str], None] | None = None
 ) -> tuple[int, str]:

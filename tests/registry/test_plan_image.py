@@ -18,6 +18,7 @@ from images.build import local_name
 from images.lock.lockfile import load
 from images.lock.schema import LockedImage
 from images.publish import test_results
+from images.publish.signing import public_key
 from launch.operations import provide_image
 from launch.operations.events import Events
 from launch.operations.plan_inputs import plan_of
@@ -25,13 +26,15 @@ from launch.spec.plan import Plan
 from launch.spec.plan_options import PlanOptions
 from tests.images import stand_in
 from tests.invocation import Finished, invoke
+from tests.registry.published import make_key
 from tests.registry.serving import Running
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
 TO_START = ("docker", "compose", "quadlet", "kubernetes")
-MI300X = ("plan", "--hardware", "mi300x", "--gpus", "8")
+TP = "single_node_tp"  # the stand-ins accept --tensor-parallel-size and no other option of a layout
+MI300X = ("plan", "--hardware", "mi300x", "--gpus", "8", "--strategy", TP)
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +54,9 @@ def upstream(engine: DockerClient, registry: Running, base: str) -> Iterator[str
     engine.images.remove(f"{name}:v1")
     yield f"{name}:v1"
     for image in engine.images.list(name):
-        engine.images.remove(str(image.id), force=True)
+        for reference in (*image.tags, *image.attrs["RepoDigests"]):
+            if reference.startswith(name):  # the stand-in itself stays
+                engine.images.remove(reference)
 
 
 @pytest.fixture
@@ -113,7 +118,7 @@ def published(
 
 
 def options(lock: Path, **more: Any) -> PlanOptions:
-    return PlanOptions(hardware="mi300x", gpus="8", lock=str(lock), **more)
+    return PlanOptions(hardware="mi300x", gpus="8", strategy=TP, lock=str(lock), **more)
 
 
 def printed(form: str, lock: Path, **env: str) -> Finished:
@@ -154,26 +159,18 @@ def test_the_published_image_is_pulled_by_digest_after_its_signature_was_checked
         assert published in printed(form, lock, **setting).ok().out, form
     wanted = options(lock, registry=setting["SLIPWAY_REGISTRY"])
     public = key.with_suffix(".pub")
-    public.write_bytes(provide_image_public(key))
+    public.write_bytes(public_key(key))
     started = provide(engine, plan_of(wanted), wanted, str(public))
     assert (started.image, started.image_source.id) == (published, built["id"])
     registry.stop()  # the image has its local name now, so that no registry is asked for it again
     assert plan_of(wanted).image_source.id == built["id"]
 
 
-def provide_image_public(key: Path) -> bytes:
-    from images.publish.signing import public_key
-
-    return public_key(key)
-
-
 def test_an_image_that_another_key_signed_is_not_pulled(
     engine: DockerClient, registry: Running, lock: Path, name: str, published: str, tmp_path: Path
 ) -> None:
-    from tests.registry.published import make_key
-
     other = tmp_path / "other.pub"
-    other.write_bytes(provide_image_public(make_key(tmp_path / "other.key")))
+    other.write_bytes(public_key(make_key(tmp_path / "other.key")))
     wanted = options(lock, registry=f"{registry.host}/slipway/vllm")
     with pytest.raises(Failed, match="is not signed with this key"):
         provide(engine, plan_of(wanted), wanted, str(other))
@@ -217,7 +214,7 @@ def test_a_tag_is_resolved_once_and_pulled_by_its_digest(
     engine: DockerClient, registry: Running, upstream: str
 ) -> None:
     digest = registry.client().manifest("vllm/vllm-openai-rocm", "v1").digest
-    wanted = PlanOptions(hardware="mi300x", gpus="8", image=upstream, vllm="0.31.0")
+    wanted = PlanOptions(hardware="mi300x", gpus="8", strategy=TP, image=upstream, vllm="0.31.0")
     plan = plan_of(wanted)
     assert plan.image == f"{upstream.rpartition(':')[0]}@{digest}"
     assert (plan.image_source.name, plan.image_source.digest) == (upstream, digest)
