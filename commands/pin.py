@@ -97,7 +97,7 @@ def pin(
         address.parse_target("--mirror", mirror)
     old = locks.load(path)
     if check or model or revision:
-        _refuse_together("--check" if check else "--model", options, mirror)
+        _refuse_together("--check" if check else "--model", options, mirror, revision if check else "")
     if check:
         pin_check.run(old, path.parent, platform, channel, model, sources, format)
         return
@@ -112,10 +112,10 @@ def pin(
     _write(path, old, new, write=not dry_run, format=format)
 
 
-def _refuse_together(mode: str, options: PinOptions, mirror: str) -> None:
+def _refuse_together(mode: str, options: PinOptions, mirror: str, revision: str) -> None:
     """Raise Refused if --check or --model is combined with an option that changes the entry of an image."""
     given = {"--commit": options.commit, "--version": options.version, "--nightly": options.nightly}
-    given |= {"--base": options.repository, "--mirror": mirror}
+    given |= {"--base": options.repository, "--mirror": mirror, "--revision": revision}
     for option in (option for option, value in given.items() if value):
         raise Refused(
             f"{mode} and {option} cannot be used together",
@@ -129,9 +129,8 @@ def _refuse_images(model: str, platform: str, channel: str) -> None:
     if not model:
         raise Refused("--revision needs --model", fix="--model MiniMaxAI/MiniMax-M2")
     for option in [name for name, given in (("--platform", platform), ("--channel", channel)) if given]:
-        raise Refused(
-            f"--model and {option} cannot be used together", why="weights suit every image", fix="--model"
-        )
+        why, fix = "an entry of a model is for every image", f"invoke pin --model {model}"
+        raise Refused(f"--model and {option} cannot be used together", why=why, fix=fix)
 
 
 def _refresh(path: Path, image: LockedImage, options: PinOptions, sources: Sources, mirror: str) -> Pinned:

@@ -42,7 +42,6 @@ def run(
         str,
         Option("memory limit of the container, e.g. 64g", metavar="SIZE", group=CONTAINER, parse=_size),
     ] = "",
-    pids: Annotated[int, Option("maximum number of processes and threads", group=CONTAINER)] = 0,
     restart: Annotated[
         str, Option("restart policy of the container", choices=RESTARTS, group=CONTAINER)
     ] = "no",
@@ -86,7 +85,7 @@ def run(
     from launch.operations import launch as operation
 
     options, fixes = _split_workarounds(options)
-    limits = Limits(memory, pids, restart)
+    limits = Limits(memory, restart)
     how = LaunchOptions(
         replace, wait == "yes" and not detach, fetch, phase_timeout, fixes, verify_key, limits
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from errors import Failed, Refused, SlipwayError
 from launch import paths
 from launch.diagnosis.diagnose import DiagnosisInput, diagnose
-from launch.engine import create_args, env_file, images, ports
+from launch.engine import create_args, env_file, images, podman_create, ports
 from launch.engine.limits import Limits
 from launch.engine.servers import LABEL, STATE
 from launch.engine.verify_access import check_access
@@ -77,7 +77,10 @@ def start(
         stop(existing)
     _make_folders(plan)
     with _diagnosed(name):
-        container = client.containers.create(**arguments)
+        if podman_create.is_needed(client, bound):
+            container = podman_create.create(client, bound, image_id, name, limits or Limits(), labels)
+        else:
+            container = client.containers.create(**arguments)
     try:
         with _diagnosed(name):
             container.start()

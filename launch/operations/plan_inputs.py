@@ -83,7 +83,8 @@ def _free_gpus(options: PlanOptions, model: str) -> SelectedGpus:
     try:
         client = engine_client.connect()
         running, cdi_reason = holders(client), engine_client.cdi_reason(client)
+        runtime = engine_client.runtime(client)
     except SlipwayError:
-        running, cdi_reason = (), ""  # a plan needs no engine; `invoke run` does
+        running, cdi_reason, runtime = (), "", ""  # a plan needs no engine; `invoke run` does
     gpus = select_gpus(detect(), options.gpus, options.platform, running, options.name or name_for(model))
-    return replace(gpus, cdi_reason=cdi_reason)
+    return replace(gpus, cdi_reason=cdi_reason, runtime=runtime)

@@ -60,7 +60,7 @@ def make_plan(
     layout = layout_of(drafts[0], selection, shape)
     check_layout(layout, drafts[0], selection, shape, image)
     fit, context = fit_of(drafts[0], layout, shape, host, selection)
-    access = grant(options, host, recipe, max(1, layout.gpus // host.nodes))
+    access = grant(options, host, recipe, image.short_id, max(1, layout.gpus // host.nodes))
     commit = weights.commit_of(options, host, selection.model_id)
     finished = tuple(
         weights.at_commit(finish(draft.add(context), recipe, access), commit) for draft in drafts

@@ -1,11 +1,17 @@
-"""What to know about the image before a file or command is used, as comment lines at its top."""
+"""What to know before a file or command is used, as comment lines at its top."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from launch.spec.control_characters import one_line
 from launch.spec.image_reference import is_image_id
 from launch.spec.plan import Plan
+
+CRUN = (
+    "crun before 1.26 cannot run NVIDIA's hooks on a read-only image (containers/crun#1924): with it,"
+    " make the image writable"
+)
 
 
 def comments(plan: Plan, elsewhere: bool = False) -> str:
@@ -13,7 +19,15 @@ def comments(plan: Plan, elsewhere: bool = False) -> str:
 
     `elsewhere`: other hosts or another engine will start the plan. They can pull an image only from a registry.
     """
-    return "".join(f"# {note}\n" for note in _notes(plan, elsewhere or len(plan.processes) > 1))
+    notes = [
+        *_notes(plan, elsewhere or len(plan.processes) > 1),
+        *([CRUN] if _needs_hooks(plan) and elsewhere else []),
+    ]
+    return "".join(f"# {one_line(note)}\n" for note in notes)
+
+
+def _needs_hooks(plan: Plan) -> bool:
+    return plan.platform == "cuda" and plan.container.read_only
 
 
 def _notes(plan: Plan, elsewhere: bool) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from launch.render.comments import comments
-from launch.render.shell import lines, paired, quote
+from launch.render.shell import lines, make_folders, paired, quote
 from launch.spec.plan import Container, Mount, Plan, Process
 
 DEBUGGING = ("SYS_PTRACE",)  # the guide writes a debugger's capabilities last
@@ -32,9 +32,8 @@ def _one(plan: Plan, process: Process, more: tuple[str, ...]) -> str:
 
 
 def _folders(container: Container) -> str:
-    """Create the writable folders as the caller, because the engine would create them as root."""
-    paths = [m.source for m in container.mounts if not m.read_only and m.source.startswith("/")]
-    return f"mkdir -p {' '.join(quote(path) for path in paths)}\n" if paths else ""
+    command = make_folders(container)
+    return f"{lines([command], ' ')}\n" if command else ""
 
 
 def _in_two_steps(plan: Plan, more: tuple[str, ...]) -> str:
@@ -93,8 +92,12 @@ def _sizes(container: Container) -> Iterator[tuple[str, ...]]:
         yield (f"--user={container.user}",)
     for name, limit in container.ulimits:
         yield (f"--ulimit={name}={limit}:{limit}",)
-    for path in container.tmpfs:
-        yield (f"--tmpfs={path}",)
+    if container.pids_limit:
+        yield (f"--pids-limit={container.pids_limit}",)
+    if container.read_only:
+        yield ("--read-only",)
+    for tmpfs in container.tmpfs:
+        yield (f"--tmpfs={tmpfs.target}:{tmpfs.options}",)
 
 
 def _ports_and_mounts(container: Container) -> Iterator[tuple[str, ...]]:

@@ -26,7 +26,15 @@ def render(plan: Plan) -> str:
             return True
 
     text = yaml.dump_all(documents(plan), Dumper=NoAliases, sort_keys=False, width=100)
-    return comments(plan, elsewhere=True) + str(text)
+    return comments(plan, elsewhere=True) + _node_setting(plan) + str(text)
+
+
+def _node_setting(plan: Plan) -> str:
+    """Return as a comment the setting that a pod cannot have, but each node."""
+    pids = plan.container.pids_limit
+    if not pids:
+        return ""
+    return f"# A pod cannot limit its processes. In the kubelet configuration of each node: podPidsLimit: {pids}\n"
 
 
 def documents(plan: Plan) -> list[dict[str, Any]]:

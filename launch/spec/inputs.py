@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from launch.spec.capabilities import Capabilities
 from launch.spec.gpu_catalog import HardwareProfile
+from launch.spec.image_reference import short_id
 from launch.spec.model_config import ModelShape
 from launch.spec.plan import ImageSource, Layout
 
@@ -52,6 +53,7 @@ class Host:
     gpu_ids: tuple[str, ...] = ()  # UUIDs: NVIDIA's, or those that ROCR_VISIBLE_DEVICES takes
     cdi: tuple[str, ...] = ()  # CDI names of the same GPUs; empty unless the host's specs name them all
     cdi_reason: str = ""  # why the engine passes NVIDIA GPUs by CDI name only; "" if it has another way
+    runtime: str = ""  # the engine's OCI runtime: runc, crun; "" if the plan is for another machine
     key_file: str = ""  # the file of the API key, for a port that is open to other machines
     seccomp: str = ""  # the file of the seccomp profile for ROCm; "" keeps the engine's default
     vram_gib: float | None = None  # as the driver reports it; None: as the data sheet says
@@ -106,3 +108,11 @@ class Image:
     source: ImageSource = field(default_factory=ImageSource)
     entry: LockEntry | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def short_id(self) -> str:
+        """Twelve hex digits: the hash of the inputs in the lock, else the start of the digest.
+
+        An image of the lock keeps them when it is built or published.
+        """
+        return self.entry.inputs if self.entry else short_id(self.reference)

@@ -97,6 +97,22 @@ class Mount:
 
 
 @dataclass(frozen=True)
+class Tmpfs:
+    """A writable folder in memory inside the container. It counts as memory of the container."""
+
+    target: str
+    size_bytes: int
+
+    @property
+    def options(self) -> str:
+        """The mount options, as Docker, Compose and podman take them after the path.
+
+        Without `exec`, an engine mounts it with noexec, and libraries load there what they have compiled.
+        """
+        return f"rw,exec,nosuid,nodev,size={self.size_bytes},mode=1777"
+
+
+@dataclass(frozen=True)
 class Port:
     """A port of the container, published on an address of the host. `host` may be AUTO_PORT."""
 
@@ -123,7 +139,9 @@ class Container:
     network: str = ""  # "host" or "" (bridge)
     user: str = ""  # "uid:gid" or "" (the image's)
     ulimits: tuple[tuple[str, int], ...] = ()
-    tmpfs: tuple[str, ...] = ()
+    read_only: bool = False  # the root file system; mounts and tmpfs stay as they are
+    tmpfs: tuple[Tmpfs, ...] = ()
+    pids_limit: int = 0  # processes and threads; 0 leaves the engine's default
     ports: tuple[Port, ...] = ()
     mounts: tuple[Mount, ...] = ()
     entrypoint: tuple[str, ...] = ()  # of the image, if known: argv is passed without this prefix

@@ -183,6 +183,12 @@ class PlanOptions:
     access: str = option(
         "least", "access profile of the container", choices=ACCESS, group=CONTAINER, setting=True
     )
+    pids: int = option(
+        0,
+        "maximum number of processes and threads (default: by the access profile)",
+        metavar="NUMBER",
+        group=CONTAINER,
+    )
     port: int = option(
         8000,
         "host port to bind; auto: the first free port from 8000 on",

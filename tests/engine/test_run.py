@@ -189,9 +189,9 @@ def test_a_lost_engine_is_reported_and_the_next_run_finds_the_server(
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "the container engine stopped responding" in err
-    again = run("hangs", "--wait", "no", "--pids", "500").ok().err
+    again = run("hangs", "--wait", "no", "--memory", "2g").ok().err
     assert "already running" in again
-    assert "not applied: --pids 500; --replace" in again
+    assert "not applied: --memory 2g; --replace" in again
 
 
 def test_ps_shows_address_state_and_load(run: Run, port: str) -> None:

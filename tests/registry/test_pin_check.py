@@ -54,7 +54,7 @@ def pin(registry: Running, lock_file: Path, index: Path) -> Iterator[Pin]:
     with served(index) as url:
 
         def run(*options: str, **env: str) -> Finished:
-            env = {"UV_DEFAULT_INDEX": f"{url}/simple", "UV_NO_CACHE": "1", **PLAIN, **env}
+            env = {"UV_DEFAULT_INDEX": f"{url}/simple", **PLAIN, **env}
             return invoke("pin", "--lock", str(lock_file), "--wheels", url, *options, **env)
 
         run(*NIGHTLY).ok()
@@ -221,7 +221,9 @@ def test_a_refused_login_leaves_the_state_unknown(
     }
 
 
-@pytest.mark.parametrize("option", [("--nightly",), ("--version", "0.33.0"), ("--mirror", "127.0.0.1:9/x")])
+@pytest.mark.parametrize(
+    "option", [("--nightly",), ("--version", "0.33.0"), ("--mirror", "127.0.0.1:9/x"), ("--revision", "v2")]
+)
 def test_check_refuses_an_option_that_changes_the_lock(lock_file: Path, option: tuple[str, ...]) -> None:
     done = invoke("pin", "--lock", str(lock_file), "--check", *option)
     assert (done.code, f"--check and {option[0]} cannot be used together" in done.err) == (2, True), done.err

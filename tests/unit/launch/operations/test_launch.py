@@ -223,8 +223,8 @@ def test_launch_says_which_limits_a_running_server_does_not_have(monkeypatch: py
     host = Host(monkeypatch)
     host.running = SimpleNamespace(name="slipway-m2", labels={}, attrs={"HostConfig": {"Memory": 4 * 2**30}})
     events = Recorded()
-    launch(OPTIONS, LaunchOptions(wait=False, limits=Limits("4g", 500, "always")), events)
-    assert "not applied: --pids 500 --restart always; --replace" in events.notes[-1]
+    launch(OPTIONS, LaunchOptions(wait=False, limits=Limits("2g", "always")), events)
+    assert "not applied: --memory 2g --restart always; --replace" in events.notes[-1]
     launch(OPTIONS, LaunchOptions(wait=False, limits=Limits("4096m")), events)
     assert "already running" in events.notes[-1]
 

@@ -65,6 +65,7 @@ def plans(draw: st.DrawFn) -> Plan:
         nodes=draw(st.sampled_from([1, 2])),
         vllm="0.32.0",
         access=draw(st.sampled_from(["least", "profiling", "rdma"])),
+        pids=draw(st.sampled_from([0, 500])),
         port=draw(st.integers(1024, 65535)),
         settings=tuple(draw(st.dictionaries(st.sampled_from(["--chat-template", "--foo"]), values)).items()),
         env=tuple(draw(st.dictionaries(names, values, max_size=3)).items()),

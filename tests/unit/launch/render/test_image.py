@@ -108,3 +108,4 @@ def test_publishing_an_image_does_not_change_its_plan() -> None:
     published = plan(M2, "mi300x", 8, locked=from_lock(ENTRY, HERE, PUBLISHED, READ))
     assert published.image != built().image
     assert published.digest == built().digest
+    assert published.container.mounts == built().container.mounts  # and so the server's cache
