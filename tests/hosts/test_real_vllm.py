@@ -65,7 +65,7 @@ def host(
 def test_real_vllm_accepts_the_plan_of_a_cuda_host(host: SimulatedHost) -> None:
     built = host.invoke("build", "--platform", "cuda", "--format", "json").json
     host.invoke("fetch", MODEL).ok()
-    run = host.invoke("run", MODEL, "--gpus", "2", "--set", "--enforce-eager", "--format", "json")
+    run = host.invoke("run", MODEL, "--gpus", "2", "--set", "--enforce-eager=true", "--format", "json")
     assert run.events[-1]["kv_tokens"] > 0
     assert inspect(host, run.events[-1]["name"])["Image"] == built["id"]
     assert host.invoke("chat", "What is a slipway?", "--max-tokens", "8").ok().out.strip()
