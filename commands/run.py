@@ -76,7 +76,7 @@ def run(
     """
     from launch.operations import launch as operation
 
-    options, fixes = _split_workarounds(options)
+    options, fixes = _split_workarounds(with_values(options, memory_limit=memory))
     limits = Limits(memory, pids, restart)
     how = LaunchOptions(replace, wait == "yes" and not detach, fetch, phase_timeout, fixes, limits)
     events = JsonEvents() if format == "json" else TerminalEvents()

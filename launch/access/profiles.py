@@ -14,6 +14,7 @@ from errors import Refused, choice
 from launch.access.documented import documented_access
 from launch.access.gpu_devices import with_gpus
 from launch.access.types import RULE, Access
+from launch.recipes.from_config import MOUNTED, ConfigRecipe
 from launch.recipes.schema import GuideContainer, Recipe
 from launch.spec.inputs import Host
 from launch.spec.plan import AUTO_PORT, FIRST_PORT, Container, Mount, Port, Reason
@@ -73,7 +74,7 @@ def grant(options: PlanOptions, host: Host, recipe: Recipe, ranks: int) -> Acces
         raise Refused(f"--port auto cannot be used with {what}", why=why, fix=f"--port {FIRST_PORT}")
     if options.access == "guide":
         return _guide(guide_container(recipe, host), host, options)
-    access = _listening(_least(options, host, ranks), options, host)
+    access = _listening(_least(options, host, recipe, ranks), options, host)
     if options.access == "documented":
         return documented_access(access, host, ranks)
     if options.access == "profiling":
@@ -104,7 +105,7 @@ def _guide(guide: GuideContainer, host: Host, options: PlanOptions) -> Access:
     return Access(container, reasons=(Reason("container", why, "x-slipway.guide"),))
 
 
-def _least(options: PlanOptions, host: Host, ranks: int) -> Access:
+def _least(options: PlanOptions, host: Host, recipe: Recipe, ranks: int) -> Access:
     one_node = host.nodes == 1
     container = Container(
         profile="least",
@@ -115,10 +116,21 @@ def _least(options: PlanOptions, host: Host, ranks: int) -> Access:
         user=f"{host.uid}:{host.gid}",
         network="" if one_node else "host",
         ports=(Port("127.0.0.1", options.port, SERVES_ON),) if one_node else (),
-        mounts=_mounts(host),
+        mounts=_mounts(host, recipe),
     )
     access = Access(container, ENVIRONMENT, (*LEAST, ONE_NODE if one_node else SEVERAL_NODES))
+    if not any(mount.target == HUB for mount in container.mounts):
+        access = _without_hub(access)
     return with_gpus(access.noted(AUTO_NOTE) if options.port == AUTO_PORT else access, options, host, ranks)
+
+
+def _without_hub(access: Access) -> Access:
+    """Return the access without what belongs to the Hugging Face cache: a local folder has the weights."""
+    env = tuple(variable for variable in access.env if variable.value != HUB)
+    reasons = tuple(
+        replace(reason, item=MOUNTED) if reason.item == HUB else reason for reason in access.reasons
+    )
+    return replace(access, env=env, reasons=reasons)
 
 
 def _listening(access: Access, options: PlanOptions, host: Host) -> Access:
@@ -146,8 +158,10 @@ def _listening(access: Access, options: PlanOptions, host: Host) -> Access:
     return replace(access, container=container, reasons=(*kept, *reasons)).noted(note)
 
 
-def _mounts(host: Host) -> tuple[Mount, ...]:
+def _mounts(host: Host, recipe: Recipe) -> tuple[Mount, ...]:
     cache = Mount(host.cache or "slipway-cache", CACHE, read_only=False)
+    if isinstance(recipe, ConfigRecipe) and recipe.folder:
+        return (Mount(recipe.folder, MOUNTED), cache)
     return (Mount(host.hub_cache, HUB), cache) if host.hub_cache else (cache,)
 
 

@@ -90,6 +90,7 @@ def launch(options: PlanOptions, how: LaunchOptions | None = None, events: Event
     Raises Refused for a request that cannot work, ServerExited with a diagnosis if the server exits, Failed otherwise.
     """
     how, events = how or LaunchOptions(), events or Events()
+    options = replace(options, memory_limit=how.limits.memory)
     client = engine_client.connect()
     plan = planned(options, how.fixes, events)
     if options.hardware:
@@ -157,7 +158,7 @@ def _start(client: DockerClient, plan: Plan, how: LaunchOptions, events: Events)
     if not started:
         _note_ignored_limits(container, how.limits, events)
     ready = _wait(container, plan, how, started, events) if how.wait else None
-    if ready and ready.kv_tokens and started:
+    if ready and ready.kv_tokens and started and not plan.local_folder:
         host_facts.save_kv_tokens(plan, ready.kv_tokens)
     return Launched(container, plan, started, ready)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from errors import Refused, SlipwayError, choice
+from launch.operations.find_recipe import find_recipe
 from launch.operations.host_facts import gather
 from launch.planning.planner import make_plan
 from launch.planning.selection import NO_VARIANT, model_of, variant_of
@@ -36,8 +37,8 @@ def plan_of(options: PlanOptions) -> Plan:
     if options.name:
         server_name("--name", options.name)
     repository = open_repository(options.recipes)
-    recipe = repository.recipe(options.model)
-    models = (options.nodes, checkpoints(recipe), builtin_shapes())
+    recipe = find_recipe(repository, options.model)
+    models = (options.nodes, checkpoints(recipe), builtin_shapes(), options.memory_limit)
     if options.hardware or options.platform == "cpu":
         hardware = _named_hardware(repository.hardware, options.hardware or "cpu", options.platform)
         host = gather(hardware, _gpu_count(options.gpus, hardware), *models)

@@ -47,7 +47,7 @@ def prepare(client: DockerClient, plan: Plan, fetch: bool, events: Events) -> No
 
     Raises Failed for an incomplete snapshot unless `fetch`, before an image of gigabytes is pulled.
     """
-    missing = _missing_weights(plan.model)
+    missing = None if plan.local_folder else _missing_weights(plan.model)
     if missing and not fetch:
         raise missing
     image = deadline.start(lambda: _provide_image(client, plan, events, background=missing is not None))

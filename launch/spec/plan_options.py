@@ -176,3 +176,4 @@ class PlanOptions:
         group=CONTAINER,
         setting=True,
     )
+    memory_limit: str = ""  # of the container, e.g. 64g: no option of a plan, because `run` has it
