@@ -62,7 +62,8 @@ def bench(
 
     client = connect()
     server = running(client, name)
-    words = preset_command(preset, server.labels["slipway.model"], scale)
+    model, weights = server.labels["slipway.model"], server.labels.get("slipway.weights", "")
+    words = preset_command(preset, model, scale, weights if weights.startswith("/") else "")
     if dry_run:
         print(" ".join(["docker", "exec", str(server.name), *words]))
         return

@@ -52,8 +52,11 @@ def load_presets(path: Path = PRESETS) -> dict[str, Preset]:
     return load(path, dict[str, Preset])
 
 
-def preset_command(name: str, model: str, scale: float = 1.0) -> list[str]:
-    """Return a preset's command for a model; scaled numbers are at least 1. Raises Refused for an unknown preset."""
+def preset_command(name: str, model: str, scale: float = 1.0, tokenizer: str = "") -> list[str]:
+    """Return a preset's command for a model; scaled numbers are at least 1. Raises Refused for an unknown preset.
+
+    `tokenizer` is the folder of the tokenizer if the name of the model does not find it.
+    """
     presets = load_presets()
     if name not in presets:
         raise choice("preset", name, sorted(presets))
@@ -61,7 +64,7 @@ def preset_command(name: str, model: str, scale: float = 1.0) -> list[str]:
     for option in presets[name].scaled:
         index = argv.index(option) + 1
         argv[index] = str(max(1, round(int(argv[index]) * scale)))
-    return argv
+    return [*argv, "--tokenizer", tokenizer] if tokenizer else argv
 
 
 def run_benchmark(

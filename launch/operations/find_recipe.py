@@ -14,7 +14,7 @@ from launch.recipes.schema import Recipe
 from launch.weights.cache import MODEL, cache_folder
 
 # Asking the Hub is one request or two; a plan does not wait as long as a download does.
-ATTEMPTS = 3
+ATTEMPTS = 2
 SECONDS = 15.0
 
 

@@ -67,7 +67,8 @@ def make_plan(
     drafts = [_with_memory(draft, layout, shape, host, recipe) for draft in drafts]
     fit, context = fit_of(drafts[0], layout, shape, host, selection)
     access = grant(options, host, recipe, max(1, layout.gpus // host.nodes))
-    finished = tuple(finish(draft.add(context), recipe, access) for draft in drafts)
+    shorter = tuple(f"{' '.join(arg.tokens)}: {arg.why}" for arg in context)
+    finished = tuple(finish(draft.add(context, notes=shorter), recipe, access) for draft in drafts)
     return write(options, host, image, Decision(selection, shape, layout, finished, fit, access, idle_note))
 
 

@@ -41,8 +41,7 @@ def from_folder(given: str) -> Checkpoint:
     check_files(sizes, f"'{given}'")
     _require_mountable(folder, sizes, given)
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.name).strip("-._")[:96] or "model"
-    found = _checkpoint(name, f"'{given}'", sizes, partial(_read, folder))
-    return replace(found, folder=str(folder), shape=_measured(found.shape, folder))
+    return replace(_checkpoint(name, f"'{given}'", sizes, partial(_read, folder), folder), folder=str(folder))
 
 
 def from_cache(model: str, hub: Path, revision: str = "main") -> Checkpoint | None:
@@ -60,8 +59,7 @@ def from_cache(model: str, hub: Path, revision: str = "main") -> Checkpoint | No
     if not any(is_weights(name) for name in sizes) and manifest is None:
         return None
     check_files(sizes, model)
-    found = _checkpoint(model, f"snapshot {commit[:12]} in the cache", sizes, partial(_read, folder))
-    return replace(found, shape=_measured(found.shape, folder))
+    return _checkpoint(model, f"snapshot {commit[:12]} in the cache", sizes, partial(_read, folder), folder)
 
 
 def from_hub(hub: Hub, policy: RetryPolicy, revision: str = "main") -> Checkpoint:
@@ -72,7 +70,9 @@ def from_hub(hub: Hub, policy: RetryPolicy, revision: str = "main") -> Checkpoin
     return _checkpoint(hub.model, public(hub.endpoint), sizes, partial(_fetch, hub, policy, entries))
 
 
-def _checkpoint(model: str, place: str, sizes: Mapping[str, int], read: Read) -> Checkpoint:
+def _checkpoint(
+    model: str, place: str, sizes: Mapping[str, int], read: Read, folder: Path | None = None
+) -> Checkpoint:
     try:
         config = parse_config(read("config.json"), place)
     except OSError as error:
@@ -80,6 +80,7 @@ def _checkpoint(model: str, place: str, sizes: Mapping[str, int], read: Read) ->
         raise Refused(f"cannot read the config.json of {place}", why=why, fix="check the file") from error
     tokenizer = _values(read, "tokenizer_config.json")
     shape = replace(from_config(config, f"config.json of {place}"), weight_bytes=_weights(sizes) or None)
+    shape = _measured(shape, folder) if folder else shape
     shape = _as_loaded(_limited(shape, tokenizer.get("model_max_length")))
     return Checkpoint(model, place, config, shape, sizes, _template(read, tokenizer))
 
@@ -110,8 +111,10 @@ def _as_loaded(shape: ModelShape) -> ModelShape:
     """Return the shape in the type in which vLLM serves: its --dtype auto turns float32 into bfloat16."""
     if shape.dtype != "float32":
         return shape
-    total = shape.weight_bytes if shape.precision else (shape.weight_bytes or 0) // 2
-    return replace(shape, dtype="bfloat16", weight_bytes=total or None)
+    if shape.precision:  # quantized weights stay as they are
+        return replace(shape, dtype="bfloat16")
+    total = (shape.weight_bytes or 0) // 2 or None
+    return replace(shape, dtype="bfloat16", weight_bytes=total, expert_bytes=None)
 
 
 def _template(read: Read, tokenizer: Mapping[str, Any]) -> str:
