@@ -41,7 +41,8 @@ def test_a_local_folder_is_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    ("model", "path"), [("./x", True), ("/x", True), ("~/x", True), ("..", True), ("a/b", False), (".x", False)]
+    ("model", "path"),
+    [("./x", True), ("/x", True), ("~/x", True), ("..", True), ("a/b", False), (".x", False)],
 )
 def test_is_path(model: str, path: bool) -> None:
     assert is_path(model) == path

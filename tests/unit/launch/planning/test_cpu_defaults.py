@@ -91,12 +91,12 @@ def test_a_limit_below_the_estimate_is_noted(folder: Path) -> None:
 
 
 def test_a_model_larger_than_the_memory_is_refused(folder: Path) -> None:
-    with pytest.raises(Refused, match="needs 5.0 GiB of memory, but this host has 4.0"):
+    with pytest.raises(Refused, match=r"needs 5\.0 GiB of memory, but this host has 4\.0"):
         plan(folder, facts={"ram_gib": 4.0})
 
 
 def test_a_kv_cache_larger_than_the_memory_is_refused(folder: Path) -> None:
-    with pytest.raises(Refused, match="this host has 16.0") as refusal:
+    with pytest.raises(Refused, match=r"this host has 16\.0") as refusal:
         plan(folder, facts={"ram_gib": 16.0}, env=((SPACE, "40"),))
     assert refusal.value.fix == f"--env {SPACE}=1"
 

@@ -1,4 +1,4 @@
-"""A config.json that is none, or that has values which are none, is one clear message."""
+"""A config.json that is damaged, or that has invalid values, is refused with one clear message."""
 
 from __future__ import annotations
 
@@ -62,8 +62,10 @@ def test_parse_config_accepts_null_lists_and_unknown_keys() -> None:
         (b'{"hidden_size": ' + b"9" * 5000 + b"}", "not JSON"),
     ],
 )
-def test_parse_config_refuses_what_is_no_configuration(data: bytes, why: str) -> None:
-    with pytest.raises(Refused, match=r"the config.json of a/b is not the configuration of a model") as refusal:
+def test_parse_config_refuses_what_is_not_a_configuration(data: bytes, why: str) -> None:
+    with pytest.raises(
+        Refused, match=r"the config.json of a/b is not the configuration of a model"
+    ) as refusal:
         parse_config(data, "a/b")
     assert why in refusal.value.why
     assert len(refusal.value.why) < 200

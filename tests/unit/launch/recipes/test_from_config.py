@@ -38,7 +38,9 @@ def plan(
 ) -> Plan:
     machine = host(hardware, gpus)
     image = image_for(machine.hardware.platform, "0.32.0", "", capabilities)
-    return make_plan(PlanOptions(str(folder), **options), machine, recipe_from(from_folder(str(folder))), image)
+    return make_plan(
+        PlanOptions(str(folder), **options), machine, recipe_from(from_folder(str(folder))), image
+    )
 
 
 def test_a_small_model_gets_one_gpu_and_a_note_about_the_others(tmp_path: Path) -> None:

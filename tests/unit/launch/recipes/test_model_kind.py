@@ -23,7 +23,7 @@ COMPLETE = ("config.json", "model.safetensors", "tokenizer.json")
         (("config.json", "tokenizer.json", "training_args.bin"), "has no weights"),
     ],
 )
-def test_check_files_refuses_what_is_no_model(names: tuple[str, ...], what: str) -> None:
+def test_check_files_refuses_what_is_not_a_model(names: tuple[str, ...], what: str) -> None:
     with pytest.raises(Refused, match=f"^error: x {what}"):
         check_files(names, "x")
 
@@ -75,7 +75,7 @@ def test_check_kind_refuses_an_encoder_decoder_model() -> None:
         check_kind(config, COMPLETE, "x")
 
 
-def test_adapters_and_training_files_are_no_weights() -> None:
+def test_is_weights_excludes_adapters_and_training_files() -> None:
     names = ("model-00001-of-00002.safetensors", "pytorch_model.bin", "adapter_model.bin", "optimizer.pt")
     assert [is_weights(name) for name in names] == [True, True, False, False]
 

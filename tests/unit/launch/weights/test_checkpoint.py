@@ -70,7 +70,7 @@ def test_the_second_copy_of_the_weights_does_not_count(tmp_path: Path) -> None:
     assert from_folder(str(folder)).shape.weight_bytes == 2 * GIB
 
 
-def test_from_folder_refuses_what_is_no_folder(tmp_path: Path) -> None:
+def test_from_folder_refuses_a_file_or_a_missing_folder(tmp_path: Path) -> None:
     (tmp_path / "model.gguf").write_text("GGUF")
     (tmp_path / "notes.txt").write_text("x")
     for given, what in (
@@ -85,12 +85,12 @@ def test_from_folder_refuses_what_is_no_folder(tmp_path: Path) -> None:
 def test_from_folder_refuses_a_config_that_is_too_large_or_no_file(tmp_path: Path) -> None:
     folder = write_model(tmp_path / "m")
     os.truncate(folder / "config.json", 5_000_000_000)
-    with pytest.raises(Refused, match="cannot read the config.json") as refusal:
+    with pytest.raises(Refused, match=r"cannot read the config\.json") as refusal:
         from_folder(str(folder))
     assert "5000000000 bytes" in refusal.value.why
     (folder / "config.json").unlink()
     os.mkfifo(folder / "config.json")
-    with pytest.raises(Refused, match="has no config.json"):
+    with pytest.raises(Refused, match=r"has no config\.json"):
         from_folder(str(folder))
 
 
