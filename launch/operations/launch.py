@@ -21,6 +21,7 @@ from launch.operations.events import Events
 from launch.operations.launch_options import Fixes, LaunchOptions
 from launch.operations.plan_inputs import plan_of
 from launch.operations.prepare import check_gpus, prepare
+from launch.recipes.from_config import NO_RECIPE
 from launch.serving import api_key, openai_client
 from launch.serving.phases import StartupProgress
 from launch.serving.readiness import Ready, wait_for_server
@@ -93,6 +94,7 @@ def launch(options: PlanOptions, how: LaunchOptions | None = None, events: Event
     options = replace(options, memory_limit=how.limits.memory)
     client = engine_client.connect()
     plan = planned(options, how.fixes, events)
+    _show_assumptions(plan, events)
     if options.hardware:
         check_gpus(plan.hardware, plan.platform)
     if containers.must_start(client, plan, how.replace):
@@ -104,6 +106,13 @@ def launch(options: PlanOptions, how: LaunchOptions | None = None, events: Event
             events.note(str(taken))
             plan = planned(options, how.fixes, events)
     return _start_or_fix(client, plan, how, events)
+
+
+def _show_assumptions(plan: Plan, events: Events) -> None:
+    """Show the notes of a plan without a recipe, because what it assumes was not checked."""
+    if plan.notes and plan.notes[0].startswith(NO_RECIPE):
+        for note in plan.notes:
+            events.note(f"note: {note}")
 
 
 def _start_or_fix(client: DockerClient, plan: Plan, how: LaunchOptions, events: Events) -> Launched:

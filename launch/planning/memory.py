@@ -62,7 +62,7 @@ def fit(shape: ModelShape | None, demand: Demand, measured: KvMeasurement | None
         return Fit(detail="the shape of the model is not known here (no config.json in the HF cache)")
     kv_gib = _kv_gib(demand, weights)
     if demand.kv_gib and demand.vram_gib and weights + kv_gib + constants().fixed_gib > demand.vram_gib:
-        kv_gib = 0.0  # on a GPU, a KV cache of a set size must fit beside the weights
+        kv_gib = 0.0  # on a GPU, a KV cache of a set size must fit together with the weights
     tokens = _tokens(shape, demand, kv_gib, per_token) // demand.block * demand.block
     if measured and tokens > 0:
         tokens = _corrected(shape, demand, tokens, measured)

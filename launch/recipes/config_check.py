@@ -1,4 +1,4 @@
-"""Check a config.json before anything is computed from it: it comes from strangers.
+"""Check a config.json before anything is computed from it: its source is not trusted.
 
 A refusal names the file and the key. What vLLM may read and a plan does not is not checked.
 """

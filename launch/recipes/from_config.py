@@ -15,6 +15,7 @@ from launch.spec.capabilities import Capabilities
 from launch.spec.checkpoint import Checkpoint
 
 FILE = "config.json"
+NO_RECIPE = "no recipe for"  # the first note of such a plan
 MOUNTED = "/model"  # a local folder, in the container
 DENSE = ("single_node_tp", "multi_node_tp", "multi_node_tp_pp", "multi_node_tp_dp")
 EXPERTS = ("single_node_tep", "single_node_dep", "multi_node_tep", "multi_node_dep")
@@ -73,7 +74,7 @@ def _features(chosen: Parsers, model_type: str) -> dict[str, Feature]:
 
 def _notes(checkpoint: Checkpoint, chosen: Parsers) -> Iterator[str]:
     config, template = checkpoint.config, checkpoint.template
-    yield f"no recipe for {checkpoint.model}: planned from config.json of {checkpoint.place}"
+    yield f"{NO_RECIPE} {checkpoint.model}: planned from config.json of {checkpoint.place}"
     if not template and not chosen.tool:
         yield "the model has no chat template, so it answers /v1/completions only"
     if TOOLS.search(template) and not chosen.tool:

@@ -86,7 +86,7 @@ def bind(described: Option, name: str, kind: Any, default: Any) -> Option:
 
 
 def options_of(cls: type) -> tuple[Option, ...]:
-    """Return the options that the fields of a dataclass describe; a field without a description is none."""
+    """Return the options that the fields of a dataclass describe, those with a description."""
     from typing import get_type_hints
 
     kinds = get_type_hints(cls)

@@ -27,7 +27,7 @@ from launch.weights import safe_read
 from launch.weights.cache import ModelFolder
 from launch.weights.hashing import Digest
 from launch.weights.manifest import DISTRUST, Entry
-from launch.weights.model_info import weight_bytes
+from launch.weights.model_info import LARGEST_JSON, weight_bytes
 from launch.weights.sources.hub import Hub
 from launch.weights.sources.hub_errors import transient
 
@@ -40,6 +40,7 @@ def from_folder(given: str) -> Checkpoint:
     sizes = _sizes(folder, given)
     check_files(sizes, f"'{given}'")
     _require_mountable(folder, sizes, given)
+    _require_shards(folder, sizes, given)
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.name).strip("-._")[:96] or "model"
     return replace(_checkpoint(name, f"'{given}'", sizes, partial(_read, folder), folder), folder=str(folder))
 
@@ -168,6 +169,15 @@ def _require_mountable(folder: Path, names: Mapping[str, int], given: str) -> No
             raise Refused(f"'{given}/{name}' is a link out of the folder", why=why, fix=fix)
 
 
+def _require_shards(folder: Path, names: Mapping[str, int], given: str) -> None:
+    """Raise Refused if the index of the weights names a file that is not there."""
+    weight_map = _values(partial(_read, folder), "model.safetensors.index.json").get("weight_map")
+    shards = {str(name) for name in weight_map.values()} if isinstance(weight_map, dict) else set()
+    if missing := sorted(shards - set(names)):
+        what = f"'{given}' lacks {len(missing)} of {len(shards)} files with weights"
+        raise Refused(what, why=f"{missing[0][:100]!a} is missing", fix="copy the missing files there")
+
+
 def _link_fix(folder: Path, given: str) -> str:
     repository = folder.parent.parent.name
     if folder.parent.name == "snapshots" and repository.startswith("models--"):
@@ -176,7 +186,7 @@ def _link_fix(folder: Path, given: str) -> str:
 
 
 def _read(folder: Path, name: str) -> bytes:
-    return safe_read.read(folder / name, LARGEST_CONFIG)
+    return safe_read.read(folder / name, LARGEST_JSON if name.endswith(".index.json") else LARGEST_CONFIG)
 
 
 def _fetch(hub: Hub, policy: RetryPolicy, entries: Mapping[str, Entry], name: str) -> bytes:

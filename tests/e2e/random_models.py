@@ -28,7 +28,7 @@ SIZES: dict[str, Any] = {
 }
 EXPERTS: dict[str, Any] = {"num_experts_per_tok": 2, "moe_intermediate_size": 64}
 HEAD: dict[str, Any] = {"head_dim": 32}  # the smallest that vLLM's CPU attention supports
-# The classes of transformers, and what they need beside SIZES.
+# The classes of transformers, and what they need in addition to SIZES.
 FAMILIES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "qwen3": ("Qwen3Config", "Qwen3ForCausalLM", HEAD),
     "qwen3-moe": ("Qwen3MoeConfig", "Qwen3MoeForCausalLM", {**HEAD, **EXPERTS, "num_experts": 4}),

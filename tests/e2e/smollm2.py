@@ -29,7 +29,7 @@ NAMES = {
     "ffn_down": "mlp.down_proj",
 }
 OUTSIDE = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
-CONTROL = 3  # the GGUF type of a token that is no text
+CONTROL = 3  # the GGUF type of a control token
 START, END = "<|im_start|>", "<|im_end|>"
 
 

@@ -64,6 +64,6 @@ def test_a_folder_without_a_dot_gets_a_hint(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("model", ["build", "", "a/b/c", "a/..", "a b/c", "a/b\n"])
-def test_a_name_that_is_no_model_is_refused_without_asking_a_hub(model: str) -> None:
+def test_a_name_that_cannot_be_a_model_is_refused_without_asking_a_hub(model: str) -> None:
     with pytest.raises(Refused, match="unknown model"):
         find_recipe(builtin_repository(), model)

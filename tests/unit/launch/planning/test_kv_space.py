@@ -36,7 +36,7 @@ def test_kv_space_of_a_cpu_is_fixed_and_the_variable_wins() -> None:
 
 
 @pytest.mark.parametrize("share", ["7", "0", "-1", "abc", "nan", "1.5", "1e9", "", "0.9.9"])
-def test_kv_space_refuses_a_share_that_is_none(share: str) -> None:
+def test_kv_space_refuses_an_invalid_share(share: str) -> None:
     with pytest.raises(Refused, match="above 0 and up to 1"):
         kv_space(draft(f"--gpu-memory-utilization={share}"), "cuda")
 
@@ -48,7 +48,7 @@ def test_kv_space_refuses_a_size_that_vllm_cannot_read(size: str) -> None:
 
 
 @pytest.mark.parametrize("amount", ["0", "x", "8GB", "-8G", "9" * 5000])
-def test_kv_space_refuses_an_amount_that_is_none(amount: str) -> None:
+def test_kv_space_refuses_an_invalid_amount(amount: str) -> None:
     with pytest.raises(Refused, match="must be an amount such as 8G"):
         kv_space(draft(f"--kv-cache-memory-bytes={amount}"), "cuda")
 

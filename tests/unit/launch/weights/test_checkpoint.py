@@ -94,6 +94,15 @@ def test_from_folder_refuses_a_config_that_is_too_large_or_no_file(tmp_path: Pat
         from_folder(str(folder))
 
 
+def test_from_folder_refuses_weights_that_are_not_all_there(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "m")
+    shards = {"a": "model.safetensors", "b": "model-00002-of-00002.safetensors"}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
+    with pytest.raises(Refused, match="lacks 1 of 2 files with weights") as refusal:
+        from_folder(str(folder))
+    assert "model-00002-of-00002.safetensors" in refusal.value.why
+
+
 @pytest.mark.parametrize("name", ["a:b", "new\nline", "esc\x1b"])
 def test_from_folder_refuses_a_path_that_cannot_be_mounted(tmp_path: Path, name: str) -> None:
     folder = write_model(tmp_path / name)
