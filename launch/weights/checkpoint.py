@@ -7,7 +7,9 @@ size of the weights.
 from __future__ import annotations
 
 import json
+import os
 import re
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -41,6 +43,7 @@ def from_folder(given: str) -> Checkpoint:
     check_files(sizes, f"'{given}'")
     _require_mountable(folder, sizes, given)
     _require_shards(folder, sizes, given)
+    _require_readable(folder, sizes, given)
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.name).strip("-._")[:96] or "model"
     return replace(_checkpoint(name, f"'{given}'", sizes, partial(_read, folder), folder), folder=str(folder))
 
@@ -176,6 +179,18 @@ def _require_shards(folder: Path, names: Mapping[str, int], given: str) -> None:
     if missing := sorted(shards - set(names)):
         what = f"'{given}' lacks {len(missing)} of {len(shards)} files with weights"
         raise Refused(what, why=f"{missing[0][:100]!a} is missing", fix="copy the missing files there")
+
+
+def _require_readable(folder: Path, names: Mapping[str, int], given: str) -> None:
+    """Raise Refused for what the server may not read: it is the caller without the capabilities of root."""
+    for path in (folder, *(folder / name for name in sorted(names))):
+        status = path.stat()
+        own = stat.S_IRUSR if status.st_uid == os.getuid() else 0
+        group = stat.S_IRGRP if status.st_gid == os.getgid() else 0
+        if not status.st_mode & (own or group or stat.S_IROTH):
+            shown = given if path == folder else f"{given}/{path.name}"
+            why = f"its owner is {status.st_uid} and its mode {stat.S_IMODE(status.st_mode):o}"
+            raise Refused(f"the server cannot read '{shown}'", why=why, fix=f"chmod -R a+rX {given}")
 
 
 def _link_fix(folder: Path, given: str) -> str:

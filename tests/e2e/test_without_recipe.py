@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -100,13 +101,13 @@ def test_a_model_of_the_hub_is_planned_fetched_and_served_within_a_memory_limit(
 def random_models(cpu_image: str, engine: DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a small model of each family, with random weights, written inside the CPU image."""
     folder = tmp_path_factory.mktemp("random")
-    folder.chmod(0o777)
     engine.containers.run(
         cpu_image,
         ["/script.py", "/models", *FAMILIES],
         entrypoint="python3",
         volumes=[f"{HERE / 'random_models.py'}:/script.py:ro", f"{folder}:/models"],
         environment={"HOME": "/tmp"},
+        user=f"{os.getuid()}:{os.getgid()}",
         network_mode="none",
         remove=True,
     )

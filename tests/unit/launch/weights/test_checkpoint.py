@@ -103,6 +103,19 @@ def test_from_folder_refuses_weights_that_are_not_all_there(tmp_path: Path) -> N
     assert "model-00002-of-00002.safetensors" in refusal.value.why
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+def test_from_folder_refuses_a_file_that_root_without_capabilities_cannot_read(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "m")
+    weights = folder / "model.safetensors"
+    os.chown(weights, 2000, 2000)
+    weights.chmod(0o600)
+    with pytest.raises(Refused, match=r"the server cannot read '.*model\.safetensors'") as refusal:
+        from_folder(str(folder))
+    assert refusal.value.why == "its owner is 2000 and its mode 600"
+    weights.chmod(0o644)
+    from_folder(str(folder))
+
+
 @pytest.mark.parametrize("name", ["a:b", "new\nline", "esc\x1b"])
 def test_from_folder_refuses_a_path_that_cannot_be_mounted(tmp_path: Path, name: str) -> None:
     folder = write_model(tmp_path / name)
