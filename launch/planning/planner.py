@@ -12,13 +12,13 @@ from launch.access.profiles import SERVES_ON, grant, guide_container
 from launch.access.types import Access
 from launch.planning import overrides
 from launch.planning.command import fit_ranks, recipe_command
-from launch.planning.cpu_defaults import with_cpu_defaults
-from launch.planning.kv_space import served_shape, with_share
+from launch.planning.kv_space import served_shape
 from launch.planning.memory_check import fit_of
+from launch.planning.memory_defaults import with_defaults
 from launch.planning.parallelism import LayoutCheck, check_all, refinement_note
 from launch.planning.selection import STRATEGY_BY_FLAG, Selection, select
-from launch.planning.smallest_layout import smallest_fitting
-from launch.planning.validation import check_image, check_layout, layout_of, release, widest_valid
+from launch.planning.smallest_layout import choose_size
+from launch.planning.validation import check_image, check_layout, layout_of, release
 from launch.planning.vllm_versions import SET_BY_USER, USER, adapt
 from launch.recipes.from_config import MOUNTED, ConfigRecipe, with_parsers_of
 from launch.recipes.schema import Recipe
@@ -60,35 +60,19 @@ def make_plan(
     selection = select(options, host, recipe, strategies or builtin_strategies())
     check_image(selection, image, host)
     shape = shape_of(selection, host)
-    selection, idle_note = _with_size(options, selection, shape, host, image)
+    selection, idle_note = choose_size(
+        options, selection, shape, host, image, lambda one: node_command(one, options, image, 0)
+    )
     drafts = [node_command(selection, options, image, rank) for rank in range(host.nodes)]
     layout = layout_of(drafts[0], selection, shape)
     check_layout(layout, drafts[0], selection, shape, image)
     shape = served_shape(shape, drafts[0])
-    drafts = [_with_memory(draft, layout, shape, host, recipe) for draft in drafts]
+    drafts = [with_defaults(draft, layout, shape, host, recipe) for draft in drafts]
     fit, context = fit_of(drafts[0], layout, shape, host, selection)
     access = grant(options, host, recipe, max(1, layout.gpus // host.nodes))
     shorter = tuple(f"{' '.join(arg.tokens)}: {arg.why}" for arg in context)
     finished = tuple(finish(draft.add(context, notes=shorter), recipe, access) for draft in drafts)
     return write(options, host, image, Decision(selection, shape, layout, finished, fit, access, idle_note))
-
-
-def _with_memory(draft: Draft, layout: Layout, shape: ModelShape | None, host: Host, recipe: Recipe) -> Draft:
-    """Set the memory of the KV cache if the server would choose another one than the estimate."""
-    if isinstance(recipe, ConfigRecipe) and host.hardware.platform != "cpu":
-        return with_share(draft)
-    return with_cpu_defaults(draft, layout, shape, host)
-
-
-def _with_size(
-    options: PlanOptions, selection: Selection, shape: ModelShape | None, host: Host, image: Image
-) -> tuple[Selection, str]:
-    """Set the tensor parallel size if the user leaves it open, with a note if that leaves GPUs idle."""
-    if not isinstance(selection.recipe, ConfigRecipe):
-        return widest_valid(options, selection, shape, image)
-    return smallest_fitting(
-        options, selection, shape, host, image, lambda one: node_command(one, options, image, 0)
-    )
 
 
 def shape_of(selection: Selection, host: Host) -> ModelShape | None:

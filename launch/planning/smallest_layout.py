@@ -1,4 +1,4 @@
-"""Choose the smallest valid tensor parallel size that fits, for a model whose recipe says nothing about it."""
+"""Choose the tensor parallel size: the largest valid one of a recipe, the smallest that fits without a recipe."""
 
 from __future__ import annotations
 
@@ -9,12 +9,30 @@ from launch.planning import memory
 from launch.planning.memory_check import demand_of
 from launch.planning.parallelism import check
 from launch.planning.selection import Selection
-from launch.planning.validation import DP, EP, PP, TP, release
+from launch.planning.validation import DP, EP, PP, TP, release, widest_valid
+from launch.recipes.from_config import ConfigRecipe
 from launch.spec.inputs import Host, Image
 from launch.spec.model_config import ModelShape
 from launch.spec.plan import Layout
 from launch.spec.plan_options import PlanOptions
 from launch.spec.vllm_args import Draft
+
+
+def choose_size(
+    options: PlanOptions,
+    selection: Selection,
+    shape: ModelShape | None,
+    host: Host,
+    image: Image,
+    command: Callable[[Selection], Draft],
+) -> tuple[Selection, str]:
+    """Set the tensor parallel size if the user leaves it open, with a note if that leaves GPUs idle.
+
+    `command` returns the command of a selection.
+    """
+    if isinstance(selection.recipe, ConfigRecipe):
+        return smallest_fitting(options, selection, shape, host, image, command)
+    return widest_valid(options, selection, shape, image)
 
 
 def smallest_fitting(

@@ -7,9 +7,6 @@ size of the weights.
 from __future__ import annotations
 
 import json
-import os
-import re
-import stat
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -28,6 +25,7 @@ from launch.weights import manifest as manifests
 from launch.weights import safe_read
 from launch.weights.cache import ModelFolder
 from launch.weights.hashing import Digest
+from launch.weights.local_folder import check_folder, folder_of, served_name, sizes_of
 from launch.weights.manifest import DISTRUST, Entry
 from launch.weights.model_info import LARGEST_JSON, weight_bytes
 from launch.weights.sources.hub import Hub
@@ -38,14 +36,12 @@ Read = Callable[[str], bytes]  # Raises OSError for a file that is missing or ca
 
 def from_folder(given: str) -> Checkpoint:
     """Return the model in a local folder. Raises Refused."""
-    folder = _folder(given)
-    sizes = _sizes(folder, given)
+    folder = folder_of(given)
+    sizes, read = sizes_of(folder, given), partial(_read, folder)
     check_files(sizes, f"'{given}'")
-    _require_mountable(folder, sizes, given)
-    _require_shards(folder, sizes, given)
-    _require_readable(folder, sizes, given)
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.name).strip("-._")[:96] or "model"
-    return replace(_checkpoint(name, f"'{given}'", sizes, partial(_read, folder), folder), folder=str(folder))
+    check_folder(folder, sizes, _values(read, "model.safetensors.index.json"), given)
+    found = _checkpoint(served_name(folder), f"'{given}'", sizes, read, folder)
+    return replace(found, folder=str(folder))
 
 
 def from_cache(model: str, hub: Path, revision: str = "main") -> Checkpoint | None:
@@ -59,7 +55,7 @@ def from_cache(model: str, hub: Path, revision: str = "main") -> Checkpoint | No
     listed = (
         {entry.path: entry.size for entry in manifest.entries if "/" not in entry.path} if manifest else {}
     )
-    sizes = {**_sizes(folder, model), **listed}
+    sizes = {**sizes_of(folder, model), **listed}
     if not any(is_weights(name) for name in sizes) and manifest is None:
         return None
     check_files(sizes, model)
@@ -139,65 +135,6 @@ def _values(read: Read, name: str) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return values if isinstance(values, dict) else {}
-
-
-def _folder(given: str) -> Path:
-    path = Path(given).expanduser()
-    if path.suffix == ".gguf" and path.is_file():
-        check_files([path.name], f"'{given}'")
-    if not path.is_dir():
-        what = f"'{given}' is a file" if path.exists() else f"no such folder: '{given}'"
-        why = "a local model is a folder with config.json, tokenizer and weights"
-        raise Refused(what, why=why, fix="name the folder, or a model as org/name")
-    return path.resolve()
-
-
-def _sizes(folder: Path, place: str) -> dict[str, int]:
-    """Return the sizes of the files in a folder. Raises Refused if it cannot be read."""
-    try:
-        return {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}
-    except OSError as error:
-        raise Refused(f"cannot read the folder '{place}'", why=error.strerror or str(error)) from error
-
-
-def _require_mountable(folder: Path, names: Mapping[str, int], given: str) -> None:
-    """Raise Refused for a path that no engine mounts, and for links that lead out of the folder."""
-    if ":" in str(folder) or not str(folder).isprintable():
-        why = "a path with ':' or control characters cannot be mounted"
-        raise Refused(f"cannot mount the folder {str(folder)!a}", why=why, fix="rename it")
-    for name in sorted(names):
-        if (target := (folder / name).resolve()).parent != folder and not target.is_relative_to(folder):
-            why = "the server sees only this folder"
-            fix = _link_fix(folder, given)
-            raise Refused(f"'{given}/{name}' is a link out of the folder", why=why, fix=fix)
-
-
-def _require_shards(folder: Path, names: Mapping[str, int], given: str) -> None:
-    """Raise Refused if the index of the weights names a file that is not there."""
-    weight_map = _values(partial(_read, folder), "model.safetensors.index.json").get("weight_map")
-    shards = {str(name) for name in weight_map.values()} if isinstance(weight_map, dict) else set()
-    if missing := sorted(shards - set(names)):
-        what = f"'{given}' lacks {len(missing)} of {len(shards)} files with weights"
-        raise Refused(what, why=f"{missing[0][:100]!a} is missing", fix="copy the missing files there")
-
-
-def _require_readable(folder: Path, names: Mapping[str, int], given: str) -> None:
-    """Raise Refused for what the server may not read: it is the caller without the capabilities of root."""
-    for path in (folder, *(folder / name for name in sorted(names))):
-        status = path.stat()
-        own = stat.S_IRUSR if status.st_uid == os.getuid() else 0
-        group = stat.S_IRGRP if status.st_gid == os.getgid() else 0
-        if not status.st_mode & (own or group or stat.S_IROTH):
-            shown = given if path == folder else f"{given}/{path.name}"
-            why = f"its owner is {status.st_uid} and its mode {stat.S_IMODE(status.st_mode):o}"
-            raise Refused(f"the server cannot read '{shown}'", why=why, fix=f"chmod -R a+rX {given}")
-
-
-def _link_fix(folder: Path, given: str) -> str:
-    repository = folder.parent.parent.name
-    if folder.parent.name == "snapshots" and repository.startswith("models--"):
-        return f"invoke plan {repository.removeprefix('models--').replace('--', '/')}"
-    return f"cp -rL {given} COPY, then name the copy"
 
 
 def _read(folder: Path, name: str) -> bytes:

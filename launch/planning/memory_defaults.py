@@ -1,14 +1,17 @@
-"""What Slipway adds to a command for vLLM's CPU backend: the size of the KV cache, and eager mode.
+"""What Slipway adds to a command so that plan and server agree on the memory, and so that vLLM starts on a CPU.
 
-vLLM's own default takes 92 % of the host's memory for the KV cache. Its default to compile the model needs a C++
-compiler, which the CPU image does not have; docs/explanation/cpu.md has the measurements.
+On a CPU that is the size of the KV cache, and eager mode. vLLM's own default takes 92 % of the host's memory for the KV
+cache. Its default to compile the model needs a C++ compiler, which the CPU image does not have; docs/explanation/cpu.md
+has the measurements.
 """
 
 from __future__ import annotations
 
 from errors import Refused
 from launch.planning import memory
-from launch.planning.kv_space import BYTES_FLAG, CPU_SPACE, SHARE, kv_space
+from launch.planning.kv_space import BYTES_FLAG, CPU_SPACE, SHARE, kv_space, with_share
+from launch.recipes.from_config import ConfigRecipe
+from launch.recipes.schema import Recipe
 from launch.spec.inputs import Host
 from launch.spec.model_config import ModelShape
 from launch.spec.plan import Layout
@@ -31,10 +34,20 @@ EAGER_NOTE = "eager mode is the default on CPU; with an image that has g++: --se
 SOURCE = "rule: CPU memory"
 
 
-def with_cpu_defaults(draft: Draft, layout: Layout, shape: ModelShape | None, host: Host) -> Draft:
+def with_defaults(
+    draft: Draft, layout: Layout, shape: ModelShape | None, host: Host, recipe: Recipe
+) -> Draft:
+    """Return the command with the memory of the KV cache if the server would choose another than the estimate.
+
+    The command of a recipe for GPUs stays as it is.
+    """
+    if host.hardware.platform == "cpu":
+        return _on_cpu(draft, layout, shape, host)
+    return with_share(draft) if isinstance(recipe, ConfigRecipe) else draft
+
+
+def _on_cpu(draft: Draft, layout: Layout, shape: ModelShape | None, host: Host) -> Draft:
     """Return the command with what the CPU backend needs. Raises Refused if the host's memory is too small."""
-    if host.hardware.platform != "cpu":
-        return draft
     if not any(draft.get(flag) for flag in COMPILE_FLAGS):
         draft = draft.add((EAGER,), notes=(EAGER_NOTE,))
     if draft.get(SHARE):
