@@ -78,6 +78,8 @@ def make_plan(
 def shape_of(selection: Selection, host: Host) -> ModelShape | None:
     """Return the shape of the checkpoint: from the snapshot in the HF cache, else from the recipe."""
     recipe = selection.recipe
+    if isinstance(recipe, ConfigRecipe):
+        return recipe.extension.shape
     own = recipe.extension.shape if selection.model_id == recipe.model.model_id else None
     return host.shapes.get(selection.model_id) or own
 
