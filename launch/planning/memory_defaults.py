@@ -69,7 +69,8 @@ def _default_gib(host: Host, ranks: int, weights: float | None) -> int:
     if host.memory_gib is None or weights is None:
         return usual
     # Under a limit of the container, vLLM counts the page cache of the weights that it has read as used.
-    per_rank = host.memory_gib / ranks - memory.constants().cpu_rank_gib - 2 * weights
+    copies = 2 if host.memory_gib == host.limit_gib else 1
+    per_rank = host.memory_gib / ranks - memory.constants().cpu_rank_gib - copies * weights
     return max(1, min(usual, int(per_rank)))
 
 

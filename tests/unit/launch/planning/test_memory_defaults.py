@@ -67,7 +67,7 @@ def test_a_recipe_that_sets_both_is_not_changed() -> None:
     [
         ({}, "4"),
         ({"ram_gib": 64.0}, "4"),
-        ({"ram_gib": 8.0}, "2"),
+        ({"ram_gib": 7.0}, "3"),
         ({"ram_gib": 64.0, "limit_gib": 7.0}, "1"),
         ({"ram_gib": 64.0, "limit_gib": 3.0}, "1"),
     ],
@@ -82,7 +82,7 @@ def test_the_kv_cache_is_as_large_as_the_memory_allows(
 
 
 def test_each_rank_has_a_kv_cache(folder: Path) -> None:
-    assert space(plan(folder, gpus=2, facts={"ram_gib": 14.0})) == "3"
+    assert space(plan(folder, gpus=2, facts={"ram_gib": 12.0})) == "3"
 
 
 def test_a_limit_below_the_estimate_is_noted(folder: Path) -> None:
