@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from launch.recipes.parsers import rows
 from tests.images.every_image import FromWheels, assert_no_compiler
 
 if TYPE_CHECKING:
     from docker import DockerClient
     from testinfra.host import Host
+
+    from launch.spec.capabilities import Capabilities
 
 SITE = "/opt/vllm/lib/python3*/site-packages"
 
@@ -60,6 +63,10 @@ class TestCpu(FromWheels):
         assert host.check_output(f"ls -d {SITE}/vllm-*.dist-info | wc -l") == "1"
         scripts = f"grep -l console_scripts {SITE}/vllm*/entry_points.txt | wc -l"
         assert host.check_output(scripts) == "1"
+
+    def test_it_has_the_parsers_of_models_without_a_recipe(self, found: Capabilities) -> None:
+        assert {row.tool for row in rows()} - {""} <= found.tool_parsers
+        assert {row.reasoning for row in rows()} - {""} <= found.reasoning_parsers
 
     def test_its_environment_is_set_for_a_cpu(self, attrs: dict[str, Any]) -> None:
         settings = attrs["Config"]["Env"]
