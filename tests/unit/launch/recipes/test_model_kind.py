@@ -33,7 +33,17 @@ def test_check_files_accepts_a_model(extra: tuple[str, ...]) -> None:
     check_files((*COMPLETE, *extra), "x")
 
 
-@pytest.mark.parametrize("name", ["LlamaForCausalLM", "Qwen3VLForConditionalGeneration", "GPT2LMHeadModel"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "LlamaForCausalLM",
+        "Qwen3VLForConditionalGeneration",
+        "GPT2LMHeadModel",
+        "PanguEmbeddedForCausalLM",
+        "Eagle2_5_VLForConditionalGeneration",
+        "InternVLChatModel",
+    ],
+)
 def test_check_kind_accepts_a_model_that_generates(name: str) -> None:
     check_kind({"architectures": [name]}, COMPLETE, "x")
 
@@ -50,6 +60,7 @@ def test_check_kind_accepts_a_model_that_generates(name: str) -> None:
         ("Eagle3LlamaForCausalLM", "a draft model"),
         ("LlamaForCausalLMEagle3", "a draft model"),
         ("DeepSeekMTPModel", "a draft model"),
+        ("PeagleQwen3ForCausalLM", "a draft model"),
     ],
 )
 def test_check_kind_refuses_a_model_that_does_not_generate(name: str, kind: str) -> None:
