@@ -15,7 +15,7 @@ from launch.weights.cache import MODEL, cache_folder
 
 # Asking the Hub is one request or two; a plan does not wait as long as a download does.
 ATTEMPTS = 2
-SECONDS = 15.0
+SECONDS = 10.0
 
 
 def find_recipe(repository: RecipeRepository, model: str) -> Recipe:

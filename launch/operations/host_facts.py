@@ -81,7 +81,7 @@ def save_kv_tokens(plan: Plan, kv_tokens: int) -> None:
     """Save the KV cache size that one engine of this plan printed, for the next plan on this host."""
     process = plan.processes[0]
     draft = Draft(parse(process.argv[3:]), tuple(EnvVar(*pair) for pair in plan.environment(process)))
-    dtype, space = draft.get("--kv-cache-dtype"), kv_space(draft, plan.platform)
+    dtype, space = draft.get("--kv-cache-dtype"), kv_space(draft, plan.platform, plan.vllm_version)
     measured = KvMeasurement(
         plan.model,
         plan.hardware,

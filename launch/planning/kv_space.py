@@ -40,15 +40,18 @@ class KvSpace:
     gib: float | None = None
 
 
-def kv_space(draft: Draft, platform: str) -> KvSpace:
-    """Return the space that these options set. Raises Refused for a value that vLLM does not accept."""
+def kv_space(draft: Draft, platform: str, version: str = "") -> KvSpace:
+    """Return the space that these options set, or this vLLM's default.
+
+    Raises Refused for a value that vLLM does not accept.
+    """
     arg = draft.get(BYTES_FLAG)
     gib = _bytes(arg.value) / GIB if arg else None
     if platform == "cpu":
         given = next((v.value for v in draft.env if v.name == CPU_SPACE), None)
         gib = float(_whole_gib(given)) if given is not None else gib
         gib = constants().cpu_kv_gib if gib is None else gib
-    return KvSpace(_share(draft), gib)
+    return KvSpace(_share(draft, version), gib)
 
 
 def served_shape(shape: ModelShape | None, draft: Draft) -> ModelShape | None:
@@ -72,10 +75,10 @@ def with_share(draft: Draft) -> Draft:
     return draft.add((Arg(SHARE, (f"{constants().utilization:g}",), "rule: KV cache", why),))
 
 
-def _share(draft: Draft) -> float:
+def _share(draft: Draft, version: str) -> float:
     arg = draft.get(SHARE)
     if arg is None:
-        return constants().utilization
+        return constants().default_utilization(version)
     if re.fullmatch(r"\d{0,3}\.?\d{1,12}", arg.value, re.ASCII) and 0 < float(arg.value) <= 1:
         return float(arg.value)
     raise Refused(

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from packaging.version import Version
+
 from launch.data_file import load
 from launch.spec.inputs import KvMeasurement
 from launch.spec.model_config import BYTES, ModelShape
@@ -23,12 +25,19 @@ class Constants:
     """The rows of memory.yaml, which gives their sources."""
 
     utilization: float
+    older_utilization: float
+    utilization_since: str
     fixed_gib: float
     share: float
     tolerance: float
     cpu_kv_gib: float
     cpu_rank_gib: float
     cpu_block: int
+
+    def default_utilization(self, version: str) -> float:
+        """Return the share that this vLLM uses by default; "" is the newest."""
+        older = version and Version(version) < Version(self.utilization_since)
+        return self.older_utilization if older else self.utilization
 
 
 @cache

@@ -19,13 +19,18 @@ ALLOW_LONGER = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
 
 
 def fit_of(
-    draft: Draft, layout: Layout, shape: ModelShape | None, host: Host, selection: Selection
+    draft: Draft,
+    layout: Layout,
+    shape: ModelShape | None,
+    host: Host,
+    selection: Selection,
+    version: str = "",
 ) -> tuple[Fit, tuple[Arg, ...]]:
-    """Return the estimate, and the --max-model-len to add if the model's own context does not fit.
+    """Return the estimate for this vLLM, and the --max-model-len to add if the model's own context does not fit.
 
     Raises Refused for weights that do not fit, and for a requested context that does not fit.
     """
-    demand = demand_of(draft, layout, shape, host, selection)
+    demand = demand_of(draft, layout, shape, host, selection, version)
     _check_context(demand.context, draft, shape, selection)
     if not demand.vram_gib and demand.kv_gib is None:
         return Fit(detail=f"the memory of {host.hardware.id} is not known"), ()
@@ -64,12 +69,17 @@ def _check_context(context: int | None, draft: Draft, shape: ModelShape | None, 
 
 
 def demand_of(
-    draft: Draft, layout: Layout, shape: ModelShape | None, host: Host, selection: Selection
+    draft: Draft,
+    layout: Layout,
+    shape: ModelShape | None,
+    host: Host,
+    selection: Selection,
+    version: str = "",
 ) -> memory.Demand:
     """Return what the options ask of each GPU, with vLLM's defaults for what they do not set."""
     own = (shape.context if shape else None) or selection.recipe.model.context_length
     context = draft.number(CONTEXT, 0) or (None if draft.get(CONTEXT) else own)
-    kv_dtype, space = draft.get("--kv-cache-dtype"), kv_space(draft, host.hardware.platform)
+    kv_dtype, space = draft.get("--kv-cache-dtype"), kv_space(draft, host.hardware.platform, version)
     return memory.Demand(
         layout=layout,
         vram_gib=host.vram_gib if host.vram_gib is not None else host.hardware.vram_gib,

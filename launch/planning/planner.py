@@ -68,7 +68,7 @@ def make_plan(
     check_layout(layout, drafts[0], selection, shape, image)
     shape = served_shape(shape, drafts[0])
     drafts = [with_defaults(draft, layout, shape, host, recipe) for draft in drafts]
-    fit, context = fit_of(drafts[0], layout, shape, host, selection)
+    fit, context = fit_of(drafts[0], layout, shape, host, selection, release(image))
     access = grant(options, host, recipe, max(1, layout.gpus // host.nodes))
     shorter = tuple(f"{' '.join(arg.tokens)}: {arg.why}" for arg in context)
     finished = tuple(finish(draft.add(context, notes=shorter), recipe, access) for draft in drafts)

@@ -24,6 +24,11 @@ def test_kv_space_of_a_gpu_is_a_share_of_its_memory() -> None:
     assert kv_space(draft(VLLM_CPU_KVCACHE_SPACE="7"), "cuda") == KvSpace(0.92)
 
 
+def test_an_older_vllm_takes_a_smaller_share() -> None:
+    assert kv_space(draft(), "cuda", "0.24.0") == KvSpace(0.9)
+    assert tokens(plan(M2, "h200", 4, vllm="0.13.0")) < tokens(plan(M2, "h200", 4, vllm="0.32.0"))
+
+
 @pytest.mark.parametrize(("amount", "gib"), [("8G", 8.0), ("1073741824", 1.0), ("512M", 0.5), ("2T", 2048.0)])
 def test_kv_space_reads_amounts_as_vllm_does(amount: str, gib: float) -> None:
     assert kv_space(draft("--kv-cache-memory-bytes", amount), "cuda").gib == gib
