@@ -109,9 +109,10 @@ def launch(options: PlanOptions, how: LaunchOptions | None = None, events: Event
 
 
 def _show_assumptions(plan: Plan, events: Events) -> None:
-    """Show the notes of a plan without a recipe, because what it assumes was not checked."""
-    if plan.notes and plan.notes[0].startswith(NO_RECIPE):
-        for note in plan.notes:
+    """Show the notes of a plan without a recipe, because what it assumes was not checked, and those on the limit."""
+    no_recipe = bool(plan.notes) and plan.notes[0].startswith(NO_RECIPE)
+    for note in plan.notes:
+        if no_recipe or note.startswith("--memory"):
             events.note(f"note: {note}")
 
 

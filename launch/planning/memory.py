@@ -31,7 +31,7 @@ class Constants:
     share: float
     tolerance: float
     cpu_kv_gib: float
-    cpu_rank_gib: float
+    cpu_server_gib: float
     cpu_block: int
 
     def default_utilization(self, version: str) -> float:

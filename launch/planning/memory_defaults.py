@@ -10,6 +10,7 @@ from __future__ import annotations
 from errors import Refused
 from launch.planning import memory
 from launch.planning.kv_space import BYTES_FLAG, CPU_SPACE, SHARE, kv_space, with_share
+from launch.plural import count
 from launch.recipes.from_config import ConfigRecipe
 from launch.recipes.schema import Recipe
 from launch.spec.inputs import Host
@@ -70,13 +71,13 @@ def _default_gib(host: Host, ranks: int, weights: float | None) -> int:
         return usual
     # Under a limit of the container, vLLM counts the page cache of the weights that it has read as used.
     copies = 2 if host.memory_gib == host.limit_gib else 1
-    per_rank = host.memory_gib / ranks - memory.constants().cpu_rank_gib - copies * weights
+    per_rank = (host.memory_gib - memory.constants().cpu_server_gib) / ranks - copies * weights
     return max(1, min(usual, int(per_rank)))
 
 
 def _need(draft: Draft, ranks: int, weights: float) -> float:
     kv = kv_space(draft, "cpu").gib or 0.0
-    return ranks * (weights + kv + memory.constants().cpu_rank_gib)
+    return ranks * (weights + kv) + memory.constants().cpu_server_gib
 
 
 def _check_memory(draft: Draft, host: Host, ranks: int, weights: float | None) -> None:
@@ -85,8 +86,8 @@ def _check_memory(draft: Draft, host: Host, ranks: int, weights: float | None) -
         return
     kv = kv_space(draft, "cpu").gib or 0.0
     what = f"the model needs {_need(draft, ranks, weights):.1f} GiB of memory, but this host has {host.ram_gib:.1f}"
-    rank = memory.constants().cpu_rank_gib
-    why = f"each of {ranks} ranks has {weights:.1f} GiB of weights, {kv:g} GiB of KV cache, and {rank:g} GiB for vLLM"
+    server = f"{memory.constants().cpu_server_gib:g} GiB for vLLM itself"
+    why = f"{weights:.1f} GiB of weights and {kv:g} GiB of KV cache for {count(ranks, 'rank')}, and {server}"
     smaller = f"--env {CPU_SPACE}=1" if kv > 1 else "a host with more memory, or a smaller model"
     raise Refused(what, why=why, fix=smaller)
 

@@ -54,18 +54,25 @@ def smallest_fitting(
     valid = [tp for tp in range(1, gpus + 1) if check(shape, Layout(tp), gpus, version).valid is not False]
     if not valid:
         return selection, ""
-    on_gpus = host.hardware.platform != "cpu"  # on CPU, the user sets the number of ranks
-    candidates = {tp: replace(selection, tp=tp) for tp in (valid if on_gpus else valid[-1:])}
-    fitting = (tp for tp, one in candidates.items() if _fits(command(one), tp, shape, host, one))
-    tp = next(fitting, valid[-1])
-    note = f"TP{tp} leaves {gpus - tp} of {gpus} GPUs idle"
-    more = valid[-1]
-    why = f"the model fits; to use {more}: --set {TP}={more}" if tp < more else "no larger TP is valid"
-    return candidates[tp] if tp in candidates else replace(
-        selection, tp=tp
-    ), f"{note}: {why}" if tp < gpus else ""
+    largest = replace(selection, tp=valid[-1])
+    if host.hardware.platform == "cpu":  # there the user sets the number of ranks
+        return largest, _idle_note(valid[-1], gpus, valid[-1])
+    candidates = (replace(selection, tp=tp) for tp in valid)
+    fitting = (one for one in candidates if _fits(command(one), shape, host, one, version))
+    found = next(fitting, largest)
+    return found, _idle_note(found.tp, gpus, valid[-1])
 
 
-def _fits(draft: Draft, tp: int, shape: ModelShape, host: Host, selection: Selection) -> bool:
-    demand = demand_of(draft, Layout(tp), shape, host, selection)
+def _fits(draft: Draft, shape: ModelShape, host: Host, selection: Selection, version: str) -> bool:
+    demand = demand_of(draft, Layout(selection.tp), shape, host, selection, version)
     return memory.fit(shape, demand).result == "fits"
+
+
+def _idle_note(tp: int, gpus: int, largest: int) -> str:
+    """Return how many GPUs a size leaves idle, and how to use more of them; "" if it leaves none."""
+    if tp == gpus:
+        return ""
+    why = (
+        f"the model fits; to use {largest}: --set {TP}={largest}" if tp < largest else "no larger TP is valid"
+    )
+    return f"TP{tp} leaves {gpus - tp} of {gpus} GPUs idle: {why}"
