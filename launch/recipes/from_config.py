@@ -39,7 +39,7 @@ def recipe_from(checkpoint: Checkpoint) -> ConfigRecipe:
     """Return a recipe for the checkpoint. Raises Refused for a model that does not generate text."""
     check_kind(checkpoint.config, checkpoint.sizes, checkpoint.place)
     shape = checkpoint.shape
-    chosen = parsers.choose(checkpoint.config["model_type"], checkpoint.template)
+    chosen = parsers.choose(checkpoint.config["model_type"], _template(checkpoint))
     served = ("--served-model-name", checkpoint.model) if checkpoint.folder else ()
     return ConfigRecipe(
         file=FILE,
@@ -56,6 +56,11 @@ def recipe_from(checkpoint: Checkpoint) -> ConfigRecipe:
         folder=checkpoint.folder,
         notes=tuple(_notes(checkpoint, chosen)),
     ).model_copy(update={"extension": Extension(source=checkpoint.place, shape=shape)})
+
+
+def _template(checkpoint: Checkpoint) -> str:
+    """Return the chat template. Mistral's own tokenizer formats chats with tools itself, without one."""
+    return checkpoint.template or ("tools" if "tekken.json" in checkpoint.sizes else "")
 
 
 def _features(chosen: Parsers, model_type: str) -> dict[str, Feature]:
@@ -75,7 +80,7 @@ def _features(chosen: Parsers, model_type: str) -> dict[str, Feature]:
 def _notes(checkpoint: Checkpoint, chosen: Parsers) -> Iterator[str]:
     config, template = checkpoint.config, checkpoint.template
     yield f"{NO_RECIPE} {checkpoint.model}: planned from config.json of {checkpoint.place}"
-    if not template and not chosen.tool:
+    if not _template(checkpoint) and not chosen.tool:
         yield "the model has no chat template, so it answers /v1/completions only"
     if TOOLS.search(template) and not chosen.tool:
         wanted = "--set --tool-call-parser=NAME --set --enable-auto-tool-choice=true"

@@ -104,6 +104,15 @@ def test_parsers_are_set_for_a_template_with_tools_and_thinking(tmp_path: Path) 
     assert "parser" not in command(plain)
 
 
+def test_a_model_with_mistrals_own_tokenizer_needs_no_template(tmp_path: Path) -> None:
+    mistral = {**LLAMA, "model_type": "mistral", "architectures": ["MistralForCausalLM"]}
+    made = plan(write_model(tmp_path / "m1", mistral, tekken__json="{}"))
+    assert "--tool-call-parser mistral" in command(made)
+    assert not any("no chat template" in note for note in made.notes)
+    base = plan(write_model(tmp_path / "m2", mistral))
+    assert any("answers /v1/completions only" in note for note in base.notes)
+
+
 def test_a_parser_that_the_image_lacks_is_left_out(tmp_path: Path) -> None:
     old = Capabilities(tool_parsers=frozenset({"mistral"}), reasoning_parsers=frozenset({"qwen3"}))
     made = plan(write_model(tmp_path / "qwen", QWEN3, HERMES + "<think>"), capabilities=old)
