@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from errors import Failed, Refused, SlipwayError
+from launch.operations.locked_models import wanted_weights
 from launch.recipes.from_config import recipe_from
 from launch.recipes.repository import RecipeRepository, UnknownModel
 from launch.recipes.schema import Recipe
@@ -18,9 +19,12 @@ ATTEMPTS = 2
 SECONDS = 10.0
 
 
-def find_recipe(repository: RecipeRepository, model: str) -> Recipe:
-    """Return the recipe of a model, or one made from its config.json. Raises Refused or Failed."""
+def find_recipe(repository: RecipeRepository, model: str, revision: str = "", lock: str = "") -> Recipe:
+    """Return the recipe of a model, or one made from its config.json at a revision. Raises Refused or Failed."""
     if is_path(model):
+        if revision:
+            why = "a local folder has one version of the model"
+            raise Refused(f"--revision cannot be used with the folder '{model}'", why=why, fix="leave it out")
         from launch.weights.checkpoint import from_folder
 
         return recipe_from(from_folder(model))
@@ -29,7 +33,7 @@ def find_recipe(repository: RecipeRepository, model: str) -> Recipe:
     except UnknownModel as unknown:
         if not MODEL.fullmatch(model) or ".." in model or "--" in model:
             raise
-        return _from_files(model, unknown)
+        return _from_files(model, wanted_weights(model, revision, lock).revision, unknown)
 
 
 def is_path(model: str) -> bool:
@@ -37,19 +41,19 @@ def is_path(model: str) -> bool:
     return model in (".", "..", "~") or model.startswith(("./", "../", "/", "~/"))
 
 
-def _from_files(model: str, unknown: UnknownModel) -> Recipe:
+def _from_files(model: str, revision: str, unknown: UnknownModel) -> Recipe:
     from launch.weights.checkpoint import from_cache
 
-    checkpoint = from_cache(model, cache_folder())
+    checkpoint = from_cache(model, cache_folder(), revision)
     if checkpoint:
         return recipe_from(checkpoint)
     try:
-        return _from_hub(model)
+        return _from_hub(model, revision)
     except Failed as error:
         raise _unreadable(error, model, unknown) from error
 
 
-def _from_hub(model: str) -> Recipe:
+def _from_hub(model: str, revision: str) -> Recipe:
     from launch.http.retry import RetryPolicy
     from launch.weights.checkpoint import from_hub
     from launch.weights.fetch import is_offline
@@ -61,7 +65,7 @@ def _from_hub(model: str) -> Recipe:
     policy = RetryPolicy(
         attempts=ATTEMPTS, connect_timeout=SECONDS, read_timeout=SECONDS, response_timeout=SECONDS
     )
-    return recipe_from(from_hub(Hub(model, endpoint_of(), policy), policy))
+    return recipe_from(from_hub(Hub(model, endpoint_of(), policy), policy, revision))
 
 
 def _unreadable(error: SlipwayError, model: str, unknown: UnknownModel) -> Refused:

@@ -43,7 +43,7 @@ def gather(
         uid=os.getuid(),
         gid=os.getgid(),
         hub_cache=str(hub.absolute()),
-        cache=str(paths.cache_dir()),
+        cache=str(paths.server_caches()),
         folder=str(Path.cwd()),
         key_file=str(api_key.key_file()),
         ram_gib=_ram_gib() if on_cpu else None,

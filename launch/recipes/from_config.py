@@ -15,7 +15,7 @@ from launch.spec.capabilities import Capabilities
 from launch.spec.checkpoint import Checkpoint
 
 FILE = "config.json"
-NO_RECIPE = "no recipe for"  # the first note of such a plan
+NO_RECIPE = "no recipe for"  # how a note of such a plan begins
 MOUNTED = "/model"  # a local folder, in the container
 DENSE = ("single_node_tp", "multi_node_tp", "multi_node_tp_pp", "multi_node_tp_dp")
 EXPERTS = ("single_node_tep", "single_node_dep", "multi_node_tep", "multi_node_dep")

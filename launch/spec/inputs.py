@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from launch.spec.capabilities import Capabilities
 from launch.spec.gpu_catalog import HardwareProfile
+from launch.spec.image_reference import short_id
 from launch.spec.model_config import ModelShape
-from launch.spec.plan import Layout
+from launch.spec.plan import ImageSource, Layout
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,15 @@ class KvMeasurement:
     kv_dtype: str = "auto"
     utilization: float | None = None  # None: vLLM's default
     kv_gib: float | None = None  # the size of the KV cache if it was set
+
+
+@dataclass(frozen=True)
+class ModelCommit:
+    """The commit of a model's repository that a server loads, and who chose it."""
+
+    commit: str
+    source: str
+    why: str
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,7 @@ class Host:
     gpu_ids: tuple[str, ...] = ()  # UUIDs: NVIDIA's, or those that ROCR_VISIBLE_DEVICES takes
     cdi: tuple[str, ...] = ()  # CDI names of the same GPUs; empty unless the host's specs name them all
     cdi_reason: str = ""  # why the engine passes NVIDIA GPUs by CDI name only; "" if it has another way
+    runtime: str = ""  # the engine's OCI runtime: runc, crun; "" if the plan is for another machine
     key_file: str = ""  # the file of the API key, for a port that is open to other machines
     seccomp: str = ""  # the file of the seccomp profile for ROCm; "" keeps the engine's default
     ram_gib: float | None = None  # of a host whose CPU serves; None: not known
@@ -52,6 +63,7 @@ class Host:
     vram_gib: float | None = None  # as the driver reports it; None: as the data sheet says
     shapes: Mapping[str, ModelShape] = field(default_factory=dict)  # by model id: snapshots in the HF cache
     measured: tuple[KvMeasurement, ...] = ()
+    commits: Mapping[str, ModelCommit] = field(default_factory=dict)  # by model id
 
     @property
     def memory_gib(self) -> float | None:
@@ -61,10 +73,41 @@ class Host:
 
 
 @dataclass(frozen=True)
+class LocalImage:
+    """An image that the engine has. `repo_digests` are REPOSITORY@DIGEST of the registries that it came from."""
+
+    id: str
+    repo_digests: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    entrypoint: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LockEntry:
+    """An image of the lock: one channel of a platform. `name` is its local name, which contains its inputs' hash."""
+
+    platform: str
+    channel: str
+    name: str
+    inputs: str
+    vllm_version: str = ""
+    vllm_commit: str = ""
+    base: str = ""  # REPOSITORY@DIGEST
+    options: str = ""  # of `invoke build` and `invoke pin`: --platform cuda --channel nightly
+    others: tuple[LockEntry, ...] = ()  # the other channels of the platform
+
+    @property
+    def is_nightly(self) -> bool:
+        """Return whether the channel follows vLLM's main branch."""
+        return self.channel == "nightly"
+
+
+@dataclass(frozen=True)
 class Image:
     """The image to run, its vLLM version and ENTRYPOINT, and its capabilities if they are known.
 
-    `assumed`: the version is a guess, because neither the tag nor the user gave one.
+    `assumed`: the version is a guess, because neither the tag nor the user gave one. `entry` is the lock's, if the
+    image is one of the lock.
     """
 
     reference: str
@@ -72,3 +115,14 @@ class Image:
     entrypoint: tuple[str, ...] = ()
     capabilities: Capabilities | None = None
     assumed: bool = False
+    source: ImageSource = field(default_factory=ImageSource)
+    entry: LockEntry | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def short_id(self) -> str:
+        """Twelve hex digits: the hash of the inputs in the lock, else the start of the digest.
+
+        An image of the lock keeps them when it is built or published.
+        """
+        return self.entry.inputs if self.entry else short_id(self.reference)

@@ -33,7 +33,7 @@ def test_preset_command_scales_to_one_at_least() -> None:
 
 
 def test_preset_command_names_the_tokenizer_of_a_local_folder() -> None:
-    argv = preset_command("guide-rocm", "mine", tokenizer="/model")
+    argv = preset_command("guide-rocm", "mine", weights="/model")
     assert argv[-2:] == ["--tokenizer", "/model"]
     assert argv[argv.index("--model") + 1] == "mine"
 
@@ -72,3 +72,8 @@ def test_save_result_keeps_the_result_of_another_server(tmp_path: Path) -> None:
     result = {"date": "20261123-022828", "completed": 8}
     paths = {save_result(result, {"preset": "p", "server": name}, tmp_path) for name in ("one", "two")}
     assert len(paths) == len(list(tmp_path.iterdir())) == 2
+
+
+def test_preset_command_names_the_tokenizer_of_the_served_commit() -> None:
+    argv = preset_command("guide-cuda", "org/m", commit="a" * 40)
+    assert argv[-2:] == ["--tokenizer", f"/hub/models--org--m/snapshots/{'a' * 40}"]
