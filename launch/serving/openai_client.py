@@ -11,6 +11,8 @@ from errors import Failed
 from launch.http.client import NoResponse, Response, request
 
 _LOGS = "invoke logs"
+_CHAT, _COMPLETIONS = "/v1/chat/completions", "/v1/completions"
+_NO_TEMPLATE = "chat template"  # in vLLM's error for a model without one, such as a base model
 _OTHER_SERVER = "invoke ps shows the address; check whether another program listens there"
 
 
@@ -32,15 +34,24 @@ def ask(
     api_key: str = "",
     timeout: float = 300,
 ) -> Iterator[Delta]:
-    """Stream the answer to one question. Raises Failed if the server rejects it, exits or stops in the middle."""
+    """Stream the answer to one question. Raises Failed if the server rejects it, exits or stops in the middle.
+
+    A model without a chat template continues the question as text.
+    """
     body = {
         "model": model,
-        "messages": [{"role": "user", "content": question}],
         "max_tokens": max_tokens,
         "stream": True,
         **({"min_tokens": min_tokens} if min_tokens else {}),
     }
-    for event in _events(_post(url, body, api_key, timeout)):
+    chat = {**body, "messages": [{"role": "user", "content": question}]}
+    try:
+        response = _post(url, chat, api_key, timeout)
+    except Failed as error:
+        if _NO_TEMPLATE not in error.why:
+            raise
+        response = _post(url, {**body, "prompt": question}, api_key, timeout, _COMPLETIONS)
+    for event in _events(response):
         yield from _deltas(event)
 
 
@@ -82,15 +93,13 @@ def is_healthy(url: str, timeout: float = 5) -> bool:
     return response.status == 200
 
 
-def _post(url: str, body: dict[str, Any], api_key: str, timeout: float) -> Response:
+def _post(url: str, body: dict[str, Any], api_key: str, timeout: float, path: str = _CHAT) -> Response:
     headers = {"Content-Type": "application/json"}
     if api_key:
         headers["Authorization"] = f"Bearer {api_key}"
     data = json.dumps(body).encode()
     try:
-        response = request(
-            "POST", f"{url}/v1/chat/completions", headers=headers, body=data, timeout=timeout, direct=True
-        )
+        response = request("POST", f"{url}{path}", headers=headers, body=data, timeout=timeout, direct=True)
     except NoResponse as error:
         raise Failed(f"{url} does not answer", why=error.what, fix="invoke ps") from None
     if response.status != 200:
@@ -142,7 +151,7 @@ def _deltas(event: dict[str, Any]) -> Iterator[Delta]:
         why = error.get("message") if isinstance(error, dict) else None
         raise Failed("the server failed during the answer", why=str(why or error)[:300], fix=_LOGS)
     for choice in event.get("choices") or ():
-        delta = choice.get("delta") or {}
+        delta = choice.get("delta") or {"content": choice.get("text")}
         # Upstream renamed `reasoning_content` to `reasoning`; both are in use.
         reasoning = delta.get("reasoning") or delta.get("reasoning_content")
         if reasoning:

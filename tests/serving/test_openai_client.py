@@ -139,3 +139,23 @@ def test_is_healthy_only_if_health_answers_200(vllm: VllmServer) -> None:
     vllm.status = 503
     assert not is_healthy(vllm.url)
     assert not is_healthy("http://127.0.0.1:9")
+
+
+def test_ask_completes_the_text_if_the_model_has_no_chat_template(vllm: VllmServer) -> None:
+    vllm.errors["/v1/chat/completions"] = (
+        "default chat template is no longer allowed, so you must provide one"
+    )
+    vllm.stream({"choices": [{"text": " a ship"}]})
+    vllm.chunks.append(DONE)
+    assert answer(vllm) == [Delta("content", " a ship")]
+    completion = vllm.requests[-1]
+    assert completion.path == "/v1/completions"
+    assert completion.body["prompt"] == "Why?"
+    assert "messages" not in completion.body
+
+
+def test_ask_reports_other_errors_of_a_chat(vllm: VllmServer) -> None:
+    vllm.errors["/v1/chat/completions"] = "the model does not exist"
+    with pytest.raises(Failed, match="HTTP 400"):
+        answer(vllm)
+    assert len(vllm.requests) == 1
