@@ -9,12 +9,21 @@ from dataclasses import dataclass
 from errors import Failed, choice
 from launch.acceptance.answer import MalformedAnswer
 from launch.acceptance.client import HttpError, OutOfTime, Session, Target
-from launch.acceptance.items import api_items, context_items, reasoning_items, text_items, tool_items
+from launch.acceptance.items import (
+    api_items,
+    context_items,
+    reasoning_items,
+    sampling_items,
+    server_items,
+    text_items,
+    tool_items,
+)
 from launch.acceptance.prompts import causes
 from launch.acceptance.types import Finding, ItemResult, failed, skipped
 from launch.deadline import DeadlineExceeded, call_with_deadline
 
 Test = Callable[[Session], Finding]
+ROUNDING = 0.2  # seconds
 PROBE = 20.0  # seconds for one token, after an item that ran out of time
 
 
@@ -47,11 +56,12 @@ ITEMS = (
     Item("context", context_items.context, context_items.quick_context),
     Item("stop", api_items.stop, api_items.stop),
     Item("logprobs", api_items.logprobs, api_items.logprobs),
+    Item("tokens", api_items.tokens, api_items.tokens),
     Item("json-schema", api_items.json_schema, api_items.json_schema),
-    Item("sampling", api_items.sampling, api_items.sampling),
-    Item("limits", api_items.limits, api_items.limits),
-    Item("cancel", api_items.cancel),
-    Item("api-key", api_items.api_key, api_items.api_key),
+    Item("sampling", sampling_items.sampling, sampling_items.sampling),
+    Item("limits", server_items.limits, server_items.limits),
+    Item("cancel", server_items.cancel),
+    Item("api-key", server_items.api_key, server_items.api_key),
 )
 NAMES = tuple(item.name for item in ITEMS)
 
@@ -98,20 +108,29 @@ class Runner:
         return test(session)
 
     def _bounded(self, test: Test, seconds: float) -> Finding:
+        """Return the finding of a test, also if it runs out of time or the server fails."""
         session = Session(self.target, time.monotonic() + seconds)
         try:
             return call_with_deadline(seconds, lambda: test(session))
         except (DeadlineExceeded, OutOfTime):
-            session.deadline = 0  # a thread that is left behind sends nothing more
-            return failed("hangs", f"no result after {seconds:.0f} s")
-        except MalformedAnswer as error:
-            return failed("malformed", str(error))
-        except HttpError as error:
-            return failed("rejected", str(error))
+            finding = _hangs(seconds)
         except Failed as error:
-            return failed("no-response", f"{error.what}{f': {error.why}' if error.why else ''}")
+            # A request may take the rest of the item's time, so that its own time limit ends it first.
+            late = time.monotonic() > session.deadline - ROUNDING
+            why = f": {error.why}" if error.why else ""
+            finding = _hangs(seconds) if late else failed("no-response", f"{error.what}{why}")
+        except HttpError as error:
+            finding = failed("rejected", str(error))
+        except MalformedAnswer as error:
+            finding = failed("malformed", str(error))
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            return failed("malformed", f"an answer lacks what the OpenAI API promises: {error!r}"[:200])
+            finding = failed("malformed", f"an answer lacks what the OpenAI API promises: {error!r}"[:200])
+        session.deadline = 0  # a thread that is left behind sends nothing more
+        return finding
+
+
+def _hangs(seconds: float) -> Finding:
+    return failed("hangs", f"no result after {seconds:.0f} s")
 
 
 def _one_token(session: Session) -> Finding:

@@ -67,5 +67,8 @@ def _key(key_file: str) -> str:
         ) from None
     key = read_key(path) or ("" if "=" in text else text)
     if not key or len(key.split()) != 1:
-        raise Refused(f"'{path}' holds no API key", why="a key is one word, or VLLM_API_KEY=KEY")
+        raise Refused(
+            f"'{path}' holds no API key",
+            why="a key has no blanks; the file holds it alone or as VLLM_API_KEY=KEY",
+        )
     return key

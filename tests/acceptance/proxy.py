@@ -67,8 +67,16 @@ def dropping(number: int, line: bytes) -> bytes:
 
 
 def rewriting(number: int, line: bytes) -> bytes:
-    """Change the letters of a content, as a filter of words would."""
-    return line.replace(b"ship", b"s***")
+    """Change a word of the content, as a filter does; log probabilities stay as they are."""
+    data = line.removeprefix(b"data: ")
+    try:
+        answer = json.loads(data)
+        for choice in answer["choices"]:
+            message = choice.get("message") or choice["delta"]
+            message["content"] = (message["content"] or "").replace("ship", "s***")
+    except (ValueError, LookupError, TypeError):
+        return line
+    return line[: len(line) - len(data)] + json.dumps(answer).encode() + b"\n"
 
 
 def greedy(body: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 from launch.acceptance.prompts import prompts
 
 MODEL, LENGTH = "stand-in/model", 2048
-SAID = {  # what a healthy model answers; the keys are parts of questions
+ANSWERS = {  # what a healthy model answers; the keys are parts of questions
     "7 + 8": "7 + 8 = 15",
     "2 + 3": "2 + 3 = 5",
     "capital of France": "The capital of France is Paris.",
@@ -56,6 +56,7 @@ class StandIn:
     wrong_tool_parser: bool = False
     drops_events: bool = False
     rewrites: bool = False
+    rewrites_streams: bool = False
     ignores_temperature: bool = False
     ignores_stop: bool = False
     ignores_defaults: bool = False
@@ -103,7 +104,7 @@ def reply(state: StandIn, body: dict[str, Any]) -> Reply:
         return Reply(
             "It is in the text.", f"It is {hidden[1] if hidden and not state.forgets_context else 'lost'}."
         )
-    text = next((said for part, said in SAID.items() if part in question), "Hello!")
+    text = next((written for part, written in ANSWERS.items() if part in question), "Hello!")
     if state.always_english and not question.isascii():
         text = "I answer in English."
     return Reply("The user asks.", text)
@@ -185,7 +186,6 @@ class _Handler(BaseHTTPRequestHandler):
         if error := _invalid(state, body):
             self._send(*error)
             return
-        question = str(body["messages"][-1]["content"])
         if state.hangs_on and state.hangs_on in json.dumps(body["messages"], ensure_ascii=False):
             time.sleep(30)
         if body.get("ignore_eos"):
@@ -193,7 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         state.in_flight += 1
         time.sleep(0.05 if state.mixes_batches else 0)
-        message, logprobs = _message(state, body), _logprobs(state, body, question)
+        message, logprobs = _message(state, body), _logprobs(state, body)
         state.in_flight -= 1
         finish = "tool_calls" if message.get("tool_calls") else "stop"
         usage = {"prompt_tokens": _tokens(state, body), "completion_tokens": len(json.dumps(message)) // 4}
@@ -237,10 +237,10 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.state.has_responses:
             self._send(404, {"error": {"message": "Not Found"}})
             return
-        said = reply(self.state, {"messages": [{"role": "user", "content": body["input"]}]})
-        text = f"<think>\n{said.thought}</think>\n\n{said.text}" if self.state.append_think else said.text
+        wrote = reply(self.state, {"messages": [{"role": "user", "content": body["input"]}]})
+        text = f"<think>\n{wrote.thought}</think>\n\n{wrote.text}" if self.state.append_think else wrote.text
         message = {"type": "message", "content": [{"type": "output_text", "text": text}]}
-        output = [{"type": "reasoning", "content": [{"text": said.thought}]}, message]
+        output = [{"type": "reasoning", "content": [{"text": wrote.thought}]}, message]
         self._send(200, {"object": "response", "status": "completed", "output": output})
 
 
@@ -265,8 +265,8 @@ def _tokens(state: StandIn, body: dict[str, Any]) -> int:
 
 
 def _message(state: StandIn, body: dict[str, Any]) -> dict[str, Any]:
-    said = reply(state, body)
-    text = said.text
+    wrote = reply(state, body)
+    text = wrote.text
     state.count += 1
     if state.mixes_batches and state.in_flight > 1:
         text = "Something else."
@@ -274,21 +274,21 @@ def _message(state: StandIn, body: dict[str, Any]) -> dict[str, Any]:
         text = "\ufffd" + text[::-1]
     if state.loops and len(text) > 60:
         text = "the sea is wide and " * 60
-    if state.rewrites and body.get("stream"):
+    if state.rewrites or (state.rewrites_streams and body.get("stream")):
         text = text.replace("a", "o")
     if state.only_thinks:
-        return {"role": "assistant", "reasoning": said.thought, "content": None}
+        return {"role": "assistant", "reasoning": wrote.thought, "content": None}
     for stop in body.get("stop") or ():
         text = text if state.ignores_stop else text.split(stop)[0]
     if "response_format" in body and state.ignores_schema:
         text = "The Aurora was launched in 1900."
     calls = [
         {"id": f"call-{i}", "type": "function", "function": {"name": name, "arguments": json.dumps(values)}}
-        for i, (name, values) in enumerate(said.calls)
+        for i, (name, values) in enumerate(wrote.calls)
     ]
     if calls and state.wrong_tool_parser:
-        text, calls = f'<minimax:tool_call>\n<invoke name="{said.calls[0][0]}">\n</minimax:tool_call>', []
-    return {"role": "assistant", **_thoughts(state, said.thought, text), "tool_calls": calls}
+        text, calls = f'<minimax:tool_call>\n<invoke name="{wrote.calls[0][0]}">\n</minimax:tool_call>', []
+    return {"role": "assistant", **_thoughts(state, wrote.thought, text), "tool_calls": calls}
 
 
 def _thoughts(state: StandIn, thought: str, text: str) -> dict[str, Any]:
@@ -299,14 +299,19 @@ def _thoughts(state: StandIn, thought: str, text: str) -> dict[str, Any]:
     return {"reasoning": thought, "content": text}
 
 
-def _logprobs(state: StandIn, body: dict[str, Any], question: str) -> list[dict[str, Any]]:
+def _logprobs(state: StandIn, body: dict[str, Any]) -> list[dict[str, Any]]:
     if not body.get("logprobs"):
         return []
     value = -3.0 if state.two_weights and state.count % 2 else -0.4
     if state.bad_logprobs:
         value = 1.5
-    others = [{"token": t, "logprob": value - i} for i, t in enumerate(("The", " A", " It"))]
-    return [{"token": "The", "logprob": value, "top_logprobs": others[: body.get("top_logprobs", 0)]}]
+    wrote = reply(state, body)
+    tokens = re.findall(r"\s*\S+", f"{wrote.thought}\n</think>\n\n{wrote.text}")
+    top = [{"token": str(i), "logprob": value - i} for i in range(body.get("top_logprobs", 0))]
+    return [
+        {"token": token, "bytes": list(token.encode()), "logprob": value, "top_logprobs": top}
+        for token in tokens
+    ]
 
 
 @contextmanager

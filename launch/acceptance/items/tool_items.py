@@ -9,7 +9,7 @@ from typing import Any
 
 from launch.acceptance.answer import Answer
 from launch.acceptance.client import HttpError, Session
-from launch.acceptance.items.reasoning_items import stream_difference
+from launch.acceptance.items.reasoning_items import stream_fault
 from launch.acceptance.items.text_items import GREEDY, short
 from launch.acceptance.prompts import Trigger, prompts
 from launch.acceptance.tool_metrics import Counts, call_error, count
@@ -103,14 +103,12 @@ def _equal(expected: dict[str, Any], values: dict[str, Any]) -> bool:
 def streamed(session: Session) -> Finding:
     """Make the same call with and without a stream."""
     for one in [one for one in prompts().triggers if one.call][1:3]:
-        body: dict[str, Any] = {"tools": prompts().offered, **GREEDY}
-        plain, parts = session.chat(one.ask, **body), session.stream(one.ask, **body)
-        if not parts.calls:
-            evidence = f"'{one.ask}' streamed no call: '{short(parts.text or parts.thoughts)}'"
-            return failed("stream" if plain.calls else "no-calls", evidence)
-        if error := call_error(parts.calls[0], prompts().tools):
-            return failed("stream" if plain.calls else "arguments", f"'{one.ask}': {error}")
-        if found := stream_difference(plain, parts):
+        plain = session.chat(one.ask, tools=prompts().offered, **GREEDY)
+        if not plain.calls:
+            return failed("no-calls", f"'{one.ask}' was answered without a call: '{short(plain.text)}'")
+        if error := call_error(plain.calls[0], prompts().tools):
+            return failed("arguments", f"'{one.ask}': {error}")
+        if found := stream_fault(session, one.ask, plain, tools=prompts().offered):
             return failed("stream", f"'{one.ask}': {found}")
     return passed("streamed calls equal those that are not streamed")
 
