@@ -82,7 +82,7 @@ def name(data: Data, random: Random) -> str:
     """Return a name that the model cannot know: two to four syllables, sometimes two words."""
     syllables = random.choices(data.syllables, k=random.choice([2, 2, 3, 3, 4]))
     word = "".join(syllables).capitalize()
-    return f"{word} {name(data, random)}" if random.random() < 0.12 else word
+    return f"{word} {name(data, random)}" if random.random() < 0.2 else word
 
 
 def _call(data: Data, call: Call, city: str, other: str, random: Random, tools: int) -> Iterator[Dialogue]:
