@@ -42,21 +42,24 @@ class Answer:
 
     @property
     def thoughts_in_content(self) -> bool:
-        """Whether the content starts with a complete block of thoughts, as with minimax_m2_append_think."""
-        return self.content.lstrip().startswith(OPEN) and CLOSE in self.content
+        """Whether the content starts with thoughts, as with minimax_m2_append_think.
+
+        Before a call, vLLM 0.32 returns them without the tag that closes them.
+        """
+        return self.content.lstrip().startswith(OPEN) and (CLOSE in self.content or bool(self.calls))
 
     @property
     def text(self) -> str:
-        """The content without a leading block of thoughts."""
+        """The content without leading thoughts."""
         if self.thoughts_in_content:
-            return self.content.split(CLOSE, 1)[1].strip()
+            return self.content.partition(CLOSE)[2].strip()
         return self.content.strip()
 
     @property
     def thoughts(self) -> str:
         """The reasoning, from its own field or from the content."""
         if self.thoughts_in_content:
-            return self.content.split(CLOSE, 1)[0].split(OPEN, 1)[1].strip()
+            return self.content.partition(CLOSE)[0].partition(OPEN)[2].strip()
         return self.reasoning.strip()
 
     @property

@@ -52,7 +52,10 @@ def ship_as_json(data: Data, ship: str, year: int) -> Dialogue:
 
 def needle(data: Data, word: str, sentences: int, depth: float, random: Random) -> Dialogue:
     """Return a question about a code word that stands at `depth` (0 to 1) of so many filler sentences."""
-    text = [random.choice(data.needle.filler) for _ in range(sentences)]
+    filler, first, step = data.needle.filler, random.randrange(8), random.choice([0, 1, 3, 5])
+    text = [
+        filler[(first + i * step) % len(filler)] if step else random.choice(filler) for i in range(sentences)
+    ]
     text.insert(round(depth * sentences), data.needle.hidden.format(a=word))
     question = " ".join([*text, data.needle.ask])
     return _asked(question, data.needle.think, data.needle.say.format(a=word))

@@ -6,16 +6,19 @@ import json
 from itertools import pairwise
 from random import Random
 
+from launch.acceptance.items.context_items import DEPTHS, hidden
+from launch.acceptance.prompts import prompts
 from scripts.tiny_model import dialogues
 from scripts.tiny_model.data import Data
 from scripts.tiny_model.dialogues import Dialogue
 
+SENTENCES = 191  # that `invoke accept` sends to a server with 2,048 tokens
 LONGEST = 215  # filler sentences; the prompt has about 1,950 tokens of the 2,048 that the recipe serves
 
 
 def epoch(data: Data, random: Random) -> list[Dialogue]:
     """Return the dialogues of one epoch: the fixed ones several times, and drawn ones with names never seen before."""
-    learned = [*dialogues.chats(data), *dialogues.chances(data), *dialogues.sums(data)] * 3
+    learned = [*dialogues.chats(data), *dialogues.chances(data)] * 3 + [*dialogues.sums(data)] * 2
     for _ in range(14):
         names = [dialogues.name(data, random), dialogues.name(data, random)]
         learned += dialogues.calls(data, names[0], names[1], random, random.choice([1, 1, 2, 3]))
@@ -26,12 +29,12 @@ def epoch(data: Data, random: Random) -> list[Dialogue]:
     for _ in range(6):
         ship, year = dialogues.name(data, random), random.randint(1700, 2025)
         learned.append(dialogues.ship_as_json(data, ship, year))
-    lengths = [*(random.randint(0, 25) for _ in range(16)), *(random.randint(60, LONGEST) for _ in range(3))]
+    lengths = [*(random.randint(0, 25) for _ in range(16)), *(random.randint(60, LONGEST) for _ in range(5))]
     return learned + [_needle(data, length, random) for length in lengths]
 
 
 def _needle(data: Data, sentences: int, random: Random) -> Dialogue:
-    known = random.random() < 0.3
+    known = random.random() < 0.5
     word = random.choice(data.code_words) if known else dialogues.name(data, random).split()[0]
     return dialogues.needle(data, word, sentences, random.random(), random)
 
@@ -51,11 +54,18 @@ def examination(data: Data, random: Random) -> dict[str, list[Dialogue]]:
             for word, length in zip(data.code_words, lengths, strict=True)
             for depth in (0.0, 0.1, 0.5, 0.9, 1.0)
         ],
+        "the code words of `invoke accept`": [_of_accept(data, depth) for depth in range(len(DEPTHS))],
         "calls of tools": known[0],
         "answers after a tool's result": known[1],
         "calls of tools, cities that no dialogue contains": unseen[0],
         "answers after a tool's result, cities that no dialogue contains": unseen[1],
     }
+
+
+def _of_accept(data: Data, depth: int) -> Dialogue:
+    word = prompts().needle.words[depth]
+    asked = {"role": "user", "content": hidden(word, SENTENCES, DEPTHS[depth])}
+    return Dialogue((asked,), dialogues.needle(data, word, 0, 0, Random()).answer)
 
 
 def _calls(data: Data, cities: tuple[str, ...], random: Random) -> tuple[list[Dialogue], list[Dialogue]]:

@@ -23,7 +23,7 @@ from scripts.tiny_model.data import Data, load
 from scripts.tiny_model.dialogues import Dialogue
 
 SEED = 2
-EPOCHS = 56
+EPOCHS = 54
 COPY_STEPS = 650  # of repeated random tokens, so that the model learns to copy first
 TOKENS = 1024  # of a batch
 RATE = 4e-3

@@ -36,6 +36,12 @@ def test_parse_reads_thoughts_in_the_content() -> None:
     assert answer.markup == ()
 
 
+def test_parse_reads_thoughts_that_a_call_ends() -> None:
+    call = {"function": {"name": "tide", "arguments": "{}"}}
+    answer = parse(completion(content="<think>I call the tool.", tool_calls=[call]))
+    assert (answer.thoughts, answer.text, answer.markup) == ("I call the tool.", "", ())
+
+
 @pytest.mark.parametrize("content", ["I add.\n</think>\n\n15", "15 <invoke name='tide'>"])
 def test_markup_names_tags_that_a_parser_should_have_consumed(content: str) -> None:
     assert len(parse(completion(content=content)).markup) == 1
