@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from launch.weights.fetch_plan import FetchPlan
     from launch.weights.snapshot import Snapshot
     from launch.weights.source import Source
+    from launch.weights.verify import Report
 
 Patterns = tuple[str, ...]
 
@@ -142,15 +142,22 @@ def verify(
     model: Model = "",
     revision: Revision = "main",
     cache: Cache = "",
-    deep: Annotated[bool, Option("hash every byte instead of checking names and sizes")] = False,
+    deep: Annotated[bool, Option("hash every byte instead of checking for changes")] = False,
     repair: Annotated[bool, Option("fetch missing and damaged files again")] = False,
+    schedule: Annotated[
+        bool, Option("print a systemd timer and a cron line that run this command every week, and do nothing")
+    ] = False,
     format: Format = "text",
 ) -> None:
-    """Check, offline, that a model in the cache is complete."""
+    """Check, offline, that a model in the cache is complete and was not changed."""
     from launch.operations.demo_model import endpoint_for
+    from launch.weights.snapshot import verify_command
     from launch.weights.verify import verify_model
 
     folder = _cache("verify", model, cache)
+    if schedule:
+        show(_schedule(model, revision, folder, deep, repair))
+        return
     with endpoint_for(model if repair else "") as endpoint, bar(f"verify {model}") as progress:
         report = verify_model(
             model,
@@ -165,16 +172,41 @@ def verify(
         emit(report.as_dict())
     for line in report.repaired:
         say(f"repaired: {line}")
-    if report.bad:
-        words = ["invoke", "verify", model]
-        words += ["--revision", revision] if revision != "main" else []
-        words += ["--cache", str(folder)] if folder else []
-        fix = shlex.join([*words, *["--deep"] * deep, "--repair"])
-        what = f"{len(report.bad)} of {report.snapshot.files} files are missing or damaged"
-        raise Failed(what, why="; ".join(report.bad), fix=fix)
+    if not report.ok:
+        raise _not_verified(report, verify_command(model, revision, folder))
     if format == "text":
-        checked = "every byte" if deep else "names and sizes; --deep checks every byte"
-        show(f"{report.snapshot.files} files are complete ({checked})\n{report.snapshot.path}")
+        since = report.snapshot.verified
+        checked = (
+            "every byte" if deep else f"unchanged since {since}, when every byte was; --deep does it again"
+        )
+        show(f"{report.snapshot.files} files are verified ({checked})\n{report.snapshot.path}")
+
+
+def _schedule(model: str, revision: str, cache: Path | None, deep: bool, repair: bool) -> str:
+    """Return the timer for this command, with this host's program and cache."""
+    from commands.program_name import command
+    from launch.weights.cache import ModelFolder, cache_folder
+    from launch.weights.schedule import schedule
+
+    folder = ModelFolder((cache or cache_folder()).absolute(), model)
+    folder.commit(revision)  # raises Refused for an invalid revision
+    words = ("--revision", revision, "--cache", str(folder.cache), *["--deep"] * deep, *["--repair"] * repair)
+    return schedule(model, (*command(), "verify", model, *words), Path.cwd())
+
+
+def _not_verified(report: Report, command: str) -> Failed:
+    """Return the error for a snapshot that is not known to be complete, with the next command."""
+    from launch.weights.snapshot import lines_of
+
+    found, faults = report.snapshot, report.faults
+    name, why = f"{found.model} at {found.commit[:12]}", lines_of(faults)
+    if faults and all(one.kind == "changed" for one in faults):
+        return Failed(f"{name} was changed since it was verified", why=why, fix=f"{command} --deep")
+    if not faults:
+        why = "it has no manifest, because another tool downloaded it"
+        return Failed(f"{name} was never verified", why=why, fix=f"{command} --deep")
+    what = f"{len(faults)} of {found.files} files are missing or damaged"
+    return Failed(what, why=why, fix=f"{command}{' --deep' * report.deep} --repair")
 
 
 @verb()

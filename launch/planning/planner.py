@@ -19,6 +19,7 @@ from launch.planning.validation import check_image, check_layout, layout_of, rel
 from launch.planning.vllm_versions import SET_BY_USER, USER, adapt
 from launch.recipes.schema import Recipe
 from launch.recipes.strategy import Strategy, builtin_strategies
+from launch.spec.control_characters import one_line
 from launch.spec.inputs import Host, Image
 from launch.spec.model_config import ModelShape
 from launch.spec.plan import Fit, Layout, Plan, Process, Reason, Rejected
@@ -109,11 +110,14 @@ def write(options: PlanOptions, host: Host, image: Image, decision: Decision) ->
         reasons=(*_reasons(options, selection, decision.drafts), *decision.access.reasons),
         hardware=host.hardware.id,
         budgets=tuple(selection.recipe.extension.budgets.items()),
-        notes=(
-            *_notes(decision),
-            *_version_note(image),
-            *_unchecked_note(options, image),
-            *decision.access.notes,
+        notes=tuple(
+            one_line(note)
+            for note in (
+                *_notes(decision),
+                *_version_note(image),
+                *_unchecked_note(options, image),
+                *decision.access.notes,
+            )
         ),
     )
 
@@ -135,7 +139,7 @@ def _reasons(options: PlanOptions, selection: Selection, drafts: Sequence[Draft]
     for draft in drafts:
         reasons += (Reason(" ".join(arg.tokens), arg.why, arg.source) for arg in draft.args)
         reasons += (Reason(f"{v.name}={v.value}", v.why, v.source) for v in draft.env)
-    return tuple(dict.fromkeys(reasons))
+    return tuple(Reason(*map(one_line, (r.item, r.why, r.source))) for r in dict.fromkeys(reasons))
 
 
 def _strategy_reason(options: PlanOptions, selection: Selection) -> Reason:

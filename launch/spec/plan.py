@@ -10,10 +10,13 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from launch.spec.control_characters import refuse_in
+
 Pairs = tuple[tuple[str, str], ...]
 AUTO_PORT = 0  # a host port that is chosen at the start: the first free one from FIRST_PORT on
 FIRST_PORT = 8000
-NOT_LAUNCHED = ("reasons", "notes", "rejected", "fit", "budgets")  # explanations: no part of what runs
+EXPLANATIONS = ("reasons", "notes", "rejected", "fit")
+NOT_LAUNCHED = (*EXPLANATIONS, "budgets")  # no part of what runs
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,10 @@ class Plan:
     notes: tuple[str, ...] = ()
     hardware: str = ""  # an id of spec/gpu_catalog.yaml or of a taxonomy
     budgets: tuple[tuple[str, int], ...] = ()  # from the recipe: seconds without a log line, by phase
+
+    def __post_init__(self) -> None:
+        """Raise Refused if a value could become something else in a file or command that is made from it."""
+        refuse_in(self, EXPLANATIONS)
 
     def program(self, process: Process) -> tuple[str, ...]:
         """Return the ENTRYPOINT to set if the image's own is not known; empty keeps the image's.

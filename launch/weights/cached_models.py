@@ -11,7 +11,7 @@ from typing import Any
 from errors import Failed, Refused
 from launch.weights import manifest as manifests
 from launch.weights.cache import COMMIT, ModelFolder, cache_folder
-from launch.weights.snapshot import missing
+from launch.weights.snapshot import faults_of
 from launch.weights.transfer.blob_lock import BlobLocks
 
 PREFIX = "models--"
@@ -84,15 +84,16 @@ def _revisions(folder: ModelFolder) -> dict[str, str]:
 
 
 def _state(folder: ModelFolder, commit: str) -> str:
-    """Compare names and sizes of a snapshot with its manifest, and return the result in words."""
+    """Compare a snapshot with its manifest, and return the result in words."""
     try:
         manifest = manifests.load(folder.manifest(commit))
     except Failed:
         return "manifest unreadable"
     if manifest is None:
         return "not verified"
-    if wrong := missing(folder, manifest):
-        return f"incomplete: {wrong[0]}"
+    if faults := faults_of(folder, manifest):
+        changed = faults[0].kind == "changed"
+        return str(faults[0]) if changed else f"incomplete: {faults[0]}"
     return f"all files, {min(entry.verified for entry in manifest.wanted)[:10]}"
 
 

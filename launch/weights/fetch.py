@@ -12,12 +12,14 @@ from launch import atomic_write
 from launch.http.retry import RetryPolicy
 from launch.weights import manifest as manifests
 from launch.weights.fetch_plan import FetchPlan, is_verified, merge, plan_fetch, require_space
+from launch.weights.file_state import name_fault
 from launch.weights.manifest import Entry
 from launch.weights.progress import TransferProgress
 from launch.weights.snapshot import (
     Snapshot,
     described,
-    fault,
+    file_faults,
+    lines_of,
     link,
     require_complete,
     require_inside,
@@ -89,10 +91,11 @@ def execute(
         atomic_write.sync_tree(folder.path)
     except OSError as error:
         raise explain(error, folder.cache) from error
-    if faults := [line for one in manifest.wanted if (line := fault(folder, manifest.commit, one))]:
+    manifest = manifests.load(folder.manifest(manifest.commit)) or manifest  # as it was verified
+    if faults := file_faults(folder, manifest):
         raise Failed(
             f"{folder.model}: the names in the snapshot do not lead to the fetched files",
-            why="; ".join(faults[:5]),
+            why=lines_of(faults),
             fix=f"another program changes {folder.path}: stop it, or move the folder away, then fetch again",
         )
     return described(folder, manifest, manifest.revision, fetched)
@@ -114,7 +117,7 @@ def _has_missing_names(plan: FetchPlan) -> bool:
     folder, manifest = plan.folder, plan.manifest
     if folder.commit(manifest.revision) != manifest.commit:
         return True
-    return any(fault(folder, manifest.commit, entry) for entry in manifest.wanted)
+    return any(name_fault(folder, manifest.commit, entry) for entry in manifest.wanted)
 
 
 def _transfer(

@@ -13,6 +13,7 @@ from typing import Any
 from errors import Failed, Refused
 from launch.weights import manifest as manifests
 from launch.weights.cache import ModelFolder, cache_folder
+from launch.weights.file_state import content_fault
 from launch.weights.manifest import Entry, Manifest
 from launch.weights.progress import amount
 from launch.weights.source import Source
@@ -124,11 +125,7 @@ def merge(listed: Manifest, stored: Manifest | None) -> Manifest:
 
 def is_verified(folder: ModelFolder, entry: Entry) -> bool:
     """Whether the blob was verified and has not been changed since."""
-    try:
-        blob = (folder.blobs / entry.blob).stat()
-    except OSError:
-        return False
-    return bool(entry.verified) and (blob.st_size, blob.st_mtime_ns) == (entry.size, entry.mtime_ns)
+    return content_fault(folder.blobs / entry.blob, entry) is None
 
 
 def require_space(folder: ModelFolder, needed: int) -> None:

@@ -41,10 +41,15 @@ class Digest:
         return self._entry.blob in {one.hexdigest() for one in self._sha1 or (self._sha256,)}
 
 
-def mark_verified(entry: Entry, sha256: str, blob: Path) -> Entry:
-    """Return the entry with its SHA-256 and the time of this verification."""
+def mark_verified(entry: Entry, sha256: str, status: os.stat_result) -> Entry:
+    """Return the entry with its SHA-256, the time of this verification, and the file's state before it."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return replace(entry, sha256=sha256, verified=now, mtime_ns=blob.stat().st_mtime_ns)
+    return replace(entry, sha256=sha256, verified=now, mtime_ns=status.st_mtime_ns, inode=status.st_ino)
+
+
+def mark_unverified(entry: Entry) -> Entry:
+    """Return the entry as one whose content was never hashed on this host."""
+    return replace(entry, verified="", mtime_ns=0, inode=0)
 
 
 def verify_blob(
@@ -58,6 +63,7 @@ def verify_blob(
         return None
     digest, buffer, done = Digest(entry), memoryview(bytearray(PIECE)), 0
     with blob.open("rb", buffering=0) as stream:
+        status = os.fstat(stream.fileno())  # before the first byte: a write during the hashing changes it
         os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
         while count := stream.readinto(buffer):
             if stop is not None and stop.is_set():
@@ -66,6 +72,6 @@ def verify_blob(
             done += count
             count_bytes(count)
     if digest.matches():
-        return mark_verified(entry, digest.sha256, blob)
+        return mark_verified(entry, digest.sha256, status)
     count_bytes(-done)
     return None

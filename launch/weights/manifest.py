@@ -34,7 +34,8 @@ WEIGHTS = re.compile(r"[^/]+\.safetensors")  # in the root folder, where vLLM lo
 class Entry:
     """One file. `blob` is its name in the cache and its hash: SHA-256 for large files, git's SHA-1 for others.
 
-    `sha256` and `verified` (UTC) are empty until the content was hashed; `mtime_ns` is the blob's at that time.
+    `sha256` and `verified` (UTC) are empty until the content was hashed; `mtime_ns` and `inode` are the blob's at
+    that time. An inode of 0 is not known.
     `wanted` is false for a file that --include or --exclude left out.
     """
 
@@ -44,6 +45,7 @@ class Entry:
     sha256: str = ""
     verified: str = ""
     mtime_ns: int = 0
+    inode: int = 0
     wanted: bool = True
 
 

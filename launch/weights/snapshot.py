@@ -1,25 +1,32 @@
-"""A snapshot in the cache: its links, and whether it is complete."""
+"""A snapshot in the cache: its links, and whether it is complete and as it was verified."""
 
 from __future__ import annotations
 
 import errno
 import os
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from stat import S_ISREG
 from typing import Any
 
 from errors import Failed
 from launch import atomic_write
 from launch.weights import manifest as manifests
 from launch.weights.cache import ModelFolder, cache_folder
+from launch.weights.file_state import Fault, Kind, name_fault
 from launch.weights.manifest import WEIGHTS, Entry, Manifest
+
+ORDER: tuple[Kind, ...] = ("missing", "damaged", "unverified", "changed")
+SHOWN = 5  # faults in one message
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A model at a commit on this host. `bytes` is the size of its files, `fetched` what was transferred now."""
+    """A model at a commit on this host. `bytes` is the size of its files, `fetched` what was transferred now.
+
+    `verified` is the time (UTC) from which on every file is known to have its hash; empty if that is not known.
+    """
 
     model: str
     revision: str
@@ -29,6 +36,7 @@ class Snapshot:
     bytes: int
     fetched: int = 0
     licence: str = ""
+    verified: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the values of `invoke fetch --format json`."""
@@ -36,9 +44,9 @@ class Snapshot:
 
 
 def require_complete(model: str, revision: str = "main", cache: Path | None = None) -> Snapshot:
-    """Return the snapshot that a server would load; compare names and sizes with the manifest, offline.
+    """Return the snapshot that a server would load; compare its files with what was verified, offline.
 
-    Raises Failed, with the command that completes it, if it is absent or incomplete.
+    No byte is read. Raises Failed, with the next command, if it is absent, incomplete, or was changed since.
     """
     folder = ModelFolder(cache or cache_folder(), model)
     commit = folder.commit(revision)
@@ -49,8 +57,10 @@ def require_complete(model: str, revision: str = "main", cache: Path | None = No
     if manifest is None:
         why = "it has no manifest, so it may be incomplete"
         raise Failed(f"{model} at {commit[:12]} was never verified", why=why, fix=fix)
-    if faults := missing(folder, manifest):
-        raise Failed(f"{model} at {commit[:12]} is incomplete", why="; ".join(faults[:5]), fix=fix)
+    if faults := faults_of(folder, manifest):
+        raise incomplete_or_changed(
+            model, commit, faults, fix, verify_command(model, revision, cache, "--deep")
+        )
     return described(folder, manifest, revision)
 
 
@@ -65,7 +75,16 @@ def described(folder: ModelFolder, manifest: Manifest, revision: str, fetched: i
         manifest.size,
         fetched,
         manifest.licence,
+        min((entry.verified for entry in manifest.wanted), default=""),
     )
+
+
+def incomplete_or_changed(model: str, commit: str, faults: list[Fault], fetch: str, verify: str) -> Failed:
+    """Return the error for these faults: what was only written to is verified again, all else is fetched."""
+    name, why = f"{model} at {commit[:12]}", lines_of(faults)
+    if all(one.kind == "changed" for one in faults):
+        return Failed(f"{name} was changed since it was verified", why=why, fix=verify)
+    return Failed(f"{name} is incomplete", why=why, fix=fetch)
 
 
 def absence(folder: ModelFolder, revision: str) -> str:
@@ -83,36 +102,30 @@ def fetch_command(model: str, revision: str, cache: Path | None) -> str:
     return shlex.join(words)
 
 
-def missing(folder: ModelFolder, manifest: Manifest) -> list[str]:
-    """Return a line for each file that is absent or has another size; weights that were left out count too."""
+def lines_of(faults: Sequence[Fault]) -> str:
+    """Return the first faults as one line."""
+    more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+    return "; ".join(map(str, faults[:SHOWN])) + more
+
+
+def verify_command(model: str, revision: str, cache: Path | None, *more: str) -> str:
+    """Return the command line that verifies a snapshot."""
+    return " ".join([fetch_command(model, revision, cache).replace("fetch", "verify", 1), *more])
+
+
+def faults_of(folder: ModelFolder, manifest: Manifest) -> list[Fault]:
+    """Return each file that is not as it was verified, the worst first; weights that were left out count too."""
     if not manifest.wanted:
-        return ["its manifest names no file"]
+        return [Fault("its manifest", "missing", "names no file")]
     left_out = [one for one in manifest.entries if not one.wanted and WEIGHTS.fullmatch(one.path)]
-    lines = [f"{one.path} was left out" for one in left_out]
-    lines += [line for one in manifest.wanted if (line := fault(folder, manifest.commit, one))]
-    return lines or [f"{one.path} was never verified" for one in manifest.wanted if not one.verified]
+    faults = [Fault(one.path, "missing", "was left out") for one in left_out] + file_faults(folder, manifest)
+    return sorted(faults, key=lambda one: ORDER.index(one.kind))
 
 
-def fault(folder: ModelFolder, commit: str, entry: Entry) -> str:
-    """Return what is wrong with one file by name and size, or an empty string."""
-    path = folder.snapshot(commit) / entry.path
-    try:
-        status = path.stat()
-    except OSError:
-        return f"{entry.path} is missing"
-    if not S_ISREG(status.st_mode):
-        return f"{entry.path} is not a file"
-    if path.is_symlink() and not _same(path, folder.blobs / entry.blob):
-        return f"{entry.path} points at something else than its blob"
-    size = status.st_size
-    return "" if size == entry.size else f"{entry.path} has {size} bytes instead of {entry.size}"
-
-
-def _same(one: Path, other: Path) -> bool:
-    try:
-        return one.samefile(other)
-    except OSError:
-        return False
+def file_faults(folder: ModelFolder, manifest: Manifest) -> list[Fault]:
+    """Return each wanted file that is not as it was verified."""
+    faults = (name_fault(folder, manifest.commit, entry) for entry in manifest.wanted)
+    return [fault for fault in faults if fault]
 
 
 def link(folder: ModelFolder, commit: str, entry: Entry) -> None:

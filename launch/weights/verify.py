@@ -1,4 +1,4 @@
-"""Verify a snapshot offline: names and sizes, with `deep` also every byte; repair it if asked."""
+"""Verify a snapshot offline: what changed since its bytes were hashed, with `deep` every byte; repair it if asked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -18,31 +18,46 @@ from launch.weights import manifest as manifests
 from launch.weights import safe_read
 from launch.weights.cache import ModelFolder, cache_folder
 from launch.weights.fetch import OnProgress, fetch_model
-from launch.weights.hashing import verify_blob
+from launch.weights.file_state import Fault
+from launch.weights.hashing import mark_unverified, verify_blob
 from launch.weights.manifest import BLOB, Entry, Manifest, checked
 from launch.weights.progress import TransferProgress
-from launch.weights.snapshot import Snapshot, absence, described, fault, fetch_command
+from launch.weights.snapshot import Snapshot, absence, described, fetch_command, file_faults
 from launch.weights.transfer.scheduler import explain
 
 INDEX = "model.safetensors.index.json"
 UNKNOWN_HASH = "0" * 64
-NOT_A_LINK = "it is not a link to a blob, so its hash is unknown"
+NOT_A_LINK = "cannot be verified: it is not a link to a blob, so its hash is unknown"
 WRONG = "has the wrong content"
 
 
 @dataclass(frozen=True)
 class Report:
-    """The result: `bad` has a line for each file that is missing, short or wrong; `repaired` those of a repair."""
+    """The result: the files that are not the verified ones, and those that a repair brought again.
+
+    `known` is false for a snapshot of another tool, which has no manifest: only `deep` can verify it.
+    """
 
     snapshot: Snapshot
     deep: bool
-    bad: tuple[str, ...]
-    repaired: tuple[str, ...] = ()
+    faults: tuple[Fault, ...]
+    known: bool = True
+    repaired: tuple[Fault, ...] = ()
+
+    @property
+    def bad(self) -> tuple[str, ...]:
+        """A line for each fault."""
+        return tuple(map(str, self.faults))
+
+    @property
+    def ok(self) -> bool:
+        """Whether every file is known to be the listed one."""
+        return self.known and not self.faults
 
     def as_dict(self) -> dict[str, Any]:
         """Return the values of `invoke verify --format json`."""
-        result = {"deep": self.deep, "bad": list(self.bad), "repaired": list(self.repaired)}
-        return {**self.snapshot.as_dict(), **result, "ok": not self.bad}
+        faults = {"faults": list(map(asdict, self.faults)), "repaired": list(map(asdict, self.repaired))}
+        return {**self.snapshot.as_dict(), "deep": self.deep, "known": self.known, **faults, "ok": self.ok}
 
 
 def verify_model(
@@ -67,57 +82,69 @@ def verify_model(
         raise Failed(f"{model} is not in the cache", why=why, fix=fetch_command(model, revision, cache))
     stored = manifests.load(folder.manifest(commit))
     manifest = stored or _from_links(folder, commit)
-    bad = {e.path: line for e in manifest.wanted if (line := fault(folder, commit, e))}
+    faults = _faults(folder, manifest, by_hash=deep or stored is None)
     if deep:
-        bad |= _hash(folder, manifest, [e for e in manifest.wanted if e.path not in bad], on_progress)
-    elif not folder.manifest(commit).is_file():
-        bad[""] = "it has no manifest: only --deep can verify it"
-    report = Report(described(folder, manifest, revision), deep, tuple(bad.values()))
-    if not (repair and bad):
+        wrong = {fault.path for fault in faults}
+        entries = [entry for entry in manifest.wanted if entry.path not in wrong]
+        manifest, more = _hash(folder, manifest, entries, on_progress)
+        faults += more
+    known = deep or stored is not None
+    report = Report(described(folder, manifest, revision), deep, tuple(faults), known)
+    if report.ok or not repair:
         return report
-    _mark_unverified(folder, manifest, list(bad))
+    _mark_unverified(folder, manifest, [fault.path for fault in faults])
     include = tuple(escape(entry.path) for entry in manifest.wanted) if stored else ()
     fetch_model(
         model, revision=commit, include=include, cache=cache, endpoint=endpoint, on_progress=on_progress
     )
-    return replace(report, bad=(), repaired=report.bad)
+    return replace(report, faults=(), known=True, repaired=report.faults)
+
+
+def _faults(folder: ModelFolder, manifest: Manifest, by_hash: bool) -> list[Fault]:
+    """Return what can be seen without reading; what only a hash can decide is left out if the hashes decide."""
+    faults = file_faults(folder, manifest)
+    return [one for one in faults if not (by_hash and one.kind in ("changed", "unverified"))]
 
 
 def _hash(
     folder: ModelFolder, manifest: Manifest, entries: list[Entry], on_progress: OnProgress
-) -> dict[str, str]:
-    """Hash files in parallel; record the good ones in the manifest, return a line for each bad one."""
+) -> tuple[Manifest, list[Fault]]:
+    """Hash files in parallel; record the results in the manifest, and return it with the bad ones."""
     progress = TransferProgress(total=sum(entry.size for entry in entries))
     stop = threading.Event()
 
-    def verify(entry: Entry) -> Entry | str:
+    def verify(entry: Entry) -> Entry | Fault:
         progress.begin(entry.path, entry.size)
         path = folder.snapshot(manifest.commit) / entry.path
         try:
             verified = verify_blob(entry, path, lambda count: progress.add(entry.path, count), stop)
         except OSError as error:
-            return f"{entry.path} cannot be read: {error.strerror}"
+            return Fault(entry.path, "damaged", f"cannot be read: {error.strerror}")
         finally:
             progress.end(entry.path)
-        unknown = entry.blob == UNKNOWN_HASH
-        return verified or f"{entry.path} {'cannot be verified: ' + NOT_A_LINK if unknown else WRONG}"
+        if entry.blob == UNKNOWN_HASH:
+            return Fault(entry.path, "unverified", NOT_A_LINK)
+        return verified or Fault(entry.path, "damaged", WRONG)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
-            futures = {pool.submit(verify, entry): entry for entry in sorted(entries, key=lambda e: -e.size)}
+            largest_first = sorted(entries, key=lambda entry: -entry.size)
+            futures = [pool.submit(verify, entry) for entry in largest_first]
             _watch(set(futures), lambda: on_progress(progress))
         except BaseException:
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    results = {entry.path: future.result() for future, entry in futures.items()}
-    verified = [one for one in results.values() if isinstance(one, Entry)]
+    results = [future.result() for future in futures]
+    bad = {one.path for one in results if isinstance(one, Fault)}
+    manifest = manifest.with_entries(one for one in results if isinstance(one, Entry))
+    manifest = manifest.with_entries(mark_unverified(one) for one in entries if one.path in bad)
     with contextlib.suppress(OSError):  # a read-only cache can be verified too
-        manifests.save(manifest.with_entries(verified), folder.manifest(manifest.commit))
-    return {path: line for path, line in results.items() if isinstance(line, str)}
+        manifests.save(manifest, folder.manifest(manifest.commit))
+    return manifest, [one for one in results if isinstance(one, Fault)]
 
 
-def _watch(futures: set[Future[Entry | str]], on_progress: Callable[[], None]) -> None:
+def _watch(futures: set[Future[Entry | Fault]], on_progress: Callable[[], None]) -> None:
     while futures:
         _, futures = wait(futures, timeout=0.2)
         on_progress()
@@ -127,7 +154,7 @@ def _mark_unverified(folder: ModelFolder, manifest: Manifest, paths: list[str]) 
     """Mark these files as not verified, so that a fetch brings them again. Raises Failed."""
     try:
         current = manifests.load(folder.manifest(manifest.commit)) or manifest
-        entries = [replace(e, verified="", mtime_ns=0) for e in current.entries if e.path in paths]
+        entries = [mark_unverified(e) for e in current.entries if e.path in paths]
         manifests.save(current.with_entries(entries), folder.manifest(manifest.commit))
     except OSError as error:
         raise explain(error, folder.cache) from error

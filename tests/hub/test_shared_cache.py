@@ -156,7 +156,7 @@ def test_repair_replaces_a_pipe(
         (path / "config.json").unlink()
         os.mkfifo(path / "config.json")
         report = verify_model(MODEL, cache=paths.folder.cache, deep=True, repair=True, endpoint=hub.url)
-    assert report.repaired == ("config.json is not a file",)
+    assert [str(fault) for fault in report.repaired] == ["config.json is not a file"]
     assert_complete(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -38,10 +39,62 @@ def test_verify_a_complete_snapshot(snapshot: Snapshot, cache: Path) -> None:
         assert report.snapshot.files == len(SIZES)
 
 
-def test_deep_verify_finds_wrong_content_of_the_right_size(snapshot: Snapshot, cache: Path) -> None:
+def replace_by_a_copy(path: Path) -> None:
+    """Put another file of the same size and time in place of a blob, as `cp -p` and a rename do."""
+    blob = path.resolve()
+    shutil.copy2(blob, blob.with_name("copy"))
+    blob.with_name("copy").rename(blob)
+
+
+def set_time(path: Path) -> None:
+    os.utime(path, ns=(0, 0))
+
+
+@pytest.mark.parametrize("change", [invert_a_bit, replace_by_a_copy, set_time])
+def test_verify_and_run_notice_a_file_of_the_same_size_that_was_changed(
+    change: Callable[[Path], None], snapshot: Snapshot, cache: Path
+) -> None:
+    change(snapshot.path / BIG)
+    (fault,) = verify_model(MODEL, cache=cache).faults
+    assert fault.kind == "changed"
+    assert str(fault).startswith(f"{BIG} was changed since it was verified (20")
+    with pytest.raises(Failed, match="was changed since it was verified") as error:
+        require_complete(MODEL, cache=cache)
+    assert error.value.fix == f"invoke verify {MODEL} --cache {cache} --deep"
+
+
+def test_deep_verify_decides_whether_a_changed_file_is_still_the_listed_one(
+    snapshot: Snapshot, cache: Path
+) -> None:
+    replace_by_a_copy(snapshot.path / BIG)
+    assert verify_model(MODEL, cache=cache, deep=True).ok
+    assert require_complete(MODEL, cache=cache).verified >= snapshot.verified
     invert_a_bit(snapshot.path / BIG)
-    assert verify_model(MODEL, cache=cache).bad == ()
     assert verify_model(MODEL, cache=cache, deep=True).bad == (f"{BIG} has the wrong content",)
+
+
+def test_wrong_content_that_left_no_trace_is_remembered(snapshot: Snapshot, cache: Path) -> None:
+    before = (snapshot.path / BIG).stat()
+    invert_a_bit(snapshot.path / BIG)
+    os.utime(snapshot.path / BIG, ns=(before.st_atime_ns, before.st_mtime_ns))  # as a failing disk does it
+    assert verify_model(MODEL, cache=cache).ok
+    assert verify_model(MODEL, cache=cache, deep=True).bad == (f"{BIG} has the wrong content",)
+    assert verify_model(MODEL, cache=cache).bad == (f"{BIG} is not verified",)
+    with pytest.raises(Failed, match="incomplete"):
+        require_complete(MODEL, cache=cache)
+
+
+def test_fetch_brings_only_those_changed_files_that_are_wrong(
+    folder: Path, snapshot: Snapshot, cache: Path, assert_complete: Callable[[Path], None]
+) -> None:
+    set_time(snapshot.path / "config.json")
+    invert_a_bit(snapshot.path / BIG)
+    with serve_folder(folder) as hub:
+        report = verify_model(MODEL, cache=cache, repair=True, endpoint=hub.url)
+        fetched = {one.target.rpartition("/")[2] for one in hub.requests if "/resolve/" in one.target}
+    assert {fault.kind for fault in report.repaired} == {"changed"}
+    assert fetched == {BIG}
+    assert_complete(snapshot.path)
 
 
 def test_verify_names_each_missing_and_short_file(snapshot: Snapshot, cache: Path) -> None:
@@ -77,7 +130,7 @@ def test_repair_fetches_only_bad_files(
         fetched = {
             request.target.rpartition("/")[2] for request in hub.requests if "/resolve/" in request.target
         }
-    assert sorted(report.repaired) == ["config.json is missing", f"{BIG} has the wrong content"]
+    assert sorted(map(str, report.repaired)) == ["config.json is missing", f"{BIG} has the wrong content"]
     assert fetched == {BIG, "config.json"}
     assert_complete(snapshot.path)
     assert verify_model(MODEL, cache=cache, deep=True).bad == ()
@@ -98,8 +151,9 @@ def test_deep_verify_works_for_a_snapshot_of_another_tool(folder: Path, cache: P
         path = Path(snapshot_download(MODEL, cache_dir=cache, endpoint=hub.url))
     with pytest.raises(Failed, match="never verified"):
         require_complete(MODEL, cache=cache)
-    assert verify_model(MODEL, cache=cache).bad == ("it has no manifest: only --deep can verify it",)
-    assert verify_model(MODEL, cache=cache, deep=True).bad == ()
+    report = verify_model(MODEL, cache=cache)
+    assert (report.known, report.faults, report.ok) == (False, (), False)
+    assert verify_model(MODEL, cache=cache, deep=True).ok
     assert require_complete(MODEL, cache=cache).files == len(SIZES)
     invert_a_bit(path / BIG)
     assert verify_model(MODEL, cache=cache, deep=True).bad == (f"{BIG} has the wrong content",)

@@ -20,6 +20,7 @@ from launch.weights.bundle.format import (
     require_members,
     too_short,
 )
+from launch.weights.hashing import mark_unverified
 from launch.weights.manifest import Entry, Manifest
 from launch.weights.source import Reader, read_part, unreadable
 
@@ -137,5 +138,5 @@ def for_model(manifest: Manifest, model: str, revision: str, where: object) -> M
         why = f"it has {printable(manifest.revision)} at {manifest.commit}"
         raise Refused(f"{where} does not have revision {revision}", why=why, fix="leave out --revision")
     # What another host verified was on another disk.
-    entries = tuple(replace(entry, verified="", mtime_ns=0) for entry in manifest.entries)
+    entries = tuple(mark_unverified(entry) for entry in manifest.entries)
     return replace(manifest, revision=revision, source=str(where), entries=entries)

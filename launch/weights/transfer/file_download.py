@@ -198,19 +198,22 @@ class FileDownload:
             self._taken = self._written = self._hashed = 0
             self._finisher_found = False
 
-    def publish(self) -> None:
-        """Rename the partial file to the blob, once it is on disk. Raises OSError."""
+    def publish(self) -> os.stat_result:
+        """Rename the partial file to the blob, once it is on disk; return the blob's state. Raises OSError."""
         self._open_flusher.finish()
+        status = os.fstat(self._file)
         self.close()
         blob = self._folder.blobs / self.entry.blob
         try:
             partial_file.own(self._folder, self.entry.blob).rename(blob)
         except FileNotFoundError:
             # Locks that do not work: another host published the same bytes and removed this partial file.
-            if blob.stat().st_size != self.entry.size:
+            status = blob.stat()
+            if status.st_size != self.entry.size:
                 raise
         for path in self._partial_files:
             path.unlink(missing_ok=True)
+        return status
 
     def close(self) -> None:
         """Close the partial file and keep it, without the bytes that a failing disk may not have."""

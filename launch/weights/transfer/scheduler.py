@@ -190,9 +190,7 @@ class Scheduler:
         with self._change:
             self.outcome.fetched += entry.size
         if download.matches():
-            download.publish()
-            blob = self._folder.blobs / entry.blob
-            self._close(entry, mark_verified(entry, download.sha256, blob), download)
+            self._close(entry, mark_verified(entry, download.sha256, download.publish()), download)
         elif entry.size and entry.blob not in self._fetched_twice and not self._stop.is_set():
             self._fetched_twice.add(entry.blob)
             download.restart()

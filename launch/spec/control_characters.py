@@ -1,0 +1,44 @@
+"""Refuse characters that end a line, move the cursor or reverse text: what is shown is then not what is there.
+
+A newline in a value writes its own lines into a Quadlet unit, for example `PodmanArgs=--privileged`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from errors import Refused
+
+# C0 and C1 controls, Unicode's line ends, marks that change the direction of text (CVE-2021-42574), lone surrogates.
+FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def refuse_in(value: Any, skipped: tuple[str, ...] = ()) -> None:
+    """Raise Refused for the first text with such a character in a dataclass; `skipped` names fields."""
+    for text in _texts(value, skipped):
+        if match := FORBIDDEN.search(text):
+            raise Refused(
+                f"{text[:80]!a} has the control character {match[0]!a}",
+                why="it would end the line or the word in a file or a command that is made from the plan",
+                fix="write the value on one line, or put it into a file and pass its path",
+            )
+
+
+def one_line(text: str) -> str:
+    """Return a text for people as one line without such characters."""
+    return " ".join(FORBIDDEN.sub(" ", text).split()) if FORBIDDEN.search(text) else text
+
+
+def _texts(value: Any, skipped: tuple[str, ...]) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _texts(item, ())
+    elif is_dataclass(value):
+        for field in fields(value):
+            if field.name not in skipped:
+                yield from _texts(getattr(value, field.name), ())
