@@ -170,3 +170,10 @@ def test_the_responses_api_passes_with_its_own_parser(cpu_image: str, tmp_path: 
     with serving(tmp_path, "--responses-api") as url:
         found = accept("--url", url, "--only", "responses", "--only", "reasoning", "--only", "thinking")
     assert outcome(found, "pass").keys() == {"responses", "reasoning", "thinking"}
+
+
+@SLOW
+def test_the_api_key_of_an_open_port_is_required(cpu_image: str, tmp_path: Path) -> None:
+    with serving(tmp_path, "--listen", "0.0.0.0"):
+        found = accept(OTHER, "--only", "api-key")
+    assert "/metrics" in outcome(found, "pass")["api-key"]
