@@ -77,8 +77,8 @@ def second_turn(data: Data, random: Random) -> Dialogue:
     """Return a question that follows another one and its answer."""
     known = [chat for chat in chats(data) if len(chat.answer) < 200]
     first, then = random.sample(known, 2)
-    said = first.answer.split("</think>\n\n")[1]
-    return Dialogue((*first.messages, {"role": "assistant", "content": said}, *then.messages), then.answer)
+    text = first.answer.split("</think>\n\n")[1]
+    return Dialogue((*first.messages, {"role": "assistant", "content": text}, *then.messages), then.answer)
 
 
 def name(data: Data, random: Random) -> str:
@@ -115,8 +115,8 @@ def _call(data: Data, call: Call, city: str, other: str, random: Random, tools: 
             "tool_calls": [{"type": "function", "function": one} for one in made],
         }
         result = {"role": "tool", "content": call.result.format(**values)}
-        said = _answer(call.think_then.format(**values), call.say.format(**values))
-        yield Dialogue((asked, turn, result), said, offered)
+        answer = _answer(call.think_then.format(**values), call.say.format(**values))
+        yield Dialogue((asked, turn, result), answer, offered)
 
 
 def _xml(made: list[dict[str, Any]]) -> str:

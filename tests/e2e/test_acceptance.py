@@ -149,9 +149,8 @@ def test_a_fault_of_the_server_fails_its_item(
     cpu_image: str,
     tmp_path: Path,
 ) -> None:
-    with serving(tmp_path, *words, damage=damage) as url:
-        sampling = ["--model", MODEL]
-        found = accept("--url", url, *sampling, *(word for item in items for word in ("--only", item)))
+    with serving(tmp_path, *words, damage=damage):
+        found = accept(OTHER, *(word for item in items for word in ("--only", item)))
     assert set(outcome(found, "fail")) == set(items)
 
 
