@@ -45,6 +45,7 @@ ITEMS = (
     Item("batch", text_items.batch, text_items.batch),
     Item("replicas", text_items.replicas, text_items.replicas),
     Item("reasoning", reasoning_items.reasoning, reasoning_items.reasoning),
+    Item("messages", reasoning_items.messages, reasoning_items.messages),
     Item("stream", reasoning_items.stream, reasoning_items.stream),
     Item("responses", reasoning_items.responses, reasoning_items.responses),
     Item("tool-trigger", tool_items.trigger, tool_items.trigger, tools=True),

@@ -63,6 +63,9 @@ class StandIn:
     two_weights: bool = False
     mixes_batches: bool = False
     drops_thoughts: bool = False
+    drops_system: bool = False
+    drops_turns: bool = False
+    hides_thoughts: bool = False
     drops_results: bool = False
     forgets_context: bool = False
     garbles: bool = False
@@ -259,6 +262,10 @@ def _invalid(state: StandIn, body: dict[str, Any]) -> tuple[int, Any] | None:
 
 def _tokens(state: StandIn, body: dict[str, Any]) -> int:
     seen = list(body["messages"])
+    if state.drops_system:
+        seen = [m for m in seen if m["role"] != "system"]
+    if state.drops_turns:
+        seen = seen[-1:]
     if state.drops_thoughts:
         seen = [{k: v for k, v in m.items() if not k.startswith("reasoning")} for m in seen]
     return sum(len(str(value).split()) for m in seen for value in m.values())
@@ -292,6 +299,8 @@ def _message(state: StandIn, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _thoughts(state: StandIn, thought: str, text: str) -> dict[str, Any]:
+    if state.hides_thoughts:
+        return {"content": text}
     if state.wrong_reasoning_parser:
         return {"content": f"{thought}\n</think>\n\n{text}"}
     if state.append_think:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from launch.acceptance.answer import Answer
+from launch.acceptance.answer import CLOSE, Answer
 from launch.acceptance.client import HttpError, Session
 from launch.acceptance.items.text_items import GREEDY, short
 from launch.acceptance.prompts import prompts
@@ -77,6 +77,8 @@ def judge_tokens(answer: Answer) -> Finding:
     """Judge whether the text occurs in its tokens. A token may end within a character, so bytes are joined."""
     parts = [bytes(token.get("bytes") or str(token["token"]).encode()) for token in answer.logprobs]
     written = b"".join(parts).decode(errors="replace")
+    if CLOSE in written and not answer.thoughts:
+        return failed("rewritten", "the tokens of the answer contain thoughts, and the answer has none")
     if answer.text in written:
         return passed(f"the text of the answer is that of its {len(parts)} tokens")
     same = next((i for i in range(len(answer.text)) if answer.text[: i + 1] not in written), 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from launch.acceptance.answer import CLOSE, OPEN, Answer
@@ -43,6 +44,31 @@ def judge_reasoning(answers: Sequence[Answer]) -> Finding:
         return Finding("skipped", "the model returns no thoughts", metrics=metrics)
     place = "in the content, as with minimax_m2_append_think" if kept else "in a field of their own"
     return passed(f"the thoughts are {place}", **metrics)
+
+
+def messages(session: Session) -> Finding:
+    """Send conversations of growing length: each message must make the prompt longer."""
+    question = {"role": "user", "content": prompts().facts[0].ask}
+    # Long, because it replaces the system message that some templates add by themselves.
+    system = {"role": "system", "content": " ".join(prompts().needle.filler)}
+    turn = [{"role": "user", "content": prompts().facts[2].ask}, {"role": "assistant", "content": "Paris."}]
+    sent = {
+        "a question": [question],
+        "a system message": [system, question],
+        "a turn": [system, *turn, question],
+    }
+    lengths = {what: session.chat(one, max_tokens=1).prompt_tokens for what, one in sent.items()}
+    return judge_lengths(lengths)
+
+
+def judge_lengths(lengths: dict[str, int]) -> Finding:
+    """Judge the lengths of prompts, each of which has one part more than the one before."""
+    if not all(lengths.values()):
+        return skipped("the server reports no usage")
+    for (_, before), (what, after) in pairwise(lengths.items()):
+        if after <= before:
+            return failed("messages", f"{what} more leaves the prompt at {after} tokens (before: {before})")
+    return passed(f"every message makes the prompt longer: {', '.join(map(str, lengths.values()))} tokens")
 
 
 def stream(session: Session) -> Finding:
