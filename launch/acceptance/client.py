@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from threading import Semaphore
 from typing import Any
 
 from launch.acceptance.answer import Answer, MalformedAnswer, parse, parse_stream
+from launch.deadline import start
 from launch.http.client import Response, request
 
 Message = Mapping[str, Any]
@@ -62,8 +64,15 @@ class Session:
 
     def chat_all(self, bodies: Sequence[dict[str, Any]], concurrency: int) -> list[Answer]:
         """Return the answers to several requests, so many at a time, in their order."""
-        with ThreadPoolExecutor(concurrency) as pool:
-            return list(pool.map(lambda body: self.chat(**body), bodies))
+        slots = Semaphore(concurrency)
+
+        def one(body: dict[str, Any]) -> Answer:
+            with slots:
+                return self.chat(**body)
+
+        # Not a ThreadPoolExecutor: at its end the program would wait for a request that hangs.
+        futures = [start(partial(one, body)) for body in bodies]
+        return [future.result() for future in futures]
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """Return the JSON of a successful response. Raises HttpError or MalformedAnswer."""

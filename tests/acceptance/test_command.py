@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,16 @@ def test_a_server_that_requires_a_key_is_refused_with_the_option_for_it(server: 
     assert done.code == 2
     assert "requires an API key" in done.err
     assert "--key-file PATH" in done.err
+
+
+def test_a_server_that_hangs_does_not_keep_the_program(server: StandIn) -> None:
+    server.hangs_on = "role"  # every request
+    began = time.monotonic()
+    done = invoke("accept", "--url", server.url, "--quick", "--timeout", "2", **NO_KEY)
+    assert done.code == 1
+    assert "no result after 2 s" in done.out
+    assert "the server stopped answering during 'facts'" in done.out
+    assert time.monotonic() - began < 20  # the stand-in hangs for 30 s
 
 
 def test_options_for_an_address_need_one() -> None:
