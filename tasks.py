@@ -29,6 +29,7 @@ with interrupt.quiet():
         publish,
         run,
         servers,
+        supervise,
         weights,
     )
     from commands.verb_program import check_settings, settings_of, teach
@@ -36,7 +37,7 @@ with interrupt.quiet():
 ns = Collection()
 for module in (
     *(login, accept, bench, build, demo, diagnose, host, models),
-    *(pin, plan, ps, publish, run, servers, weights),
+    *(pin, plan, ps, publish, run, servers, supervise, weights),
 ):
     for task in Collection.from_module(module).tasks.values():
         ns.add_task(task)

@@ -18,20 +18,17 @@ def require_good_run(record: Path, image: str, image_id: str) -> None:
         data = json.loads(record.read_text())
         facts = data["slipway"]
         fault = _acceptance(data) if "acceptance" in data else _benchmark(data["result"])
-        tested = str(facts.get("image") or facts["url"])
+        tested = str(facts.get("image_id") or facts.get("image") or facts["url"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         what = f"{record} is not a benchmark result or an acceptance report"
         raise Refused(
             what, why=str(error), fix="run invoke bench or invoke accept, which write one"
         ) from None
     kind = "an acceptance test" if "acceptance" in data else "a benchmark"
-    if tested != image:
-        raise Refused(
-            f"{record} is {kind} of {tested}", why=f"the image to promote is {image}", fix=_TEST_AGAIN
-        )
-    if facts.get("image_id") and facts["image_id"] != image_id:
-        why = f"it tested {str(facts['image_id'])[:19]}, and {image} is now {image_id[:19]}"
-        raise Refused(f"{record} is {kind} of an older build", why=why, fix=_TEST_AGAIN)
+    if tested not in (image, image_id):
+        what = f"{record} is {kind} of {facts.get('image') or tested}"
+        why = f"the image to promote is {image} ({image_id[:19]}), and it tested {tested[:80]}"
+        raise Refused(what, why=why, fix=_TEST_AGAIN)
     if fault:
         raise Refused(f"{record}: {fault}", fix=_TEST_AGAIN)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def promote(client: DockerClient, request: PublishRequest, record: Path) -> Published:
-    """Tag the published image `<platform>-known-good`. Raises Refused unless the record shows a good run."""
+    """Tag the published image `<name>-known-good`. Raises Refused unless the record shows a good run."""
     image, capabilities = publish.tested_image(client, request)
     require_good_run(record, request.image, str(image.id))
     registry = registry_client.connect(request.host, request.urls)
@@ -27,8 +27,7 @@ def promote(client: DockerClient, request: PublishRequest, record: Path) -> Publ
             f"{request.image} is not published at {request.target}",
             fix="run invoke publish without --promote",
         )
-    known_good = f"{request.name}-known-good"
+    known_good = f"{request.locked.name}-known-good"
     registry.put_manifest(request.repository, known_good, published.raw, published.media_type)
-    return Published(
-        request.name, f"{request.target}@{published.digest}", published.digest, (known_good,), pushed=False
-    )
+    locked, name = request.locked, f"{request.target}@{published.digest}"
+    return Published(locked.platform, locked.channel, name, published.digest, (known_good,), pushed=False)

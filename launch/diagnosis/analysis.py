@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from launch.diagnosis.complaints import Voice, voice
+from launch.diagnosis.facts import Facts, add_derived
 from launch.diagnosis.log_line import LogLine, parse_line
+from launch.diagnosis.log_marks import LogMarks
 from launch.diagnosis.log_prefixes import StrippedLine
 from launch.diagnosis.log_reader import read_log
 from launch.diagnosis.log_summary import LogSummary
-from launch.diagnosis.rules import Rule, Rules
+from launch.diagnosis.rules import Rules
 from launch.diagnosis.types import DiagnosisInput, RaisedException, Severity, Traceback
 
-_EXCEPTION = re.compile(r"(?:^|\s)(?:\w+\.)*(?:[A-Z]\w*)?(?:[Ee]rror|[Ee]xception): \S")
-_NATIVE_ERROR = re.compile(r"(?i)\W*(?:\w+[ _])?(?:error|fatal)(?: error)?\s?[:|]|docker: Error")
+_EXITING = re.compile(r"before program exit|leaked \w+ objects to clean up at shutdown")
 MAX_SHOWN = 500  # characters of a line
-
-
-@dataclass(frozen=True)
-class RuleMatch:
-    """A rule that matches, where it matches, and the lines that show it."""
-
-    rule: Rule
-    match: re.Match[str] | None
-    evidence: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Analysis:
     """`causes` are tracebacks that no other explains, `consequences` those that only report another one.
 
-    `error_lines` and `consequence_lines` are the same for lines outside tracebacks. `request_failures` are
-    tracebacks that a serving server reported to its clients.
+    `lines` are those outside tracebacks that can tell something; `error_lines` and `consequence_lines` are the
+    complaints among them. `request_failures` are tracebacks that a serving server reported to its clients.
     """
 
     input: DiagnosisInput
@@ -42,18 +36,42 @@ class Analysis:
     error_lines: tuple[LogLine, ...]
     consequence_lines: tuple[LogLine, ...]
     engine_lines: tuple[LogLine, ...]
+    facts: Facts
     summary: LogSummary
+    marks: LogMarks
+    ended: bool
 
     @property
-    def has_fatal_cause(self) -> bool:
-        """Whether an exception ended the server; what comes after it in the log does not explain it."""
-        return any(traceback.severity is not Severity.HANDLED for traceback in self.causes)
+    def fatal_cause(self) -> Traceback | None:
+        """The first exception that ended the server; what comes after it in the log does not explain it."""
+        return next((one for one in self.causes if one.severity is not Severity.HANDLED), None)
 
     @property
     def healthy(self) -> bool:
         """Whether log and exit code show a server that goes on; at most single requests failed."""
-        problems = self.error_lines or self.consequence_lines or self.engine_lines or self.unfinished
-        return not (self.causes or self.consequences or problems) and self.input.exit_code in (0, None)
+        if self.input.exit_code not in (0, None) or self.input.oom_killed or self.engine_lines:
+            return False
+        if self.summary.serving:
+            return not self.ended
+        return not (self.failing or self.unfinished)
+
+    @property
+    def failing(self) -> bool:
+        """Whether anything but a handled exception shows a failure."""
+        fatal = any(one.severity is not Severity.HANDLED for one in (*self.causes, *self.consequences))
+        ended = self.input.exit_code not in (0, None) or self.input.oom_killed or bool(self.engine_lines)
+        return fatal or ended or bool(self.error_lines or self.consequence_lines)
+
+    @property
+    def exiting(self) -> bool:
+        """Whether the log shows that the process ended, for whatever reason."""
+        return self.failing or any(_EXITING.search(line.text) for line in self.lines)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the log is another program's; the log of a container that Slipway watched is not asked."""
+        trusted = self.input.exit_code is not None or self.input.engine_error
+        return not trusted and not self.summary.empty and self.marks.is_foreign
 
     @property
     def unfinished(self) -> str:
@@ -77,47 +95,66 @@ class Analysis:
 
 def analyze(diagnosis_input: DiagnosisInput, rules: Rules) -> Analysis:
     """Read the log and sort its contents."""
-    return analyze_start(read_log(diagnosis_input.lines), diagnosis_input, rules)
+    marks = LogMarks(rules.ends)
+    return analyze_start(read_log(diagnosis_input.lines, marks), diagnosis_input, rules, marks)
 
 
-def analyze_start(summary: LogSummary, diagnosis_input: DiagnosisInput, rules: Rules) -> Analysis:
+def analyze_start(
+    summary: LogSummary, diagnosis_input: DiagnosisInput, rules: Rules, marks: LogMarks
+) -> Analysis:
     """Sort what one start of the server left in the log."""
     tracebacks = sorted(summary.tracebacks, key=lambda traceback: traceback.severity is Severity.HANDLED)
-    own = [traceback for traceback in tracebacks if not rules.is_consequence(traceback.root.summary)]
-    requests = [one for one in own if summary.serving and one.severity is Severity.HANDLED]
-    lines = [
-        line
-        for line in summary.lines
-        if not (_precedes_answer(line, summary) or rules.is_non_fatal(line.text))
-    ]
-    errors = list(filter(_reports_error, lines))
+    own = [one for one in tracebacks if not rules.is_consequence(one.root.summary)]
+    consequences = [one for one in tracebacks if rules.is_consequence(one.root.summary)]
+    exited = diagnosis_input.exit_code not in (0, None)
+    lines = _telling_lines(summary, tracebacks, exited, rules)
+    ended = summary.serving and (exited or _has_ended(summary, lines, tracebacks, rules))
+    requests = [one for one in own if summary.serving and (one.severity is Severity.HANDLED or not ended)]
+    errors = [line for line in lines if voice(line) is Voice.ERROR]
+    engine = [line for line in diagnosis_input.engine_error.splitlines() if line.strip()]
     return Analysis(
         diagnosis_input,
-        tuple(own[: len(own) - len(requests)]),
-        tuple(traceback for traceback in tracebacks if rules.is_consequence(traceback.root.summary)),
-        tuple(requests),
-        tuple(lines),
-        tuple(line for line in errors if not rules.is_consequence(line.text)),
-        tuple(line for line in errors if rules.is_consequence(line.text)),
-        tuple(
-            parse_line(StrippedLine(line))
-            for line in diagnosis_input.engine_error.splitlines()
-            if line.strip()
-        ),
-        summary,
+        causes=tuple(one for one in own if one not in requests),
+        consequences=tuple(consequences),
+        request_failures=tuple(requests),
+        lines=tuple(lines),
+        error_lines=tuple(line for line in errors if not rules.is_consequence(line.text)),
+        consequence_lines=tuple(line for line in errors if rules.is_consequence(line.text)),
+        engine_lines=tuple(parse_line(StrippedLine(line)) for line in engine),
+        facts=add_derived(summary.facts),
+        summary=summary,
+        marks=marks,
+        ended=ended,
     )
 
 
-def _precedes_answer(line: LogLine, summary: LogSummary) -> bool:
-    """Whether a request was answered after vLLM logged this error."""
-    return line.from_vllm_logger and line.level == "ERROR" and line.number < summary.last_answer
+def _telling_lines(
+    summary: LogSummary, tracebacks: Iterable[Traceback], exited: bool, rules: Rules
+) -> list[LogLine]:
+    """Return the lines that can tell of a failure: the server did not go on after them."""
+    failed = exited or any(one.severity is not Severity.HANDLED for one in tracebacks)
+    survived = summary.last_answer if failed else max(summary.last_answer, summary.last_progress)
+    return [
+        line
+        for line in summary.lines
+        if not (line.number < survived and _is_of_server(line)) and not rules.is_non_fatal(line.text)
+    ]
 
 
-def _reports_error(line: LogLine) -> bool:
-    """Whether the line is a logged error, or an exception without its traceback."""
-    if line.level:
-        return line.level in ("ERROR", "CRITICAL")
-    return _EXCEPTION.search(line.text) is not None or _NATIVE_ERROR.match(line.text) is not None
+def _is_of_server(line: LogLine) -> bool:
+    """Whether the line is a complaint of the server; events of Kubernetes or the kernel keep their own time."""
+    return line.location != "kubernetes" and voice(line) is not Voice.PLAIN
+
+
+def _has_ended(
+    summary: LogSummary, lines: Iterable[LogLine], tracebacks: Iterable[Traceback], rules: Rules
+) -> bool:
+    """Whether a server that had served ended: a line says so, or it shut down after an exception."""
+    raised = [one for one in tracebacks if one.severity is not Severity.HANDLED]
+    texts = [line.text for line in lines]
+    texts += [exception.summary for one in raised for exception in one.exceptions]
+    crashed = any(one.severity is Severity.FATAL for one in raised)
+    return any(map(rules.ends_server, texts)) or (crashed and summary.stopping)
 
 
 def exception_evidence(exception: RaisedException, match: re.Match[str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from launch.diagnosis.rules import Rule, Rules, load_rules
 HEAD = """\
 # Symptoms
 
-The failures that `invoke diagnose` and `invoke run` recognize, generated from `launch/diagnosis/rules.yaml`. A number
+The failures that `invoke diagnose` and `invoke run` recognize, generated from `launch/diagnosis/rules/`. A number
 in the column Source is an issue of vllm-project/vllm. A fix marked `auto` is safe: `--workaround auto` applies it.
 """
 TABLE_HEAD = "| Symptom | Cause | Fix | Source |\n|---|---|---|---|\n"
@@ -17,11 +17,11 @@ TABLE_HEAD = "| Symptom | Cause | Fix | Source |\n|---|---|---|---|\n"
 
 def render_page(rules: Rules) -> str:
     """Render the whole page, with commands as the other pages write them."""
-    ends = [*rules.signals.items(), *rules.exits.items()]
+    ends = [*rules.ends.signals.items(), *rules.ends.exits.items()]
     page = (
         f"{HEAD}\n{TABLE_HEAD}{''.join(_row(rule.id, rule) for rule in rules.rules)}"
-        f"\n## Recognized by how the process ended\n\n{TABLE_HEAD}{_row('OOMKilled', rules.oom_killed)}"
-        f"{_row('no error in the log', rules.silent_end)}"
+        f"\n## Recognized by how the process ended\n\n{TABLE_HEAD}{_row('OOMKilled', rules.ends.oom_killed)}"
+        f"{_row('no error in the log', rules.ends.silent_end)}"
         f"{''.join(_row(_end(number), rule) for number, rule in ends)}"
     )
     return re.sub(r"\binvoke(?= [a-z-])", "slipway", page)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from launch.diagnosis.analysis import RuleMatch, matched_line
+from launch.diagnosis.analysis import matched_line
+from launch.diagnosis.candidates import Candidate
 from launch.diagnosis.rules import Rules
 
 _SIGNAL_NUMBER = re.compile(
@@ -17,14 +18,14 @@ _EXIT_CODE = re.compile(
 )
 
 
-def match_signal(text: str, rules: Rules) -> RuleMatch | None:
+def match_signal(text: str, rules: Rules) -> Candidate | None:
     """Match a line that names a signal: by number, by exit code (128 + number), or in the shell's words."""
     numbers = [(match, int(match[match.lastindex or 0])) for match in _SIGNAL_NUMBER.finditer(text)]
     numbers += [(match, int(match[match.lastindex or 0]) - 128) for match in _EXIT_CODE.finditer(text)]
     for match, number in numbers:
-        if rule := rules.signals.get(number):
-            return RuleMatch(rule, None, (matched_line(text, match),))
-    for rule in rules.signals.values():
+        if rule := rules.ends.signals.get(number):
+            return Candidate(rule, None, (matched_line(text, match),))
+    for rule in rules.ends.signals.values():
         if shell_message := rule.match(text):
-            return RuleMatch(rule, None, (matched_line(text, shell_message),))
+            return Candidate(rule, None, (matched_line(text, shell_message),))
     return None

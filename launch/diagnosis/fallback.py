@@ -1,37 +1,95 @@
-"""The result if no rule matches: what the log shows, and that the cause is unknown."""
+"""The result if no rule matches: what the log shows, and that the cause is unknown or that nothing failed."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 from launch.diagnosis.analysis import MAX_SHOWN, Analysis, show, with_process
-from launch.diagnosis.types import Diagnosis, Traceback
+from launch.diagnosis.complaints import is_native_warning
+from launch.diagnosis.rule_values import captured_values, fill
+from launch.diagnosis.rules import Rules, exact
+from launch.diagnosis.types import Diagnosis, Outcome, Traceback
 
 _FIX = "read the lines above the first exception (invoke logs), and search vLLM's issues for it"
+_VERSIONS = ("vllm", "torch", "platform")
+_MAX_WARNINGS = 3
+_TIME = re.compile(r"(?<![\d:])(?:\d\d-\d\d )?\d\d:\d\d:\d\d")
 
 
-def no_failure(analysis: Analysis, previous: Diagnosis | None) -> Diagnosis:
+def foreign_log(analysis: Analysis) -> Diagnosis:
+    """Report that the log is not of a vLLM server, whatever it complains about."""
+    program = analysis.marks.program
+    name = f"the log of {program}" if program else "no line of it names vLLM or one of its libraries"
+    lines = _lines(analysis)[:1]
+    fix = "pass the log of the vLLM server: invoke diagnose FILE, or invoke diagnose CONTAINER"
+    return Diagnosis("", f"this is not a vLLM log: {name}", lines, fix, outcome=Outcome.FOREIGN)
+
+
+def no_failure(analysis: Analysis, rules: Rules, previous: Diagnosis | None = None) -> Diagnosis:
     """Report that this start did not fail, although the start before it or single requests may have failed."""
-    if previous:
+    if previous and previous.first_exception:
         cause = f"no failure in the newest start, which serves; the start before it failed: {previous.cause}"
-        return Diagnosis("", cause, previous.evidence)
-    lines = tuple(line for traceback in analysis.request_failures[:1] for line in _root_and_last(traceback))
-    loading = analysis.summary.has_beginning and not analysis.summary.serving
-    return Diagnosis("", _no_failure_cause(analysis), lines or (analysis.last_lines[-1:] if loading else ()))
+        return Diagnosis("", cause, previous.evidence, outcome=Outcome.HEALTHY)
+    if not analysis.summary.serving and (waiting := _waiting(analysis, rules)):
+        return waiting
+    handled = (*analysis.request_failures, *analysis.causes)[:1]
+    lines = tuple(line for traceback in handled for line in _root_and_last(traceback))
+    complaints = tuple(show(line) for line in (*analysis.error_lines, *analysis.consequence_lines)[:2])
+    return Diagnosis(
+        "",
+        _no_failure_cause(analysis, bool(complaints)),
+        lines or complaints,
+        outcome=Outcome.HEALTHY,
+        versions=versions(analysis),
+    )
 
 
-def _no_failure_cause(analysis: Analysis) -> str:
+def _no_failure_cause(analysis: Analysis, complains: bool) -> str:
     if analysis.summary.empty:
         return "the log is empty"
-    if analysis.summary.has_beginning and not analysis.summary.serving:
-        return "no failure in this log, but it ends before the server is ready"
     if analysis.request_failures:
         return "no failure of the server in this log; only single requests failed"
+    if analysis.causes:
+        return "no failure of the server in this log, although an exception was raised in it and handled"
+    if complains:
+        return "no failure of the server in this log; it goes on after the errors that it logged"
     return "no failure in this log"
 
 
-def unknown_failure(analysis: Analysis) -> Diagnosis:
+def _waiting(analysis: Analysis, rules: Rules) -> Diagnosis | None:
+    """Report a start that goes on: what it waits for, since when, and what to check."""
+    cause = "no failure in this log, but it ends before the server is ready"
+    for line in reversed(analysis.summary.tail):
+        for wait in rules.ends.waits:
+            if match := exact(wait.pattern).search(line):
+                what = f"{cause}; it waits for {fill(wait.waits_for, captured_values(match))}"
+                since = _TIME.search(line)
+                cause = f"{what}, since {since[0]}" if since else what
+                return Diagnosis("", cause, (line.strip(),), wait.fix, outcome=Outcome.WAITING)
+    if not analysis.summary.has_beginning:
+        return None
+    return Diagnosis("", cause, analysis.last_lines[-1:], outcome=Outcome.WAITING)
+
+
+def unknown_failure(analysis: Analysis, rules: Rules) -> Diagnosis:
     """Report that the cause is unknown, with the lines that tell most."""
     first = analysis.first_exception
-    return Diagnosis("", _unknown_cause(analysis, first), _lines(analysis), _FIX, first_exception=first)
+    return Diagnosis(
+        "",
+        _unknown_cause(analysis, first),
+        _lines(analysis),
+        _FIX,
+        first_exception=first,
+        outcome=Outcome.UNKNOWN,
+        warnings=_native_warnings(analysis),
+        versions=versions(analysis),
+    )
+
+
+def versions(analysis: Analysis) -> Mapping[str, str]:
+    """Return the versions and the platform that the log names."""
+    return {name: analysis.facts[name] for name in _VERSIONS if name in analysis.facts}
 
 
 def _unknown_cause(analysis: Analysis, first: str) -> str:
@@ -43,6 +101,14 @@ def _unknown_cause(analysis: Analysis, first: str) -> str:
     if not first and not analysis.engine_lines:
         return f"the server exited with code {analysis.input.exit_code} and left no error in its log"
     return "unknown cause; the first exception is shown"
+
+
+def _native_warnings(analysis: Analysis) -> tuple[str, ...]:
+    """Return the last warnings of native libraries above the failure: they often tell more than the exception."""
+    fatal = analysis.fatal_cause
+    above = [line for line in analysis.lines if not fatal or line.number < fatal.root.number]
+    shown = dict.fromkeys(show(line) for line in above if is_native_warning(line))
+    return tuple(shown)[-_MAX_WARNINGS:]
 
 
 def _lines(analysis: Analysis) -> tuple[str, ...]:

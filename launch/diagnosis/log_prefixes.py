@@ -87,12 +87,6 @@ class PrefixStripper:
             if text.strip() or not plain.strip():
                 yield StrippedLine(text.removesuffix("\\n"), source or name, level)
 
-    def learn(self, raw: str) -> None:
-        """Learn the prefix of a line without reading its text."""
-        if " pid=" in raw or "INFO " in raw:
-            for _ in self.strip(raw[:MAX_LENGTH]):
-                pass
-
     def _strip_unlisted(self, text: str) -> tuple[str, str]:
         """Return the name that an unlisted prefix contains, and the text after the prefix."""
         if vllm := _VLLM_PREFIX.search(text, 0, _MAX_PREFIX):

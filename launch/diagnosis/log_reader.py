@@ -3,37 +3,46 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 
+from launch.diagnosis.facts import read_facts
 from launch.diagnosis.log_line import LogLine, parse_line
+from launch.diagnosis.log_marks import LogMarks
 from launch.diagnosis.log_prefixes import PrefixStripper
-from launch.diagnosis.log_summary import LogSummary
+from launch.diagnosis.log_summary import MAX_LINES, MAX_TAIL, LogSummary
+from launch.diagnosis.phases import Phase, milestone
 from launch.diagnosis.traceback_parser import TRACEBACK_START, TracebackParser
 from launch.diagnosis.types import Severity, Traceback
 
 HANG_REPORTS = 10  # one a minute; compiling takes fewer minutes
 LEARNING_LINES = 200  # lines whose prefix is learned even if their text is skipped
+MARKING_LINES = 5000  # lines in which marks of a program are searched
+_TAIL_LENGTH = 500
 
 _STALLED = "No available shared memory broadcast block found"
 _FATAL = re.compile(
     r"failed to start|fatal error|hit an exception|^Process \S+:$|engine (?:core|process|loop)|"
-    r"processing method (?:init|load)|died|Unhandled|Uncaught",
-    re.IGNORECASE,
+    r"processing method (?:init|load)|died|Unhandled|Uncaught|"
+    r"^Exception in thread \S+ \(process_(?:input|output)_sockets\)",
+    re.IGNORECASE | re.MULTILINE,
 )
+_ENGINE_THREAD = re.compile(r"(?m)^Exception in thread \S+ \(process_(?:input|output)_sockets\)")
 _HANDLED = re.compile(
-    r"^Exception ignored in|^Exception in thread|Logging error|Task exception was never|Exception in ASGI|"
-    r"^Exception in callback|Error in atexit|Error in sys\.excepthook",
+    r"(?m)^Exception ignored in|^Exception in thread|Logging error|Task exception was never|Exception in ASGI|"
+    r"^Exception in callback|Error in atexit|Error in sys\.excepthook|[Ee]xception while exporting",
 )
 # Modules that serve a single request: their errors are reported to the client.
 _REQUEST_MODULES = re.compile(
     r"(?:^|/)(?:serving\w*|\w*(?:tool|reasoning)\w*parsers?|api_router|chat_utils|preprocess\w*)\.py:"
 )
+_STOPPING = re.compile(r"Shutting down|Finished server process")
 
 
-def read_log(lines: Iterable[str]) -> LogSummary:
+def read_log(lines: Iterable[str], marks: LogMarks) -> LogSummary:
     """Read a whole log. Memory does not grow with its size."""
-    reader = LogReader()
+    reader = LogReader(marks)
     for number, raw in enumerate(lines, 1):
         reader.read(raw, number)
     return reader.result()
@@ -42,30 +51,64 @@ def read_log(lines: Iterable[str]) -> LogSummary:
 class LogReader:
     """Collect a summary line by line."""
 
-    def __init__(self) -> None:
+    def __init__(self, marks: LogMarks) -> None:
         self.summary = LogSummary(empty=True)
+        self._marks = marks
         self._stripper = PrefixStripper()
         self._tracebacks = TracebackParser(self._add_traceback)
         self._last_text: dict[tuple[str, str], str] = {}
+        self._previous = LogLine(0, "", "", "", "", "")
+        self._tail: deque[str] = deque(maxlen=MAX_TAIL)
+        self._postponed: deque[tuple[int, str]] = deque(maxlen=MAX_LINES)
 
     def read(self, raw: str, number: int) -> None:
         """Read one line of the log."""
         self.summary.empty = False
-        if _is_skippable(raw) and not self._stripper.prefixes_have_levels:
+        self._tail.append(raw[:_TAIL_LENGTH])
+        if number <= MARKING_LINES:
+            self._marks.read(raw)
+        if self._stripper.prefixes_have_levels:
+            self._parse(raw, number)
+        elif _is_skippable(raw):
             self._skim(raw, number)
-            return
-        for stripped in self._stripper.strip(raw):
-            line = parse_line(stripped, number)
-            if line.level in ("INFO", "DEBUG"):
-                self._read_milestone(line)
-            else:
-                self._read_problem(line)
+        elif self._can_wait(raw):
+            self._postponed.append((number, raw))
+        else:
+            self._parse(raw, number)
 
     def result(self) -> LogSummary:
         """Return the newest start, or the failed one before it if the newest has not reported anything yet."""
+        for number, raw in self._postponed:
+            self._parse(raw, number)
         self.summary.unfinished = self._tracebacks.unfinished
         previous = self.summary.previous
-        return previous if previous and self.summary.clean and not self.summary.serving else self.summary
+        newest = previous if previous and self.summary.clean and not self.summary.serving else self.summary
+        newest.tail = tuple(self._tail)
+        for line in newest.lines:
+            self._marks.read(line.text, line.source)
+        if self._marks.sources:
+            newest.keep_sources(self._marks.sources)
+        return newest
+
+    def _can_wait(self, raw: str) -> bool:
+        """Whether the line is a warning after many kept lines: only the last ones of the log are read."""
+        return len(self.summary.first_lines) >= MAX_LINES and "WARNING" in raw[:100]
+
+    def _parse(self, raw: str, number: int) -> None:
+        for stripped in self._stripper.strip(raw):
+            line = parse_line(stripped, number)
+            if line.source and number <= MARKING_LINES:
+                self._marks.read(line.text, line.source)
+            if line.level not in ("INFO", "DEBUG"):
+                self._read_problem(line)
+            elif stripped.level and not line.location and self._is_of_traceback(line):
+                self._read_problem(replace(line, level=""))  # the level is the collector's
+            else:
+                self._read_milestone(line)
+
+    def _is_of_traceback(self, line: LogLine) -> bool:
+        milestone = "startup complete" in line.text or ' - "' in line.text
+        return not milestone and (TRACEBACK_START in line.text or self._tracebacks.is_reading(line))
 
     def _skim(self, raw: str, number: int) -> None:
         """Look for the few facts that an unimportant line can tell."""
@@ -73,8 +116,21 @@ class LogReader:
             self.summary.serving, self.summary.last_answer = True, number
         elif _STALLED in raw:
             self._count_stall(raw, number)
-        if number <= LEARNING_LINES:
-            self._stripper.learn(raw)
+        if not self.summary.serving:
+            self._read_start(raw, number)
+        elif "SpecDecoding" in raw:
+            read_facts(raw, self.summary.facts)
+        elif "own" in raw or "Finished" in raw:
+            self.summary.stopping |= _STOPPING.search(raw) is not None
+        if number <= LEARNING_LINES and (" pid=" in raw or "INFO " in raw):
+            for stripped in self._stripper.strip(raw):
+                self._marks.read(raw, stripped.source)
+
+    def _read_start(self, text: str, number: int) -> None:
+        """Read what a line of a start tells of its phase and its configuration."""
+        if phase := milestone(text):
+            self.summary.phase, self.summary.last_progress = phase, number
+        read_facts(text, self.summary.facts)
 
     def _count_stall(self, raw: str, number: int) -> None:
         """Report a hang after HANG_REPORTS of vLLM's reports, one a minute, that a rank does not read."""
@@ -88,6 +144,7 @@ class LogReader:
             self._mark_serving(line)
         elif "non-default args" in line.text or "API server version" in line.text:
             self._begin_start()
+        self._read_start(line.text, line.number)
 
     def _mark_serving(self, line: LogLine) -> None:
         """Drop earlier problems, which did not stop this start; a fatal one belongs to the start before."""
@@ -96,6 +153,7 @@ class LogReader:
         else:
             self.summary.forget(line.source)
             self._tracebacks.forget()
+            self._postponed.clear()
         self.summary.serving = True
 
     def _begin_start(self) -> None:
@@ -105,7 +163,8 @@ class LogReader:
             failed, before.previous = before if before.failed else before.previous, None
             self.summary = LogSummary(previous=failed)
             self._tracebacks.forget()
-        self.summary.has_beginning = True
+            self._postponed.clear()
+        self.summary.has_beginning, self.summary.phase = True, Phase.START
 
     def _read_problem(self, line: LogLine) -> None:
         if TRACEBACK_START in line.text:
@@ -114,13 +173,16 @@ class LogReader:
             self._keep(line)
         if line.text.strip():
             self._last_text[line.writer] = line.text
+            self._previous = line
 
     def _add_traceback(self, traceback: Traceback) -> None:
+        traceback.phase = Phase.SERVING if self.summary.serving else self.summary.phase
         self.summary.add_traceback(traceback)
 
     def _keep(self, line: LogLine) -> None:
         if line.text.strip():
             harmless = line.level == "ERROR" and (self._is_about_request(line) or _HANDLED.search(line.text))
+            self._read_start(line.text, line.number)
             self.summary.add_line(replace(line, level="WARNING") if harmless else line)
 
     def _is_about_request(self, line: LogLine) -> bool:
@@ -130,8 +192,13 @@ class LogReader:
 
     def _severity(self, line: LogLine) -> Severity:
         """Judge a traceback by its first line and by the line that the same writer logged before it."""
-        before = self._last_text.get(line.writer, "")
-        if line.level == "WARNING" or _HANDLED.search(before) or _HANDLED.search(line.text):
+        # Python's own logging module prints a traceback below its message, without the message's prefix.
+        logged = (
+            self._previous.text if self._previous.level and line.number == self._previous.number + 1 else ""
+        )
+        before = f"{self._last_text.get(line.writer, '')}\n{logged}"
+        handled = _HANDLED.search(before) or _HANDLED.search(line.text)
+        if line.level == "WARNING" or (handled and not _ENGINE_THREAD.search(before)):
             return Severity.HANDLED
         if _FATAL.search(before) or _FATAL.search(line.text) or not line.level:
             return Severity.FATAL

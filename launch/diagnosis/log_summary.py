@@ -9,12 +9,15 @@ import re
 from collections import deque
 from dataclasses import dataclass, field, replace
 
+from launch.diagnosis.facts import Facts
 from launch.diagnosis.log_line import LogLine
+from launch.diagnosis.phases import Phase
 from launch.diagnosis.types import Severity, Traceback
 
 MAX_TRACEBACKS = 64  # kept from each end of the log
 MAX_LINES = 1000  # problem lines kept from each end
 MAX_LENGTH = 1000  # characters of such a line; rules look at its beginning
+MAX_TAIL = 200  # raw lines kept from the end: they tell for what a start waits
 
 _NUMBERS = re.compile(r"0x[0-9a-fA-F]+|\d+")
 
@@ -27,13 +30,18 @@ class LogSummary:
     last_tracebacks: deque[Traceback] = field(default_factory=lambda: deque(maxlen=MAX_TRACEBACKS))
     first_lines: dict[str, LogLine] = field(default_factory=dict)
     last_lines: deque[LogLine] = field(default_factory=lambda: deque(maxlen=MAX_LINES))
+    facts: Facts = field(default_factory=dict)
+    phase: Phase = Phase.START
     empty: bool = False
     has_beginning: bool = False  # the log contains the beginning of this start
     serving: bool = False
+    stopping: bool = False  # the front end reports that it shuts down
     last_answer: int = 0  # number of the last line that logs an answered request
+    last_progress: int = 0  # number of the last line that begins a phase
     stall_reports: int = 0  # how often vLLM logged that a rank does not read
     unfinished: str = ""  # the innermost frame of a traceback whose exception is not in the log
     previous: LogSummary | None = None  # the start before this one, if it failed
+    tail: tuple[str, ...] = ()  # the last raw lines of the log
 
     def add_traceback(self, traceback: Traceback) -> None:
         """Keep a traceback among the first or the last."""
@@ -59,6 +67,12 @@ class LogSummary:
         self.first_lines = {key: line for key, line in self.first_lines.items() if line.source != source}
         self.last_lines = deque((line for line in self.last_lines if line.source != source), MAX_LINES)
 
+    def keep_sources(self, sources: set[str]) -> None:
+        """Drop what other containers reported: they run other programs."""
+        writers = {one.source for one in self.tracebacks} | {line.source for line in self.lines}
+        for source in writers - sources - {""}:
+            self.forget(source)
+
     @property
     def failed(self) -> bool:
         """Whether a fatal traceback ended this start."""
@@ -76,8 +90,8 @@ class LogSummary:
         return [self._reassess(traceback) for traceback in kept if traceback.exceptions]
 
     def _reassess(self, traceback: Traceback) -> Traceback:
-        """Lower a logged traceback to handled if the server answered a request after it."""
-        survived = traceback.severity is Severity.LOGGED and traceback.root.number < self.last_answer
+        """Lower a traceback to handled if the server answered a request after it."""
+        survived = traceback.root.number < self.last_answer
         return replace(traceback, severity=Severity.HANDLED) if survived else traceback
 
     @property

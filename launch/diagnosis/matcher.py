@@ -1,31 +1,37 @@
 """Find the rule that names the cause: the first failure of the first rank, not a consequence of it.
 
-The searches run in order of trust: the container engine's error; root exceptions; a kill for memory; lines outside
-tracebacks; broad rules; consequences that quote the cause; and last the exit code.
+The searches run in order of trust: the container engine's error; exceptions, with the lines that explain them; a
+kill for memory; lines outside tracebacks, if no exception ended the server; consequences that quote the cause; and
+last the exit code.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
 
 from launch.diagnosis.analysis import (
     MAX_SHOWN,
     Analysis,
-    RuleMatch,
     analyze,
     analyze_start,
-    exception_evidence,
     matched_line,
     with_process,
 )
+from launch.diagnosis.candidates import (
+    Candidate,
+    Context,
+    best,
+    match_exception,
+    match_explaining_lines,
+    match_line,
+    match_text,
+)
 from launch.diagnosis.exit_signals import match_signal
-from launch.diagnosis.fallback import no_failure, unknown_failure
-from launch.diagnosis.log_line import LogLine
-from launch.diagnosis.rules import Rule, Rules, captured_values, fill, fill_cause, fill_change
-from launch.diagnosis.types import Diagnosis, DiagnosisInput, Severity, Traceback
-
-RuleFilter = Callable[[Rule], bool]
+from launch.diagnosis.fallback import foreign_log, no_failure, unknown_failure, versions
+from launch.diagnosis.rule_values import captured_values, fill, fill_cause, fill_change
+from launch.diagnosis.rules import Rules
+from launch.diagnosis.types import Confidence, Diagnosis, DiagnosisInput, Outcome, Severity, Traceback
 
 _ENGINE_ENDED = re.compile(
     r"Engine core initialization failed|EngineDeadError|WorkerProc initialization failed|died unexpectedly|"
@@ -39,128 +45,127 @@ def match_input(diagnosis_input: DiagnosisInput, rules: Rules) -> Diagnosis:
 
 
 def _match(analysis: Analysis, rules: Rules) -> Diagnosis:
-    searches = [_engine_error, _narrow_causes, _memory_kill, _narrow_lines, _broad_rules]
-    # If an exception ended the server, its consequences and its exit code do not explain it.
-    searches += [] if analysis.has_fatal_cause else [_consequences, _exit_code, _silent_end]
-    for search in searches:
-        if result := search(analysis, rules):
-            return _diagnosis(result, analysis.first_exception)
-    if not analysis.healthy:
-        return unknown_failure(analysis)
+    if analysis.is_foreign:
+        return foreign_log(analysis)
+    if not (analysis.healthy and analysis.summary.serving):
+        for found, confidence in _search(analysis, rules):
+            if found:
+                return _diagnosis(found, confidence, analysis)
+        if not analysis.healthy:
+            return unknown_failure(analysis, rules)
     previous = analysis.summary.previous
-    return no_failure(
-        analysis, _match(analyze_start(previous, analysis.input, rules), rules) if previous else None
+    if not previous:
+        return no_failure(analysis, rules)
+    before = analyze_start(previous, analysis.input, rules, analysis.marks)
+    return no_failure(analysis, rules, _match(before, rules))
+
+
+def _search(analysis: Analysis, rules: Rules) -> Iterator[tuple[Candidate | None, Confidence]]:
+    """Yield what each search finds, the most trusted first, and how sure that is."""
+    yield _engine_error(analysis, rules), Confidence.HIGH
+    exception = _causes(analysis, rules)
+    yield (None if exception and exception.rule.family else exception), Confidence.HIGH
+    yield _memory_kill(analysis, rules), Confidence.HIGH
+    if not analysis.fatal_cause:
+        yield best_line(analysis, rules), Confidence.MEDIUM
+    yield exception, Confidence.MEDIUM
+    if not analysis.fatal_cause:  # otherwise, its consequences and its exit code do not explain it
+        for search in (_consequences, _exit_code, _silent_end, _last_warning):
+            yield search(analysis, rules), Confidence.LOW
+
+
+def _engine_error(analysis: Analysis, rules: Rules) -> Candidate | None:
+    """Match the container engine's error: the container did not start."""
+    text = "\n".join(line.text for line in analysis.engine_lines)
+    return best(
+        Candidate(rule, match, (matched_line(text, match),))
+        for rule, match in match_text(text, Context(), rules)
     )
 
 
-def _is_narrow(rule: Rule) -> bool:
-    return not rule.broad
+def _causes(analysis: Analysis, rules: Rules) -> Candidate | None:
+    """Match the first known traceback. An unknown one that ended the server ends the search.
 
-
-def _is_broad(rule: Rule) -> bool:
-    return rule.broad
-
-
-def _is_any(rule: Rule) -> bool:
-    return True
-
-
-def _engine_error(analysis: Analysis, rules: Rules) -> RuleMatch | None:
-    """Match the container engine's error: the container did not start."""
-    text = "\n".join(line.text for line in analysis.engine_lines)
-    for rule in sorted(rules.rules, key=_is_broad):
-        if text and (match := rule.match(text)):
-            return RuleMatch(rule, match, (matched_line(text, match),))
-    return None
-
-
-def _narrow_causes(analysis: Analysis, rules: Rules) -> RuleMatch | None:
-    return _match_causes(analysis, rules, _is_narrow)
-
-
-def _match_causes(analysis: Analysis, rules: Rules, wanted: RuleFilter) -> RuleMatch | None:
-    """Match the first known traceback. An unknown one that ended the server ends the search."""
+    A rule that gives way is kept until a later traceback names a cause of its own.
+    """
+    kept: Candidate | None = None
     for traceback in analysis.causes:
-        if traceback.severity is Severity.HANDLED and analysis.has_fatal_cause:
+        if traceback.severity is Severity.HANDLED and (analysis.fatal_cause or not analysis.exiting):
             break
-        if result := _match_traceback(traceback, rules, wanted):
-            return result
-        if traceback.severity is Severity.FATAL:
+        found = _match_traceback(traceback, analysis, rules)
+        if found and not (found.rule.family or found.rule.gives_way):
+            return found
+        kept = kept or found
+        if traceback.severity is Severity.FATAL and not (found and found.rule.gives_way):
             break
-    return None
+    return kept
 
 
-def _match_traceback(traceback: Traceback, rules: Rules, wanted: RuleFilter) -> RuleMatch | None:
-    """Match one of the chained exceptions, the root first and handled lookups last."""
-    for exception in sorted(traceback.exceptions, key=lambda exception: exception.was_lookup):
-        for rule in filter(wanted, rules.rules):
-            if match := rule.match(exception.text, exception.frames):
-                return RuleMatch(rule, match, exception_evidence(exception, match))
-    return None
+def _match_traceback(traceback: Traceback, analysis: Analysis, rules: Rules) -> Candidate | None:
+    """Match one of the chained exceptions, the root first and handled lookups last, and what explains them."""
+    facts = analysis.facts
+    own = None
+    for lookups in (False, True):
+        chain = [exception for exception in traceback.exceptions if exception.was_lookup is lookups]
+        each = [match_exception(exception, traceback, facts, rules) for exception in chain]
+        specific = next((one for one in map(best, each) if one and not one.rule.family), None)
+        own = own or specific or best(one for group in each for one in group)
+    lines = (line for line in analysis.lines if not rules.is_consequence(line.text))
+    if own and not own.rule.family:
+        return own
+    explained = best(match_explaining_lines(lines, traceback, facts, rules))
+    return explained if explained and not (own and explained.rule.family) else own
 
 
-def _memory_kill(analysis: Analysis, rules: Rules) -> RuleMatch | None:
+def _memory_kill(analysis: Analysis, rules: Rules) -> Candidate | None:
     if not analysis.input.oom_killed:
         return None
-    return RuleMatch(rules.oom_killed, None, ("the engine reports: OOMKilled", *analysis.last_lines))
+    return Candidate(rules.ends.oom_killed, None, ("the engine reports: OOMKilled", *analysis.last_lines))
 
 
-def _narrow_lines(analysis: Analysis, rules: Rules) -> RuleMatch | None:
-    """Match lines outside tracebacks: argument errors, GPU faults, NCCL's warnings."""
-    return _match_lines(_explaining_lines(analysis, rules), rules, _is_narrow)
+def best_line(analysis: Analysis, rules: Rules) -> Candidate | None:
+    """Return the first line outside tracebacks with a rule of its own, else the first of a family."""
+    found = [one for one in _line_candidates(analysis, rules) if one]
+    first = next((one for one in found if not one.rule.family), found[0] if found else None)
+    same = [one for one in found if first and one.rule.id == first.rule.id]
+    return max(
+        same, key=lambda one: len(captured_values(one.match)), default=None
+    )  # the first that tells most
 
 
-def _explaining_lines(analysis: Analysis, rules: Rules) -> list[LogLine]:
-    """Return the lines that can explain the failure.
-
-    If an exception ended the server, only lines that libraries printed before it can.
-    """
-    lines = [line for line in analysis.lines if not rules.is_consequence(line.text)]
-    fatal = [one.root.number for one in analysis.causes if one.severity is not Severity.HANDLED]
-    if not fatal:
-        return lines
-    before = (line for line in lines if line.number < min(fatal))
-    return [line for line in before if not (line.from_vllm_logger and line.level == "ERROR")]
+def _line_candidates(analysis: Analysis, rules: Rules, gives_way: bool = False) -> Iterator[Candidate | None]:
+    for line in analysis.lines:
+        if gives_way or not rules.is_consequence(line.text):
+            matches = match_line(line, analysis.facts, analysis.summary.phase, rules)
+            yield best(one for one in matches if one.rule.gives_way is gives_way)
 
 
-def _match_lines(lines: Iterable[LogLine], rules: Rules, wanted: RuleFilter) -> RuleMatch | None:
-    without_frames = [rule for rule in filter(wanted, rules.rules) if not rule.frames]
-    for line in lines:
-        for rule in without_frames:
-            if line.level == "WARNING" and not rule.warnings:
-                continue
-            if match := rule.match(line.text):
-                evidence = with_process(line.process_name, matched_line(line.text, match))
-                return RuleMatch(rule, match, (evidence,))
-    return None
-
-
-def _broad_rules(analysis: Analysis, rules: Rules) -> RuleMatch | None:
-    result = _match_causes(analysis, rules, _is_broad)
-    if result or analysis.has_fatal_cause:
-        return result
-    return _match_lines(_explaining_lines(analysis, rules), rules, _is_broad)
-
-
-def _consequences(analysis: Analysis, rules: Rules) -> RuleMatch | None:
+def _consequences(analysis: Analysis, rules: Rules) -> Candidate | None:
     """Match consequences: one may quote the cause, or name the signal that killed a rank."""
     for traceback in analysis.consequences:
-        if result := _match_traceback(traceback, rules, _is_any):
-            return result
+        if found := _match_traceback(traceback, analysis, rules):
+            return found
     texts = [line.text for line in analysis.lines] + [one.root.text for one in analysis.consequences]
-    signals = (result for text in texts if (result := match_signal(text, rules)))
-    return next(signals, None) or _match_lines(analysis.lines, rules, _is_any)
+    signals = (found for text in texts if (found := match_signal(text, rules)))
+    lines = (best(match_line(line, analysis.facts, analysis.summary.phase, rules)) for line in analysis.lines)
+    return next(signals, None) or next((one for one in lines if one), None)
 
 
-def _exit_code(analysis: Analysis, rules: Rules) -> RuleMatch | None:
+def _exit_code(analysis: Analysis, rules: Rules) -> Candidate | None:
     code = analysis.input.exit_code
     if code is None:
         return None
-    rule = rules.signals.get(code - 128) or rules.exits.get(code)
-    return RuleMatch(rule, None, (f"exit code {code}", *analysis.last_lines)) if rule else None
+    rule = rules.ends.signals.get(code - 128) or rules.ends.exits.get(code)
+    return Candidate(rule, None, (f"exit code {code}", *analysis.last_lines)) if rule else None
 
 
-def _silent_end(analysis: Analysis, rules: Rules) -> RuleMatch | None:
+def _last_warning(analysis: Analysis, rules: Rules) -> Candidate | None:
+    """Match a warning that gives way to every other evidence: the end of another process."""
+    found = _line_candidates(analysis, rules, gives_way=True)
+    return next((one for one in found if one and one.rule.warnings), None)
+
+
+def _silent_end(analysis: Analysis, rules: Rules) -> Candidate | None:
     """Conclude from a complete log that contains only consequences that a process was killed.
 
     vLLM 0.32 names no signal: `kill -9` of the engine core leaves "Failed core proc(s): {}", that of a loading
@@ -171,20 +176,24 @@ def _silent_end(analysis: Analysis, rules: Rules) -> RuleMatch | None:
     if not analysis.summary.has_beginning or not roots or printed:
         return None
     evidence = with_process(roots[0].process_name, roots[0].summary[:MAX_SHOWN])
-    return RuleMatch(rules.silent_end, None, (evidence, "no process left an error of its own"))
+    return Candidate(rules.ends.silent_end, None, (evidence, "no process left an error of its own"))
 
 
-def _diagnosis(result: RuleMatch, first_exception: str) -> Diagnosis:
-    rule, values = result.rule, captured_values(result.match)
+def _diagnosis(found: Candidate, confidence: Confidence, analysis: Analysis) -> Diagnosis:
+    rule, values = found.rule, captured_values(found.match)
     change = fill_change(rule, values)
     return Diagnosis(
         rule.id,
         fill_cause(rule.cause, values),
-        result.evidence,
+        found.evidence,
         fill(rule.fix, values),
         change,
         safe=rule.safe and change is not None,
         known=True,
-        first_exception=first_exception,
+        first_exception=analysis.first_exception,
         source=rule.source,
+        outcome=Outcome.NAMED,
+        confidence=Confidence.LOW if found.alternatives else confidence,
+        alternatives=found.alternatives,
+        versions=versions(analysis),
     )

@@ -1,144 +1,184 @@
-"""The rules of rules.yaml: which message means which cause, and what fixes it."""
+"""The rules in rules/*.yaml: which message, under which conditions, means which cause, and what fixes it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from difflib import get_close_matches
-from functools import cache
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Annotated, Any
-
-from pydantic import PlainValidator
+from typing import Any, Literal
 
 from launch.data_file import load
+from launch.diagnosis.literals import Required, required
+from launch.diagnosis.rule_index import RuleIndex
 
-RULES = Path(__file__).with_name("rules.yaml")
+RULES = Path(__file__).with_name("rules")
 
-_PLACEHOLDER = re.compile(r"<(\w+)>")
-_OPTIONAL = re.compile(r"\[([^\]]*)\]")
-Pattern = Annotated[re.Pattern[str], PlainValidator(re.compile)]
-MessagePattern = Annotated[
-    re.Pattern[str], PlainValidator(lambda text: re.compile(text, re.IGNORECASE | re.MULTILINE))
-]
+PhaseName = Literal["start", "load", "compile", "profile", "capture", "warmup", "serving"]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One row. `broad` rules are tried after all narrow ones; `warnings` lets a warning match.
+    """One row: patterns, the conditions under which they count, and the answer. rules/README.md explains each key.
 
-    `frames` must occur in a `file.function` of the traceback; `unless` must not occur in the message.
+    `when` and `when_not` map a fact of the log (`launch/diagnosis/facts.py`) to a regular expression.
     """
 
     id: str
     cause: str
     fix: str
     source: str
-    patterns: tuple[MessagePattern, ...] = ()
+    patterns: tuple[str, ...] = ()
     change: Mapping[str, Any] | None = None
     safe: bool = False
-    broad: bool = False
+    family: bool = False
     warnings: bool = False
-    frames: Pattern | None = None
-    unless: Pattern | None = None
+    plain: bool = False
+    exceptions_only: bool = False
+    explains: str = ""
+    frames: str = ""
+    raised_in: str = ""
+    unless: str = ""
+    when: Mapping[str, str] = field(default_factory=dict)
+    when_not: Mapping[str, str] = field(default_factory=dict)
+    phases: tuple[PhaseName, ...] = ()
+    exceeds: Mapping[str, str] = field(default_factory=dict)
+    gives_way: bool = False
+    examples: tuple[str, ...] = ()
 
-    def match(self, text: str, frames: Iterable[str] = ()) -> re.Match[str] | None:
-        """Return the match of the first pattern that occurs in the text, if frames and `unless` allow it."""
-        if self.frames and not any(self.frames.search(frame) for frame in frames):
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The patterns, for the index."""
+        return self.patterns
+
+    @cached_property
+    def conditions(self) -> int:
+        """How many conditions must hold: a row with more of them is more specific."""
+        stated = (self.frames, self.raised_in, self.phases, self.exceeds)
+        return sum(map(bool, stated)) + len(self.when)
+
+    def match(self, text: str) -> re.Match[str] | None:
+        """Return the match of the pattern with the most literal text, unless `unless` occurs."""
+        if self.unless and compiled(self.unless).search(text):
             return None
-        if self.unless and self.unless.search(text):
-            return None
-        return next((match for pattern in self.patterns if (match := pattern.search(text))), None)
+        lower = text.lower()
+        possible = (pattern for pattern in self.patterns if may_match(pattern, lower))
+        matches = (match for pattern in possible if (match := compiled(pattern).search(text)))
+        return max(matches, key=lambda match: weight(match.re.pattern), default=None)
 
 
 @dataclass(frozen=True)
 class LogPattern:
     """A pattern of log lines, and where they were observed."""
 
-    pattern: Pattern
+    pattern: str
+    source: str
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The pattern, for the index."""
+        return (self.pattern,)
+
+    def occurs(self, text: str) -> bool:
+        """Whether the text contains it."""
+        return exact(self.pattern).search(text) is not None
+
+
+@dataclass(frozen=True)
+class Wait:
+    """A line of a start that waits: for what, and what to check if it waits too long."""
+
+    pattern: str
+    waits_for: str
+    fix: str
     source: str
 
 
 @dataclass(frozen=True)
-class Rules:
-    """The contents of rules.yaml. The keys of `signals` and `exits` are signal numbers and exit codes."""
+class Ends:
+    """The contents of ends.yaml: what lines without a cause of their own tell about the end of a process.
 
-    rules: tuple[Rule, ...]
+    The keys of `signals` and `exits` are signal numbers and exit codes. `ended` are lines after which a server
+    that had answered requests no longer runs.
+    """
+
     consequences: tuple[LogPattern, ...]
     non_fatal: tuple[LogPattern, ...]
+    ended: tuple[LogPattern, ...]
+    waits: tuple[Wait, ...]
+    vllm_marks: tuple[LogPattern, ...]
+    foreign_marks: tuple[LogPattern, ...]
     signals: Mapping[int, Rule]
     exits: Mapping[int, Rule]
     oom_killed: Rule
     silent_end: Rule
 
+
+@dataclass(frozen=True)
+class Rules:
+    """All rules, and what else is known about lines and ends."""
+
+    rules: tuple[Rule, ...]
+    ends: Ends
+
+    @cached_property
+    def index(self) -> RuleIndex[Rule]:
+        """The rules by the literal text that they need."""
+        return RuleIndex(self.rules)
+
+    @cached_property
+    def _consequences(self) -> RuleIndex[LogPattern]:
+        return RuleIndex(self.ends.consequences)
+
+    @cached_property
+    def _non_fatal(self) -> RuleIndex[LogPattern]:
+        return RuleIndex(self.ends.non_fatal)
+
     def is_consequence(self, text: str) -> bool:
         """Whether the text only reports that something else failed."""
-        return any(row.pattern.search(text) for row in self.consequences)
+        return any(row.occurs(text) for row in self._consequences.candidates(text))
 
     def is_non_fatal(self, text: str) -> bool:
         """Whether a server that logs the text goes on all the same."""
-        return any(row.pattern.search(text) for row in self.non_fatal)
+        return any(row.occurs(text) for row in self._non_fatal.candidates(text))
+
+    def ends_server(self, text: str) -> bool:
+        """Whether the text reports that the server ended."""
+        return any(row.occurs(text) for row in self.ends.ended)
 
 
 @cache
-def load_rules(path: Path = RULES) -> Rules:
-    """Read the rules once. Raises Failed with the row and field of an error."""
-    return load(path, Rules)
+def compiled(pattern: str) -> re.Pattern[str]:
+    """Compile a pattern of a rule: case is ignored, and ^ and $ match at every line."""
+    return re.compile(pattern, re.IGNORECASE | re.MULTILINE)
 
 
-def captured_values(match: re.Match[str] | None) -> dict[str, str]:
-    """Return the named groups of a match, and the values derived from them."""
-    groups = match.groupdict() if match else {}
-    values = {name: " ".join(text.split()) for name, text in groups.items() if text}
-    return {**values, **_derived_values(values)}
+@cache
+def exact(pattern: str) -> re.Pattern[str]:
+    """Compile a pattern in which case counts."""
+    return re.compile(pattern)
 
 
-def _derived_values(values: Mapping[str, str]) -> dict[str, str]:
-    derived = {}
-    if {"given", "choices"} <= values.keys():
-        derived["nearest"] = _nearest(values["given"], re.findall(r"[\w.-]+", values["choices"]))
-    if "kind" in values:
-        derived["kind"] = values["kind"].lower()
-        derived["parser"] = f"--{'reasoning' if derived['kind'] == 'reasoning' else 'tool-call'}-parser"
-    if {"free", "total"} <= values.keys() and float(values["total"]) > 0:
-        share = int(100 * float(values["free"]) / float(values["total"])) / 100
-        derived |= {"utilization": f"{share:.2f}"} if share > 0 else {}
-    if {"heads", "tp"} <= values.keys():
-        heads, tp = int(values["heads"]), int(values["tp"])
-        divisors = [size for size in range(1, min(heads, tp) + 1) if heads % size == 0]
-        derived |= {"divisor": str(divisors[-1])} if divisors else {}
-    return derived
+def may_match(pattern: str, lower: str) -> bool:
+    """Whether a text in lower case has the literal text that a match needs; this is far cheaper than a search."""
+    runs = _required(pattern).runs
+    return not runs or any(run in lower for run in runs)
 
 
-def _nearest(given: str, choices: list[str]) -> str:
-    near = get_close_matches(given, choices, n=3, cutoff=0.5)
-    return "nearest: " + ", ".join(near) if near else f"the line above lists all {len(choices)} choices"
+@cache
+def _required(pattern: str) -> Required:
+    return required(pattern)
 
 
-def fill(text: str, values: Mapping[str, str]) -> str:
-    """Replace `<name>` by its value, or by NAME if the log does not give one."""
-    return _PLACEHOLDER.sub(lambda match: values.get(match[1], match[1].upper()), text)
+def weight(pattern: str) -> int:
+    """Return how many characters of a match the pattern states literally."""
+    return _required(pattern).weight
 
 
-def fill_cause(cause: str, values: Mapping[str, str]) -> str:
-    """Fill a cause, without the parts in brackets for which the log gives no value."""
-
-    def keep(part: re.Match[str]) -> str:
-        return part[1] if values.keys() >= set(_PLACEHOLDER.findall(part[1])) else ""
-
-    return fill(_OPTIONAL.sub(keep, cause), values)
-
-
-def fill_change(rule: Rule, values: Mapping[str, str]) -> dict[str, Any] | None:
-    """Return the plan change with its values, or None if the log does not give one of them."""
-    names = _PLACEHOLDER.findall(str(rule.change))
-    if rule.change is None or any(name not in values for name in names):
-        return None
-    return {key: _fill_nested(value, values) for key, value in rule.change.items()}
-
-
-def _fill_nested(value: Any, values: Mapping[str, str]) -> Any:
-    if isinstance(value, dict):
-        return {key: _fill_nested(inner, values) for key, inner in value.items()}
-    return fill(value, values) if isinstance(value, str) else value
+@cache
+def load_rules(folder: Path = RULES, extra: Path | None = None) -> Rules:
+    """Read the rules once; `extra` adds a user's table. Raises Failed with the row and field of an error."""
+    files = (*sorted(path for path in folder.glob("*.yaml") if path.name != "ends.yaml"),)
+    tables = [load(path, tuple[Rule, ...]) for path in (*files, *((extra,) if extra else ()))]
+    return Rules(tuple(rule for table in tables for rule in table), load(folder / "ends.yaml", Ends))

@@ -15,6 +15,7 @@ _EXCEPTION = re.compile(
     r"^(?:\w+\.)*(?:[A-Z]\w*|\w*(?:[Ee]rror|[Ee]xception|[Tt]imeout))(?::(?=\s|$)|$).*$", re.DOTALL
 )
 _FRAME = re.compile(r'^\s*File "(?P<file>[^"]*)", line \d+(?:, in (?P<name>\S+))?')
+_INSTALLED = re.compile(r"^.*/(?:site|dist)-packages/|^.*/lib/python3\.\d+/|^.*/(?=vllm/)")
 _CHAINED = re.compile(
     r"(?P<caught>During handling of the above exception)|"
     r"above exception was the direct cause of the following exception"
@@ -53,7 +54,7 @@ class _OpenTraceback:
     def read_frame(self, text: str) -> bool:
         """Read a line of the stack. Return False if it is something else."""
         if frame := _FRAME.match(text):
-            module = frame["file"].rpartition("/")[2].removesuffix(".py")
+            module = _INSTALLED.sub("", frame["file"]).removesuffix(".py")
             self.frames = [*self.frames[-_MAX_FRAMES:], f"{module}.{frame['name'] or ''}"]
         elif text.strip() and not text.startswith((" ", "\t")):
             return False
@@ -82,7 +83,7 @@ class _OpenTraceback:
         """The innermost frame while the exception is still missing."""
         if not self.frames or self.exception or self.traceback.severity is Severity.HANDLED:
             return ""
-        return f"{self.frames[-1]}: {self.code}"
+        return f"{self.frames[-1].rpartition('/')[2]}: {self.code}"
 
 
 class TracebackParser:
@@ -117,6 +118,10 @@ class TracebackParser:
         if not opened.read_message(line):
             del self._open[line.writer]
         return False  # a line of a message may as well be another writer's
+
+    def is_reading(self, line: LogLine) -> bool:
+        """Whether a traceback of the line's writer is being read."""
+        return line.writer in self._open
 
     def forget(self) -> None:
         """Drop all tracebacks that are being read."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 
 _LOOKUP_ERROR = re.compile(r"(?:ModuleNotFound|Import|Key|Index|Attribute)Error\b|StopIteration\b")
@@ -26,6 +26,24 @@ class DiagnosisInput:
     engine_error: str = ""
 
 
+class Outcome(StrEnum):
+    """What a log shows: a failure with or without a rule, none, a start that goes on, or another program."""
+
+    NAMED = "named"
+    UNKNOWN = "unknown"
+    HEALTHY = "healthy"
+    WAITING = "waiting"
+    FOREIGN = "foreign"
+
+
+class Confidence(StrEnum):
+    """How surely the evidence shows the cause."""
+
+    HIGH = "high"  # a specific rule matches what ended the server
+    MEDIUM = "medium"  # a family of failures, or a line outside of any traceback
+    LOW = "low"  # only a consequence or the exit code, or two rules match equally well
+
+
 @dataclass(frozen=True)
 class Diagnosis:
     """The cause of a failure, the log lines that show it (`evidence`), and the fix.
@@ -33,7 +51,8 @@ class Diagnosis:
     `change` is a plan change for `launch/diagnosis/apply_fix.py`, or None if no change of the plan helps:
     `{"set": {flag: value}}`, `{"unset": [flag]}`, `{"env": {name: value}}`, `{"port": true}` (another port),
     `{"shm": bytes}`, `{"lower": {flag: step}}`; keys can be combined. `safe` allows the change to be applied
-    without asking. `known` is False if no rule matched; `first_exception` then quotes the log.
+    without asking. `known` is False if no rule matched; `first_exception` then quotes the log, and `warnings` are
+    the last warnings of native libraries above it. `alternatives` are causes that match as well as this one.
     """
 
     cause_id: str
@@ -45,6 +64,11 @@ class Diagnosis:
     known: bool = False
     first_exception: str = ""
     source: str = ""
+    outcome: Outcome = Outcome.UNKNOWN
+    confidence: Confidence | None = None
+    alternatives: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 class Severity(IntEnum):
@@ -57,7 +81,7 @@ class Severity(IntEnum):
 
 @dataclass
 class RaisedException:
-    """One exception: `lines` as printed, starting with `Type: message`; `frames` are `file.function`.
+    """One exception: `lines` as printed, starting with `Type: message`; `frames` are `path/file.function`.
 
     `caught` is True if another exception was raised while this one was handled; the two may be unrelated.
     """
@@ -95,11 +119,15 @@ def _lacks_message(line: str) -> bool:
 
 @dataclass
 class Traceback:
-    """The chained exceptions of one traceback, root first. `source` is the container or pod."""
+    """The chained exceptions of one traceback, root first. `source` is the container or pod.
+
+    `phase` is the phase that the server had reached, by its milestones, when the traceback started.
+    """
 
     source: str
     severity: Severity
     exceptions: list[RaisedException] = field(default_factory=list)
+    phase: str = ""
 
     @property
     def root(self) -> RaisedException:

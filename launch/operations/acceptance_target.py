@@ -49,7 +49,7 @@ def _snapshot(server: Container) -> Path | None:
     for mount in mounts:
         if mount.get("Destination") == HUB:
             folder = ModelFolder(Path(str(mount.get("Source"))), server.labels["slipway.model"])
-            commit = folder.commit("main")
+            commit = server.labels.get("slipway.commit") or folder.commit("main")
             return folder.snapshot(commit) if commit else None
     return None
 

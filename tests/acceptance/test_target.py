@@ -47,6 +47,13 @@ def test_a_server_of_this_host_is_tested_with_the_defaults_of_its_weights(
     assert (facts["commit"], facts["image_id"], facts["server"]) == (COMMIT, "sha256:1", "slipway-m")
 
 
+def test_the_commit_of_the_plan_is_tested_if_main_has_moved(server: StandIn, cache: Path) -> None:
+    planned = container(server.url, cache)
+    planned.labels["slipway.commit"] = "d" * 40
+    target, facts = of_container(planned)
+    assert (target.sampling, facts["commit"]) == ({}, "d" * 40)
+
+
 def test_a_server_of_this_host_is_tested_with_its_key(server: StandIn, cache: Path, tmp_path: Path) -> None:
     server.key = "sk-test"
     (tmp_path / "key.env").write_text("VLLM_API_KEY=sk-test\n")

@@ -40,9 +40,9 @@ def test_a_benchmark_is_accepted(tmp_path: Path) -> None:
         ({"outcome": "fail"}, "0 items passed, 1 failed: facts"),
         ({"outcome": "skipped"}, "0 items passed"),
         ({"quick": True}, "not complete"),
-        ({"image": "slipway/other:1"}, "is an acceptance test of slipway/other:1"),
-        ({"image": "", "url": "http://h:1"}, "is an acceptance test of http://h:1"),
-        ({"image_id": "sha256:old"}, "an older build"),
+        ({"image": "slipway/other:1", "image_id": ""}, "is an acceptance test of slipway/other:1"),
+        ({"image": "", "image_id": "", "url": "http://h:1"}, "is an acceptance test of http://h:1"),
+        ({"image_id": "sha256:old"}, "it tested sha256:old"),
     ],
 )
 def test_other_acceptance_tests_are_refused(change: dict[str, Any], message: str, tmp_path: Path) -> None:

@@ -93,7 +93,10 @@ CRASH = log("crash")
 
 
 def test_diagnose_does_not_blame_an_earlier_failed_request() -> None:
-    found = diagnose_log(REQUEST + CRASH, exit_code=0)
+    model = (
+        "(APIServer pid=1) INFO 11-23 02:57 [x.py:1] non-default args: {'model': 'MiniMaxAI/MiniMax-M2'}\n"
+    )
+    found = diagnose_log(model + REQUEST + CRASH, exit_code=0)
     assert found.cause_id == "illegal-memory-access"
     assert found.change == {"set": {"--compilation-config": '{"cudagraph_mode": "PIECEWISE"}'}}
     assert found.safe

@@ -12,7 +12,7 @@ OUT_OF_MEMORY = (LOGS / "out-of-memory.log").read_text() + (LOGS / "consequences
 START = "(APIServer pid=1) INFO 11-23 02:57:50 [api_utils.py:286] non-default args: {'model': 'm'}\n"
 SERVES = "(APIServer pid=1) INFO:     Application startup complete.\n"
 ANSWERED = '(APIServer pid=1) INFO:     10.0.0.3:41 - "POST /v1/chat/completions HTTP/1.1" 200 OK\n'
-NOISE = "(EngineCore pid=16) ERROR 11-23 02:58:01 [config.py:3] Error: No module named 'soundfile'\n"
+NOISE = "(EngineCore pid=16) ERROR 11-23 02:58:01 [config.py:3] Error: No module named 'httptools'\n"
 
 
 def diagnose_log(log: str, exit_code: int | None = None) -> Diagnosis:
@@ -66,9 +66,12 @@ def test_diagnose_blames_the_crash_and_not_an_earlier_request() -> None:
 
 
 def test_diagnose_ignores_an_error_before_an_answered_request() -> None:
-    error = "(EngineCore pid=16) ERROR 11-23 02:58:01 [grammar.py:3] No module named 'soundfile'\n"
+    error = "(EngineCore pid=16) ERROR 11-23 02:58:01 [grammar.py:3] No module named 'httptools'\n"
     assert diagnose_log(START + SERVES + error + ANSWERED).cause == "no failure in this log"
-    assert diagnose_log(START + SERVES + ANSWERED + error).cause_id == "module-missing"
+    assert diagnose_log(START + SERVES + ANSWERED + error).cause == (
+        "no failure of the server in this log; it goes on after the errors that it logged"
+    )
+    assert diagnose_log(START + SERVES + ANSWERED + error, exit_code=1).cause_id == "module-missing"
 
 
 def test_diagnose_mentions_a_failed_start_before_one_that_serves() -> None:
@@ -85,7 +88,9 @@ def test_diagnose_blames_a_failed_start_after_one_that_served() -> None:
 
 def test_diagnose_reports_a_log_that_ends_while_the_server_loads() -> None:
     found = diagnose_log(START + "Loading safetensors checkpoint shards:  99% Completed | 38/39\n")
-    assert found.cause == "no failure in this log, but it ends before the server is ready"
+    assert found.cause == (
+        "no failure in this log, but it ends before the server is ready; it waits for the weights to be loaded (99%)"
+    )
     assert found.evidence == ("Loading safetensors checkpoint shards:  99% Completed | 38/39",)
 
 
@@ -108,3 +113,16 @@ def test_diagnose_does_not_blame_a_request_for_a_later_exit() -> None:
     found = diagnose_log(START + SERVES + request, exit_code=3)
     assert found.cause == "the server exited with code 3 and left no error in its log"
     assert diagnose_log(START + SERVES + request, exit_code=137).cause_id == "killed"
+
+
+def test_diagnose_blames_the_thread_of_the_engine_that_reads_requests() -> None:
+    """The engine answers no more requests after it, although its process goes on."""
+    thread = (
+        "(EngineCore pid=7) Exception in thread Thread-1 (process_input_sockets):\n"
+        "(EngineCore pid=7) Traceback (most recent call last):\n"
+        '(EngineCore pid=7)   File "/vllm/v1/engine/core.py", line 8, in preprocess_add_request\n'
+        "(EngineCore pid=7) AssertionError: Expected a cached item for mm_hash='7f'\n"
+    )
+    assert diagnose_log(START + SERVES + ANSWERED + thread).cause_id == "multimodal-cache"
+    other = thread.replace("process_input_sockets", "report_usage")
+    assert diagnose_log(START + SERVES + ANSWERED + other).cause_id == ""

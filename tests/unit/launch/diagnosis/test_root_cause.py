@@ -35,7 +35,7 @@ def test_diagnose_skips_a_handled_lookup_before_the_real_exception() -> None:
     found = diagnose_log(raised("ModuleNotFoundError: No module named 'flash_attn'", WHILE, OOM))
     assert found.cause_id == "gpu-memory"
     assert diagnose_log(raised("ModuleNotFoundError: No module named 'flash_attn'", FROM, OOM)).cause_id == (
-        "broken-install"
+        "flash-attn-package"
     )
 
 
@@ -58,10 +58,14 @@ NVCC = "/bin/sh: 1: nvcc: not found\n"
 REPO = "(APIServer pid=1) ERROR 11-23 02:58:00 [config.py:3] Repo id must be in the form 'a/b': '/models/m'\n"
 
 
-def test_diagnose_matches_lines_before_an_unknown_exception_but_not_after_it() -> None:
-    unknown = raised("ValueError: invalid value")
-    assert diagnose_log(NVCC + unknown).cause_id == "nvcc-missing"
-    assert not diagnose_log(unknown + NVCC).known
+def test_diagnose_explains_an_exception_by_lines_before_it_but_not_after_it() -> None:
+    build = raised("RuntimeError: Ninja build failed.")
+    assert diagnose_log(NVCC + build).cause_id == "nvcc-missing"
+    assert diagnose_log(build + NVCC).cause_id == "jit-build"
+
+
+def test_diagnose_does_not_explain_an_exception_by_an_unrelated_line() -> None:
+    assert not diagnose_log(NVCC + raised("ValueError: invalid value")).known
 
 
 def test_diagnose_ignores_logged_errors_if_an_unknown_exception_ended_the_server() -> None:

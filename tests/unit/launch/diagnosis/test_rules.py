@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from launch.diagnosis.diagnose import Diagnosis, DiagnosisInput, diagnose
 from launch.diagnosis.docs_page import render_page
-from launch.diagnosis.rules import load_rules
+from launch.diagnosis.rules import compiled, load_rules
 
 EXAMPLES = yaml.safe_load(Path(__file__).with_name("rule_examples.yaml").read_text())
 
@@ -21,11 +22,11 @@ def cases(kind: str) -> list[tuple[str, str]]:
 
 def worker_traceback(message: str, where: str = "worker.init_device") -> list[str]:
     """Return a worker's traceback as vLLM logs it, with the consequence that the engine adds."""
-    file, _, function = where.partition(".")
+    file, _, function = where.rpartition(".")
     logged = [
         "WorkerProc failed to start.",
         "Traceback (most recent call last):",
-        f'  File "/opt/vllm/{file}.py", line 10, in {function}',
+        f'  File "/usr/lib/python3/site-packages/{file}.py", line 10, in {function}',
         "    self.do_it()",
         *message.splitlines(),
     ]
@@ -63,6 +64,14 @@ def test_rules_match_an_error_of_the_engine(cause: str, error: str) -> None:
 def test_rules_match_by_the_frame_of_an_exception(cause: str, frame: str, message: str) -> None:
     assert diagnose_message(message, frame).cause_id == cause
     assert diagnose_message(message).cause_id != cause
+
+
+@pytest.mark.parametrize(
+    ("cause", "case"), [(cause, case) for cause, rows in EXAMPLES["cases"].items() for case in rows]
+)
+def test_rules_match_under_their_conditions(cause: str, case: dict[str, Any]) -> None:
+    lines = [*case.get("before", ()), *worker_traceback(case["words"], case.get("at", "worker.init_device"))]
+    assert diagnose(DiagnosisInput(lines, exit_code=1)).cause_id == cause
 
 
 def test_every_rule_has_an_example() -> None:
@@ -105,7 +114,7 @@ def test_rules_suggest_the_nearest_parser() -> None:
 
 
 def test_docs_page_is_up_to_date() -> None:
-    """After a change of rules.yaml: python -m launch.diagnosis.docs_page > docs/reference/symptoms.md."""
+    """After a change of a rule: python -m launch.diagnosis.docs_page > docs/reference/symptoms.md."""
     assert (Path(__file__).parents[4] / "docs/reference/symptoms.md").read_text() == render_page(load_rules())
 
 
@@ -114,6 +123,6 @@ def test_rules_are_unique_and_use_only_captured_values() -> None:
     assert len({rule.id for rule in rules}) == len(rules)
     derived = {"nearest", "parser", "utilization", "divisor"}
     for rule in rules:
-        given = {name for pattern in rule.patterns for name in pattern.groupindex} | derived
+        given = {name for pattern in rule.patterns for name in compiled(pattern).groupindex} | derived
         wanted = set(re.findall(r"<(\w+)>", f"{rule.cause} {rule.fix} {rule.change}"))
         assert wanted <= given, rule.id

@@ -1,0 +1,163 @@
+"""Match rules with the lines and exceptions of a log, and rank the matches by how specific they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from launch.diagnosis.analysis import MAX_SHOWN, exception_evidence, matched_line, with_process
+from launch.diagnosis.complaints import Voice, voice
+from launch.diagnosis.log_line import LogLine
+from launch.diagnosis.phases import Phase, phase_of_stack
+from launch.diagnosis.rule_values import captured_values, size_of
+from launch.diagnosis.rules import Rule, Rules, compiled, weight
+from launch.diagnosis.types import RaisedException, Traceback
+
+_MAX_TEXT = 20_000  # characters of a message in which patterns are searched
+# Frames that pass calls on: they do not tell which part raised an exception.
+_GLUE = re.compile(
+    r"torch/(?!_inductor|_dynamo|_functorch|distributed)|vllm/tracing/|(?:contextlib|functools|importlib|asyncio|"
+    r"concurrent|multiprocessing|threading|pydantic|json|pathlib|typing|inspect|runpy|subprocess|uvloop|os|"
+    r"shutil|tempfile|<frozen)\b|.*\.pxi?\.|.*\.pyx\.|.*tvm_ffi"
+)
+_TIE = 0.9  # two matches are equal if their weights differ less
+# The kernel's messages may be appended to a log, whatever their time.
+_KERNEL_LINE = re.compile(r"^\[ *\d+\.\d+\] |^\[\w{3} \w{3} +\d+ [\d:]+ \d{4}\] |NVRM: Xid|\bamdgpu \d{4}:")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A rule that matches, where it matches, and the lines that show it.
+
+    `conditions` counts the conditions that hold. `alternatives` are causes of other rules that match as well.
+    """
+
+    rule: Rule
+    match: re.Match[str] | None
+    evidence: tuple[str, ...]
+    conditions: int = 0
+    alternatives: tuple[str, ...] = ()
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """What is compared first: a rule of its own before a family, then the number of conditions."""
+        return not self.rule.family, self.conditions
+
+    @property
+    def literal(self) -> int:
+        """How much text the matching pattern states: what is compared next."""
+        return weight(self.match.re.pattern) if self.match else 0
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the conditions of a rule are compared with."""
+
+    facts: Mapping[str, str] = field(default_factory=dict)
+    phase: str = ""
+    frames: tuple[str, ...] = ()
+
+    @property
+    def origin(self) -> str:
+        """The two innermost frames that are not glue: where the exception was raised."""
+        return "\n".join([frame for frame in reversed(self.frames) if not _GLUE.match(frame)][:2])
+
+
+def best(candidates: Iterable[Candidate]) -> Candidate | None:
+    """Return the most specific candidate, and say which others are as specific; the first of equals wins."""
+    ranked = sorted(candidates, key=lambda one: (*one.rank, one.literal), reverse=True)
+    if not ranked:
+        return None
+    first = ranked[0]
+    equal = [one for one in ranked[1:] if one.rank == first.rank and one.literal >= _TIE * first.literal]
+    others = dict.fromkeys(one.rule.id for one in equal if one.rule.id != first.rule.id)
+    return replace(first, alternatives=tuple(others))
+
+
+def match_text(text: str, context: Context, rules: Rules) -> Iterator[tuple[Rule, re.Match[str]]]:
+    """Yield the rules that match a text under the conditions of its context."""
+    text = text[:_MAX_TEXT]
+    for rule in rules.index.candidates(text):
+        if _applies(rule, context) and (match := rule.match(text)) and _sizes_agree(rule, match):
+            yield rule, match
+
+
+def match_exception(
+    exception: RaisedException, traceback: Traceback, facts: Mapping[str, str], rules: Rules
+) -> list[Candidate]:
+    """Match the message and the stack of an exception."""
+    phase = phase_of_stack(exception.frames) or traceback.phase
+    context = Context(facts, phase, tuple(exception.frames))
+    return [
+        Candidate(rule, match, exception_evidence(exception, match), rule.conditions)
+        for rule, match in match_text(exception.text, context, rules)
+    ]
+
+
+def match_line(line: LogLine, facts: Mapping[str, str], phase: str, rules: Rules) -> Iterator[Candidate]:
+    """Match a line outside of tracebacks with the rules that believe lines of its voice."""
+    line_voice = voice(line)
+    return (one for one in _match_any_voice(line, facts, phase, rules) if _believes(one.rule, line_voice))
+
+
+def _match_any_voice(
+    line: LogLine, facts: Mapping[str, str], phase: str, rules: Rules
+) -> Iterator[Candidate]:
+    for rule, match in match_text(line.text, Context(facts, phase), rules):
+        evidence = with_process(line.process_name, matched_line(line.text, match))
+        yield Candidate(rule, match, (evidence,), rule.conditions)
+
+
+def match_explaining_lines(
+    lines: Iterable[LogLine], traceback: Traceback, facts: Mapping[str, str], rules: Rules
+) -> Iterator[Candidate]:
+    """Match lines that explain an exception: those before it, for rules that say which exceptions they explain."""
+    quoted = "\n".join(text for one in traceback.exceptions for text in (one.text, *one.frames))
+    root = traceback.root
+    shown = with_process(root.process_name, root.summary[:MAX_SHOWN])
+    for line in lines:
+        if not (_precedes(line, traceback) or _KERNEL_LINE.search(line.text)):
+            continue
+        for candidate in _match_any_voice(line, facts, traceback.phase, rules):
+            explains = candidate.rule.explains
+            if explains and compiled(explains).search(quoted):
+                evidence = (*candidate.evidence, shown)
+                yield replace(candidate, evidence=evidence, conditions=candidate.conditions + 1)
+
+
+def _precedes(line: LogLine, traceback: Traceback) -> bool:
+    """Whether the line can explain the exception: earlier, of the same container, and no error of vLLM itself."""
+    own_error = line.from_vllm_logger and line.level == "ERROR"
+    return line.number < traceback.root.number and line.source == traceback.source and not own_error
+
+
+def _believes(rule: Rule, line_voice: Voice) -> bool:
+    if rule.exceptions_only:
+        return False
+    return line_voice is Voice.ERROR or (
+        rule.plain if line_voice is Voice.PLAIN else rule.warnings or rule.plain
+    )
+
+
+def _applies(rule: Rule, context: Context) -> bool:
+    if rule.phases and Phase(context.phase or "start").value not in rule.phases:
+        return False
+    if rule.frames and not any(compiled(rule.frames).search(frame) for frame in context.frames):
+        return False
+    if rule.raised_in and not compiled(rule.raised_in).search(context.origin):
+        return False
+    facts = context.facts
+    if any(name in facts and compiled(value).search(facts[name]) for name, value in rule.when_not.items()):
+        return False
+    return all(name in facts and compiled(value).search(facts[name]) for name, value in rule.when.items())
+
+
+def _sizes_agree(rule: Rule, match: re.Match[str]) -> bool:
+    """Whether each size that the row calls larger is larger than the other in the match."""
+    values = captured_values(match)
+    for larger, smaller in rule.exceeds.items():
+        sizes = size_of(values.get(larger, "")), size_of(values.get(smaller, ""))
+        if sizes[0] is None or sizes[1] is None or sizes[0] <= sizes[1]:
+            return False
+    return True
