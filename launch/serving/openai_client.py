@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ _OTHER_SERVER = "invoke ps shows the address; check whether another program list
 
 @dataclass(frozen=True)
 class Delta:
-    """A piece of an answer. `kind` is "reasoning" or "content"."""
+    """A piece of an answer. `kind` is "reasoning", "content" or "call", a complete call of a tool."""
 
     kind: str
     text: str
@@ -31,19 +31,23 @@ def ask(
     *,
     max_tokens: int = 256,
     min_tokens: int = 0,
+    tools: Sequence[Mapping[str, Any]] = (),
     api_key: str = "",
     timeout: float = 300,
 ) -> Iterator[Delta]:
-    """Stream the answer to one question. Raises Failed if the server rejects it, exits or stops in the middle.
+    """Stream the answer to one question, then the calls of `tools` that it makes.
 
-    A model without a chat template continues the question as text.
+    A model without a chat template continues the question as text. Raises Failed if the server rejects the question,
+    exits or stops in the middle.
     """
     body = {
         "model": model,
         "max_tokens": max_tokens,
         "stream": True,
         **({"min_tokens": min_tokens} if min_tokens else {}),
+        **({"tools": list(tools)} if tools else {}),
     }
+    calls: dict[int, list[str]] = {}
     chat = {**body, "messages": [{"role": "user", "content": question}]}
     try:
         response = _post(url, chat, api_key, timeout)
@@ -53,6 +57,9 @@ def ask(
         response = _post(url, {**body, "prompt": question}, api_key, timeout, _COMPLETIONS)
     for event in _events(response):
         yield from _deltas(event)
+        _add_calls(event, calls)
+    for name, arguments in calls.values():
+        yield Delta("call", f"{name}({arguments})")
 
 
 TOOL = {
@@ -158,3 +165,13 @@ def _deltas(event: dict[str, Any]) -> Iterator[Delta]:
             yield Delta("reasoning", reasoning)
         if delta.get("content"):
             yield Delta("content", delta["content"])
+
+
+def _add_calls(event: dict[str, Any], calls: dict[int, list[str]]) -> None:
+    """Add the parts of calls in an event to the names and arguments so far."""
+    for choice in event.get("choices") or ():
+        for part in (choice.get("delta") or {}).get("tool_calls") or ():
+            call = calls.setdefault(int(part.get("index") or 0), ["", ""])
+            function = part.get("function") or {}
+            call[0] += function.get("name") or ""
+            call[1] += function.get("arguments") or ""

@@ -74,6 +74,21 @@ def test_ask_ignores_comments_and_everything_after_done(vllm: VllmServer) -> Non
     assert answer(vllm) == []
 
 
+def test_ask_yields_a_call_of_a_tool_when_it_is_complete(vllm: VllmServer) -> None:
+    parts: list[dict[str, object]] = [
+        {"name": "tide", "arguments": ""},
+        {"arguments": '{"port": '},
+        {"arguments": '"Oslo"}'},
+    ]
+    vllm.stream(
+        *({"choices": [{"delta": {"tool_calls": [{"index": 0, "function": part}]}}]} for part in parts)
+    )
+    vllm.chunks.append(DONE)
+    tool = {"type": "function", "function": {"name": "tide"}}
+    assert list(ask(vllm.url, "m", "When?", tools=[tool])) == [Delta("call", 'tide({"port": "Oslo"})')]
+    assert vllm.requests[0].body["tools"] == [tool]
+
+
 def test_ask_ignores_events_without_text(vllm: VllmServer) -> None:
     vllm.stream({"choices": None}, {"choices": [{"delta": None}]})
     vllm.chunks.append(DONE)
