@@ -11,7 +11,7 @@ from invoke.context import Context
 
 from commands.output import say
 from commands.run_output import JsonEvents, TerminalEvents
-from commands.shared_options import FORMATS, OUTPUT, DryRun
+from commands.shared_options import FORMATS, OUTPUT, DryRun, Notify
 from commands.task import verb
 from errors import Refused
 from launch.engine.limits import RESTARTS, Limits
@@ -21,6 +21,7 @@ from launch.spec.plan import AUTO_PORT
 from launch.spec.plan_options import CONTAINER, PlanOptions
 
 if TYPE_CHECKING:
+    from launch.operations.launch import Launched
     from launch.spec.plan import Plan
 
 FIXES = ("auto", "ask", "no")
@@ -45,6 +46,13 @@ def run(
     restart: Annotated[
         str, Option("restart policy of the container", choices=RESTARTS, group=CONTAINER)
     ] = "no",
+    supervise: Annotated[
+        bool,
+        Option(
+            "restart the server after a crash or a hang (`invoke supervise` has the options)", group=CONTAINER
+        ),
+    ] = False,
+    notify: Notify = "",
     replace: Annotated[bool, Option("stop a running server of this name first", group=START)] = False,
     fetch: Annotated[bool, Option("fetch missing weights first", group=START)] = False,
     wait: Annotated[
@@ -86,6 +94,11 @@ def run(
 
     options, fixes = _split_workarounds(options)
     limits = Limits(memory, restart)
+    if supervise and restart != "no":
+        why = "the container engine and the supervisor would both restart the server"
+        raise Refused(
+            f"--supervise and --restart {restart} cannot be used together", why=why, fix="--supervise"
+        )
     how = LaunchOptions(
         replace, wait == "yes" and not detach, fetch, phase_timeout, fixes, verify_key, limits
     )
@@ -94,7 +107,21 @@ def run(
         _show_command(operation.planned(options, fixes, events), limits)
         return
     with events.reported():
-        events.result(operation.launch(options, how, events))
+        launched = operation.launch(options, how, events)
+        events.result(launched)
+    if supervise:
+        _supervise(launched, options, limits, notify)
+
+
+def _supervise(launched: Launched, options: PlanOptions, limits: Limits, notify: str) -> None:
+    """Start the supervisor, which plans the server again if it knows a fix: the same name and weights."""
+    from commands import supervise
+    from launch.operations.supervised_launch import SupervisedLaunch, save
+
+    revision = launched.plan.commit or options.revision
+    again = with_values(options, name=launched.name, revision=revision)
+    save(launched.name, SupervisedLaunch(again, limits))
+    supervise.start(launched.name, notify=notify)
 
 
 def _show_command(plan: Plan, limits: Limits) -> None:

@@ -38,6 +38,14 @@ Channel = Annotated[
     ),
 ]
 Lock = Annotated[str, Option("lock file (default: images/lock.yaml)", metavar="PATH", setting=True)]
+Notify = Annotated[
+    str,
+    Option(
+        "run this command for each event of a supervised server (last argument: the event; stdin: JSON)",
+        metavar="COMMAND",
+        setting=True,
+    ),
+]
 Registry = Annotated[
     tuple[tuple[str, str], ...],
     Option("send requests for a registry to this address", metavar="HOST=URL", parse=pairs),

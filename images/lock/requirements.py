@@ -72,11 +72,11 @@ def resolve(
 
 
 def compile_hashes(pinned: Iterable[str]) -> subprocess.CompletedProcess[str]:
-    """Ask the index for the hashes of `name==version` requirements, without their dependencies."""
+    """Ask the index for the hashes of `name==version` requirements, without their dependencies and uv's cache."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "in.txt")
         source.write_text("".join(f"{line}\n" for line in pinned))
-        return _uv(str(source), "--no-deps")
+        return _uv(str(source), "--no-deps", "--refresh")
 
 
 def _uv(*arguments: str) -> subprocess.CompletedProcess[str]:

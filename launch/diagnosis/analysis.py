@@ -104,37 +104,41 @@ def analyze_start(
 ) -> Analysis:
     """Sort what one start of the server left in the log."""
     tracebacks = sorted(summary.tracebacks, key=lambda traceback: traceback.severity is Severity.HANDLED)
-    own = [traceback for traceback in tracebacks if not rules.is_consequence(traceback.root.summary)]
+    own = [one for one in tracebacks if not rules.is_consequence(one.root.summary)]
     consequences = [one for one in tracebacks if rules.is_consequence(one.root.summary)]
     exited = diagnosis_input.exit_code not in (0, None)
+    lines = _telling_lines(summary, tracebacks, exited, rules)
+    ended = summary.serving and (exited or _has_ended(summary, lines, tracebacks, rules))
+    requests = [one for one in own if summary.serving and (one.severity is Severity.HANDLED or not ended)]
+    errors = [line for line in lines if voice(line) is Voice.ERROR]
+    engine = [line for line in diagnosis_input.engine_error.splitlines() if line.strip()]
+    return Analysis(
+        diagnosis_input,
+        causes=tuple(one for one in own if one not in requests),
+        consequences=tuple(consequences),
+        request_failures=tuple(requests),
+        lines=tuple(lines),
+        error_lines=tuple(line for line in errors if not rules.is_consequence(line.text)),
+        consequence_lines=tuple(line for line in errors if rules.is_consequence(line.text)),
+        engine_lines=tuple(parse_line(StrippedLine(line)) for line in engine),
+        facts=add_derived(summary.facts),
+        summary=summary,
+        marks=marks,
+        ended=ended,
+    )
+
+
+def _telling_lines(
+    summary: LogSummary, tracebacks: Iterable[Traceback], exited: bool, rules: Rules
+) -> list[LogLine]:
+    """Return the lines that can tell of a failure: the server did not go on after them."""
     failed = exited or any(one.severity is not Severity.HANDLED for one in tracebacks)
     survived = summary.last_answer if failed else max(summary.last_answer, summary.last_progress)
-    lines = [
+    return [
         line
         for line in summary.lines
         if not (line.number < survived and _is_of_server(line)) and not rules.is_non_fatal(line.text)
     ]
-    ended = summary.serving and (exited or _has_ended(summary, lines, own, consequences, rules))
-    requests = [one for one in own if summary.serving and (one.severity is Severity.HANDLED or not ended)]
-    errors = [line for line in lines if voice(line) is Voice.ERROR]
-    return Analysis(
-        diagnosis_input,
-        tuple(one for one in own if one not in requests),
-        tuple(consequences),
-        tuple(requests),
-        tuple(lines),
-        tuple(line for line in errors if not rules.is_consequence(line.text)),
-        tuple(line for line in errors if rules.is_consequence(line.text)),
-        tuple(
-            parse_line(StrippedLine(line))
-            for line in diagnosis_input.engine_error.splitlines()
-            if line.strip()
-        ),
-        add_derived(summary.facts),
-        summary,
-        marks,
-        ended,
-    )
 
 
 def _is_of_server(line: LogLine) -> bool:
@@ -143,21 +147,13 @@ def _is_of_server(line: LogLine) -> bool:
 
 
 def _has_ended(
-    summary: LogSummary,
-    lines: Iterable[LogLine],
-    own: Iterable[Traceback],
-    consequences: Iterable[Traceback],
-    rules: Rules,
+    summary: LogSummary, lines: Iterable[LogLine], tracebacks: Iterable[Traceback], rules: Rules
 ) -> bool:
     """Whether a server that had served ended: a line says so, or it shut down after an exception."""
+    raised = [one for one in tracebacks if one.severity is not Severity.HANDLED]
     texts = [line.text for line in lines]
-    texts += [
-        exception.summary
-        for one in (*own, *consequences)
-        if one.severity is not Severity.HANDLED
-        for exception in one.exceptions
-    ]
-    crashed = any(one.severity is Severity.FATAL for one in (*own, *consequences))
+    texts += [exception.summary for one in raised for exception in one.exceptions]
+    crashed = any(one.severity is Severity.FATAL for one in raised)
     return any(map(rules.ends_server, texts)) or (crashed and summary.stopping)
 
 

@@ -1,21 +1,26 @@
 """Diagnose a failed server from its log, exit code and engine error.
 
-Call `diagnose(DiagnosisInput(lines, exit_code, oom_killed, engine_error))`; `rules.yaml` lists the known causes.
+Call `diagnose(DiagnosisInput(lines, exit_code, oom_killed, engine_error))`; `rules/` lists the known causes.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from launch.diagnosis.types import Diagnosis, DiagnosisInput
+
+if TYPE_CHECKING:
+    from launch.diagnosis.rules import Rules
 
 __all__ = ["Diagnosis", "DiagnosisInput", "diagnose", "format_text"]
 
 
-def diagnose(diagnosis_input: DiagnosisInput) -> Diagnosis:
+def diagnose(diagnosis_input: DiagnosisInput, rules: Rules | None = None) -> Diagnosis:
     """Find the cause of a failure. Never raises, whatever the log; `known` is False if no rule matches."""
     from launch.diagnosis.matcher import match_input
     from launch.diagnosis.rules import load_rules
 
-    return match_input(diagnosis_input, load_rules())
+    return match_input(diagnosis_input, rules or load_rules())
 
 
 def format_text(diagnosis: Diagnosis) -> str:
@@ -23,8 +28,12 @@ def format_text(diagnosis: Diagnosis) -> str:
     parts = [f"what: {diagnosis.cause}"]
     if diagnosis.evidence:
         parts.append("why:  " + "\n      ".join(diagnosis.evidence))
+    if diagnosis.alternatives:
+        parts.append(f"or:   {', '.join(diagnosis.alternatives)} (the same lines match as well)")
     if not diagnosis.known and diagnosis.first_exception:
         parts.append(f"first exception: {diagnosis.first_exception}")
+    if diagnosis.warnings:
+        parts.append("warnings above it: " + "\n      ".join(diagnosis.warnings))
     if diagnosis.fix:
         parts.append(f"next: {diagnosis.fix}")
     return "\n".join(parts)

@@ -54,7 +54,8 @@ def _encoding(head: bytes, name: str) -> str:
     marked = next((name for mark, name in _BYTE_ORDER_MARKS.items() if head.startswith(mark)), "")
     if marked:
         return marked
-    if len(head) > 3 and not any(head[1::2]) and all(head[::2]):
+    # Most characters of a log are ASCII; vLLM's banner also has others.
+    if len(head) > 3 and 2 * head[1::2].count(0) > len(head[1::2]) and head[::2].count(0) * 20 < len(head):
         return "utf-16-le"
     text = head.strip(b"\x00").decode(errors="replace")
     unprintable = sum(not (char.isprintable() or char in "\r\n\t\x1b\x08") for char in text)

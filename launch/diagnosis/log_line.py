@@ -13,10 +13,13 @@ from launch.diagnosis.log_prefixes import StrippedLine
 
 _PROCESS = re.compile(r"^\((?P<name>[^()\s,]+),?\s(?:[\w=]+\s)?pid=(?P<pid>\d+)(?:, ip=[^)]+)?\)\s?")
 _RANK = re.compile(r"^\[rank(?P<rank>\d+)\]:\s?(?=\S|\s\s|$)")
+_DATE = r"(?:\d{4}-)?\d\d-\d\d\s\d\d:\d\d:\d\d(?:[.,]\d+)?"
 _VLLM_LEVEL = re.compile(
-    r"^(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL)\s+"
-    r"(?:(?:\d{4}-)?\d\d-\d\d\s\d\d:\d\d:\d\d(?:[.,]\d+)?\s+)?\[?(?P<location>[\w./<>-]+:\d+)\]\s?"
+    rf"^(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL)\s+(?:{_DATE}\s+)?\[?(?P<location>[\w./<>-]+:\d+)\]\s?"
 )
+_DATED_LEVEL = re.compile(
+    rf"^(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL)\s+{_DATE}\s?"
+)  # copied without the call
 _PLAIN_LEVEL = re.compile(r"^(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL):\s{1,5}")
 _GLOG_LEVEL = re.compile(r"^\[?(?P<letter>[IWEF])\d{3,4} [\d:.]+\s.*?\]\s?")
 _RAY_LEVEL = re.compile(r"^\[\d{4}-\d\d-\d\d [\d:,.]+ (?P<letter>[IWEF]) \d+ \d+\]\s(?:\(\w+\)\s)?")
@@ -61,7 +64,7 @@ class LogLine:
     @property
     def from_vllm_logger(self) -> bool:
         """Whether vLLM's own logger wrote the line, not a library that prints."""
-        return ".py:" in self.location
+        return ".py:" in self.location or self.location == "vllm"
 
 
 def parse_line(line: StrippedLine, number: int = 0) -> LogLine:
@@ -90,8 +93,15 @@ def _parse_level(text: str) -> tuple[str, str, str]:
     """Return level, logging call and the remaining text."""
     if match := _VLLM_LEVEL.match(text):
         return match["level"], match["location"], text[match.end() :]
+    if match := _DATED_LEVEL.match(text):
+        return match["level"], "vllm", text[match.end() :]
     if match := _PLAIN_LEVEL.match(text):
         return match["level"], "", text[match.end() :]
+    return _parse_library_level(text)
+
+
+def _parse_library_level(text: str) -> tuple[str, str, str]:
+    """Return the same for a line that vLLM's logger did not write."""
     for glog in (_GLOG_LEVEL, _RAY_LEVEL):
         if match := glog.match(text):
             return _GLOG_LETTERS[match["letter"]], "native", text[match.end() :]

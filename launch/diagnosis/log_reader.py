@@ -24,9 +24,11 @@ _TAIL_LENGTH = 500
 _STALLED = "No available shared memory broadcast block found"
 _FATAL = re.compile(
     r"failed to start|fatal error|hit an exception|^Process \S+:$|engine (?:core|process|loop)|"
-    r"processing method (?:init|load)|died|Unhandled|Uncaught",
+    r"processing method (?:init|load)|died|Unhandled|Uncaught|"
+    r"^Exception in thread \S+ \(process_(?:input|output)_sockets\)",
     re.IGNORECASE | re.MULTILINE,
 )
+_ENGINE_THREAD = re.compile(r"(?m)^Exception in thread \S+ \(process_(?:input|output)_sockets\)")
 _HANDLED = re.compile(
     r"(?m)^Exception ignored in|^Exception in thread|Logging error|Task exception was never|Exception in ASGI|"
     r"^Exception in callback|Error in atexit|Error in sys\.excepthook|[Ee]xception while exporting",
@@ -97,10 +99,16 @@ class LogReader:
             line = parse_line(stripped, number)
             if line.source and number <= MARKING_LINES:
                 self._marks.read(line.text, line.source)
-            if line.level in ("INFO", "DEBUG"):
-                self._read_milestone(line)
-            else:
+            if line.level not in ("INFO", "DEBUG"):
                 self._read_problem(line)
+            elif stripped.level and not line.location and self._is_of_traceback(line):
+                self._read_problem(replace(line, level=""))  # the level is the collector's
+            else:
+                self._read_milestone(line)
+
+    def _is_of_traceback(self, line: LogLine) -> bool:
+        milestone = "startup complete" in line.text or ' - "' in line.text
+        return not milestone and (TRACEBACK_START in line.text or self._tracebacks.is_reading(line))
 
     def _skim(self, raw: str, number: int) -> None:
         """Look for the few facts that an unimportant line can tell."""
@@ -189,7 +197,8 @@ class LogReader:
             self._previous.text if self._previous.level and line.number == self._previous.number + 1 else ""
         )
         before = f"{self._last_text.get(line.writer, '')}\n{logged}"
-        if line.level == "WARNING" or _HANDLED.search(before) or _HANDLED.search(line.text):
+        handled = _HANDLED.search(before) or _HANDLED.search(line.text)
+        if line.level == "WARNING" or (handled and not _ENGINE_THREAD.search(before)):
             return Severity.HANDLED
         if _FATAL.search(before) or _FATAL.search(line.text) or not line.level:
             return Severity.FATAL

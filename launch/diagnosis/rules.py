@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from launch.data_file import load
-from launch.diagnosis.literals import required
+from launch.diagnosis.literals import Required, required
 from launch.diagnosis.rule_index import RuleIndex
 
 RULES = Path(__file__).with_name("rules")
@@ -45,6 +45,7 @@ class Rule:
     phases: tuple[PhaseName, ...] = ()
     exceeds: Mapping[str, str] = field(default_factory=dict)
     gives_way: bool = False
+    examples: tuple[str, ...] = ()
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -61,8 +62,10 @@ class Rule:
         """Return the match of the pattern with the most literal text, unless `unless` occurs."""
         if self.unless and compiled(self.unless).search(text):
             return None
-        matches = ((weight(p), match) for p in self.patterns if (match := compiled(p).search(text)))
-        return max(matches, key=lambda one: one[0], default=(0, None))[1]
+        lower = text.lower()
+        possible = (pattern for pattern in self.patterns if may_match(pattern, lower))
+        matches = (match for pattern in possible if (match := compiled(pattern).search(text)))
+        return max(matches, key=lambda match: weight(match.re.pattern), default=None)
 
 
 @dataclass(frozen=True)
@@ -157,10 +160,20 @@ def exact(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
 
 
+def may_match(pattern: str, lower: str) -> bool:
+    """Whether a text in lower case has the literal text that a match needs; this is far cheaper than a search."""
+    runs = _required(pattern).runs
+    return not runs or any(run in lower for run in runs)
+
+
 @cache
+def _required(pattern: str) -> Required:
+    return required(pattern)
+
+
 def weight(pattern: str) -> int:
     """Return how many characters of a match the pattern states literally."""
-    return required(pattern).weight
+    return _required(pattern).weight
 
 
 @cache

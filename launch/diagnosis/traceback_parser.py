@@ -119,6 +119,10 @@ class TracebackParser:
             del self._open[line.writer]
         return False  # a line of a message may as well be another writer's
 
+    def is_reading(self, line: LogLine) -> bool:
+        """Whether a traceback of the line's writer is being read."""
+        return line.writer in self._open
+
     def forget(self) -> None:
         """Drop all tracebacks that are being read."""
         self._open.clear()

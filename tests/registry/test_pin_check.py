@@ -54,7 +54,7 @@ def pin(registry: Running, lock_file: Path, index: Path) -> Iterator[Pin]:
     with served(index) as url:
 
         def run(*options: str, **env: str) -> Finished:
-            env = {"UV_DEFAULT_INDEX": f"{url}/simple", "UV_NO_CACHE": "1", **PLAIN, **env}
+            env = {"UV_DEFAULT_INDEX": f"{url}/simple", **PLAIN, **env}
             return invoke("pin", "--lock", str(lock_file), "--wheels", url, *options, **env)
 
         run(*NIGHTLY).ok()

@@ -16,7 +16,7 @@ from launch.diagnosis.types import Outcome
 from tests.conftest import ROOT
 from tests.unit.launch.diagnosis.test_rules import EXAMPLES, cases, worker_traceback
 
-BENIGN = sorted((ROOT / "tests/data/logs/benign").glob("*.log"))
+BENIGN = sorted((ROOT / "launch/diagnosis/benign").glob("*.log"))
 FOREIGN = sorted((ROOT / "tests/data/logs/foreign").glob("*.log"))
 UNKNOWN = "ValueError: a failure that no rule knows"
 

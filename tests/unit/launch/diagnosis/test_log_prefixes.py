@@ -132,3 +132,12 @@ def test_reader_keeps_a_long_exception_with_its_stack(template: str) -> None:
 def test_stripper_learns_a_prefix_with_a_level_from_a_traceback() -> None:
     marked = [f"2026-11-23 03:01:18,123 - INFO - {line}" for line in TRACEBACK[1:]]
     assert diagnose_log(marked).cause_id == "no-kv-cache"
+
+
+def test_log_line_reads_vllm_lines_that_were_copied_without_their_logging_call() -> None:
+    assert is_recognized(diagnose_log([line.replace("[core.py:708] ", "") for line in LOGGED]))
+
+
+def test_reader_reads_a_traceback_to_which_the_collector_gave_the_level_info() -> None:
+    lines = [json.dumps({"level": "info", "message": line}) for line in TRACEBACK[1:]]
+    assert diagnose_log(lines).cause_id == "no-kv-cache"

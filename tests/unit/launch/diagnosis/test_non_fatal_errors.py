@@ -113,3 +113,16 @@ def test_diagnose_does_not_blame_a_request_for_a_later_exit() -> None:
     found = diagnose_log(START + SERVES + request, exit_code=3)
     assert found.cause == "the server exited with code 3 and left no error in its log"
     assert diagnose_log(START + SERVES + request, exit_code=137).cause_id == "killed"
+
+
+def test_diagnose_blames_the_thread_of_the_engine_that_reads_requests() -> None:
+    """The engine answers no more requests after it, although its process goes on."""
+    thread = (
+        "(EngineCore pid=7) Exception in thread Thread-1 (process_input_sockets):\n"
+        "(EngineCore pid=7) Traceback (most recent call last):\n"
+        '(EngineCore pid=7)   File "/vllm/v1/engine/core.py", line 8, in preprocess_add_request\n'
+        "(EngineCore pid=7) AssertionError: Expected a cached item for mm_hash='7f'\n"
+    )
+    assert diagnose_log(START + SERVES + ANSWERED + thread).cause_id == "multimodal-cache"
+    other = thread.replace("process_input_sockets", "report_usage")
+    assert diagnose_log(START + SERVES + ANSWERED + other).cause_id == ""
