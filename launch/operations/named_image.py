@@ -35,7 +35,10 @@ def look_up(
     if local or ImageReference.parse(asked).digest:
         return of_name(options, hardware.platform, asked, local)
     try:
-        return of_name(options, hardware.platform, asked, None, _digest_of(asked))
+        digest = _digest_of(asked)
+        if client:  # an earlier run pulled it by this digest, without the tag
+            local = images.inspect(client, f"{ImageReference.parse(asked).name}@{digest}")
+        return of_name(options, hardware.platform, asked, local, digest)
     except Failed as error:
         local = _of_running_server(client, asked) if client else None
         return of_name(options, hardware.platform, asked, local, problem="" if local else reason(error))

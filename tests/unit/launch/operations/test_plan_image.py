@@ -165,6 +165,16 @@ def test_a_name_that_no_image_can_have_is_refused(image: str, message: str) -> N
         made(image=image)
 
 
+def test_an_image_that_was_pulled_by_digest_is_found_by_its_tag(monkeypatch: pytest.MonkeyPatch) -> None:
+    pulled = f"docker.io/org/vllm@{DIGEST}"
+    here = {pulled: LocalImage(f"sha256:{'2' * 64}", (pulled,))}
+    monkeypatch.setattr(plan_image, "_engine", object)
+    monkeypatch.setattr(images, "inspect", lambda client, name: here.get(name))
+    monkeypatch.setattr(named_image, "_digest_of", lambda name: DIGEST)
+    plan = made(image="org/vllm:v1", vllm="0.31.0")
+    assert (plan.image, plan.image_source.id) == (pulled, f"sha256:{'2' * 64}")
+
+
 def test_an_id_is_not_asked_for_in_a_registry() -> None:
     plan = made(image=DIGEST)
     assert plan.image_source.problem == "no container engine of this host has an image with this id"
