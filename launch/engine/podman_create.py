@@ -1,6 +1,6 @@
 """Create a container with podman's own client, where podman's Docker socket ignores CDI names.
 
-The Docker socket passes CDI names on from podman 5.4; podman's own API, which `podman create` uses, did long before.
+The Docker socket passes CDI names on from podman 5.4; `podman create`, which uses podman's own API, does in 4.3.
 """
 
 from __future__ import annotations

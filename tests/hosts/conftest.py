@@ -36,8 +36,15 @@ WATCHED = (
 )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def as_root() -> None:
+    """Skip these tests for other users."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can make namespaces with devices: run these tests as root")
+
+
 @pytest.fixture(scope="session")
-def downloads(engine: DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Downloads:
+def downloads(as_root: None, engine: DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Downloads:
     """The stand-in bases in a registry's folder, and MiniMax-M2 in a Hub's folder."""
     binary = serving.program()
     if not binary:
@@ -51,8 +58,6 @@ def downloads(engine: DockerClient, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="session")
 def new_host(downloads: Downloads) -> NewHost:
     """Start a host of a platform whose lock, registry and Hub are stand-ins: `with new_host("rocm") as host`."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can make namespaces with devices: run these tests as root")
 
     @contextmanager
     def make(platform: str) -> Iterator[SimulatedHost]:

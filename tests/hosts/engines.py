@@ -6,6 +6,8 @@ import shutil
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import absent
 from tests.hosts.gpus import cdi_spec
 from tests.hosts.inputs import REGISTRY_PORT
@@ -44,7 +46,7 @@ def start_docker_with_toolkit(host: SimulatedHost) -> None:
 def start_podman(host: SimulatedHost) -> None:
     """Start podman's service, with a CDI spec of the eight H200."""
     if not shutil.which("podman", path=SYSTEM_PATH):
-        absent("podman is not installed: apt-get install podman")
+        pytest.skip("podman is not installed: apt-get install podman")
     runtime = "runc" if shutil.which("runc", path=SYSTEM_PATH) else "crun"
     host.write("/etc/containers/containers.conf", CONTAINERS.format(runtime=runtime))
     host.write("/etc/containers/registries.conf.d/stand-ins.conf", PLAIN_HTTP)
