@@ -107,7 +107,7 @@ class LogReader:
                 self._read_milestone(line)
 
     def _is_of_traceback(self, line: LogLine) -> bool:
-        milestone = "startup complete" in line.text or " - \"" in line.text
+        milestone = "startup complete" in line.text or ' - "' in line.text
         return not milestone and (TRACEBACK_START in line.text or self._tracebacks.is_reading(line))
 
     def _skim(self, raw: str, number: int) -> None:
