@@ -13,7 +13,7 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(VENV)/bin/python -m pytest -n 4 --cov --cov-report= tests/unit tests/http tests/hub tests/serving
-	$(VENV)/bin/python -m pytest tests/package tests/registry tests/images tests/engine tests/e2e
+	$(VENV)/bin/python -m pytest tests/package tests/registry tests/images tests/engine tests/hosts tests/e2e
 
 check: $(STAMP)
 	$(VENV)/bin/ruff check .

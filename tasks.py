@@ -28,6 +28,7 @@ with interrupt.quiet():
         publish,
         run,
         servers,
+        supervise,
         weights,
     )
     from commands.verb_program import check_settings, settings_of, teach
@@ -35,7 +36,7 @@ with interrupt.quiet():
 ns = Collection()
 for module in (
     *(login, bench, build, demo, diagnose, host, models),
-    *(pin, plan, ps, publish, run, servers, weights),
+    *(pin, plan, ps, publish, run, servers, supervise, weights),
 ):
     for task in Collection.from_module(module).tasks.values():
         ns.add_task(task)

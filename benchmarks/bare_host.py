@@ -87,12 +87,13 @@ def main() -> None:
 
 def push(folder: Path) -> str:
     """Push the CPU image into a registry's folder over loopback and return its digest."""
-    from images.build.pipeline import reference
+    from images.build.local_name import reference
+    from images.lock.lockfile import load
 
     with serving(registry_words(folder, "127.0.0.1:5577")):
         until(["curl", "-sf", "http://127.0.0.1:5577/v2/"])
         tag = "127.0.0.1:5577/slipway/vllm-cpu:bare"
-        run("docker", "tag", reference("cpu"), tag)
+        run("docker", "tag", reference(load().image("cpu")), tag)
         pushed = subprocess.run(["docker", "push", tag], capture_output=True, text=True, check=True).stdout
         run("docker", "rmi", tag)
     return pushed.rpartition("digest: ")[2].split()[0]

@@ -27,7 +27,7 @@ from images import host_settings
 from images.build import backend, base_image, context, pipeline, verify
 from images.build import run as build_run
 from images.lock.lockfile import load
-from images.lock.schema import Platform
+from images.lock.schema import LockedImage
 from launch import paths
 from launch.engine.client import connect
 
@@ -82,18 +82,18 @@ class Figures:
 
 
 @contextmanager
-def context_folder(platform: Platform, name: str) -> Iterator[Path]:
+def context_folder(locked: LockedImage) -> Iterator[Path]:
     """Yield a temporary build context, so that a changed file changes nothing in the checkout."""
     with tempfile.TemporaryDirectory(dir=paths.writable(paths.cache_dir())) as folder:
-        local = context.local_wheels(host_settings.pip_settings(), platform.python.wheels)
-        context.assemble(Path(folder), name, platform, local)
+        local = context.local_wheels(host_settings.pip_settings(), locked.pins.python.wheels)
+        context.assemble(Path(folder), locked, local)
         yield Path(folder)
 
 
-def secrets(platform: Platform, folder: Path, uv: bool) -> tuple[tuple[str, Path], ...]:
+def secrets(locked: LockedImage, folder: Path, uv: bool) -> tuple[tuple[str, Path], ...]:
     pip = host_settings.pip_settings()
-    has_local = any(context.local_wheels(pip, platform.python.wheels))
-    env = host_settings.uv_environment(pip, "" if has_local else platform.python.index)
+    has_local = any(context.local_wheels(pip, locked.pins.python.wheels))
+    env = host_settings.uv_environment(pip, "" if has_local else locked.pins.python.index)
     if not uv:
         names = {"UV_DEFAULT_INDEX": "PIP_INDEX_URL", "UV_INDEX": "PIP_EXTRA_INDEX_URL"}
         env = {names.get(k, k): v for k, v in env.items() if not k.startswith("UV_") or k in names}
@@ -142,29 +142,29 @@ def empty_cache(folder: Path, base: str) -> None:
 
 
 def slipway(
-    client: DockerClient, platform: Platform, base: str, args: tuple[tuple[str, str], ...]
+    client: DockerClient, locked: LockedImage, base: str, args: tuple[tuple[str, str], ...]
 ) -> Figures:
     def verify_and_tag(image: str) -> str:
-        tagged, _ = verify.verify_and_tag(client, "cpu", platform, image, TAG, base, ignore)
+        tagged, _ = verify.verify_and_tag(client, locked, image, TAG, base, ignore)
         return str(tagged.id)
 
-    with context_folder(platform, "cpu") as folder, tempfile.TemporaryDirectory() as settings:
+    with context_folder(locked) as folder, tempfile.TemporaryDirectory() as settings:
         file = folder / "Dockerfile"
         file.write_text(file.read_text().replace("id=slipway-uv,", f"id={CACHE},"))
         empty_cache(folder, base)
         request = backend.BuildRequest(
-            folder, build_args=args, secrets=secrets(platform, Path(settings), uv=True)
+            folder, build_args=args, secrets=secrets(locked, Path(settings), uv=True)
         )
         figures = measure(client, request, folder / PLUGIN, "slipway", verify_and_tag)
         empty_cache(folder, base)
     return figures
 
 
-def by_hand(client: DockerClient, platform: Platform, base: str, name: str, text: str) -> Figures:
-    with context_folder(platform, "cpu") as folder, tempfile.TemporaryDirectory() as settings:
+def by_hand(client: DockerClient, locked: LockedImage, base: str, name: str, text: str) -> Figures:
+    with context_folder(locked) as folder, tempfile.TemporaryDirectory() as settings:
         (folder / "Dockerfile").write_text(text)
         request = backend.BuildRequest(
-            folder, build_args=(("BASE", base),), secrets=secrets(platform, Path(settings), uv=False)
+            folder, build_args=(("BASE", base),), secrets=secrets(locked, Path(settings), uv=False)
         )
         return measure(client, request, folder / PLUGIN, name)
 
@@ -175,16 +175,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--only", nargs="*", default=["user", "careful", "locked"])
     options = parser.parse_args()
-    client, platform = connect(timeout=600), load().platform("cpu")
-    base = base_image.ensure(client, "cpu", platform, ignore)
-    args = pipeline.request("cpu", platform, base, pipeline.BuildOptions()).build_args
-    rows = {"slipway": slipway(client, platform, base, args)}
-    texts = {n: text for n, text in dockerfiles(platform.vllm.version).items() if n in options.only}
+    client, locked = connect(timeout=600), load().image("cpu")
+    base = base_image.ensure(client, locked, ignore)
+    args = pipeline.request(locked, base, pipeline.BuildOptions()).build_args
+    rows = {"slipway": slipway(client, locked, base, args)}
+    texts = {n: text for n, text in dockerfiles(locked.pins.vllm.version).items() if n in options.only}
     for number in range(options.rounds):
         if number:
-            rows["slipway"] = best(rows["slipway"], slipway(client, platform, base, args))
+            rows["slipway"] = best(rows["slipway"], slipway(client, locked, base, args))
         for name, text in texts.items():
-            rows[name] = best(rows.get(name), by_hand(client, platform, base, name, text))
+            rows[name] = best(rows.get(name), by_hand(client, locked, base, name, text))
     print(table(rows))
     save(Path(options.results), base, rows)
 

@@ -17,7 +17,10 @@ from launch.spec.option import Option
 if TYPE_CHECKING:
     from docker.models.containers import Container
 
-LABELS = ("model", "plan", "image", "vllm", "strategy")
+LABELS = (
+    *("model", "commit", "plan", "strategy", "vllm", "vllm_commit"),
+    *("image", "image_name", "image_id", "image_digest", "channel"),
+)
 
 
 def scale_of(label: str, given: Any) -> float:
@@ -62,7 +65,9 @@ def bench(
 
     client = connect()
     server = running(client, name)
-    words = preset_command(preset, server.labels["slipway.model"], scale)
+    words = preset_command(
+        preset, server.labels["slipway.model"], scale, server.labels.get("slipway.commit", "")
+    )
     if dry_run:
         print(" ".join(["docker", "exec", str(server.name), *words]))
         return
@@ -86,4 +91,4 @@ def bench(
 
 
 def _labels(server: Container) -> dict[str, str]:
-    return {key: server.labels[f"slipway.{key}"] for key in LABELS}
+    return {key: server.labels.get(f"slipway.{key}", "") for key in LABELS}

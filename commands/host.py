@@ -10,12 +10,13 @@ from invoke.context import Context
 from commands.output import emit, say, show, table
 from commands.shared_options import DryRun, Format
 from commands.task import verb
-from errors import Failed
+from errors import Failed, SlipwayError
 from launch.plural import count
 from launch.spec.option import Option
 from launch.spec.plan_options import PLATFORMS, port_number
 
 if TYPE_CHECKING:
+    from launch.allocation.holders import Holder
     from launch.doctor.facts import Facts
     from launch.doctor.finding import Finding
     from launch.hardware.types import Gpu
@@ -91,15 +92,28 @@ def gpus(c: Context, format: Format = "text") -> None:
     from launch.hardware.detect import detect
 
     hardware = detect()
+    containers = _containers() if hardware.gpus else ()
     if format == "json":
-        emit(asdict(hardware))
+        used = {h.name: [g.index for g in hardware.gpus if h.gpus.includes(g)] for h in containers}
+        emit({**asdict(hardware), "containers": used})
         return
     if hardware.gpus:
-        show(table(HEADERS, [_row(gpu) for gpu in hardware.gpus]))
+        show(table(HEADERS, [_row(gpu, containers) for gpu in hardware.gpus]))
     for problem in (*hardware.nvidia.problems, *hardware.amd.problems):
         say(f"problem: {problem}")
     if not hardware.gpus:
         say("No driver reports a GPU. `invoke doctor` shows details.")
+
+
+def _containers() -> tuple[Holder, ...]:
+    """Return the running containers that have GPUs; none if no engine answers."""
+    from launch.allocation.holders import holders
+    from launch.engine.client import connect
+
+    try:
+        return holders(connect(timeout=5))
+    except SlipwayError:
+        return ()
 
 
 HEADERS = (
@@ -117,7 +131,9 @@ HEADERS = (
 )
 
 
-def _row(gpu: Gpu) -> tuple[object, ...]:
+def _row(gpu: Gpu, containers: tuple[Holder, ...]) -> tuple[object, ...]:
+    users = [f"container {holder.name}" for holder in containers if holder.gpus.includes(gpu)]
+    users += [f"{process.name or 'process'} {process.pid}" for process in gpu.processes]
     return (
         gpu.index,
         gpu.name,
@@ -128,6 +144,6 @@ def _row(gpu: Gpu) -> tuple[object, ...]:
         gpu.numa if gpu.numa is not None else "",
         ",".join(map(str, gpu.links)),
         f"{gpu.partition} x{gpu.ranks}" if gpu.ranks > 1 else gpu.partition,
-        ", ".join(f"{process.name or 'process'} {process.pid}" for process in gpu.processes),
+        ", ".join(users),
         gpu.problem,
     )

@@ -12,7 +12,7 @@ GROUPS = {
     "Build": ("pin", "build", "images"),
     "Weights": ("fetch", "verify", "models", "serve-weights"),
     "Launch": ("recipes", "plan", "run"),
-    "Servers": ("ps", "logs", "chat", "shell", "exec", "restart", "stop"),
+    "Servers": ("ps", "logs", "chat", "shell", "exec", "restart", "stop", "supervise", "events"),
     "Measure": ("bench",),
     "Diagnose": ("diagnose",),
     "Publish": ("publish",),

@@ -14,8 +14,10 @@ from commands.task import verb
 if TYPE_CHECKING:
     from launch.engine.servers import Server
     from launch.serving.metrics import Load
+    from launch.supervision.events import Summary
 
-HEADERS = ("NAME", "MODEL", "STATUS", "GPUS", "REQUESTS", "TOKENS/S", "URL", "STARTED")
+HEADERS = ("NAME", "MODEL", "COMMIT", "STATUS", "GPUS", "REQUESTS", "TOKENS/S", "URL", "STARTED")
+SUPERVISED = ("RESTARTS", "LAST CAUSE")  # shown if a server was restarted or given up
 
 
 @verb()
@@ -24,18 +26,30 @@ def ps(c: Context, format: Format = "text") -> None:
     from launch.engine.client import connect
     from launch.engine.servers import list_servers
     from launch.serving import metrics
+    from launch.supervision.events import read, summary
 
     found = list_servers(connect())
     loads = metrics.measure_load({server.name: server.url for server in found if server.status == "running"})
     found = [_with_health(server, server.name in loads) for server in found]
+    histories = {server.name: summary(read(server.name)) for server in found}
     if format == "json":
-        emit([{**asdict(server), "load": _as_dict(loads.get(server.name))} for server in found])
+        rows = [{**asdict(one), "load": _as_dict(loads.get(one.name))} for one in found]
+        emit([{**row, "supervision": asdict(histories[row["name"]])} for row in rows])
     elif found:
-        show(
-            table(HEADERS, [_row(server, loads.get(server.name), gpus) for server, gpus in _with_gpus(found)])
-        )
+        rows_with_gpus = [_row(one, loads.get(one.name), gpus) for one, gpus in _with_gpus(found)]
+        show(_table(rows_with_gpus, [histories[one.name] for one in found]))
     else:
         say("No Slipway servers are running. Start one with `invoke run`.")
+
+
+def _table(rows: list[tuple[object, ...]], histories: list[Summary]) -> str:
+    """Return the table; the columns of supervision are there if a server was restarted or given up."""
+    if not any(one.last_cause for one in histories):
+        return table(HEADERS, rows)
+    columns = [
+        (one.restarts, f"gave up: {one.last_cause}" if one.gave_up else one.last_cause) for one in histories
+    ]
+    return table((*HEADERS, *SUPERVISED), [(*row, *more) for row, more in zip(rows, columns, strict=True)])
 
 
 def _with_health(server: Server, answers: bool) -> Server:
@@ -62,4 +76,5 @@ def _row(server: Server, load: Load | None, gpus: str) -> tuple[object, ...]:
     state = server.status if server.status != "running" else server.health or "running"
     rate = f"{load.tokens_per_s or 0:.0f}" if load else ""
     started = "" if server.started.startswith("0001") else server.started[:19]  # the engine's "never"
-    return server.name, server.model, state, gpus, load.running if load else "", rate, server.url, started
+    commit, running = server.commit[:12], load.running if load else ""
+    return server.name, server.model, commit, state, gpus, running, rate, server.url, started

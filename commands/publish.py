@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Annotated
 from invoke.context import Context
 
 from commands.output import bar, emit, say
-from commands.shared_options import DryRun, Format, Registry
+from commands.shared_options import Channel, DryRun, Format, Lock, LockedPlatform, Registry
 from commands.task import verb
 from errors import Refused
 from launch.spec.option import Option
 
 if TYPE_CHECKING:
+    from images.lock.schema import LockedImage
     from images.publish.publish import Published, PublishRequest
 
 
 @verb()
 def publish(
     c: Context,
-    platform: Annotated[
-        str, Option("platform of the lock file whose image to publish", metavar="NAME", setting=True)
-    ] = "cpu",
+    platform: LockedPlatform = "cpu",
+    channel: Channel = "",
     to: Annotated[
         str, Option("registry and repository to push to (required)", metavar="REGISTRY[/REPOSITORY]")
     ] = "",
@@ -44,6 +44,7 @@ def publish(
         str, Option("local image instead of the one built for the platform", metavar="IMAGE")
     ] = "",
     registry: Registry = (),
+    lock: Lock = "",
     dry_run: DryRun = False,
     format: Format = "text",
 ) -> None:
@@ -54,6 +55,7 @@ def publish(
     invoke publish --platform cpu --to registry.example/slipway/vllm --key slipway.key
     invoke publish --platform cpu --to registry.example/slipway/vllm --promote results/20261123-guide.json
     """
+    from images.lock.lockfile import LOCK, load
     from images.publish import signing
     from images.registry import address
 
@@ -68,12 +70,13 @@ def publish(
         )
     if key:
         signing.public_key(Path(key))
+    locked = load(Path(lock or LOCK)).image(platform, channel)
     urls = {host: address.parse_url(f"--registry {host}", url) for host, url in registry}
-    request = _request(platform, to, image, Path(key) if key else None, not no_sbom, urls)
+    request = _request(locked, to, image, Path(key) if key else None, not no_sbom, urls)
     if dry_run:
         _show(request, format)
         return
-    with bar(f"publish {platform}") as progress:
+    with bar(f"publish {locked.name}") as progress:
         done = _publish(request, promote, progress.update)
     if format == "json":
         emit(asdict(done))
@@ -83,22 +86,18 @@ def publish(
 
 
 def _request(
-    name: str, to: str, image: str, key: Path | None, with_sbom: bool, urls: dict[str, str]
+    locked: LockedImage, to: str, image: str, key: Path | None, with_sbom: bool, urls: dict[str, str]
 ) -> PublishRequest:
-    from images.build import pipeline as images
-    from images.lock.lockfile import load
+    from images.build import local_name
     from images.publish import publish as publishing
     from images.registry import address
 
-    lock = load()
-    platform = lock.platform(name)
     host, repository = publishing.parse_target(to)
     address.stored_login(host)  # refuses an unreadable login file before anything is sent
     return publishing.PublishRequest(
-        name=name,
-        platform=platform,
-        image=image or images.reference(name, lock),
-        inputs=images.inputs(name, platform),
+        locked=locked,
+        image=image or local_name.reference(locked),
+        inputs=local_name.inputs(locked),
         host=host,
         repository=repository,
         today=datetime.now(UTC).date(),

@@ -11,7 +11,7 @@ from invoke.context import Context
 
 from commands.output import say
 from commands.run_output import JsonEvents, TerminalEvents
-from commands.shared_options import FORMATS, OUTPUT, DryRun
+from commands.shared_options import FORMATS, OUTPUT, DryRun, Notify
 from commands.task import verb
 from errors import Refused
 from launch.engine.limits import RESTARTS, Limits
@@ -21,6 +21,7 @@ from launch.spec.plan import AUTO_PORT
 from launch.spec.plan_options import CONTAINER, PlanOptions
 
 if TYPE_CHECKING:
+    from launch.operations.launch import Launched
     from launch.spec.plan import Plan
 
 FIXES = ("auto", "ask", "no")
@@ -42,10 +43,16 @@ def run(
         str,
         Option("memory limit of the container, e.g. 64g", metavar="SIZE", group=CONTAINER, parse=_size),
     ] = "",
-    pids: Annotated[int, Option("maximum number of processes and threads", group=CONTAINER)] = 0,
     restart: Annotated[
         str, Option("restart policy of the container", choices=RESTARTS, group=CONTAINER)
     ] = "no",
+    supervise: Annotated[
+        bool,
+        Option(
+            "restart the server after a crash or a hang (`invoke supervise` has the options)", group=CONTAINER
+        ),
+    ] = False,
+    notify: Notify = "",
     replace: Annotated[bool, Option("stop a running server of this name first", group=START)] = False,
     fetch: Annotated[bool, Option("fetch missing weights first", group=START)] = False,
     wait: Annotated[
@@ -53,6 +60,15 @@ def run(
         Option("yes: wait until the server is ready; no: return at once", choices=("yes", "no"), group=START),
     ] = "yes",
     detach: Annotated[bool, Option("return at once, like --wait no", short="d", group=START)] = False,
+    verify_key: Annotated[
+        str,
+        Option(
+            "public key that an image from --registry must be signed with (default: signatures are not checked)",
+            metavar="PATH",
+            group=START,
+            setting=True,
+        ),
+    ] = "",
     phase_timeout: Annotated[
         int,
         Option(
@@ -68,7 +84,7 @@ def run(
 ) -> None:
     """Start a server, wait until it is ready, and check it with a real completion request.
 
-    The plan is the one that `invoke plan` shows. A missing image is pulled or built first.
+    The plan is the one that `invoke plan` shows. A missing image is built or pulled first.
 
     invoke run --gpus 8
     invoke run --gpus 4 --name replica-2 --port auto
@@ -77,22 +93,45 @@ def run(
     from launch.operations import launch as operation
 
     options, fixes = _split_workarounds(options)
-    limits = Limits(memory, pids, restart)
-    how = LaunchOptions(replace, wait == "yes" and not detach, fetch, phase_timeout, fixes, limits)
+    limits = Limits(memory, restart)
+    if supervise and restart != "no":
+        why = "the container engine and the supervisor would both restart the server"
+        raise Refused(
+            f"--supervise and --restart {restart} cannot be used together", why=why, fix="--supervise"
+        )
+    how = LaunchOptions(
+        replace, wait == "yes" and not detach, fetch, phase_timeout, fixes, verify_key, limits
+    )
     events = JsonEvents() if format == "json" else TerminalEvents()
     if dry_run:
         _show_command(operation.planned(options, fixes, events), limits)
         return
     with events.reported():
-        events.result(operation.launch(options, how, events))
+        launched = operation.launch(options, how, events)
+        events.result(launched)
+    if supervise:
+        _supervise(launched, options, limits, notify)
+
+
+def _supervise(launched: Launched, options: PlanOptions, limits: Limits, notify: str) -> None:
+    """Start the supervisor, which plans the server again if it knows a fix: the same name and weights."""
+    from commands import supervise
+    from launch.operations.supervised_launch import SupervisedLaunch, save
+
+    revision = launched.plan.commit or options.revision
+    again = with_values(options, name=launched.name, revision=revision)
+    save(launched.name, SupervisedLaunch(again, limits))
+    supervise.start(launched.name, notify=notify)
 
 
 def _show_command(plan: Plan, limits: Limits) -> None:
     """Print the `docker run` with the same name and limits."""
     from launch.engine import ports
     from launch.engine.containers import name_of
+    from launch.planning.image_choice import require_fixed
     from launch.render import docker
 
+    require_fixed(plan)
     name = () if plan.container.name else (f"--name={name_of(plan)}",)
     if any(port.host == AUTO_PORT for port in plan.container.ports):
         plan = plan.with_port(ports.first_free(plan.container.ports[0].host_ip))

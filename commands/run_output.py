@@ -87,7 +87,7 @@ class JsonEvents(TerminalEvents):
         """Print the last event."""
         ready, plan = launched.ready, launched.plan
         facts: dict[str, Any] = {"name": launched.name, "model": plan.model, "url": launched.url}
-        facts["plan"] = plan.digest
+        facts |= {"plan": plan.digest, "image": plan.image, "image_name": plan.image_source.name}
         if ready:
             facts |= {"kv_tokens": ready.kv_tokens, "seconds": ready.seconds}
             facts["tool_call"] = launched.tool_call()

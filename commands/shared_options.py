@@ -19,9 +19,33 @@ Name = Annotated[
     Option("name of the server (default: the only one)", metavar="NAME", positional=True, setting=True),
 ]
 Model = Annotated[str, Option("model, as organization/name", metavar="MODEL", positional=True, setting=True)]
-Revision = Annotated[str, Option("branch, tag or commit", metavar="REVISION", setting=True)]
+Revision = Annotated[
+    str,
+    Option(
+        "branch, tag or commit (default: the commit in the lock file, else main)",
+        metavar="REVISION",
+        setting=True,
+    ),
+]
 Cache = Annotated[str, Option(CACHE, metavar="PATH", setting=True)]
+LockedPlatform = Annotated[str, Option("platform: cpu, cuda or rocm", metavar="NAME", setting=True)]
+Channel = Annotated[
+    str,
+    Option(
+        "channel of the platform in the lock file: stable, nightly or wheel (default: the first one)",
+        metavar="NAME",
+        setting=True,
+    ),
+]
 Lock = Annotated[str, Option("lock file (default: images/lock.yaml)", metavar="PATH", setting=True)]
+Notify = Annotated[
+    str,
+    Option(
+        "run this command for each event of a supervised server (last argument: the event; stdin: JSON)",
+        metavar="COMMAND",
+        setting=True,
+    ),
+]
 Registry = Annotated[
     tuple[tuple[str, str], ...],
     Option("send requests for a registry to this address", metavar="HOST=URL", parse=pairs),

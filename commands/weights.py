@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from invoke.context import Context
 
 from commands.output import bar, emit, say, show
-from commands.shared_options import Cache, DryRun, Format, Model, Revision
+from commands.shared_options import Cache, DryRun, Format, Lock, Model, Revision
 from commands.task import verb
 from errors import Failed, Refused
 from launch.spec.option import Option
@@ -29,10 +29,11 @@ Patterns = tuple[str, ...]
 def fetch(
     c: Context,
     model: Model = "",
-    revision: Revision = "main",
+    revision: Revision = "",
     include: Annotated[Patterns, Option("fetch only files that match this pattern", metavar="PATTERN")] = (),
     exclude: Annotated[Patterns, Option("skip files that match this pattern", metavar="PATTERN")] = (),
     cache: Cache = "",
+    lock: Lock = "",
     from_: Annotated[
         str, Option("fetch from a bundle, a folder, or the URL of a bundle or a Hub", metavar="SOURCE")
     ] = "",
@@ -53,6 +54,7 @@ def fetch(
     An interrupted download continues where it stopped.
     """
     from launch.http.retry import RetryPolicy
+    from launch.operations.locked_models import wanted_weights
     from launch.weights.bundle.write import require_target
     from launch.weights.fetch import execute, is_offline
     from launch.weights.fetch_plan import plan_fetch
@@ -60,17 +62,28 @@ def fetch(
     from launch.weights.sources.xet import Xet
 
     folder = _cache("fetch", model, cache)
+    weights = wanted_weights(model, revision, lock)
+    if weights.digest:
+        say(f"{model}: commit {weights.revision} of the lock file")
     if bundle:
         require_target(Path(bundle))
     if is_offline() and not from_:
         say("HF_HUB_OFFLINE is set: checking the cache only")
-        found = require_complete(model, revision, folder)
+        found = require_complete(model, weights.revision, folder, weights.digest)
         if bundle:
             _bundle(found, folder, Path(bundle))
         _show_snapshot(found, format)
         return
     with _source(from_, model) as source:
-        plan = plan_fetch(model, source, revision=revision, include=include, exclude=exclude, cache=folder)
+        plan = plan_fetch(
+            model,
+            source,
+            revision=weights.revision,
+            include=include,
+            exclude=exclude,
+            cache=folder,
+            digest=weights.digest,
+        )
         if dry_run:
             emit(plan.as_dict()) if format == "json" else _show_plan(plan)
             return
@@ -140,8 +153,9 @@ def _show_snapshot(found: Snapshot, format: str) -> None:
 def verify(
     c: Context,
     model: Model = "",
-    revision: Revision = "main",
+    revision: Revision = "",
     cache: Cache = "",
+    lock: Lock = "",
     deep: Annotated[bool, Option("hash every byte instead of checking for changes")] = False,
     repair: Annotated[bool, Option("fetch missing and damaged files again")] = False,
     schedule: Annotated[
@@ -151,17 +165,20 @@ def verify(
 ) -> None:
     """Check, offline, that a model in the cache is complete and was not changed."""
     from launch.operations.demo_model import endpoint_for
+    from launch.operations.locked_models import wanted_weights
     from launch.weights.snapshot import verify_command
     from launch.weights.verify import verify_model
 
     folder = _cache("verify", model, cache)
+    weights = wanted_weights(model, revision, lock)
     if schedule:
-        show(_schedule(model, revision, folder, deep, repair))
+        show(_schedule(model, weights.revision, folder, deep, repair))
         return
     with endpoint_for(model if repair else "") as endpoint, bar(f"verify {model}") as progress:
         report = verify_model(
             model,
-            revision=revision,
+            revision=weights.revision,
+            digest=weights.digest,
             cache=folder,
             deep=deep,
             repair=repair,
@@ -173,7 +190,7 @@ def verify(
     for line in report.repaired:
         say(f"repaired: {line}")
     if not report.ok:
-        raise _not_verified(report, verify_command(model, revision, folder))
+        raise _not_verified(report, verify_command(model, weights.revision, folder))
     if format == "text":
         since = report.snapshot.verified
         checked = (

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from errors import Failed
 from images import capabilities
-from images.build.pipeline import reference
-from images.lock.lockfile import load
+from images.build.local_name import reference
+from images.lock.schema import Lock
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -40,10 +40,9 @@ class BuiltImage:
         return f"{hours // 24} days" if hours >= 48 else f"{hours} hour{'' if hours == 1 else 's'}"
 
 
-def built_images(client: DockerClient) -> list[BuiltImage]:
+def built_images(client: DockerClient, lock: Lock) -> list[BuiltImage]:
     """Return the images below `slipway/` by tag: those with vLLM, and the bases that they were built on."""
-    lock = load()
-    current = {reference(name, lock) for name in lock.platforms}
+    current = {reference(image) for image in lock.images()}
     used = {str(row["ImageID"]) for row in client.api.containers(all=True)}
     found = [
         _described(row, tag, current, used)
@@ -75,14 +74,14 @@ def _described(row: dict[str, Any], tag: str, current: set[str], used: set[str])
     )
 
 
-def remove_old(client: DockerClient, *, dry_run: bool = False) -> list[BuiltImage]:
+def remove_old(client: DockerClient, lock: Lock, *, dry_run: bool = False) -> list[BuiltImage]:
     """Remove images with vLLM that the lock no longer describes, unless a container uses them; return them.
 
     Base images stay: the next build needs one of them.
     """
     from docker.errors import APIError
 
-    old = [image for image in built_images(client) if image.state == "old"]
+    old = [image for image in built_images(client, lock) if image.state == "old"]
     for image in () if dry_run else old:
         try:
             client.images.remove(image.tag)

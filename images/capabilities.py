@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from errors import Failed
 from images.lock.history import older_than_minimum
-from images.lock.schema import Platform, family
+from images.lock.schema import LockedImage
+from launch import paths
 from launch.engine.images import find
-from launch.spec.capabilities import Capabilities
+from launch.spec.capabilities import TORCH_BUILDS, Capabilities
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -25,7 +26,6 @@ LABEL = "slipway.capabilities"
 READ_FROM = "slipway.capabilities.read-from"  # the content key of the image that was read
 OWN_LAYERS = "slipway.layers.own"  # number of layers at the top that hold only Slipway's plugin
 PROBE = Path(__file__).with_name("capabilities_probe.py")
-_FLAVOURS = {"cpu": "cpu", "cuda": "cuda", "rocm": "hip"}
 
 
 def read(client: DockerClient, image: str) -> Capabilities:
@@ -76,6 +76,30 @@ def of(client: DockerClient, reference: str) -> Capabilities | None:
     return from_labels(image.labels) if image else None
 
 
+def remembered(image_id: str) -> Capabilities | None:
+    """Return the capabilities that were read from an image of this id; None if it was not read or could not be."""
+    try:
+        found = Capabilities.from_json(_file(image_id).read_text())
+    except (OSError, ValueError):
+        return None
+    return None if found == Capabilities() else found
+
+
+def was_read(image_id: str) -> bool:
+    """Return whether the image was read before, with or without success."""
+    return _file(image_id).is_file()
+
+
+def remember(image_id: str, found: Capabilities | None) -> None:
+    """Keep what was read from an image; an image that could not be read is not tried again."""
+    paths.writable(_file(image_id).parent)
+    _file(image_id).write_text((found or Capabilities()).as_json())
+
+
+def _file(image_id: str) -> Path:
+    return paths.state_dir() / "capabilities" / f"{image_id.removeprefix('sha256:')}.json"
+
+
 def from_labels(labels: Mapping[str, str]) -> Capabilities | None:
     """Return the capabilities in an image's labels, or None if they are missing or unreadable."""
     try:
@@ -84,19 +108,22 @@ def from_labels(labels: Mapping[str, str]) -> Capabilities | None:
         return None
 
 
-def differences(name: str, platform: Platform, actual: Capabilities) -> list[str]:
+def differences(image: LockedImage, actual: Capabilities) -> list[str]:
     """Return a message for each difference between the lock and an image; empty if they agree."""
-    pin, found = platform.vllm, []
+    pin, found = image.pins.vllm, []
     if pin.version and actual.vllm_version.split("+")[0] != pin.version.split("+")[0]:
         found.append(f"vLLM is {actual.vllm_version or 'missing'}, the lock has {pin.version}")
     length = min(len(pin.commit), len(actual.vllm_commit))
     if length and actual.vllm_commit[:length] != pin.commit[:length]:
         found.append(f"vLLM's commit is {actual.vllm_commit}, the lock has {pin.commit}")
-    wanted = _FLAVOURS[family(name)]
+    wanted = TORCH_BUILDS[image.platform]
     if actual.torch_flavour != wanted:
-        found.append(f"torch is the {actual.torch_flavour or 'missing'} build, {name} needs {wanted}")
+        found.append(
+            f"torch is the {actual.torch_flavour or 'missing'} build, {image.platform} needs {wanted}"
+        )
     if too_old := older_than_minimum(actual.vllm_version, actual.vllm_commit):
         found.append(too_old)
-    if platform.python.version and not actual.python.startswith(platform.python.version + "."):
-        found.append(f"Python is {actual.python}, the lock has {platform.python.version}")
+    python = image.pins.python.version
+    if python and not actual.python.startswith(python + "."):
+        found.append(f"Python is {actual.python}, the lock has {python}")
     return found

@@ -10,6 +10,8 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 OptionalSha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Commit = Annotated[str, Field(pattern=r"^([0-9a-f]{40})?$")]
+FullCommit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,19}$")]
 
 _MESSAGES = {  # by the pattern of the field, else by pydantic's type of error
     "missing": "is missing",
@@ -20,10 +22,14 @@ _MESSAGES = {  # by the pattern of the field, else by pydantic's type of error
     "list_type": "must be a list",
     "string_type": "must be a string",
     "json_invalid": "is not valid JSON",
+    "too_short": "must not be empty",
     r"^[0-9a-f]{64}$": "must be 64 hex digits",
     r"^([0-9a-f]{64})?$": "must be 64 hex digits",
     r"^([0-9a-f]{40})?$": "must be 40 hex digits",
+    r"^[0-9a-f]{40}$": "must be 40 hex digits",
+    r"^[A-Za-z0-9_][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}$": "must be organization/name",
     r"^sha256:[0-9a-f]{64}$": "must be sha256: and 64 hex digits",
+    r"^[a-z][a-z0-9]{0,19}$": "must be a name of up to 20 lower-case letters and digits",
 }
 _WITHOUT_VALUE = ("missing", "extra_forbidden", "json_invalid")
 
@@ -31,7 +37,7 @@ _WITHOUT_VALUE = ("missing", "extra_forbidden", "json_invalid")
 def first_error(error: ValidationError) -> str:
     """Describe the first failed check in one line: the key, what it must be, and the value."""
     fault = error.errors()[0]
-    key = ".".join(str(part) for part in fault["loc"]) or "the document"
+    key = ".".join(str(part) for part in fault["loc"] if part != "[key]") or "the document"
     context = fault.get("ctx", {})
     message = _MESSAGES.get(context.get("pattern", fault["type"]), "").format(**context) or fault["msg"]
     value = "" if fault["type"] in _WITHOUT_VALUE else f", not {str(fault['input'])[:80]!r}"

@@ -33,8 +33,13 @@ def state_dir() -> Path:
 
 
 def cache_dir() -> Path:
-    """Return the folder of what can be made again: build contexts and vLLM's caches."""
+    """Return the folder of what can be made again: build contexts, wheels and caches of servers."""
     return _base("cache")
+
+
+def server_caches() -> Path:
+    """Return the folder of what servers compile. They write to nothing else of this user, and builds do not read it."""
+    return cache_dir() / "servers"
 
 
 def config_dir() -> Path:

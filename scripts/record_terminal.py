@@ -56,7 +56,9 @@ def output_of(command: list[str], columns: int) -> str:
     """Run a command whose standard streams are a terminal of this width. Return all that it prints."""
     main, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns), "PYTHONPATH": str(ROOT)}
+    terminal_size = {"TERM": "xterm-256color", "COLUMNS": str(columns)}
+    no_engine = {"DOCKER_HOST": "unix:///nowhere"}  # with one, a plan shows which images this host has
+    environment = {**os.environ, **terminal_size, **no_engine, "PYTHONPATH": str(ROOT)}
     if command[0] == "slipway":
         command = [sys.executable, "-m", "commands.entry_point", *command[1:]]
     with subprocess.Popen(

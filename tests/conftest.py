@@ -57,7 +57,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Mark tests by folder, run the fast ones first, and skip the slow ones unless asked for: `pytest -m slow`."""
     for item in items:
         folder = item.path.relative_to(ROOT / "tests").parts[0]
-        if folder in ("engine", "e2e", "images"):
+        if folder in ("engine", "e2e", "hosts", "images"):
             item.add_marker("e2e" if folder == "e2e" else "engine")
     if "slow" not in (config.option.markexpr or ""):
         for item in items:
@@ -92,8 +92,9 @@ def absent(reason: str) -> NoReturn:
 def cpu_image(engine: DockerClient) -> str:
     """The tag of the CPU image, built from the lock unless the engine has it."""
     from images.build.pipeline import BuildOptions, build
+    from images.lock.lockfile import load
 
-    return build(engine, "cpu", BuildOptions(), lambda done, total, note: None).tag
+    return build(engine, load().image("cpu"), BuildOptions(), lambda done, total, note: None).tag
 
 
 @pytest.fixture(scope="session")

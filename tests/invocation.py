@@ -54,7 +54,7 @@ def start(*words: str, **env: str) -> subprocess.Popen[str]:
 
 def invoke(*words: str, **env: str) -> Finished:
     """Run `invoke` in the root of the repository and wait for its end."""
-    return _finished(start(*words, **env))
+    return finished(start(*words, **env))
 
 
 def slipway(*words: str, folder: Path, **env: str) -> Finished:
@@ -67,10 +67,11 @@ def slipway(*words: str, folder: Path, **env: str) -> Finished:
         stderr=subprocess.PIPE,
         text=True,
     )
-    return _finished(process)
+    return finished(process)
 
 
-def _finished(process: subprocess.Popen[str]) -> Finished:
+def finished(process: subprocess.Popen[str]) -> Finished:
+    """Wait for the end of a process whose output is piped."""
     try:
         out, err = process.communicate(timeout=600)
     finally:

@@ -1,4 +1,4 @@
-"""Fill the build context: the platform's files and, for an image from wheels, uv and local wheels."""
+"""Fill the build context: the files of the platform and, for an image from wheels, uv and local wheels."""
 
 from __future__ import annotations
 
@@ -10,21 +10,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from images.lock.schema import Platform, Wheel, family
+from images.lock.schema import LockedImage, Wheel
 
 IMAGES = Path(__file__).parents[1]
 
 
-def assemble(
-    folder: Path, name: str, platform: Platform, wheels: Iterable[Path], lock_folder: Path = IMAGES
-) -> None:
-    """Fill `folder` for a build of the platform.
+def assemble(folder: Path, image: LockedImage, wheels: Iterable[Path], lock_folder: Path = IMAGES) -> None:
+    """Fill `folder` for a build of the image.
 
     `lock_folder` is the folder of the lock file: the requirements file that the lock pins is below it.
     """
     ignore = shutil.ignore_patterns("__pycache__", "requirements.txt")
-    shutil.copytree(IMAGES / family(name), folder, dirs_exist_ok=True, ignore=ignore)
-    if not platform.python.requirements:
+    shutil.copytree(IMAGES / image.platform, folder, dirs_exist_ok=True, ignore=ignore)
+    if not image.pins.python.requirements:
         return
     shutil.copytree(IMAGES / "wheels", folder, dirs_exist_ok=True, ignore=ignore)
     _link(Path(sys.executable).with_name("uv"), folder / "uv")
@@ -33,8 +31,8 @@ def assemble(
     for wheel in local:
         _link(wheel, folder / "wheels" / wheel.name)
     names = {wheel.name for wheel in local}
-    text = (lock_folder / platform.python.requirements).read_text()
-    text += "".join(_requirement(wheel, wheel.file in names) for wheel in platform.single_wheels)
+    text = (lock_folder / image.pins.python.requirements).read_text()
+    text += "".join(_requirement(wheel, wheel.file in names) for wheel in image.pins.single_wheels)
     _write(folder / "requirements.txt", text)
 
 
@@ -61,10 +59,10 @@ def _link(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def own_files(name: str) -> str:
-    """Return a hash over Slipway's own files in a platform's image. The lock has the hashes of packages."""
+def own_files(platform: str) -> str:
+    """Return a hash over Slipway's own files in the images of a platform. The lock has the hashes of packages."""
     digest = hashlib.sha256()
-    for folder in (IMAGES / family(name), IMAGES / "wheels"):
+    for folder in (IMAGES / platform, IMAGES / "wheels"):
         for path in sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
             if path.name != "requirements.txt" and not path.name.endswith("-requirements.txt"):
                 digest.update(f"{path.relative_to(IMAGES)}\0".encode() + path.read_bytes())

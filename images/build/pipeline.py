@@ -1,4 +1,4 @@
-"""Build a platform's image: lock entry, base, context, builder, verification, tag."""
+"""Build an image: lock entry, base, context, builder, verification, tag."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from images import host_settings
 from images.build import backend as backends
 from images.build import base_image, context, verify
 from images.build import run as build_run
+from images.build.local_name import inputs, reference
 from images.lock import mirror
-from images.lock.lockfile import LOCK, load
-from images.lock.schema import Lock, Platform
+from images.lock.lockfile import LOCK
+from images.lock.schema import ImageInputs, LockedImage
 from launch import paths
 from launch.engine.client import is_podman
 from launch.engine.images import Show, find
@@ -25,12 +26,10 @@ from launch.engine.images import Show, find
 if TYPE_CHECKING:
     from docker import DockerClient
 
-ENTRYPOINT = ("vllm", "serve")  # of Slipway's images, as of upstream's
-
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """How to build a platform's image. Empty fields take the default."""
+    """How to build an image. Empty fields take the default."""
 
     backend: str = ""
     no_cache: bool = False
@@ -38,7 +37,7 @@ class BuildOptions:
     cache_to: str = ""
     base: str = ""  # build on this image instead of the pinned base
     proxy: str = ""  # HTTP proxy during the build
-    lock: str = ""  # another lock file
+    lock: str = ""  # another lock file; the requirements files are in its folder
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,7 @@ class Built:
     """The image that a build made. The size is in bytes; `digest` is set if the image was pushed or pulled."""
 
     platform: str
+    channel: str
     tag: str
     id: str
     size: int
@@ -56,25 +56,12 @@ class Built:
     digest: str = ""
 
 
-def reference(name: str, lock: Lock | None = None) -> str:
-    """Return the local name of a platform's image: its vLLM version and a hash of all inputs."""
-    platform = (lock or load()).platform(name)
-    version = platform.vllm.version or platform.vllm.commit[:12] or "base"
-    return f"slipway/vllm-{name}:{version.replace('+', '_')}-{inputs(name, platform)}"
-
-
-def inputs(name: str, platform: Platform) -> str:
-    """Return twelve hex digits over all inputs: the lock's entry and Slipway's own files."""
-    return _hash(f"{platform.digest} {context.own_files(name)}")[:12]
-
-
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def request(
-    name: str,
-    platform: Platform,
+    image: LockedImage,
     base: str,
     options: BuildOptions,
     settings: Path | None = None,
@@ -83,17 +70,18 @@ def request(
     """Return the build as data. `settings` is the folder with this host's pip and apt settings."""
     args = (
         ("BASE", base),
-        ("DEBIAN_PACKAGES", " ".join(platform.debian)),
-        ("LABELS_LOCK", inputs(name, platform)),
-        ("LABELS_VLLM", platform.vllm.version),
-        ("LABELS_COMMIT", platform.vllm.commit),
+        ("DEBIAN_PACKAGES", " ".join(image.pins.debian)),
+        ("LABELS_CHANNEL", image.channel),
+        ("LABELS_LOCK", inputs(image)),
+        ("LABELS_VLLM", image.pins.vllm.version),
+        ("LABELS_COMMIT", image.pins.vllm.commit),
     )
     secrets = tuple((path.stem, path) for path in sorted(settings.iterdir())) if settings else ()
     bundle = host_settings.ca_bundle(host_settings.pip_settings() if pip is None else pip)
-    folder = paths.cache_dir() / "context" / name
+    folder = paths.cache_dir() / "context" / image.name
     return backends.BuildRequest(
         context=folder,
-        dockerfile=folder / Path(platform.dockerfile).name if platform.dockerfile else None,
+        dockerfile=folder / Path(image.dockerfile).name if image.pins.dockerfile else None,
         build_args=tuple((key, value) for key, value in args if value),
         secrets=(*secrets, ("ca", bundle)) if bundle else secrets,
         no_cache=options.no_cache,
@@ -102,26 +90,35 @@ def request(
     )
 
 
-def build(client: DockerClient, name: str, options: BuildOptions, show: Show) -> Built:
+def build(client: DockerClient, locked: LockedImage, options: BuildOptions, show: Show) -> Built:
     """Build, read the image's capabilities, compare them with the lock, label and tag.
 
     Raises Failed or Refused; then nothing is tagged.
     """
-    lock = load(Path(options.lock)) if options.lock else load()
-    platform = lock.platform(name)
     builder = choose_builder(client, options.backend)
-    tag = reference(name, lock) + (f"-above-{_hash(options.base)[:8]}" if options.base else "")
+    tag = reference(locked) + (f"-above-{_hash(options.base)[:8]}" if options.base else "")
     if not options.base and not find(client, tag):
-        base_image.require_disk_space(client, name)
-    base = options.base or base_image.ensure(client, name, platform, show)
+        base_image.require_disk_space(client, locked)
+    base = options.base or base_image.ensure(client, locked, show)
     pip = host_settings.pip_settings()
-    with _settings(platform, options, pip) as settings:
-        wanted = request(name, platform, base, options, settings, pip)
-        fill(wanted.context, name, platform, pip, Path(options.lock or LOCK).parent)
+    with _settings(locked.pins, options, pip) as settings:
+        wanted = request(locked, base, options, settings, pip)
+        fill(wanted.context, locked, pip, Path(options.lock or LOCK).parent)
         image_id, steps = build_run.run(builder, wanted, show)
-    image, fresh = verify.verify_and_tag(client, name, platform, image_id, tag, base, show)
+    image, fresh = verify.verify_and_tag(client, locked, image_id, tag, base, show)
     size, version = image.attrs["Size"], image.labels["slipway.vllm"]
-    return Built(name, tag, str(image.id), size, base, version, steps.seconds, fresh, verify.digest(image))
+    return Built(
+        locked.platform,
+        locked.channel,
+        tag,
+        str(image.id),
+        size,
+        base,
+        version,
+        steps.seconds,
+        fresh,
+        verify.digest(image),
+    )
 
 
 def choose_builder(client: DockerClient, name: str) -> backends.Builder:
@@ -140,23 +137,23 @@ def choose_builder(client: DockerClient, name: str) -> backends.Builder:
 
 
 @contextmanager
-def _settings(platform: Platform, options: BuildOptions, pip: dict[str, str]) -> Iterator[Path]:
+def _settings(pins: ImageInputs, options: BuildOptions, pip: dict[str, str]) -> Iterator[Path]:
     """Write this host's pip and apt settings to files that only this user can read, and remove them at the end."""
-    has_local = any(context.local_wheels(pip, platform.python.wheels))
-    uv = host_settings.uv_environment(pip, "" if has_local else platform.python.index, options.proxy)
+    has_local = any(context.local_wheels(pip, pins.python.wheels))
+    uv = host_settings.uv_environment(pip, "" if has_local else pins.python.index, options.proxy)
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "pip.env").write_text(host_settings.as_shell_file(uv))
         Path(folder, "apt.conf").write_text(host_settings.apt_settings(options.proxy))
         yield Path(folder)
 
 
-def fill(folder: Path, name: str, platform: Platform, pip: dict[str, str], lock_folder: Path) -> None:
+def fill(folder: Path, image: LockedImage, pip: dict[str, str], lock_folder: Path) -> None:
     """Write the build context to a folder. Raises Failed if it cannot be written."""
     try:
         paths.writable(folder)
-        local = context.local_wheels(pip, platform.python.wheels)
-        wheels = [*local, *mirror.wheels(platform, paths.cache_dir() / "wheels")]
-        context.assemble(folder, name, platform, wheels, lock_folder)
+        local = context.local_wheels(pip, image.pins.python.wheels)
+        wheels = [*local, *mirror.wheels(image.pins, paths.cache_dir() / "wheels")]
+        context.assemble(folder, image, wheels, lock_folder)
     except OSError as error:
         raise Failed(
             f"cannot write the build context to '{folder}'",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from errors import Failed
 from images import capabilities
-from images.lock.schema import Platform
+from images.lock.schema import LockedImage
 from launch.engine.images import Show, find
 from launch.spec.capabilities import Capabilities
 
@@ -19,7 +19,7 @@ BUILT_FROM = "slipway.built-from"  # the ID of the image before it was labelled
 
 
 def verify_and_tag(
-    client: DockerClient, name: str, platform: Platform, image: str, tag: str, base: str, show: Show
+    client: DockerClient, locked: LockedImage, image: str, tag: str, base: str, show: Show
 ) -> tuple[Image, bool]:
     """Return the tagged image, and whether it is new. An image that was labelled before is not read again.
 
@@ -32,7 +32,7 @@ def verify_and_tag(
     try:
         key = capabilities.content_key(built.attrs)
         found = capabilities.recorded(client, key) or _read(client, built_id, show)
-        _require_equal(capabilities.differences(name, platform, found))
+        _require_equal(capabilities.differences(locked, found))
         labels = {
             capabilities.LABEL: found.as_json(),
             capabilities.READ_FROM: key,

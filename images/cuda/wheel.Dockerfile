@@ -42,6 +42,7 @@ ENV PATH=/opt/vllm/bin:/opt/vllm/cuda/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONUNBUFFERED=1 \
     VLLM_NO_USAGE_STATS=1
 
+ARG LABELS_CHANNEL=""
 ARG LABELS_LOCK=""
 ARG LABELS_VLLM=""
 ARG LABELS_COMMIT=""
@@ -49,6 +50,7 @@ LABEL org.opencontainers.image.title="vLLM on CUDA, from wheels" \
       org.opencontainers.image.version="${LABELS_VLLM}" \
       org.opencontainers.image.revision="${LABELS_COMMIT}" \
       slipway.platform="cuda" \
+      slipway.channel="${LABELS_CHANNEL}" \
       slipway.lock="${LABELS_LOCK}"
 USER 2000:0
 WORKDIR /home/vllm

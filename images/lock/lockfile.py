@@ -54,6 +54,12 @@ def _data(path: Path) -> Any:
 
 def parse(data: Any, path: Path = LOCK) -> Lock:
     """Return the lock that plain data describes. Raises Refused if a key or a value has the wrong form."""
+    if isinstance(data, dict) and data.get("schema") == 1:
+        raise Refused(
+            f"{path} has schema 1",
+            why="since schema 2 a platform has channels, and the first one is the default",
+            fix="write `schema: 2`, and put the entry of each platform below `stable:`",
+        )
     try:
         return Lock.model_validate(data)
     except ValidationError as error:

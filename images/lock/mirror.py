@@ -9,7 +9,7 @@ from pathlib import Path
 
 from errors import Failed
 from images.lock.pin import Sources
-from images.lock.schema import Base, Platform, Wheel
+from images.lock.schema import Base, ImageInputs, Wheel
 from images.registry import client, copy
 from images.registry.copy import Show
 from launch import atomic_write
@@ -19,8 +19,8 @@ from launch.spec.image_reference import ImageReference
 MEDIA_TYPE = "application/vnd.slipway.wheel.v1+zip"
 
 
-def copy_inputs(entry: Platform, to: str, sources: Sources, show: Show) -> Platform:
-    """Copy a platform's base and single wheels below `to` (REGISTRY[/PREFIX]); return the updated entry."""
+def copy_inputs(entry: ImageInputs, to: str, sources: Sources, show: Show) -> ImageInputs:
+    """Copy an image's base and single wheels below `to` (REGISTRY[/PREFIX]); return the updated entry."""
     copied: dict[str, Base | Wheel] = {"base": _base(entry.base, to, sources, show)}
     for name, wheel in (("vllm", entry.vllm), ("deep_gemm", entry.deep_gemm)):
         if wheel and wheel.wheel:
@@ -54,9 +54,9 @@ def _below(to: str, repository: str) -> ImageReference:
     return ImageReference(registry, f"{prefix.strip('/')}/{repository}".lstrip("/"))
 
 
-def wheels(platform: Platform, folder: Path, urls: dict[str, str] | None = None) -> Iterator[Path]:
-    """Yield a platform's mirrored wheels as files below `folder`; each is downloaded once and verified."""
-    for wheel in platform.single_wheels:
+def wheels(pins: ImageInputs, folder: Path, urls: dict[str, str] | None = None) -> Iterator[Path]:
+    """Yield an image's mirrored wheels as files below `folder`; each is downloaded once and verified."""
+    for wheel in pins.single_wheels:
         if not wheel.mirror:
             continue
         path = folder / wheel.sha256[:12] / wheel.file

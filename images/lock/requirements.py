@@ -67,8 +67,16 @@ def resolve(
         options += ["--override", str(overrides)] if overrides.stat().st_size else []
         done = _uv(str(source), *options)
     if done.returncode:
-        raise Failed(f"cannot resolve {requirement}", why=_error(done.stderr))
+        raise Failed(f"cannot resolve {requirement}", why=error(done.stderr))
     return "".join(entries(done.stdout, wheels))
+
+
+def compile_hashes(pinned: Iterable[str]) -> subprocess.CompletedProcess[str]:
+    """Ask the index for the hashes of `name==version` requirements, without their dependencies and uv's cache."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "in.txt")
+        source.write_text("".join(f"{line}\n" for line in pinned))
+        return _uv(str(source), "--no-deps", "--refresh")
 
 
 def _uv(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -81,7 +89,7 @@ def _uv(*arguments: str) -> subprocess.CompletedProcess[str]:
         raise Failed("uv is not installed", fix=f"{sys.executable} -m pip install uv") from None
 
 
-def _error(stderr: str) -> str:
+def error(stderr: str) -> str:
     """Return uv's error in one line, without the warnings before it."""
     message = " ".join(stderr[max(stderr.find("error:"), 0) :].split())
     return message.removeprefix("error: ")[:800]
@@ -89,7 +97,7 @@ def _error(stderr: str) -> str:
 
 def entries(text: str, wheels: Mapping[str, str]) -> Iterator[str]:
     """Yield the entries that at least one target installs, without markers that hold for every target."""
-    for entry in _split(text):
+    for entry in split(text):
         head, *hashes = entry.split(" \\\n    --hash=")
         name, _, marker = head.partition(" ; ")
         applies = [Marker(marker).evaluate(target) for target in _TARGETS] if marker else [True]
@@ -98,12 +106,13 @@ def entries(text: str, wheels: Mapping[str, str]) -> Iterator[str]:
             yield " \\\n    --hash=".join([name if all(applies) else head, *all_hashes]) + "\n"
 
 
-def _split(text: str) -> list[str]:
+def split(text: str) -> list[str]:
+    """Return the entries of a requirements file."""
     return re.split(r"\n(?=\S)", text.strip())
 
 
 def _without(text: str, package: str) -> str:
-    return "".join(f"{entry}\n" for entry in _split(text) if not re.match(rf"{package}( @|==)", entry))
+    return "".join(f"{entry}\n" for entry in split(text) if not re.match(rf"{package}( @|==)", entry))
 
 
 def _hashes(pinned: str, wheels: Mapping[str, str]) -> list[str]:

@@ -1,17 +1,21 @@
-"""The data of `lock.yaml`: the pinned inputs of every platform's image."""
+"""The data of `lock.yaml`: the pinned inputs of every image. A platform has one image for each channel."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from errors import choice
-from images.field_checks import Commit, Digest, OptionalSha256, Sha256
+from errors import Refused, choice
+from images.field_checks import Commit, Digest, FullCommit, Name, OptionalSha256, Sha256
 
+ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}$")]
+PlatformName = Literal["cpu", "rocm", "cuda"]
 Mirror = Annotated[str, Field(pattern=r"^$|^\S+@sha256:[0-9a-f]{64}$")]
 
 
@@ -77,8 +81,8 @@ class Python(_Frozen):
     source: str = ""
 
 
-class Platform(_Frozen):
-    """All inputs of one image. `dockerfile` is relative to `images/`; empty means `<name>/Dockerfile`."""
+class ImageInputs(_Frozen):
+    """All inputs of one image. `dockerfile` is relative to `images/`; empty means `<platform>/Dockerfile`."""
 
     dockerfile: str = ""
     base: Base
@@ -101,19 +105,100 @@ class Platform(_Frozen):
         return tuple(wheel for wheel in (self.vllm, self.deep_gemm) if wheel and wheel.wheel)
 
 
+@dataclass(frozen=True)
+class LockedImage:
+    """One image of the lock. `name` stands in tags and caches: `cuda`, or `cuda-nightly` for another channel.
+
+    `others` are the other channels of the platform.
+    """
+
+    platform: str
+    channel: str
+    name: str
+    pins: ImageInputs
+    others: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Return the place of the image in the lock, for messages."""
+        return f"platforms.{self.platform}.{self.channel}"
+
+    @property
+    def options(self) -> str:
+        """Return the options of `invoke build` that select this image."""
+        channel = f" --channel {self.channel}" if self.name != self.platform else ""
+        return f"--platform {self.platform}{channel}"
+
+    @property
+    def pin_options(self) -> str:
+        """Return the options of `invoke pin` that select this image; without a channel it updates all of them."""
+        channel = f" --channel {self.channel}" if self.others else ""
+        return f"--platform {self.platform}{channel}"
+
+    @property
+    def renewal(self) -> str:
+        """Return how to replace an input that no longer exists."""
+        newest = " --nightly" if self.channel == "nightly" else ""
+        pin = f"invoke pin {self.pin_options}{newest} --mirror REGISTRY pins an existing one and keeps a copy"
+        return f"{pin}; or use --channel {' or '.join(self.others)}" if self.others else pin
+
+    @property
+    def dockerfile(self) -> str:
+        """Return the Dockerfile of the image, relative to `images/`."""
+        return self.pins.dockerfile or f"{self.platform}/Dockerfile"
+
+
+class LockedModel(_Frozen):
+    """The weights of a model: a commit of its repository, and the digest of the list of files at that commit."""
+
+    commit: FullCommit
+    manifest: Digest
+    source: str
+
+
 class Lock(_Frozen):
-    """The whole file."""
+    """The whole file. The first channel of a platform is its default."""
 
-    schema_: Literal[1] = Field(alias="schema")
-    platforms: dict[str, Platform]
+    schema_: Literal[2] = Field(alias="schema")
+    platforms: dict[PlatformName, Annotated[dict[Name, ImageInputs], Field(min_length=1)]]
+    models: dict[ModelName, LockedModel] = {}
 
-    def platform(self, name: str) -> Platform:
-        """Return the inputs of a platform. Raises Refused for an unknown name."""
-        if name not in self.platforms:
-            raise choice("platform", name, sorted(self.platforms))
-        return self.platforms[name]
+    def image(self, platform: str, channel: str = "") -> LockedImage:
+        """Return an image; an empty channel is the default one. Raises Refused for an unknown name."""
+        channels = self._channels(platform)
+        default = next(iter(channels))
+        channel = channel or default
+        if channel not in channels:
+            raise choice(f"{platform} channel", channel, list(channels))
+        name = platform if channel == default else f"{platform}-{channel}"
+        others = tuple(other for other in channels if other != channel)
+        return LockedImage(platform, channel, name, channels[channel], others)
 
+    def images(self) -> tuple[LockedImage, ...]:
+        """Return all images in the order of the file."""
+        return tuple(
+            self.image(platform, channel)
+            for platform, channels in self.platforms.items()
+            for channel in channels
+        )
 
-def family(name: str) -> str:
-    """Return cpu, cuda or rocm: `cuda-wheel` is another image for the same hardware."""
-    return name.partition("-")[0]
+    def with_pins(self, changed: Mapping[tuple[str, str], ImageInputs]) -> Lock:
+        """Return the lock with other inputs for some images, by platform and channel."""
+        platforms = {
+            platform: {channel: changed.get((platform, channel), pins) for channel, pins in channels.items()}
+            for platform, channels in self.platforms.items()
+        }
+        return self.model_copy(update={"platforms": platforms})
+
+    def _channels(self, platform: str) -> dict[str, ImageInputs]:
+        for known, channels in self.platforms.items():
+            if platform == known:
+                return channels
+            if platform.removeprefix(f"{known}-") in channels:
+                channel = platform.removeprefix(f"{known}-")
+                raise Refused(
+                    f"unknown platform '{platform}'",
+                    why=f"'{channel}' is a channel of the platform {known}",
+                    fix=f"--platform {known} --channel {channel}",
+                )
+        raise choice("platform", platform, list(self.platforms))

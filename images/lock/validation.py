@@ -13,7 +13,7 @@ from packaging.version import Version
 
 from errors import Refused
 from images.lock import history
-from images.lock.schema import Lock, Platform, Python, family
+from images.lock.schema import ImageInputs, Lock, LockedImage
 
 _INCLUDES_DEEP_GEMM = Version("0.20")  # vLLM's wheel includes DeepGEMM since 2026-04-09 (vLLM #37980)
 _CUDA_FILE = re.compile(r"\+cu\d|nvidia[-_]")
@@ -21,49 +21,48 @@ _CUDA_FILE = re.compile(r"\+cu\d|nvidia[-_]")
 
 def check(lock: Lock, path: Path) -> None:
     """Raise Refused for the first rule that the lock breaks, with the key and the command that helps."""
-    for name, platform in lock.platforms.items():
-        for key, problem in problems(name, platform):
+    for image in lock.images():
+        for key, problem in problems(image):
             raise Refused(
                 f"{path} is not a valid lock",
-                why=f"platforms.{name}.{key}: {problem}",
-                fix=f"invoke pin --platform {name}",
+                why=f"{image.key}.{key}: {problem}",
+                fix=f"invoke pin {image.pin_options}",
             )
-        _check_requirements(path, name, platform.python)
+        _check_requirements(path, image)
 
 
-def problems(name: str, platform: Platform) -> Iterator[tuple[str, str]]:
-    """Yield a key and a message for each rule that a platform breaks."""
-    for wheel in platform.single_wheels:
+def problems(image: LockedImage) -> Iterator[tuple[str, str]]:
+    """Yield a key and a message for each rule that an image breaks."""
+    pins = image.pins
+    for wheel in pins.single_wheels:
         if not wheel.sha256:
-            key = "vllm" if wheel is platform.vllm else "deep_gemm"
+            key = "vllm" if wheel is pins.vllm else "deep_gemm"
             yield f"{key}.sha256", f"the wheel {wheel.file} has no sha256"
-        if platform.python.version and not _installs(wheel.file, platform.python.version):
-            yield "python.version", f"{wheel.file} does not support Python {platform.python.version}"
-    if too_old := history.older_than_minimum(platform.vllm.version, platform.vllm.commit):
+        if pins.python.version and not _installs(wheel.file, pins.python.version):
+            yield "python.version", f"{wheel.file} does not support Python {pins.python.version}"
+    if too_old := history.older_than_minimum(pins.vllm.version, pins.vllm.commit):
         yield "vllm", too_old
-    if family(name) == "rocm":
-        yield from _rocm_problems(platform)
-    if _lacks_deep_gemm(name, platform):
-        yield "deep_gemm", f"vLLM {platform.vllm.version} does not include DeepGEMM: pin it too"
-    if platform.vllm.package and not (platform.python.requirements or platform.vllm.wheel):
+    if image.platform == "rocm":
+        yield from _rocm_problems(pins)
+    if image.platform == "cuda" and _lacks_deep_gemm(pins):
+        yield "deep_gemm", f"vLLM {pins.vllm.version} does not include DeepGEMM: pin it too"
+    if pins.vllm.package and not (pins.python.requirements or pins.vllm.wheel):
         yield "python.requirements", "a package needs a requirements file with hashes"
 
 
-def _rocm_problems(platform: Platform) -> Iterator[tuple[str, str]]:
+def _rocm_problems(pins: ImageInputs) -> Iterator[tuple[str, str]]:
     """For any other Python version, vLLM's index returns the CUDA wheel (vLLM's ROCm installation page)."""
-    for file in [wheel.file for wheel in platform.single_wheels] + list(platform.python.wheels):
+    for file in [wheel.file for wheel in pins.single_wheels] + list(pins.python.wheels):
         if _CUDA_FILE.search(file) or "rocm" not in file:
             yield "vllm.wheel", f"{file} is not a ROCm wheel"
-    if platform.python.version != "3.12":
-        found = platform.python.version or "missing"
+    if pins.python.version != "3.12":
+        found = pins.python.version or "missing"
         yield "python.version", f"ROCm wheels need Python 3.12 (python.version is {found})"
 
 
-def _lacks_deep_gemm(name: str, platform: Platform) -> bool:
-    from_wheel = family(name) == "cuda" and platform.vllm.package
-    return bool(
-        from_wheel and not platform.deep_gemm and history.parse(platform.vllm.version) < _INCLUDES_DEEP_GEMM
-    )
+def _lacks_deep_gemm(pins: ImageInputs) -> bool:
+    from_wheel = bool(pins.vllm.package) and not pins.deep_gemm
+    return from_wheel and history.parse(pins.vllm.version) < _INCLUDES_DEEP_GEMM
 
 
 def _installs(file: str, python: str) -> bool:
@@ -78,8 +77,9 @@ def _installs(file: str, python: str) -> bool:
     return any((tag.interpreter, tag.abi) in accepted for tag in offered)
 
 
-def _check_requirements(lock: Path, name: str, python: Python) -> None:
+def _check_requirements(lock: Path, image: LockedImage) -> None:
     """Raise Refused unless the requirements file is the pinned one and every requirement has a hash."""
+    python = image.pins.python
     if not python.requirements:
         return
     path = lock.parent / python.requirements
@@ -87,14 +87,14 @@ def _check_requirements(lock: Path, name: str, python: Python) -> None:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         problem = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error})"
-        raise Refused(f"{path} {problem}", why=f"{lock.name} names it for platform {name}") from None
+        raise Refused(f"{path} {problem}", why=f"{image.key} names it") from None
     actual = hashlib.sha256(text.encode()).hexdigest()
     if actual != python.sha256:
         raise Refused(
             f"{path} is not the file that {lock.name} pins",
-            why=f"its sha256 is {actual}; platforms.{name}.python.sha256 is {python.sha256 or 'missing'}",
+            why=f"its sha256 is {actual}; {image.key}.python.sha256 is {python.sha256 or 'missing'}",
             fix="restore the file, or update both with `invoke pin`",
         )
     for entry in re.split(r"\n(?=\S)", text.strip()):
         if entry and not entry.startswith("#") and "--hash=sha256:" not in entry:
-            raise Refused(f"{path}: {entry.split()[0]} has no hash", fix=f"invoke pin --platform {name}")
+            raise Refused(f"{path}: {entry.split()[0]} has no hash", fix=f"invoke pin {image.pin_options}")

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from errors import Failed
-from images.lock.schema import Lock, Platform
+from images.lock.schema import ImageInputs, Lock
 from launch import atomic_write
 
-_HEAD = "# The pinned inputs of every platform. `invoke pin` updates them; a build uses nothing else.\n"
+_HEAD = """\
+# The pinned inputs of every image, and the commits of models. The first channel of a platform is its default.
+# `invoke pin` updates them; a build uses nothing else.
+"""
 
 
 def render(lock: Lock) -> str:
@@ -40,7 +43,7 @@ def _is_current(path: Path, text: str) -> bool:
     return path.exists() and path.read_text() == text
 
 
-def changes(old: Platform, new: Platform) -> Iterator[tuple[str, Any, Any]]:
+def changes(old: ImageInputs, new: ImageInputs) -> Iterator[tuple[str, Any, Any]]:
     """Yield key, old value and new value of each difference, in the order of the lock."""
     yield from _differences("", old.model_dump(), new.model_dump())
 

@@ -9,7 +9,7 @@ import base64
 import json
 from typing import Any
 
-from images.lock.schema import Platform
+from images.lock.schema import ImageInputs, LockedImage
 from images.registry.manifest import digest_of
 
 DSSE = "application/vnd.dsse.envelope.v1+json"
@@ -19,7 +19,7 @@ PROVENANCE = "https://slsa.dev/provenance/v1"
 _IN_TOTO = "application/vnd.in-toto+json"
 
 
-def statement(image: str, digest: str, name: str, platform: Platform, inputs: str, base: str) -> bytes:
+def statement(image: str, digest: str, locked: LockedImage, inputs: str, base: str) -> bytes:
     """Return the in-toto statement that lists the inputs of an image. `base` is what it was built on."""
     return _canonical(
         {
@@ -28,10 +28,14 @@ def statement(image: str, digest: str, name: str, platform: Platform, inputs: st
             "predicateType": PROVENANCE,
             "predicate": {
                 "buildDefinition": {
-                    "buildType": "urn:slipway:lock:1",
-                    "externalParameters": {"platform": name, "lock": inputs},
+                    "buildType": "urn:slipway:lock:2",
+                    "externalParameters": {
+                        "platform": locked.platform,
+                        "channel": locked.channel,
+                        "lock": inputs,
+                    },
                     "internalParameters": {"base": base},
-                    "resolvedDependencies": _dependencies(platform),
+                    "resolvedDependencies": _dependencies(locked.pins),
                 },
                 "runDetails": {"builder": {"id": "urn:slipway:build"}, "metadata": {"invocationId": inputs}},
             },
@@ -39,12 +43,12 @@ def statement(image: str, digest: str, name: str, platform: Platform, inputs: st
     )
 
 
-def _dependencies(platform: Platform) -> list[dict[str, Any]]:
-    found = [_dependency(platform.base.reference, platform.base.digest.removeprefix("sha256:"))]
-    found += [_dependency(wheel.wheel, wheel.sha256) for wheel in platform.single_wheels]
-    found += [_dependency(name, sha256) for name, sha256 in platform.python.wheels.items()]
-    if platform.python.requirements:
-        found.append(_dependency(platform.python.requirements, platform.python.sha256))
+def _dependencies(pins: ImageInputs) -> list[dict[str, Any]]:
+    found = [_dependency(pins.base.reference, pins.base.digest.removeprefix("sha256:"))]
+    found += [_dependency(wheel.wheel, wheel.sha256) for wheel in pins.single_wheels]
+    found += [_dependency(name, sha256) for name, sha256 in pins.python.wheels.items()]
+    if pins.python.requirements:
+        found.append(_dependency(pins.python.requirements, pins.python.sha256))
     return found
 
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def promote(client: DockerClient, request: PublishRequest, record: Path) -> Published:
-    """Tag the published image `<platform>-known-good`. Raises Refused unless the record shows a good run."""
-    _, capabilities = publish.tested_image(client, request)
-    _require_good_run(record, request.image)
+    """Tag the published image `<name>-known-good`. Raises Refused unless the record shows a good run."""
+    image, capabilities = publish.tested_image(client, request)
+    _require_good_run(record, request.image, str(image.id))
     registry = registry_client.connect(request.host, request.urls)
     tag = publish.tags(request, capabilities)[0]
     published = publish.manifest_of(registry, request.repository, tag)
@@ -27,17 +27,17 @@ def promote(client: DockerClient, request: PublishRequest, record: Path) -> Publ
             f"{request.image} is not published at {request.target}",
             fix="run invoke publish without --promote",
         )
-    known_good = f"{request.name}-known-good"
+    known_good = f"{request.locked.name}-known-good"
     registry.put_manifest(request.repository, known_good, published.raw, published.media_type)
-    return Published(
-        request.name, f"{request.target}@{published.digest}", published.digest, (known_good,), pushed=False
-    )
+    locked, name = request.locked, f"{request.target}@{published.digest}"
+    return Published(locked.platform, locked.channel, name, published.digest, (known_good,), pushed=False)
 
 
-def _require_good_run(record: Path, image: str) -> None:
+def _require_good_run(record: Path, image: str, image_id: str) -> None:
     try:
         data = json.loads(record.read_text())
-        tested, result = data["slipway"]["image"], data["result"]
+        slipway, result = data["slipway"], data["result"]
+        tested = str(slipway.get("image_id") or slipway["image"])
         completed, failed = int(result["completed"]), int(result.get("failed") or 0)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Refused(
@@ -45,7 +45,7 @@ def _require_good_run(record: Path, image: str) -> None:
             why=str(error),
             fix="run invoke bench, which writes one",
         ) from None
-    if tested != image:
+    if tested not in (image, image_id):
         fix = "run invoke bench with this image"
         raise Refused(f"{record} is a benchmark of {tested}", why=f"the image to promote is {image}", fix=fix)
     if failed or not completed:

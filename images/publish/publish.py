@@ -1,7 +1,8 @@
 """Publish a tested image: push by digest, attach SBOM, provenance and signature, verify, and only then tag.
 
-Tags: `<platform>-lock-<hash>` names the inputs and never moves; `<platform>-vllm<version>[-g<commit>]` names what was
-read inside; `<platform>-<date>` and `<platform>-candidate` move; a benchmark promotes to `<platform>-known-good`.
+Tags: `<name>-lock-<hash>` names the inputs and never moves; `<name>-vllm<version>[-g<commit>]` names what was read
+inside; `<name>-<date>` and `<name>-candidate` move; a benchmark promotes to `<name>-known-good`. The name is that of
+the platform, and of the channel if that is not the platform's default.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from errors import Failed, Refused
 from images.capabilities import from_labels
-from images.lock.schema import Platform
+from images.lock.schema import LockedImage
 from images.publish import attestation, push, referrers, sbom, signing, test_results, verify
 from images.registry import address
 from images.registry import client as registry_client
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
 class PublishRequest:
     """What to publish and where. `key` is None for an unsigned image; `urls` as in `registry.client.connect`."""
 
-    name: str
-    platform: Platform
+    locked: LockedImage
     image: str
     inputs: str
     host: str
@@ -55,6 +55,7 @@ class Published:
     """The image in the registry. `pushed` is False if the registry had it already."""
 
     platform: str
+    channel: str
     image: str
     digest: str
     tags: tuple[str, ...]
@@ -64,22 +65,28 @@ class Published:
     signature: str = ""
 
 
-def parse_target(to: str) -> tuple[str, str]:
-    """Split `REGISTRY[/REPOSITORY]` into host and repository. Raises Refused."""
-    host, repository = address.parse_target("--to", to)
+def parse_target(to: str, flag: str = "--to") -> tuple[str, str]:
+    """Split `REGISTRY[/REPOSITORY]` into host and repository. Raises Refused, which names the flag."""
+    host, repository = address.parse_target(flag, to)
     return host, repository or "slipway/vllm"
+
+
+def lock_tag(name: str, inputs: str) -> str:
+    """Return the tag that names the inputs of an image, and that never moves."""
+    return f"{name}-lock-{inputs}"
 
 
 def tags(request: PublishRequest, capabilities: Capabilities) -> tuple[str, ...]:
     """Return the image's tags; the first one never moves."""
     commit = f"-g{capabilities.vllm_commit[:9]}" if capabilities.vllm_commit else ""
+    name = request.locked.name
     names = (
-        f"lock-{request.inputs}",
         f"vllm{capabilities.vllm_version}{commit}",
         request.today.strftime("%Y%m%d"),
         "candidate",
     )
-    return tuple(re.sub(r"[^\w.-]", "_", f"{request.name}-{name}")[:128] for name in names)
+    moving = tuple(re.sub(r"[^\w.-]", "_", f"{name}-{tag}")[:128] for tag in names)
+    return lock_tag(name, request.inputs), *moving
 
 
 def publish(client: DockerClient, request: PublishRequest, show: Show) -> Published:
@@ -90,10 +97,10 @@ def publish(client: DockerClient, request: PublishRequest, show: Show) -> Publis
     image, capabilities = tested_image(client, request)
     registry, repository = registry_client.connect(request.host, request.urls), request.repository
     names = tags(request, capabilities)
-    with push.exclusive(request.target, request.name, show):
+    with push.exclusive(request.target, request.locked.name, show):
         published = subject = manifest_of(registry, repository, names[0])
         if subject is None:
-            digest = push.push(client, image, request.host, repository, request.name, show)
+            digest = push.push(client, image, request.host, repository, request.locked.name, show)
             subject = registry.manifest(repository, digest)
         is_new = published is None or _needs_signature(registry, request, published, image)
         attached = _attach(registry, request, subject, image, show) if is_new else {}
@@ -102,7 +109,10 @@ def publish(client: DockerClient, request: PublishRequest, show: Show) -> Publis
         verify.verify(registry, repository, subject.digest, capabilities, public)
         _tag(registry, repository, subject, names)
     name = f"{request.target}@{subject.digest}"
-    return Published(request.name, name, subject.digest, names, published is None, **attached)
+    locked = request.locked
+    return Published(
+        locked.platform, locked.channel, name, subject.digest, names, published is None, **attached
+    )
 
 
 def _needs_signature(
@@ -127,7 +137,7 @@ def tested_image(client: DockerClient, request: PublishRequest) -> tuple[Image, 
     image = find(client, request.image)
     if image is None:
         raise Failed(
-            f"image '{request.image}' is not on this engine", fix=f"invoke build --platform {request.name}"
+            f"image '{request.image}' is not on this engine", fix=f"invoke build {request.locked.options}"
         )
     capabilities = from_labels(image.labels)
     if not capabilities or not test_results.of(str(image.id)):
@@ -156,9 +166,7 @@ def _attach(
         show(0, None, "listing the contents (syft)")
         attached["sbom"] = referrers.attach_sbom(registry, repository, subject, sbom.of(request.image))
     base = image.labels.get("slipway.base", "")
-    statement = attestation.statement(
-        request.target, digest, request.name, request.platform, request.inputs, base
-    )
+    statement = attestation.statement(request.target, digest, request.locked, request.inputs, base)
     signed = signing.sign(request.key, attestation.to_be_signed(statement)) if request.key else b""
     envelope = attestation.envelope(statement, signed)
     attached["provenance"] = referrers.attach_provenance(registry, repository, digest, envelope)

@@ -10,7 +10,10 @@ from images import capabilities
 from images.publish import attestation, referrers, signing
 from images.publish.attestation import tag_for
 from images.registry.client import Registry
+from launch.http.client import NotFound
 from launch.spec.capabilities import Capabilities
+
+_SIGN = "publish again with --key, or use the image of another publisher"
 
 
 def verify(
@@ -32,8 +35,21 @@ def verify(
             fix="publish to another repository: two images with different contents have the same inputs",
         )
     if public:
+        verify_signed(registry, repository, digest, public)
+
+
+def verify_signed(registry: Registry, repository: str, digest: str, public: bytes) -> None:
+    """Check signature and provenance of a published image. Raises Failed."""
+    where = f"{registry.host}/{repository}@{digest}"
+    try:
         _verify_signature(registry, repository, digest, public)
         _verify_provenance(registry, repository, digest, public)
+    except NotFound:
+        raise Failed(
+            f"{where} is not signed", why="the registry has no signature for it", fix=_SIGN
+        ) from None
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise Failed(f"the signature of {where} is not valid", why=str(error), fix=_SIGN) from None
 
 
 def _verify_signature(registry: Registry, repository: str, digest: str, public: bytes) -> None:

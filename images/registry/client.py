@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlencode, urljoin
 
 from errors import Failed
@@ -50,8 +50,8 @@ class Registry:
         for entry in manifest.json["manifests"]:
             described = entry.get("platform") or {}
             if (described.get("os"), described.get("architecture")) == (system, machine):
-                return self._image(repository, entry["digest"])
-        raise Failed(f"{self.host}/{repository}:{reference} has nothing for {platform}")
+                return replace(self._image(repository, entry["digest"]), listed_in=manifest.digest)
+        raise NotFound(f"{self.host}/{repository}:{reference} has nothing for {platform}")
 
     def _image(self, repository: str, digest: str) -> ImageManifest:
         """Return a manifest that a list names. Raises Failed if it is a list too."""

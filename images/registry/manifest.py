@@ -58,11 +58,12 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(frozen=True)
 class ImageManifest:
-    """A manifest as the registry stores it; the digest is that of `raw`."""
+    """A manifest as the registry stores it; the digest is that of `raw`. `listed_in`: the list that named it."""
 
     digest: str
     media_type: str
     raw: bytes
+    listed_in: str = ""
 
     @property
     def json(self) -> Any:

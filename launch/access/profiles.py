@@ -13,29 +13,36 @@ from dataclasses import replace
 from errors import Refused, choice
 from launch.access.documented import documented_access
 from launch.access.gpu_devices import with_gpus
+from launch.access.sizes import GIB, PIDS, PIDS_PER_RANK, pids_limit, shm_bytes, tmp_bytes
 from launch.access.types import RULE, Access
+from launch.plural import count
 from launch.recipes.schema import GuideContainer, Recipe
 from launch.spec.inputs import Host
-from launch.spec.plan import AUTO_PORT, FIRST_PORT, Container, Mount, Port, Reason
+from launch.spec.plan import AUTO_PORT, FIRST_PORT, Container, Mount, Port, Reason, Tmpfs
 from launch.spec.plan_options import ACCESS, PlanOptions
 from launch.spec.vllm_args import EnvVar
 
-GIB = 2**30
-HUB, CACHE = "/hub", "/cache"
+HUB, CACHE, TMP = "/hub", "/cache", "/tmp"
 SERVES_ON = 8000  # vLLM's default --port
+READ_ONLY, PIDS_LIMIT = "read-only", "pids-limit"
 # Paths that vLLM serves without the API key (vLLM's documentation).
 UNPROTECTED_PATHS = ("/health", "/metrics", "/pause", "/abort_requests", "/invocations")
 LEAST = (
     Reason("cap-drop ALL", "serving needs no capability", RULE),
     Reason("no-new-privileges", "no program in the image may gain privileges", RULE),
-    Reason("shm-size", "ranks exchange tensors through /dev/shm; the engine's 64 MB is too small", RULE),
+    Reason("/dev/shm", "ranks exchange tensors there; the engine's default of 64 MB is too small", RULE),
     Reason("user", "the caller's own uid and gid, so no file on the host becomes root's", RULE),
     Reason(HUB, "the weights, read-only", RULE),
-    Reason(CACHE, "compiled kernels are kept for the next start", RULE),
+    Reason(CACHE, "HOME: kernels compiled for this image are kept for its next start", RULE),
+    Reason(READ_ONLY, f"the image is not changed; {CACHE}, {TMP} and /dev/shm are writable", RULE),
 )
 AUTO_NOTE = (
     f"--port auto: `invoke run` chooses the first free port from {FIRST_PORT} on;"
     f" a file or command made from this plan has port {FIRST_PORT}"
+)
+CRUN_NOTE = (
+    "the image is writable, because crun before 1.26 cannot run NVIDIA's hooks on a read-only one"
+    " (containers/crun#1924)"
 )
 ONE_NODE = Reason("publish", "reachable from this machine only", RULE)
 SEVERAL_NODES = Reason("network host", "the ranks of several nodes must reach each other", RULE)
@@ -63,17 +70,25 @@ def guide_container(recipe: Recipe, host: Host) -> GuideContainer:
     return guide
 
 
-def grant(options: PlanOptions, host: Host, recipe: Recipe, ranks: int) -> Access:
-    """Return the access of one node's container. `ranks` is the number of processes on that node."""
+def grant(options: PlanOptions, host: Host, recipe: Recipe, image_id: str, ranks: int) -> Access:
+    """Return the access of one node's container. `ranks` is the number of processes on that node.
+
+    `image_id` names the folder of what servers of this image compile.
+    """
     if options.access not in ACCESS:
         raise choice("access profile", options.access, ACCESS)
     if options.port == AUTO_PORT and (options.access == "guide" or host.nodes > 1):
         why = "the server uses the network of the host, and its port is part of its command"
         what = "--access guide" if options.access == "guide" else f"--nodes {host.nodes}"
         raise Refused(f"--port auto cannot be used with {what}", why=why, fix=f"--port {FIRST_PORT}")
+    access = _profile(options, host, recipe, image_id, ranks)
+    return _with_pids(access, options.pids) if options.pids else access
+
+
+def _profile(options: PlanOptions, host: Host, recipe: Recipe, image_id: str, ranks: int) -> Access:
     if options.access == "guide":
         return _guide(guide_container(recipe, host), host, options)
-    access = _listening(_least(options, host, ranks), options, host)
+    access = _listening(_least(options, host, image_id, ranks), options, host)
     if options.access == "documented":
         return documented_access(access, host, ranks)
     if options.access == "profiling":
@@ -104,7 +119,7 @@ def _guide(guide: GuideContainer, host: Host, options: PlanOptions) -> Access:
     return Access(container, reasons=(Reason("container", why, "x-slipway.guide"),))
 
 
-def _least(options: PlanOptions, host: Host, ranks: int) -> Access:
+def _least(options: PlanOptions, host: Host, image_id: str, ranks: int) -> Access:
     one_node = host.nodes == 1
     container = Container(
         profile="least",
@@ -113,12 +128,25 @@ def _least(options: PlanOptions, host: Host, ranks: int) -> Access:
         security_opt=("no-new-privileges",),
         shm_bytes=shm_bytes(host, ranks),
         user=f"{host.uid}:{host.gid}",
+        read_only=True,
+        tmpfs=(Tmpfs(TMP, tmp_bytes(host, ranks)),),
+        pids_limit=pids_limit(ranks),
         network="" if one_node else "host",
         ports=(Port("127.0.0.1", options.port, SERVES_ON),) if one_node else (),
-        mounts=_mounts(host),
+        mounts=_mounts(host, image_id),
     )
-    access = Access(container, ENVIRONMENT, (*LEAST, ONE_NODE if one_node else SEVERAL_NODES))
+    published = ONE_NODE if one_node else SEVERAL_NODES
+    access = Access(container, ENVIRONMENT, (*LEAST, *_size_reasons(container, ranks), published))
+    if host.hardware.platform == "cuda" and host.runtime == "crun":
+        access = _with_writable_image(access).noted(CRUN_NOTE)
     return with_gpus(access.noted(AUTO_NOTE) if options.port == AUTO_PORT else access, options, host, ranks)
+
+
+def _size_reasons(container: Container, ranks: int) -> tuple[Reason, ...]:
+    gib = container.tmpfs[0].size_bytes // GIB
+    tmp = f"sockets between ranks, lock files, compilers; up to {gib} GiB of the container's memory"
+    pids = f"no more than {PIDS:,} processes and threads, and {PIDS_PER_RANK:,} for each of {count(ranks, 'rank')}"
+    return Reason(TMP, tmp, RULE), Reason(PIDS_LIMIT, pids, RULE)
 
 
 def _listening(access: Access, options: PlanOptions, host: Host) -> Access:
@@ -135,7 +163,6 @@ def _listening(access: Access, options: PlanOptions, host: Host) -> Access:
     if address.is_loopback:
         return replace(access, container=replace(access.container, ports=ports))
     source = f"--listen {options.listen}"
-    kept = tuple(reason for reason in access.reasons if reason.item != "publish")
     reasons = (
         Reason("publish", "reachable from other machines, as set by the user", source),
         Reason("env-file", "an open port needs an API key; only the owner can read the file", source),
@@ -143,24 +170,31 @@ def _listening(access: Access, options: PlanOptions, host: Host) -> Access:
     files = (host.key_file,) if host.key_file else ()
     note = f"the API key does not protect {' '.join(UNPROTECTED_PATHS)}: restrict access to the port with a firewall"
     container = replace(access.container, ports=ports, env_files=files)
+    kept = access.without("publish").reasons
     return replace(access, container=container, reasons=(*kept, *reasons)).noted(note)
 
 
-def _mounts(host: Host) -> tuple[Mount, ...]:
-    cache = Mount(host.cache or "slipway-cache", CACHE, read_only=False)
+def _mounts(host: Host, image_id: str) -> tuple[Mount, ...]:
+    """Return the weights, and a cache for each image: AITER loads what it compiled for another version of itself."""
+    source = f"{host.cache}/{image_id}" if host.cache else "slipway-cache"
+    cache = Mount(source, CACHE, read_only=False)
     return (Mount(host.hub_cache, HUB), cache) if host.hub_cache else (cache,)
 
 
-def shm_bytes(host: Host, ranks: int) -> int:
-    """Return the size of /dev/shm: 2 GiB a GPU rank (upstream: 16 GiB for 8), 0.5 GiB a CPU rank, at least 1."""
-    per_rank = GIB // 2 if host.hardware.platform == "cpu" else 2 * GIB
-    return max(GIB, ranks * per_rank)
+def _with_writable_image(access: Access) -> Access:
+    return access.without(READ_ONLY, TMP).wider((), read_only=False, tmpfs=())
+
+
+def _with_pids(access: Access, limit: int) -> Access:
+    return access.without(PIDS_LIMIT).wider(
+        (Reason(PIDS_LIMIT, "set by the user", "--pids"),), pids_limit=limit
+    )
 
 
 def _profiling(access: Access) -> Access:
-    """Add capabilities for debuggers.
+    """Add capabilities for debuggers, and make the image's files writable, because debuggers are installed there.
 
-    Only root can use them, because an engine grants capabilities to no other user. The engine's own seccomp
+    Only root can use capabilities, because an engine grants them to no other user. The engine's own seccomp
     profile is kept, because it allows more calls to a container with capabilities.
     """
     caps = ("SYS_PTRACE", "SYS_ADMIN")
@@ -169,7 +203,9 @@ def _profiling(access: Access) -> Access:
         Reason("user 0:0", "only root can use a container's capabilities", "--access profiling"),
     )
     options = tuple(option for option in access.container.security_opt if not option.startswith("seccomp="))
-    return access.wider(reasons, profile="profiling", cap_add=caps, user="0:0", security_opt=options)
+    return _with_writable_image(access).wider(
+        reasons, profile="profiling", cap_add=caps, user="0:0", security_opt=options
+    )
 
 
 def _rdma(access: Access) -> Access:

@@ -25,6 +25,10 @@ class Access:
         container = replace(self.container, **settings)
         return replace(self, container=container, reasons=(*self.reasons, *reasons))
 
+    def without(self, *items: str) -> Access:
+        """Return a copy without the reasons for these items."""
+        return replace(self, reasons=tuple(reason for reason in self.reasons if reason.item not in items))
+
     def noted(self, note: str) -> Access:
         """Return a copy with one more note."""
         return replace(self, notes=(*self.notes, note))

@@ -34,6 +34,7 @@ class SelectedGpus:
     gpu_ids: tuple[str, ...] = ()
     cdi: tuple[str, ...] = ()
     cdi_reason: str = ""
+    runtime: str = ""
     vram_gib: float | None = None
 
     @property
@@ -52,6 +53,7 @@ class SelectedGpus:
             gpu_ids=self.gpu_ids,
             cdi=self.cdi,
             cdi_reason=self.cdi_reason,
+            runtime=self.runtime,
             vram_gib=self.vram_gib,
             seccomp=str(seccomp.PROFILE) if self.devices else "",
         )

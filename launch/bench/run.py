@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from errors import Failed, choice
+from launch.access.profiles import HUB
 from launch.data_file import load
 from launch.engine.client import execute
 
@@ -52,8 +53,11 @@ def load_presets(path: Path = PRESETS) -> dict[str, Preset]:
     return load(path, dict[str, Preset])
 
 
-def preset_command(name: str, model: str, scale: float = 1.0) -> list[str]:
-    """Return a preset's command for a model; scaled numbers are at least 1. Raises Refused for an unknown preset."""
+def preset_command(name: str, model: str, scale: float = 1.0, commit: str = "") -> list[str]:
+    """Return a preset's command for a model; scaled numbers are at least 1. Raises Refused for an unknown preset.
+
+    `vllm bench serve` has no option for a revision, so the tokenizer of the served commit is named by its folder.
+    """
     presets = load_presets()
     if name not in presets:
         raise choice("preset", name, sorted(presets))
@@ -61,7 +65,8 @@ def preset_command(name: str, model: str, scale: float = 1.0) -> list[str]:
     for option in presets[name].scaled:
         index = argv.index(option) + 1
         argv[index] = str(max(1, round(int(argv[index]) * scale)))
-    return argv
+    tokenizer = f"{HUB}/models--{model.replace('/', '--')}/snapshots/{commit}"
+    return [*argv, "--tokenizer", tokenizer] if commit else argv
 
 
 def run_benchmark(

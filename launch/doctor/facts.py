@@ -28,6 +28,7 @@ class Engine:
     error: str = ""
     fix: str = ""  # of the error
     podman: bool = False
+    podman_client: str = ""  # the path of podman's own client
     version: str = ""
     storage: str = ""
     root: str = ""

@@ -30,7 +30,6 @@ class Thresholds:
     open_files: Threshold[int]
     clock_skew_seconds: Threshold[int]
     spare_disk_bytes: Threshold[int]
-    podman_with_cdi: Threshold[tuple[int, int]]
 
 
 @cache

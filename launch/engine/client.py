@@ -65,6 +65,13 @@ def is_podman(client: DockerClient) -> bool:
     return "Libpod-API-Version" in answer.headers
 
 
+def url_of_socket(client: DockerClient) -> str:
+    """Return the URL of the socket that a client uses; "" if it uses another connection."""
+    adapter = client.api.adapters.get("http+docker://")
+    path = str(getattr(adapter, "socket_path", ""))
+    return f"unix://{path}" if path else ""
+
+
 def nvidia_hook() -> str:
     """Return the path of the hook that Docker needs for `--gpus`; "" if it is not installed.
 
@@ -82,6 +89,11 @@ def cdi_reason(client: DockerClient) -> str:
     if nvidia_hook() or "nvidia" in (info.get("Runtimes") or {}):
         return ""
     return "the engine has no NVIDIA container toolkit and reads CDI specs" if info.get("CDISpecDirs") else ""
+
+
+def runtime(client: DockerClient) -> str:
+    """Return the name of the OCI runtime that starts containers: runc, crun."""
+    return str(client.info().get("DefaultRuntime") or "")
 
 
 def execute(

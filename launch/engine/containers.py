@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from errors import Failed, Refused, SlipwayError
 from launch import paths
 from launch.diagnosis.diagnose import DiagnosisInput, diagnose
-from launch.engine import create_args, env_file, ports
+from launch.engine import create_args, env_file, images, podman_create, ports
 from launch.engine.limits import Limits
 from launch.engine.servers import LABEL, STATE
 from launch.engine.verify_access import check_access
@@ -70,13 +70,17 @@ def start(
         return existing, False
     bound = _bound(client, plan, existing)
     # The digest is that of the plan as asked for, so that `--port auto` finds its server again.
-    labels = _labels(bound, plan.digest, str(client.images.get(plan.image).id))
-    arguments = _arguments(bound, name, limits or Limits(), labels)
+    image_id = _image_id(client, plan)
+    labels = _labels(bound, plan.digest, image_id)
+    arguments = {**_arguments(bound, name, limits or Limits(), labels), "image": image_id}
     if existing is not None:  # stopped only after all checks
         stop(existing)
     _make_folders(plan)
     with _diagnosed(name):
-        container = client.containers.create(**arguments)
+        if podman_create.is_needed(client, bound):
+            container = podman_create.create(client, bound, image_id, name, limits or Limits(), labels)
+        else:
+            container = client.containers.create(**arguments)
     try:
         with _diagnosed(name):
             container.start()
@@ -85,6 +89,14 @@ def start(
         container.remove(force=True)
         raise
     return container, True
+
+
+def _image_id(client: DockerClient, plan: Plan) -> str:
+    """Return the id of the plan's image. Raises Failed if it was removed since it was provided."""
+    image = images.find(client, plan.image_source.id or plan.image)
+    if image is None:
+        raise images.gone(plan.image_source.name or plan.image)
+    return str(image.id)
 
 
 def must_start(client: DockerClient, plan: Plan, replace: bool = False) -> bool:
@@ -130,13 +142,18 @@ def _make_folders(plan: Plan) -> None:
 
 
 def _labels(plan: Plan, digest: str, image_id: str) -> dict[str, str]:
-    planned = plan.container
+    planned, source = plan.container, plan.image_source
     return {
         LABEL: digest,
         STATE: str(paths.state_dir()),
         "slipway.model": plan.model,
+        "slipway.commit": plan.commit,
         "slipway.image": plan.image,
+        "slipway.image_name": source.name,
         "slipway.image_id": image_id,
+        "slipway.image_digest": source.digest,
+        "slipway.vllm_commit": source.vllm_commit,
+        "slipway.channel": source.channel,
         "slipway.url": url_of(plan),
         "slipway.vllm": plan.vllm_version,
         "slipway.strategy": plan.strategy,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from errors import Failed
 from launch.spec.image_reference import ImageReference
+from launch.spec.inputs import LocalImage
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -25,6 +26,31 @@ def find(client: DockerClient, reference: str) -> Image | None:
         return client.images.get(reference)
     except ImageNotFound:
         return None
+
+
+def inspect(client: DockerClient, reference: str) -> LocalImage | None:
+    """Return what the engine knows of an image, or None if it does not have it."""
+    from docker.errors import APIError
+
+    try:
+        image = find(client, reference)
+    except APIError:  # not a valid name, which another check refuses
+        return None
+    if image is None:
+        return None
+    config = image.attrs.get("Config") or {}
+    return LocalImage(
+        str(image.id),
+        tuple(image.attrs.get("RepoDigests") or ()),
+        dict(image.labels),
+        tuple(config.get("Entrypoint") or ()),
+    )
+
+
+def gone(name: str) -> Failed:
+    """Return the error for an image that was removed after it was planned or provided."""
+    fix = "invoke run with the same options builds or pulls it again"
+    return Failed(f"the image '{name}' is no longer on this engine", why="it was removed meanwhile", fix=fix)
 
 
 def pull(client: DockerClient, reference: str, show: Show) -> None:

@@ -1,4 +1,4 @@
-"""Limits of a container that are not part of the plan: memory, processes, and the restart policy."""
+"""Limits of a container that are not part of the plan: memory, and the restart policy."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ RESTARTS = ("no", "on-failure", "unless-stopped", "always")
 
 @dataclass(frozen=True)
 class Limits:
-    """`memory` is in the engine's notation ("64g"). "" and 0 mean unlimited."""
+    """`memory` is in the engine's notation ("64g"); "" means unlimited."""
 
     memory: str = ""
-    pids: int = 0
     restart: str = "no"
 
     def arguments(self) -> dict[str, Any]:
@@ -25,14 +24,13 @@ class Limits:
             arguments["restart_policy"] = {"Name": self.restart}
         if self.memory:
             arguments |= {"mem_limit": self.memory, "memswap_limit": self.memory}
-        return arguments | ({"pids_limit": self.pids} if self.pids else {})
+        return arguments
 
     def flags(self) -> tuple[str, ...]:
         """Return the same limits as options of `docker run`."""
         return (
             *((f"--restart={self.restart}",) if self.restart != "no" else ()),
             *((f"--memory={self.memory}", f"--memory-swap={self.memory}") if self.memory else ()),
-            *((f"--pids-limit={self.pids}",) if self.pids else ()),
         )
 
     def not_in(self, host_config: Mapping[str, Any]) -> tuple[str, ...]:
@@ -41,8 +39,6 @@ class Limits:
         missing = []
         if self.memory and _bytes(self.memory) != (host_config.get("Memory") or 0):
             missing.append(f"--memory {self.memory}")
-        if self.pids and self.pids != (host_config.get("PidsLimit") or 0):
-            missing.append(f"--pids {self.pids}")
         if self.restart not in ("no", policy):
             missing.append(f"--restart {self.restart}")
         return tuple(missing)

@@ -28,6 +28,7 @@ class Server:
     name: str
     id: str
     model: str
+    commit: str
     plan: str
     status: str
     image: str
@@ -35,6 +36,12 @@ class Server:
     gpus: str
     started: str
     health: str
+    image_name: str = ""
+    image_id: str = ""
+    image_digest: str = ""
+    vllm: str = ""
+    vllm_commit: str = ""
+    channel: str = ""
 
 
 def list_servers(client: DockerClient) -> list[Server]:
@@ -66,6 +73,14 @@ def find_own(client: DockerClient, state: Path) -> tuple[list[Container], list[s
     return own, [str(container.name) for container in servers if container not in own]
 
 
+def image_id_of(client: DockerClient, name: str) -> str:
+    """Return the id of the image that the servers use which were started with this image name; "" for none."""
+    found = client.containers.list(
+        all=True, filters={"label": f"slipway.image_name={name}"}, ignore_removed=True
+    )
+    return next((container.labels.get("slipway.image_id", "") for container in found), "")
+
+
 def users_of(client: DockerClient, model: str, hub: Path) -> list[str]:
     """Return the names of the running servers that serve this model from this Hugging Face cache."""
     return [
@@ -95,6 +110,7 @@ def _describe(container: Container) -> Server:
         name=str(container.name),
         id=container.short_id,
         model=labels.get("slipway.model", ""),
+        commit=labels.get("slipway.commit", ""),
         plan=labels[LABEL],
         status=container.status,
         image=labels.get("slipway.image", ""),
@@ -102,4 +118,10 @@ def _describe(container: Container) -> Server:
         gpus=labels.get("slipway.gpus", ""),
         started=state.get("StartedAt", ""),
         health=state.get("Health", {}).get("Status", ""),
+        image_name=labels.get("slipway.image_name", ""),
+        image_id=labels.get("slipway.image_id", ""),
+        image_digest=labels.get("slipway.image_digest", ""),
+        vllm=labels.get("slipway.vllm", ""),
+        vllm_commit=labels.get("slipway.vllm_commit", ""),
+        channel=labels.get("slipway.channel", ""),
     )

@@ -36,7 +36,7 @@ def gather(
         uid=os.getuid(),
         gid=os.getgid(),
         hub_cache=str(hub.absolute()),
-        cache=str(paths.cache_dir()),
+        cache=str(paths.server_caches()),
         folder=str(Path.cwd()),
         key_file=str(api_key.key_file()),
         shapes={**(known or {}), **shapes(hub, models)},

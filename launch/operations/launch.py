@@ -21,6 +21,7 @@ from launch.operations.events import Events
 from launch.operations.launch_options import Fixes, LaunchOptions
 from launch.operations.plan_inputs import plan_of
 from launch.operations.prepare import check_gpus, prepare
+from launch.operations.provide_image import image_of
 from launch.serving import api_key, openai_client
 from launch.serving.phases import StartupProgress
 from launch.serving.readiness import Ready, wait_for_server
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
     from launch.engine.limits import Limits
+    from launch.spec.inputs import Image
     from launch.spec.plan import Plan
     from launch.spec.plan_options import PlanOptions
 
@@ -94,14 +96,18 @@ def launch(options: PlanOptions, how: LaunchOptions | None = None, events: Event
     plan = planned(options, how.fixes, events)
     if options.hardware:
         check_gpus(plan.hardware, plan.platform)
+    image = None
     if containers.must_start(client, plan, how.replace):
-        prepare(client, plan, how.fetch, events)
+        prepare(client, plan, options, how, events)
+        image = image_of(client, plan, options)
+        # Its notes were shown before. What was fetched is here now, so the commit of the weights is known.
+        plan = planned(options, how.fixes, None, image)
     for _ in range(_LAUNCHES_AT_ONCE):
         try:
             return _start_or_fix(client, plan, how, events)
         except GpusTaken as taken:  # another launch took them while this one prepared: plan again, on others
             events.note(str(taken))
-            plan = planned(options, how.fixes, events)
+            plan = planned(options, how.fixes, events, image)
     return _start_or_fix(client, plan, how, events)
 
 
@@ -118,9 +124,14 @@ def _start_or_fix(client: DockerClient, plan: Plan, how: LaunchOptions, events: 
         return launched
 
 
-def planned(options: PlanOptions, fixes: Fixes = "report", events: Events | None = None) -> Plan:
-    """Make the plan of these options for this host, with the fixes that earlier starts saved."""
-    own = plan_of(options)
+def planned(
+    options: PlanOptions, fixes: Fixes = "report", events: Events | None = None, image: Image | None = None
+) -> Plan:
+    """Make the plan of these options for this host, with the fixes that earlier starts saved.
+
+    `image` is one that was chosen and provided already.
+    """
+    own = plan_of(options, image)
     plan = own if fixes == "no" else saved_fixes.apply_saved(own)
     for note in plan.notes[len(own.notes) :]:
         (events or Events()).note(f"{note}  (--workaround no leaves it out)")
@@ -153,7 +164,9 @@ def _start(client: DockerClient, plan: Plan, how: LaunchOptions, events: Events)
     with reserved(client, plan.container, containers.name_of(plan)):
         _ensure_api_key(plan, events)
         container, started = containers.start(client, plan, how.limits, replace=how.replace)
-    events.note(f"{container.name}: {'started' if started else 'already running'} (plan {plan.digest})")
+    state = "started" if started else "already running"
+    image = ", ".join(dict.fromkeys(name for name in (plan.image_source.name, plan.image) if name))
+    events.note(f"{container.name}: {state} (plan {plan.digest}, image {image})")
     if not started:
         _note_ignored_limits(container, how.limits, events)
     ready = _wait(container, plan, how, started, events) if how.wait else None

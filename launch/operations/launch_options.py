@@ -14,11 +14,15 @@ Fixes = Literal["auto", "ask", "report", "no"]
 
 @dataclass(frozen=True)
 class LaunchOptions:
-    """`phase_timeout` caps the seconds without a new log line of every phase; 0 keeps each phase's own limit."""
+    """`phase_timeout` caps the seconds without a new log line of every phase; 0 keeps each phase's own limit.
+
+    `verify_key` is the file of the public key that published images must be signed with; "" does not check.
+    """
 
     replace: bool = False
     wait: bool = True
     fetch: bool = False
     phase_timeout: float = 0
     fixes: Fixes = "report"
+    verify_key: str = ""
     limits: Limits = field(default_factory=Limits)

@@ -5,21 +5,17 @@ What only some plans need is imported where it is used: `invoke plan` for named 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from errors import Refused, SlipwayError, choice
+from launch.operations import plan_image
 from launch.operations.host_facts import gather
+from launch.operations.locked_models import with_commit
 from launch.planning.planner import make_plan
-from launch.planning.selection import NO_VARIANT, model_of, variant_of
-from launch.planning.vllm_versions import image_for
-from launch.recipes.image import named_image, version_in_tag
+from launch.planning.selection import model_of
 from launch.recipes.repository import builtin_shapes, checkpoints, open_repository
-from launch.recipes.schema import Recipe
-from launch.spec.capabilities import Capabilities
 from launch.spec.gpu_catalog import HardwareProfile
 from launch.spec.inputs import Image
 from launch.spec.plan import Plan
@@ -29,8 +25,11 @@ if TYPE_CHECKING:
     from launch.allocation.selected_gpus import SelectedGpus
 
 
-def plan_of(options: PlanOptions) -> Plan:
-    """Make the plan that these options describe, for this host or for the named hardware."""
+def plan_of(options: PlanOptions, image: Image | None = None) -> Plan:
+    """Make the plan that these options describe, for this host or for the named hardware.
+
+    `image` is one that was chosen before, so that a tag is not resolved again.
+    """
     if options.platform not in ("", *PLATFORMS):
         raise choice("platform", options.platform, PLATFORMS)
     if options.name:
@@ -44,7 +43,10 @@ def plan_of(options: PlanOptions) -> Plan:
     else:
         gpus = _free_gpus(options, model_of(options, recipe))
         hardware, host = gpus.hardware, gpus.on(gather(gpus.hardware, gpus.ranks, *models))
-    return make_plan(options, host, recipe, _image(options, recipe, hardware), repository.strategies)
+    model = model_of(options, recipe)
+    host = with_commit(host, model, options.revision, cached=not options.hardware, lock=options.lock)
+    chosen = image or plan_image.choose(options, recipe, hardware)
+    return make_plan(options, host, recipe, chosen, repository.strategies)
 
 
 def _named_hardware(catalog: Mapping[str, HardwareProfile], name: str, platform: str) -> HardwareProfile:
@@ -81,44 +83,8 @@ def _free_gpus(options: PlanOptions, model: str) -> SelectedGpus:
     try:
         client = engine_client.connect()
         running, cdi_reason = holders(client), engine_client.cdi_reason(client)
+        runtime = engine_client.runtime(client)
     except SlipwayError:
-        running, cdi_reason = (), ""  # a plan needs no engine; `invoke run` does
+        running, cdi_reason, runtime = (), "", ""  # a plan needs no engine; `invoke run` does
     gpus = select_gpus(detect(), options.gpus, options.platform, running, options.name or name_for(model))
-    return replace(gpus, cdi_reason=cdi_reason)
-
-
-def _image(options: PlanOptions, recipe: Recipe, hardware: HardwareProfile) -> Image:
-    """Return the named image, that of the recipe, Slipway's own for a CPU, or upstream's of the wanted version."""
-    image, capabilities = options.image, _read_capabilities(options.capabilities)
-    if not (image or options.vllm or capabilities) and hardware.platform == "cpu":
-        return _own_image("cpu")
-    if not (image or options.vllm):
-        image = named_image(recipe, recipe.variants.get(variant_of(options, recipe), NO_VARIANT), hardware)
-    return image_for(hardware.platform, options.vllm or version_in_tag(image), image, capabilities)
-
-
-def _own_image(platform: str) -> Image:
-    """Return the image that the lock describes, with its capabilities if it is already built."""
-    from images import capabilities as image_capabilities
-    from images.build import pipeline
-    from images.lock import lockfile
-    from launch.engine import client as engine_client
-
-    tag, version = pipeline.reference(platform), lockfile.load().platform(platform).vllm.version
-    try:
-        found = image_capabilities.of(engine_client.connect(), tag)
-    except SlipwayError:
-        found = None
-    return image_for(platform, version, tag, found)
-
-
-def _read_capabilities(path: str) -> Capabilities | None:
-    if not path:
-        return None
-    try:
-        data = json.loads(Path(path).read_text())
-    except (OSError, ValueError) as error:
-        raise Refused(f"cannot read the capabilities file '{path}'", why=str(error)) from error
-    if not isinstance(data, dict):
-        raise Refused(f"the capabilities file '{path}' must hold a JSON object")
-    return Capabilities.of(data)
+    return replace(gpus, cdi_reason=cdi_reason, runtime=runtime)

@@ -6,13 +6,13 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from errors import Failed, Refused
-from images.build import pipeline
 from launch import deadline
-from launch.engine import client as engine_client
-from launch.engine import images
 from launch.hardware.detect import detect
 from launch.operations.demo_model import endpoint_for
 from launch.operations.events import Events
+from launch.operations.launch_options import LaunchOptions
+from launch.operations.locked_models import WantedWeights, wanted_weights
+from launch.operations.provide_image import provide
 from launch.spec.gpu_catalog import catalog
 from launch.weights.fetch import fetch_model
 from launch.weights.snapshot import require_complete
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
     from launch.spec.plan import Plan
+    from launch.spec.plan_options import PlanOptions
     from launch.weights.progress import TransferProgress
 
 
@@ -42,42 +43,33 @@ def check_gpus(hardware: str, platform: str) -> None:
     )
 
 
-def prepare(client: DockerClient, plan: Plan, fetch: bool, events: Events) -> None:
+def prepare(
+    client: DockerClient, plan: Plan, options: PlanOptions, how: LaunchOptions, events: Events
+) -> None:
     """Provide image and weights at the same time, so that a new host waits only for the slower one.
 
-    Raises Failed for an incomplete snapshot unless `fetch`, before an image of gigabytes is pulled.
+    Raises Failed for an incomplete snapshot unless it may be fetched, before an image of gigabytes is pulled.
     """
-    missing = _missing_weights(plan.model)
-    if missing and not fetch:
+    weights = wanted_weights(plan.model, plan.commit or plan.revision, options.lock)
+    missing = _missing_weights(plan.model, weights)
+    if missing and not how.fetch:
         raise missing
-    image = deadline.start(lambda: _provide_image(client, plan, events, background=missing is not None))
+    background = missing is not None
+    image = deadline.start(lambda: provide(client, plan, options, how.verify_key, events, background))
     if missing:
-        _fetch(plan.model, events, image)
+        _fetch(plan.model, weights, events, image)
     image.result()
 
 
-def _provide_image(client: DockerClient, plan: Plan, events: Events, background: bool) -> None:
-    """Build Slipway's own image or pull any other, unless the engine has it."""
-    if images.find(client, plan.image):
-        return
-    if plan.image == pipeline.reference(plan.platform):
-        with events.step(f"build {plan.platform} image", background) as show:
-            builder = engine_client.connect(timeout=600)
-            pipeline.build(builder, plan.platform, pipeline.BuildOptions(), show)
-        return
-    with events.step(f"pull {plan.image}", background) as show:
-        images.pull(client, plan.image, show)
-
-
-def _missing_weights(model: str) -> Failed | None:
+def _missing_weights(model: str, weights: WantedWeights) -> Failed | None:
     try:
-        require_complete(model)
+        require_complete(model, weights.revision, digest=weights.digest)
         return None
     except Failed as missing:
         return missing
 
 
-def _fetch(model: str, events: Events, image: Future[None]) -> None:
+def _fetch(model: str, weights: WantedWeights, events: Events, image: Future[None]) -> None:
     """Fetch the weights; stop as soon as the image has failed."""
     with endpoint_for(model) as endpoint, events.fetch(f"fetch {model}") as show:
 
@@ -86,4 +78,10 @@ def _fetch(model: str, events: Events, image: Future[None]) -> None:
                 image.result()
             show(progress)
 
-        fetch_model(model, endpoint=endpoint, on_progress=check_and_show)
+        fetch_model(
+            model,
+            revision=weights.revision,
+            digest=weights.digest,
+            endpoint=endpoint,
+            on_progress=check_and_show,
+        )

@@ -58,4 +58,8 @@ def _saved_for(plan: Plan) -> Iterator[Diagnosis]:
 
 
 def _key(plan: Plan) -> dict[str, Any]:
-    return {"model": plan.model, "image": plan.image, "hardware": plan.hardware}
+    return {
+        "model": plan.model,
+        "image": plan.image_source.name or plan.image,
+        "hardware": plan.hardware,
+    }

@@ -11,6 +11,8 @@ from launch.allocation.holders import holder_of, holders
 from launch.allocation.reservation import conflicts, locked
 from launch.engine import containers, ports
 from launch.hardware.detect import detect
+from launch.operations import supervised_launch
+from launch.supervision import service
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -48,13 +50,15 @@ def stop_all(servers: Iterable[Container], timeout: int = 30) -> None:
 
 
 def _stop(server: Container, timeout: int) -> str:
-    """Return the engine's error, "" if the server is gone."""
+    """End the supervision of a server and stop it. Return the error, "" if the server is gone."""
     from docker.errors import APIError, NotFound
 
     try:
+        service.end(str(server.name))
+        supervised_launch.forget(str(server.name))
         containers.stop(server, timeout)
     except NotFound:  # another command removed it meanwhile
         return ""
-    except (APIError, OSError) as error:
+    except (APIError, OSError, Failed) as error:
         return str(error).splitlines()[0][:200]
     return ""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from launch.access.profiles import SERVES_ON, grant, guide_container
 from launch.access.types import Access
-from launch.planning import overrides
+from launch.planning import overrides, weights
 from launch.planning.command import fit_ranks, recipe_command
 from launch.planning.memory_check import fit_of
 from launch.planning.parallelism import LayoutCheck, check_all, refinement_note
@@ -60,8 +60,11 @@ def make_plan(
     layout = layout_of(drafts[0], selection, shape)
     check_layout(layout, drafts[0], selection, shape, image)
     fit, context = fit_of(drafts[0], layout, shape, host, selection)
-    access = grant(options, host, recipe, max(1, layout.gpus // host.nodes))
-    finished = tuple(finish(draft.add(context), recipe, access) for draft in drafts)
+    access = grant(options, host, recipe, image.short_id, max(1, layout.gpus // host.nodes))
+    commit = weights.commit_of(options, host, selection.model_id)
+    finished = tuple(
+        weights.at_commit(finish(draft.add(context), recipe, access), commit) for draft in drafts
+    )
     return write(options, host, image, Decision(selection, shape, layout, finished, fit, access, idle_note))
 
 
@@ -92,31 +95,38 @@ def finish(draft: Draft, recipe: Recipe, access: Access) -> Draft:
 def write(options: PlanOptions, host: Host, image: Image, decision: Decision) -> Plan:
     """Return the decision as a plan."""
     selection = decision.selection
+    commit = weights.commit_of(options, host, selection.model_id)
     checks = check_all(decision.shape, host.gpus, host.nodes, release(image))
-    by_guide = options.access == "guide"
     return Plan(
         model=selection.model_id,
         platform=host.hardware.platform,
-        image=guide_container(selection.recipe, host).image if by_guide else image.reference,
+        image=image.reference,
+        image_source=image.source,
         vllm_version=image.vllm_version,
         strategy=selection.strategy.name,
         layout=decision.layout,
         processes=tuple(_process(selection, draft, rank) for rank, draft in enumerate(decision.drafts)),
-        container=replace(decision.access.container, entrypoint=() if by_guide else image.entrypoint),
+        container=replace(decision.access.container, entrypoint=image.entrypoint),
         fit=decision.fit,
         rejected=tuple(
             Rejected(check.layout.name, _without_name(check)) for check in checks if check.valid is False
         ),
         reasons=(*_reasons(options, selection, decision.drafts), *decision.access.reasons),
+        commit=commit.commit if commit else "",
+        revision=options.revision or (commit.commit if commit else "main"),
         hardware=host.hardware.id,
         budgets=tuple(selection.recipe.extension.budgets.items()),
         notes=tuple(
             one_line(note)
             for note in (
+                *image.source.notes,
+                *image.notes,
+                *_guide_note(options, host, selection, image),
                 *_notes(decision),
                 *_version_note(image),
                 *_unchecked_note(options, image),
                 *decision.access.notes,
+                *weights.note(options, commit, host, selection.model_id),
             )
         ),
     )
@@ -152,6 +162,14 @@ def _strategy_reason(options: PlanOptions, selection: Selection) -> Reason:
         if rule.gpus is None or total <= rule.gpus:
             return Reason(name, rule.why or f"for {total} GPUs", f"{file}: x-slipway.strategies")
     return Reason(name, "the recipe's first choice here", f"{file}: default_strategy, compatible_strategies")
+
+
+def _guide_note(options: PlanOptions, host: Host, selection: Selection, image: Image) -> tuple[str, ...]:
+    """Return a note if the guide names another image, whose tag moves."""
+    if options.access != "guide":
+        return ()
+    own = guide_container(selection.recipe, host).image
+    return (f"the guide's own image is {own}; this plan uses {image.source.name or image.reference}",)
 
 
 def _version_note(image: Image) -> tuple[str, ...]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from packaging.version import InvalidVersion, Version
-
 from errors import Refused
 from launch.planning import vllm_versions
+from launch.planning.image_checks import check_platform, check_release
 from launch.planning.parallelism import check, check_all, context_parallel_faults
 from launch.planning.selection import Selection
 from launch.recipes import strategy
@@ -30,12 +29,11 @@ def release(image: Image) -> str:
 
 
 def check_image(selection: Selection, image: Image, host: Host) -> None:
-    """Raise Refused for an image that is too old for the recipe, or compiled for other GPUs."""
-    need = selection.variant.min_vllm_version or selection.recipe.model.min_vllm_version
-    if need and not image.assumed and _is_older(image, need):
-        what = f"vLLM {image.vllm_version} is too old for {selection.model_id}"
-        why = f"{selection.recipe.file}: min_vllm_version is {need}"
-        raise Refused(what, why=why, fix=f"--vllm {need}, or newer")
+    """Raise Refused for an image that is for another platform, too old for the recipe, or compiled for other GPUs."""
+    model = selection.recipe.model
+    need = selection.variant.min_vllm_version or model.min_vllm_version
+    check_platform(image, host.hardware.platform)
+    check_release(image, need, model.nightly_required, selection.model_id, selection.recipe.file)
     built = image.capabilities.gpu_archs if image.capabilities else ()
     arch = host.hardware.arch
     if built and arch and not any(runs_code(arch, code) for code in built):
@@ -45,13 +43,6 @@ def check_image(selection: Selection, image: Image, host: Host) -> None:
             why=f"it was compiled for {' '.join(built)}",
             fix=f"use an --image for {arch}",
         )
-
-
-def _is_older(image: Image, need: str) -> bool:
-    try:
-        return Version(release(image)) < Version(need)
-    except InvalidVersion:
-        return False  # `need` is "nightly", which has no order
 
 
 def widest_valid(

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 
 from errors import choice
+from launch.planning.image_choice import require_fixed
 from launch.render import compose, docker, kubernetes, quadlet, text
 from launch.spec.plan import FIRST_PORT, Plan
 
@@ -27,10 +28,13 @@ FORMATS = tuple(RENDERERS)
 
 
 def render(plan: Plan, form: str) -> str:
-    """Return the plan in one of FORMATS. Raises Refused for another format.
+    """Return the plan in one of FORMATS. Raises Refused for another format, Failed for a tag without a digest.
 
     The files and commands are for other programs, which cannot choose a port: they name FIRST_PORT for AUTO_PORT.
     """
     if form not in RENDERERS:
         raise choice("format", form, FORMATS)
-    return RENDERERS[form](plan if form in ("text", "json") else plan.with_port(FIRST_PORT))
+    if form in ("text", "json"):
+        return RENDERERS[form](plan)
+    require_fixed(plan)
+    return RENDERERS[form](plan.with_port(FIRST_PORT))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from launch.render.shell import LAUNCHER_VARIABLE
+from launch.render.comments import comments
+from launch.render.shell import LAUNCHER_VARIABLE, lines, make_folders
+from launch.spec.image_reference import is_image_id
 from launch.spec.plan import Container, Mount, Plan, Process
 
 
@@ -13,7 +15,9 @@ def render(plan: Plan) -> str:
     """Return YAML. With several nodes, run `docker compose up head` on the first, `up worker-1` on the second."""
     import yaml
 
-    return yaml.safe_dump(document(plan), sort_keys=False, width=100)
+    command = make_folders(plan.container)
+    first = f"# on every host first: {lines([command], ' ')}\n" if command else ""
+    return comments(plan) + first + yaml.safe_dump(document(plan), sort_keys=False, width=100)
 
 
 def document(plan: Plan) -> dict[str, Any]:
@@ -37,6 +41,7 @@ def _service(plan: Plan, process: Process) -> dict[str, Any]:
     c = plan.container
     service = {
         "image": plan.image,
+        "pull_policy": "never" if is_image_id(plan.image) else "",
         "container_name": c.name,
         "entrypoint": list(plan.program(process)),
         "command": [escape(word) for word in plan.command(process)],
@@ -56,7 +61,9 @@ def _service(plan: Plan, process: Process) -> dict[str, Any]:
         "deploy": _gpus(c),
         "group_add": list(c.groups),
         "ulimits": {name: {"soft": limit, "hard": limit} for name, limit in c.ulimits},
-        "tmpfs": list(c.tmpfs),
+        "pids_limit": c.pids_limit,
+        "read_only": c.read_only,
+        "tmpfs": [f"{tmpfs.target}:{tmpfs.options}" for tmpfs in c.tmpfs],
         "ports": [f"{port.host_ip}:{port.host}:{port.container}" for port in c.ports],
         "volumes": [_volume(mount) for mount in c.mounts],
     }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from launch.render.shell import lines, paired, quote
+from launch.render.comments import comments
+from launch.render.shell import lines, make_folders, paired, quote
 from launch.spec.plan import Container, Mount, Plan, Process
 
 DEBUGGING = ("SYS_PTRACE",)  # the guide writes a debugger's capabilities last
@@ -13,9 +14,9 @@ DEBUGGING = ("SYS_PTRACE",)  # the guide writes a debugger's capabilities last
 def render(plan: Plan, more: tuple[str, ...] = ()) -> str:
     """Return `docker run` for each node, with the options `more` first."""
     if plan.container.tty:
-        return _in_two_steps(plan, more)
+        return comments(plan) + _in_two_steps(plan, more)
     export = "# on every node first: export HEAD_IP=... IFACE_NAME=...\n\n" if len(plan.processes) > 1 else ""
-    return export + "\n\n".join(_one(plan, process, more) for process in plan.processes)
+    return comments(plan) + export + "\n\n".join(_one(plan, process, more) for process in plan.processes)
 
 
 def _one(plan: Plan, process: Process, more: tuple[str, ...]) -> str:
@@ -31,19 +32,21 @@ def _one(plan: Plan, process: Process, more: tuple[str, ...]) -> str:
 
 
 def _folders(container: Container) -> str:
-    """Create the writable folders as the caller, because the engine would create them as root."""
-    paths = [m.source for m in container.mounts if not m.read_only and m.source.startswith("/")]
-    return f"mkdir -p {' '.join(quote(path) for path in paths)}\n" if paths else ""
+    command = make_folders(container)
+    return f"{lines([command], ' ')}\n" if command else ""
 
 
 def _in_two_steps(plan: Plan, more: tuple[str, ...]) -> str:
     """Return the guide's two steps: the container with a shell in it, then the server."""
     process = plan.processes[0]
     bare = Process(process.role, process.node, (), ())
-    run = [("docker", "run"), *((word,) for word in more), *flags(plan, bare), (plan.image,)]
+    shell = (
+        [("--entrypoint", "bash")] if plan.container.entrypoint else []
+    )  # the guide's image has no ENTRYPOINT
+    run = [("docker", "run"), *((word,) for word in more), *flags(plan, bare), *shell, (plan.image,)]
     start = lines(run, " ").replace(quote(_work(plan.container)), "$(pwd):/work")
     env = " \\\n".join(f"{name}={quote(value)}" for name, value in process.env)
-    serve = lines(paired(plan.command(process)))
+    serve = lines(paired(process.argv))
     return f"# on the host\n{start}\n\n# in the shell of the container\n{env}{' ' if env else ''}{serve}"
 
 
@@ -89,8 +92,12 @@ def _sizes(container: Container) -> Iterator[tuple[str, ...]]:
         yield (f"--user={container.user}",)
     for name, limit in container.ulimits:
         yield (f"--ulimit={name}={limit}:{limit}",)
-    for path in container.tmpfs:
-        yield (f"--tmpfs={path}",)
+    if container.pids_limit:
+        yield (f"--pids-limit={container.pids_limit}",)
+    if container.read_only:
+        yield ("--read-only",)
+    for tmpfs in container.tmpfs:
+        yield (f"--tmpfs={tmpfs.target}:{tmpfs.options}",)
 
 
 def _ports_and_mounts(container: Container) -> Iterator[tuple[str, ...]]:

@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from errors import Refused
+from launch.render.comments import comments
 from launch.render.pod import SERVES_ON, pod_spec
 from launch.render.shell import quote
 from launch.spec.plan import Plan, Process
@@ -24,7 +25,16 @@ def render(plan: Plan) -> str:
         def ignore_aliases(self, data: Any) -> bool:
             return True
 
-    return yaml.dump_all(documents(plan), Dumper=NoAliases, sort_keys=False, width=100)
+    text = yaml.dump_all(documents(plan), Dumper=NoAliases, sort_keys=False, width=100)
+    return comments(plan, elsewhere=True) + _node_setting(plan) + str(text)
+
+
+def _node_setting(plan: Plan) -> str:
+    """Return as a comment the setting that a pod cannot have, but each node."""
+    pids = plan.container.pids_limit
+    if not pids:
+        return ""
+    return f"# A pod cannot limit its processes. In the kubelet configuration of each node: podPidsLimit: {pids}\n"
 
 
 def documents(plan: Plan) -> list[dict[str, Any]]:

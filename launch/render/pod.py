@@ -77,6 +77,7 @@ def _security(container: Container) -> dict[str, Any]:
         "runAsGroup": int(group) if group else None,
         "seccompProfile": {"type": "Unconfined"} if "seccomp=unconfined" in options else None,
         "allowPrivilegeEscalation": False if "no-new-privileges" in options else None,
+        "readOnlyRootFilesystem": container.read_only or None,
     }
     return {key: value for key, value in context.items() if value is not None}
 
@@ -93,9 +94,16 @@ def _volumes(container: Container) -> list[Volume]:
         for number, path in enumerate(others)
     ]
     if container.shm_bytes:
-        memory = {"medium": "Memory", "sizeLimit": str(container.shm_bytes)}
-        volumes.append(({"name": "shm", "emptyDir": memory}, {"name": "shm", "mountPath": "/dev/shm"}))
-    return volumes
+        volumes.append(_in_memory("shm", "/dev/shm", container.shm_bytes))
+    return volumes + [
+        _in_memory(f"tmpfs-{number}", tmpfs.target, tmpfs.size_bytes)
+        for number, tmpfs in enumerate(container.tmpfs)
+    ]
+
+
+def _in_memory(name: str, target: str, size_bytes: int) -> Volume:
+    memory = {"medium": "Memory", "sizeLimit": str(size_bytes)}
+    return {"name": name, "emptyDir": memory}, {"name": name, "mountPath": target}
 
 
 def _mounted(name: str, mount: Mount) -> Volume:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from launch.render.shell import LAUNCHER_VARIABLE
+from launch.render.comments import comments
+from launch.render.shell import LAUNCHER_VARIABLE, make_folders
 from launch.spec.plan import Container, Plan, Process
 
 CLUSTER = "%h/.config/slipway/cluster.env"  # the launcher's variables: HEAD_IP=..., IFACE_NAME=...
@@ -14,7 +15,7 @@ PLAIN = re.compile(r"[A-Za-z0-9_./:=@+,-]+$")
 
 def render(plan: Plan) -> str:
     """Return the files, each below its name."""
-    return "\n\n".join(_file(plan, process) for process in plan.processes)
+    return comments(plan, elsewhere=True) + "\n\n".join(_file(plan, process) for process in plan.processes)
 
 
 def _file(plan: Plan, process: Process) -> str:
@@ -30,6 +31,7 @@ def _file(plan: Plan, process: Process) -> str:
         "",
         "[Service]",
         *([f"EnvironmentFile={CLUSTER}"] if len(plan.processes) > 1 else []),
+        *_before(plan.container),
         "Restart=on-failure",
         "TimeoutStartSec=2700",  # time to load 230 GB and to compile at the first start
         "",
@@ -37,6 +39,11 @@ def _file(plan: Plan, process: Process) -> str:
         "WantedBy=default.target",
     ]
     return "\n".join(lines)
+
+
+def _before(container: Container) -> Iterator[str]:
+    if command := make_folders(container):
+        yield f"ExecStartPre=/usr/bin/env {' '.join(map(word, command))}"
 
 
 def _settings(plan: Plan, process: Process) -> Iterator[tuple[str, str]]:
@@ -91,7 +98,11 @@ def _limits(container: Container) -> Iterator[tuple[str, str]]:
     if container.shm_bytes:
         yield "ShmSize", str(container.shm_bytes)
     yield from (("Ulimit", f"{name}={limit}:{limit}") for name, limit in container.ulimits)
-    yield from (("Tmpfs", path) for path in container.tmpfs)
+    if container.pids_limit:
+        yield "PidsLimit", str(container.pids_limit)
+    if container.read_only:
+        yield "ReadOnly", "true"
+    yield from (("Tmpfs", f"{tmpfs.target}:{tmpfs.options}") for tmpfs in container.tmpfs)
 
 
 def word(text: str) -> str:

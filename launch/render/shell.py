@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 
+from launch.spec.plan import Container
+
 # Addresses and interfaces that only the launcher knows. A shell expands these; every other dollar is quoted.
 LAUNCHER_VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*=)?\$(HEAD_IP|IFACE_NAME|IB_IF)")
 
@@ -23,6 +25,12 @@ def paired(words: tuple[str, ...]) -> list[tuple[str, ...]]:
         else:
             groups[-1] += (word,)
     return groups
+
+
+def make_folders(container: Container) -> tuple[str, ...]:
+    """Return the command that creates the writable folders as the user; an engine would create them as root."""
+    paths = [m.source for m in container.mounts if not m.read_only and m.source.startswith("/")]
+    return ("mkdir", "-p", *paths) if paths else ()
 
 
 def lines(groups: list[tuple[str, ...]], separator: str = " \\\n  ") -> str:

@@ -30,14 +30,27 @@ def _sections(plan: Plan) -> Iterator[str]:
 
 
 def _head(plan: Plan) -> Iterator[tuple[str, str]]:
-    yield "model", plan.model
-    yield "image", f"{plan.image} (vLLM {plan.vllm_version}, {plan.platform})"
+    yield "model", f"{plan.model} at {plan.commit}" if plan.commit else plan.model
+    yield from _image(plan)
     yield (
         "layout",
         f"{plan.layout.name} on {_gpus(plan)}, {count(plan.layout.nodes, 'node')}: {plan.strategy}",
     )
     yield "memory", _fit(plan.fit)
     yield "access", plan.container.profile
+
+
+def _image(plan: Plan) -> Iterator[tuple[str, str]]:
+    source = plan.image_source
+    commit = f"commit {source.vllm_commit[:12]}" if source.vllm_commit else ""
+    channel = f"channel {source.channel}" if source.channel else ""
+    about = ", ".join(part for part in (f"vLLM {plan.vllm_version}", commit, plan.platform, channel) if part)
+    yield "image", f"{source.name or plan.image} ({about})"
+    if source.name and source.name != plan.image:
+        where = source.origin if source.origin != "named" else ""
+        yield "", f"{plan.image}{f' ({where})' if where else ''}"
+    if source.base:
+        yield "", f"base: {source.base}"
 
 
 def _gpus(plan: Plan) -> str:

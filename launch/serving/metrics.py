@@ -11,6 +11,8 @@ from errors import Failed
 from launch.http.client import request
 
 RUNNING, TOKENS = "vllm:num_requests_running", "vllm:generation_tokens_total"
+# Every step of an engine adds to one of these: a prefill in pieces generates no token until it ends.
+STEPS = (TOKENS, "vllm:prompt_tokens_total", "vllm:iteration_tokens_total_count")
 _TIMEOUT = 0.2  # seconds for one page
 _MAX_PAGE = 16 << 20  # bytes
 
@@ -33,12 +35,32 @@ def measure_load(urls: Mapping[str, str], seconds: float = 0.2) -> dict[str, Loa
 
 def parse_page(text: str) -> Load:
     """Add up the values of all engines on a Prometheus page. Lines without a number are ignored."""
-    sums = {RUNNING: 0.0, TOKENS: 0.0}
+    sums = _sums(text, (RUNNING, TOKENS))
+    return Load(int(sums[RUNNING]), int(sums[TOKENS]))
+
+
+def _sums(text: str, names: tuple[str, ...]) -> dict[str, float]:
+    """Add up each metric over its labels."""
+    sums = dict.fromkeys(names, 0.0)
     for line in text.splitlines():
         name = line.split("{", 1)[0].split(" ", 1)[0]
         if name in sums:
             sums[name] += _number(line.rsplit(" ", 1)[-1])
-    return Load(int(sums[RUNNING]), int(sums[TOKENS]))
+    return sums
+
+
+@dataclass(frozen=True)
+class ProgressReading:
+    """`steps` grows with each step of any engine; only its change means something."""
+
+    running: int
+    steps: int
+
+
+def parse_progress(text: str) -> ProgressReading:
+    """Return the requests in flight and the steps of all engines on a Prometheus page."""
+    sums = _sums(text, (RUNNING, *STEPS))
+    return ProgressReading(int(sums[RUNNING]), int(sum(sums[name] for name in STEPS)))
 
 
 def rate_between(before: Load, page: str | None, seconds: float) -> Load:

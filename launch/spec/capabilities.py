@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+TORCH_BUILDS = {"cpu": "cpu", "cuda": "cuda", "rocm": "hip"}  # the build of torch that a platform needs
+
 
 @dataclass(frozen=True)
 class Capabilities:

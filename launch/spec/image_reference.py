@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from dataclasses import dataclass
 
 DOCKER_HUB = "docker.io"
 _DOCKER_HUB_ALIAS = "index.docker.io"
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_ID = re.compile(r"(sha256:)?[0-9a-f]{64}")
+_START = re.compile(r"sha256:([0-9a-f]{12})")
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,22 @@ class ImageReference:
     def __str__(self) -> str:
         tag = f":{self.tag}" if self.tag else ""
         return f"{self.name}{tag}" + (f"@{self.digest}" if self.digest else "")
+
+
+def short_id(reference: str) -> str:
+    """Return twelve hex digits for an image: the first of its digest or id, else of a hash of its name."""
+    match = _START.search(reference)
+    return match[1] if match else hashlib.sha256(reference.encode()).hexdigest()[:12]
+
+
+def is_digest(text: str) -> bool:
+    """Return whether the text is a digest."""
+    return bool(_DIGEST.fullmatch(text))
+
+
+def is_image_id(text: str) -> bool:
+    """Return whether the text is the whole id of an image, which only an engine can look up."""
+    return bool(_ID.fullmatch(text))
 
 
 def is_registry(text: str) -> bool:

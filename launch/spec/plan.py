@@ -16,7 +16,13 @@ Pairs = tuple[tuple[str, str], ...]
 AUTO_PORT = 0  # a host port that is chosen at the start: the first free one from FIRST_PORT on
 FIRST_PORT = 8000
 EXPLANATIONS = ("reasons", "notes", "rejected", "fit")
-NOT_LAUNCHED = (*EXPLANATIONS, "budgets")  # no part of what runs
+NOT_LAUNCHED = (
+    *EXPLANATIONS,
+    "budgets",
+    "commit",
+    "revision",
+    "image_source",
+)  # no part of what runs, or in argv
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,22 @@ class Mount:
 
 
 @dataclass(frozen=True)
+class Tmpfs:
+    """A writable folder in memory inside the container. It counts as memory of the container."""
+
+    target: str
+    size_bytes: int
+
+    @property
+    def options(self) -> str:
+        """The mount options, as Docker, Compose and podman take them after the path.
+
+        Without `exec`, an engine mounts it with noexec, and libraries load there what they have compiled.
+        """
+        return f"rw,exec,nosuid,nodev,size={self.size_bytes},mode=1777"
+
+
+@dataclass(frozen=True)
 class Port:
     """A port of the container, published on an address of the host. `host` may be AUTO_PORT."""
 
@@ -117,7 +139,9 @@ class Container:
     network: str = ""  # "host" or "" (bridge)
     user: str = ""  # "uid:gid" or "" (the image's)
     ulimits: tuple[tuple[str, int], ...] = ()
-    tmpfs: tuple[str, ...] = ()
+    read_only: bool = False  # the root file system; mounts and tmpfs stay as they are
+    tmpfs: tuple[Tmpfs, ...] = ()
+    pids_limit: int = 0  # processes and threads; 0 leaves the engine's default
     ports: tuple[Port, ...] = ()
     mounts: tuple[Mount, ...] = ()
     entrypoint: tuple[str, ...] = ()  # of the image, if known: argv is passed without this prefix
@@ -125,6 +149,25 @@ class Container:
     tty: bool = False  # an interactive terminal (-it)
     env: Pairs = ()  # in addition to that of each process
     env_files: tuple[str, ...] = ()  # files of secret variables on the host; their content is never in a plan
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """Where the image of a plan comes from. An empty field is not known.
+
+    `origin`: `built` from the lock on this host, `published` in the user's registry, `not built`, or `named` by the
+    user or the recipe.
+    """
+
+    origin: str = "named"
+    name: str = ""  # as the lock, the user or the recipe writes it, with its tag
+    digest: str = ""  # sha256:... in the registry, else the id on this engine
+    id: str = ""  # on this engine; "" if the engine does not have the image
+    vllm_commit: str = ""
+    channel: str = ""  # of the lock
+    base: str = ""  # the image that the lock builds it on, as REPOSITORY@DIGEST
+    problem: str = ""  # why a registry could not tell the digest
+    notes: tuple[str, ...] = ()  # what to know before the image is started
 
 
 @dataclass(frozen=True)
@@ -143,8 +186,11 @@ class Plan:
     rejected: tuple[Rejected, ...] = ()
     reasons: tuple[Reason, ...] = ()
     notes: tuple[str, ...] = ()
+    commit: str = ""  # of the weights; "" if no commit is known, and the server loads what `revision` is then
+    revision: str = "main"  # branch, tag or commit that was asked for
     hardware: str = ""  # an id of spec/gpu_catalog.yaml or of a taxonomy
     budgets: tuple[tuple[str, int], ...] = ()  # from the recipe: seconds without a log line, by phase
+    image_source: ImageSource = field(default_factory=ImageSource)
 
     def __post_init__(self) -> None:
         """Raise Refused if a value could become something else in a file or command that is made from it."""
@@ -182,6 +228,10 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """Return twelve hex digits over what will run: plans with equal digests start equal containers."""
+        """Return twelve hex digits over what will run: plans with equal digests start equal containers.
+
+        An image that is here counts by its id, so that its publication does not change the plan.
+        """
         launched = {key: value for key, value in self.as_dict().items() if key not in NOT_LAUNCHED}
+        launched["image"] = self.image_source.id or self.image
         return hashlib.sha256(json.dumps(launched, sort_keys=True).encode()).hexdigest()[:12]

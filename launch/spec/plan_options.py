@@ -57,6 +57,13 @@ class PlanOptions:
         positional=True,
         setting=True,
     )
+    revision: str = option(
+        "",
+        "branch, tag or commit of the weights (default: the commit in the lock file, else the one in the cache)",
+        metavar="REVISION",
+        group=MODEL,
+        setting=True,
+    )
     strategy: str = option(
         "",
         "parallelism strategy, e.g. single_node_tp (default: chosen by the recipe)",
@@ -127,7 +134,7 @@ class PlanOptions:
     )
     vllm: str = option(
         "",
-        "vLLM version to plan for (default: that of the image)",
+        "vLLM version of an image that does not tell it (default: that of the image)",
         metavar="VERSION",
         group=VLLM,
         setting=True,
@@ -137,8 +144,31 @@ class PlanOptions:
     )
     image: str = option(
         "",
-        "image to run (default: chosen by the recipe and the platform)",
+        "image to run; upstream: that of the recipe, else of vLLM (default: the one that the lock file describes)",
         metavar="IMAGE",
+        group=CONTAINER,
+        setting=True,
+        overrides=("channel",),
+    )
+    lock: str = option(
+        "",
+        "lock file that describes image and weights (default: images/lock.yaml)",
+        metavar="PATH",
+        group=CONTAINER,
+        setting=True,
+    )
+    channel: str = option(
+        "",
+        "channel of the platform in the lock file: stable, nightly or wheel (default: the first one)",
+        metavar="NAME",
+        group=CONTAINER,
+        setting=True,
+        overrides=("image",),
+    )
+    registry: str = option(
+        "",
+        "registry to take the published image of the lock file from, if this host has not built it",
+        metavar="REGISTRY[/REPOSITORY]",
         group=CONTAINER,
         setting=True,
     )
@@ -152,6 +182,12 @@ class PlanOptions:
     )
     access: str = option(
         "least", "access profile of the container", choices=ACCESS, group=CONTAINER, setting=True
+    )
+    pids: int = option(
+        0,
+        "maximum number of processes and threads (default: by the access profile)",
+        metavar="NUMBER",
+        group=CONTAINER,
     )
     port: int = option(
         8000,

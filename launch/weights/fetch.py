@@ -49,17 +49,20 @@ def fetch_model(
     workers: int = WORKERS,
     policy: RetryPolicy | None = None,
     on_progress: OnProgress = lambda progress: None,
+    digest: str = "",
 ) -> Snapshot:
     """Fetch what is missing of a model, verify every byte, and return its snapshot. Raises Failed or Refused.
 
     `on_progress` is called a few times a second, from the calling thread. `endpoint` overrides HF_ENDPOINT;
-    `source` is a bundle or a folder instead of the Hub.
+    `source` is a bundle or a folder instead of the Hub. `digest` is the one that the list of files must have.
     """
     policy = policy or RetryPolicy()
     if source is None and is_offline():
-        return require_complete(model, revision, cache)
+        return require_complete(model, revision, cache, digest)
     source = source or Hub(model, endpoint_of(endpoint), replace(policy, attempts=min(6, policy.attempts)))
-    plan = plan_fetch(model, source, revision=revision, include=include, exclude=exclude, cache=cache)
+    plan = plan_fetch(
+        model, source, revision=revision, include=include, exclude=exclude, cache=cache, digest=digest
+    )
     return execute(plan, source, workers=workers, policy=policy, on_progress=on_progress)
 
 

@@ -64,14 +64,21 @@ def plan_fetch(
     include: tuple[str, ...] = (),
     exclude: tuple[str, ...] = (),
     cache: Path | None = None,
+    digest: str = "",
 ) -> FetchPlan:
-    """Return what a fetch would do, without writing anything. Raises Failed or Refused."""
+    """Return what a fetch would do, without writing anything. Raises Failed or Refused.
+
+    `digest` is the one that the list of files must have; empty accepts any.
+    """
     folder = ModelFolder((cache or cache_folder()).absolute(), model)
     folder.commit(revision)  # raises Refused for an invalid revision
     if os.path.lexists(folder.cache) and not folder.cache.is_dir():
         why = f"it is a link to {folder.cache.readlink()}" if folder.cache.is_symlink() else ""
         raise Refused(f"'{folder.cache}' is not a folder", why=why, fix="use --cache DIR")
     listed = select(source.manifest(revision), include, exclude)
+    manifests.require_digest(
+        listed, digest, f"check HF_ENDPOINT; invoke pin --model {model} pins other files"
+    )
     manifest = merge(listed, manifests.load(folder.manifest(listed.commit)))
     by_blob = {entry.blob: entry for entry in manifest.wanted if not is_verified(folder, entry)}
     missing = tuple(by_blob.values())

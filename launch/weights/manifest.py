@@ -7,6 +7,7 @@ paths on this host, and its hashes become file names.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections import Counter
@@ -70,6 +71,12 @@ class Manifest:
         """Bytes of the wanted files."""
         return sum(entry.size for entry in self.wanted)
 
+    @property
+    def digest(self) -> str:
+        """The hash of the list of files: their names, sizes and content. What this host verified does not count."""
+        files = sorted((entry.path, entry.size, entry.blob) for entry in self.entries)
+        return f"sha256:{hashlib.sha256(json.dumps(files).encode()).hexdigest()}"
+
     def with_entries(self, entries: Iterable[Entry]) -> Manifest:
         """Return a copy in which these entries replace those of the same path."""
         newer = {entry.path: entry for entry in entries}
@@ -121,6 +128,16 @@ def _fault(entry: Entry, paths: set[str]) -> str:
     if not BLOB.fullmatch(entry.blob) or not 0 <= entry.size < LARGEST:
         return f"its hash or size is not valid: {entry.blob[:70]!r}, {entry.size}"
     return ""
+
+
+def require_digest(manifest: Manifest, digest: str, fix: str) -> None:
+    """Raise Failed if a digest is expected and the list of files has another one."""
+    if digest not in ("", manifest.digest):
+        raise Failed(
+            f"{manifest.model} at {manifest.commit[:12]} has other files than the lock file",
+            why=f"the digest of its file list is {manifest.digest}; the lock file has {digest}",
+            fix=fix,
+        )
 
 
 def load(path: Path) -> Manifest | None:

@@ -64,6 +64,6 @@ def _unit_path(path: Path) -> str:
 
 
 def _unit_word(word: str) -> str:
-    """Return one word of a command as systemd reads it: `%` and `$` begin its own names."""
+    """Return an argument of a command as systemd reads it: `%` and `$` begin its own names."""
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return escaped if _PLAIN.fullmatch(word) else f'"{escaped}"'

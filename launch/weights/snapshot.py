@@ -43,20 +43,25 @@ class Snapshot:
         return {**self.__dict__, "path": str(self.path)}
 
 
-def require_complete(model: str, revision: str = "main", cache: Path | None = None) -> Snapshot:
+def require_complete(
+    model: str, revision: str = "main", cache: Path | None = None, digest: str = ""
+) -> Snapshot:
     """Return the snapshot that a server would load; compare its files with what was verified, offline.
 
-    No byte is read. Raises Failed, with the next command, if it is absent, incomplete, or was changed since.
+    No byte is read. `digest` is the one that the list of files must have; empty accepts any. Raises Failed, with the
+    next command, if the snapshot is absent, incomplete, another one, or was changed since.
     """
     folder = ModelFolder(cache or cache_folder(), model)
     commit = folder.commit(revision)
     fix = fetch_command(model, revision, cache)
     if commit is None or not folder.snapshot(commit).is_dir():
-        raise Failed(f"{model} is not in the cache", why=absence(folder, revision), fix=fix)
+        at = f" at {commit[:12]}" if commit else ""
+        raise Failed(f"{model}{at} is not in the cache", why=absence(folder, revision), fix=fix)
     manifest = manifests.load(folder.manifest(commit))
     if manifest is None:
         why = "it has no manifest, so it may be incomplete"
         raise Failed(f"{model} at {commit[:12]} was never verified", why=why, fix=fix)
+    manifests.require_digest(manifest, digest, fix)
     if faults := faults_of(folder, manifest):
         raise incomplete_or_changed(
             model, commit, faults, fix, verify_command(model, revision, cache, "--deep")

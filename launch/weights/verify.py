@@ -69,19 +69,23 @@ def verify_model(
     repair: bool = False,
     endpoint: str | None = None,
     on_progress: OnProgress = lambda progress: None,
+    digest: str = "",
 ) -> Report:
     """Check a snapshot against its manifest, offline unless `repair` has something to fetch.
 
     A snapshot that another tool downloaded has no manifest. Its blobs' names are their hashes, so `deep` verifies
-    it too, and writes the manifest. Raises Failed if there is no snapshot.
+    it too, and writes the manifest. `digest` is the one that the list of files must have. Raises Failed if there is no
+    snapshot.
     """
     folder = ModelFolder((cache or cache_folder()).absolute(), model)
     commit = folder.commit(revision)
     if commit is None or not folder.snapshot(commit).is_dir():
         why = absence(folder, revision)
-        raise Failed(f"{model} is not in the cache", why=why, fix=fetch_command(model, revision, cache))
+        at = f" at {commit[:12]}" if commit else ""
+        raise Failed(f"{model}{at} is not in the cache", why=why, fix=fetch_command(model, revision, cache))
     stored = manifests.load(folder.manifest(commit))
     manifest = stored or _from_links(folder, commit)
+    manifests.require_digest(manifest, digest, fetch_command(model, revision, cache))
     faults = _faults(folder, manifest, by_hash=deep or stored is None)
     if deep:
         wrong = {fault.path for fault in faults}

@@ -76,10 +76,19 @@ def test_container_has_only_the_privileges_of_the_plan(server: Server, engine: D
     assert not granted["Devices"]
     assert granted["IpcMode"] in ("private", "shareable")
     assert granted["PortBindings"]["8000/tcp"][0]["HostIp"] == "127.0.0.1"
+    assert granted["ReadonlyRootfs"]
+    assert granted["PidsLimit"] > 0
     inside = testinfra.get_host(f"docker://{server['name']}")
     status = dict(line.split(":\t", 1) for line in inside.file("/proc/1/status").content_string.splitlines())
     assert int(status["CapEff"], 16) == 0
     assert status["NoNewPrivs"] == "1"
+
+
+def test_vllm_writes_nothing_outside_its_folders(server: Server, engine: DockerClient) -> None:
+    """Serving, a benchmark and questions leave the layer of the container empty."""
+    changed = {change["Path"] for change in engine.containers.get(server["name"]).diff() or ()}
+    targets = {"/hub", "/cache", "/tmp", "/dev", "/dev/shm"}
+    assert changed <= targets
 
 
 def test_weights_are_read_only_and_the_server_contacts_no_hub(server: Server) -> None:

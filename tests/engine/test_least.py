@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import testinfra
 
 from launch.engine import create_args
+from launch.engine.verify_access import check_access, writable_folders
 from launch.planning.planner import make_plan
 from launch.planning.vllm_versions import image_for
 from launch.recipes.repository import open_repository
@@ -34,10 +37,13 @@ UID, GID = 1234, 4321
 def plan(cpu_image: str, tmp_path_factory: pytest.TempPathFactory) -> Plan:
     """A plan for two ranks on the CPU of this host, for a user who is not root."""
     hub, cache = tmp_path_factory.mktemp("hub"), tmp_path_factory.mktemp("cache")
-    cache.chmod(0o777)
     host = PlanHost(catalog()["cpu"], 2, uid=UID, gid=GID, hub_cache=str(hub), cache=str(cache))
     image = image_for("cpu", "0.32.0", cpu_image, None)
-    return make_plan(PlanOptions(MODEL, name=SERVER, port=0), host, open_repository().recipe(MODEL), image)
+    made = make_plan(PlanOptions(MODEL, name=SERVER, port=0), host, open_repository().recipe(MODEL), image)
+    for mount in made.container.mounts:
+        Path(mount.source).mkdir(exist_ok=True)
+        os.chown(mount.source, UID, GID)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -103,10 +109,39 @@ def test_the_weights_are_read_only(inside: Host) -> None:
     assert inside.run("touch /cache/x").rc == 0
 
 
+def test_the_image_is_read_only(inside: Host, plan: Plan) -> None:
+    """Even for root: only the mounts, the temporary folder and shared memory are writable."""
+    files = inside.check_output("find / -xdev -writable -not -type l 2> /dev/null || true").split()
+    assert set(files) == {"/cache", "/tmp"}  # mounts, into which this `find` does not go
+    assert inside.run("touch /etc/x").rc != 0
+    assert has_reason(plan, "read-only")
+
+
+def test_the_writable_folders_are_those_of_the_plan(engine: DockerClient, inside: Host, plan: Plan) -> None:
+    check_access(engine, engine.containers.get(inside.backend.name), plan)
+    assert set(writable_folders(plan.container)) == {"/cache", "/tmp", "/dev/shm"}
+
+
+def test_the_temporary_folder_is_limited_and_runs_programs(inside: Host, plan: Plan) -> None:
+    options = inside.mount_point("/tmp").options
+    assert {"nosuid", "nodev"} < set(options)
+    assert "noexec" not in options
+    size = inside.check_output("df -B1 --output=size /tmp").split()[-1]
+    assert int(size) == plan.container.tmpfs[0].size_bytes
+
+
+def test_processes_are_limited(inside: Host, plan: Plan) -> None:
+    limit = inside.check_output(
+        "cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/pids/pids.max 2> /dev/null || true"
+    )
+    assert int(limit) == plan.container.pids_limit
+    assert has_reason(plan, "pids-limit")
+
+
 def test_shared_memory_has_the_planned_size(inside: Host, plan: Plan) -> None:
     size = inside.check_output("df -B1 --output=size /dev/shm").split()[-1]
     assert int(size) == plan.container.shm_bytes
-    assert has_reason(plan, "shm-size")
+    assert has_reason(plan, "/dev/shm")
 
 
 def test_every_variable_has_a_reason(inside: Host, plan: Plan, engine: DockerClient) -> None:

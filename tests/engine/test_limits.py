@@ -30,10 +30,10 @@ def create_by_command(engine: DockerClient, image: str, limits: Limits) -> str:
 @pytest.mark.parametrize(
     ("limits", "expected"),
     [
-        (Limits(), {"Memory": 0, "PidsLimit": None, "RestartPolicy": "no"}),
+        (Limits(), {"Memory": 0, "RestartPolicy": "no"}),
         # Without swap: a server that needs more memory is killed instead of becoming slow.
         (Limits(memory="64m"), {"Memory": 64 * MIB, "MemorySwap": 64 * MIB}),
-        (Limits(pids=99, restart="on-failure"), {"PidsLimit": 99, "RestartPolicy": "on-failure"}),
+        (Limits(restart="on-failure"), {"Memory": 0, "RestartPolicy": "on-failure"}),
     ],
 )
 def test_limits_are_those_of_the_container(

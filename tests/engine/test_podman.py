@@ -113,6 +113,19 @@ def test_the_container_has_no_more_access_than_the_plan(run_on_podman: Run, podm
     assert values == ["false", "[]", str(1 << 30), f"{os.getuid()}:{os.getgid()}"]
 
 
+def test_the_image_is_read_only_on_podman(run_on_podman: Run, podman: dict[str, str]) -> None:
+    """`run` has checked the writable folders from inside. podman adds folders in memory at /run and /var/tmp."""
+    run_on_podman("serves").ok()
+    fields = "{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.PidsLimit}}"
+    assert podman_cli(podman, "inspect", "--format", fields, SERVER).stdout.decode().split() == [
+        "true",
+        "5120",
+    ]
+    touch = podman_cli(podman, "exec", SERVER, "sh", "-c", "touch /etc/x; touch /tmp/x /dev/shm/x /cache/x")
+    assert touch.returncode == 0
+    assert b"Read-only file system" in touch.stderr
+
+
 def test_doctor_recognizes_podman(podman: dict[str, str]) -> None:
     """The exit status is not checked: a small host may lack disk space for the image."""
     report = json.loads(invoke("doctor", "--platform", "cpu", "--format", "json", **podman).out)

@@ -145,7 +145,22 @@ def test_stop_removes_the_container(run: Run, engine: DockerClient) -> None:
 def test_an_image_that_cannot_be_pulled_is_named(run: Run) -> None:
     done = run("serves", image="127.0.0.1:9/none:x")
     assert done.code == 1
-    assert "cannot pull 127.0.0.1:9/none:x" in done.err
+    assert "cannot resolve '127.0.0.1:9/none:x' to a digest" in done.err
+    done = run("serves", image=f"127.0.0.1:9/none@sha256:{'0' * 64}")
+    assert done.code == 1
+    assert "cannot pull 127.0.0.1:9/none@sha256:" in done.err
+
+
+def test_a_server_is_started_by_the_id_of_its_image_and_records_it(
+    run: Run, engine: DockerClient, stand_in: str
+) -> None:
+    run("serves").ok()
+    (container,) = containers(engine)
+    image = str(engine.images.get(stand_in).id)
+    assert container.attrs["Config"]["Image"] == container.attrs["Image"] == image
+    (listed_server,) = listed()
+    assert (listed_server["image_name"], listed_server["image_id"]) == (stand_in, image)
+    assert (listed_server["image_digest"], listed_server["vllm"]) == (image, "0.32.0")
 
 
 def test_two_runs_at_once_start_one_server(start: Start) -> None:
@@ -174,9 +189,9 @@ def test_a_lost_engine_is_reported_and_the_next_run_finds_the_server(
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "the container engine stopped responding" in err
-    again = run("hangs", "--wait", "no", "--pids", "500").ok().err
+    again = run("hangs", "--wait", "no", "--memory", "2g").ok().err
     assert "already running" in again
-    assert "not applied: --pids 500; --replace" in again
+    assert "not applied: --memory 2g; --replace" in again
 
 
 def test_ps_shows_address_state_and_load(run: Run, port: str) -> None:

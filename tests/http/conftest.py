@@ -77,7 +77,7 @@ class Servers:
             "python": {"version": "3.12"},
         }
         path = self.folder / "lock.yaml"
-        path.write_text(yaml.safe_dump({"schema": 1, "platforms": {"cuda": cuda}}))
+        path.write_text(yaml.safe_dump({"schema": 2, "platforms": {"cuda": {"stable": cuda}}}))
         return path
 
 

@@ -75,8 +75,7 @@ def publish(servers: Servers, url: str) -> str:
     words = ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(key)]
     subprocess.run(words, capture_output=True, check=True)
     request = publishing.PublishRequest(
-        name="rocm",
-        platform=load().platform("rocm"),
+        locked=load().image("rocm"),
         image="slipway",
         inputs="0123456789ab",
         host=REGISTRY,

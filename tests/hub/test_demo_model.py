@@ -10,7 +10,9 @@ from launch.engine import images
 from launch.hub_server import serve_folder
 from launch.operations.demo_model import MODEL, endpoint_for
 from launch.operations.events import Events
+from launch.operations.launch_options import LaunchOptions
 from launch.operations.prepare import prepare
+from launch.spec.plan_options import PlanOptions
 from launch.weights.snapshot import require_complete
 from tests.hub.conftest import MODEL as OTHER
 from tests.invocation import invoke
@@ -35,7 +37,9 @@ def test_launch_fetches_the_built_in_model_without_a_hub(
 ) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(cache))
     monkeypatch.setattr(images, "find", lambda client, reference: object())
-    prepare(None, plan(MODEL, "cpu", 1), True, Events())  # type: ignore[arg-type]
+    monkeypatch.setattr(images, "inspect", lambda client, reference: None)
+    how = LaunchOptions(fetch=True)
+    prepare(None, plan(MODEL, "cpu", 1), PlanOptions(MODEL), how, Events())  # type: ignore[arg-type]
     require_complete(MODEL)
 
 

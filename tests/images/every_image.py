@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from images import capabilities
-from images.build.pipeline import ENTRYPOINT, inputs
+from images.build.local_name import inputs
 from images.lock.lockfile import LOCK, load
-from images.lock.schema import family
+from images.lock.schema import LockedImage
+from launch.planning.image_choice import ENTRYPOINT
 from launch.spec.capabilities import Capabilities
 
 if TYPE_CHECKING:
@@ -26,8 +27,13 @@ SECRET = re.compile(
 class EveryImage:
     """Tests of a started container (`host`), its image's attributes (`attrs`) and its tag (`image`)."""
 
-    platform = ""
+    platform, channel = "", ""
     max_gb = 0.0
+
+    @classmethod
+    def locked(cls) -> LockedImage:
+        """The image in the lock."""
+        return load().image(cls.platform, cls.channel)
 
     def test_it_runs_as_an_unprivileged_user(self, host: Host, attrs: dict[str, Any]) -> None:
         assert attrs["Config"]["User"] == "2000:0"
@@ -59,9 +65,10 @@ class EveryImage:
 
     def test_its_labels_name_its_inputs(self, attrs: dict[str, Any]) -> None:
         labels = attrs["Config"]["Labels"]
-        pins = load().platform(self.platform)
-        assert labels["slipway.platform"] == family(self.platform)
-        assert labels["slipway.lock"] == inputs(self.platform, pins)
+        pins = self.locked().pins
+        assert labels["slipway.platform"] == self.platform
+        assert labels["slipway.channel"] == self.locked().channel
+        assert labels["slipway.lock"] == inputs(self.locked())
         assert labels["slipway.vllm"].startswith(pins.vllm.version)
         assert labels.get("org.opencontainers.image.revision", "") == pins.vllm.commit
         assert labels["org.opencontainers.image.title"]
@@ -72,7 +79,7 @@ class EveryImage:
         assert capabilities.read(engine, image).as_json() == attrs["Config"]["Labels"][capabilities.LABEL]
 
     def test_the_capabilities_agree_with_the_lock(self, found: Capabilities) -> None:
-        assert capabilities.differences(self.platform, load().platform(self.platform), found) == []
+        assert capabilities.differences(self.locked(), found) == []
 
     def test_the_capabilities_include_what_a_plan_needs(self, found: Capabilities) -> None:
         assert "--tensor-parallel-size" in found.flags
@@ -134,7 +141,7 @@ class FromWheels(EveryImage):
 
     def requirements(self) -> Path:
         """The requirements file of the platform."""
-        return LOCK.parent / load().platform(self.platform).python.requirements
+        return LOCK.parent / self.locked().pins.python.requirements
 
 
 def _packages(listed: str) -> Iterator[tuple[str, str]]:

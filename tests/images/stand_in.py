@@ -1,7 +1,8 @@
 """Stand-ins for upstream's CUDA and ROCm images, which are tens of gigabytes and need a registry.
 
-A small Debian with modules that answer like torch and vLLM, so that the Dockerfiles, the probe and its comparison with
-the lock run for real on top of them. Their GPU facts are made up: nothing here ran on a GPU.
+A small Debian with modules that answer like torch and vLLM, and with the server of the engine tests, so that the
+Dockerfiles, the probe, its comparison with the lock and a launch run for real on top of them. Their GPU facts are made
+up: nothing here ran on a GPU.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from images.build import base_image
 from images.lock.lockfile import load
-from images.lock.schema import Platform
+from images.lock.schema import LockedImage
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -35,7 +37,7 @@ __version__ = '2.11.0'
 """,
     "vllm/__init__.py": "__version__ = {version!r}\n",
     "vllm/_version.py": "commit_id = 'g' + {commit!r}[:9]\n",
-    "vllm/envs.py": "environment_variables = {{'VLLM_HOST_IP': None, 'VLLM_ROCM_USE_AITER': None}}\n",
+    "vllm/envs.py": "environment_variables = dict.fromkeys({environment!r})\n",
     "vllm/platforms/__init__.py": "_current_platform = None\n",
     "vllm/platforms/cpu.py": "class CpuPlatform: pass\n",
     "vllm/utils/__init__.py": "",
@@ -44,6 +46,8 @@ __version__ = '2.11.0'
     "vllm/entrypoints/cli_args.py": """\
 def make_arg_parser(parser):
     parser.add_argument('--tensor-parallel-size', '-tp')
+    for flag in {flags!r}:
+        parser.add_argument(flag)
     return parser
 """,
     "vllm/tool_parsers.py": "class ToolParserManager: list_registered = lambda: ['minimax_m2']\n",
@@ -52,36 +56,55 @@ class ReasoningParserManager: list_registered = lambda: ['minimax_m2_append_thin
 """,
     "vllm-{version}.dist-info/METADATA": "Name: vllm\nVersion: {version}\n",
 }
+# What plans of MiniMax-M2 use, of the options and variables that vLLM has.
+FLAGS = (
+    "--all2all-backend",
+    "--compilation-config",
+    "--data-parallel-size",
+    "--disable-nccl-for-dp-synchronization",
+    "--enable-auto-tool-choice",
+    "--enable-expert-parallel",
+    "--max-model-len",
+    "--reasoning-parser",
+    "--revision",
+    "--tool-call-parser",
+    "--trust-remote-code",
+)
+ENVIRONMENT = ("VLLM_CACHE_ROOT", "VLLM_HOST_IP", "VLLM_NO_USAGE_STATS", "VLLM_ROCM_USE_AITER")
+SERVER = Path(__file__).parents[1] / "engine" / "stand_in" / "vllm"
 
 
-def build(client: DockerClient, name: str, entrypoint: str = "[]", **changed: str) -> str:
-    """Build a base with the facts of the platform's base in the lock, except for `changed`; return its tag."""
-    facts = {**_facts(name, load().platform(name)), **changed}
-    debian = base_image.ensure(client, "cpu", load().platform("cpu"), lambda *progress: None)
+def build(client: DockerClient, locked: LockedImage, entrypoint: str = "[]", **changed: str) -> str:
+    """Build a base with the facts of an image's base in the lock, except for `changed`; return its tag."""
+    facts = {**_facts(locked), **changed}
+    debian = base_image.ensure(client, load().image("cpu"), lambda *progress: None)
     files = {f"modules/{path.format(**facts)}": text.format(**facts) for path, text in MODULES.items()}
     files["Dockerfile"] = DOCKERFILE.format(base=debian, entrypoint=entrypoint)
-    files["vllm"] = f"#!/bin/sh\necho {facts['version']}\n"
-    tag = f"slipway/stand-in-{name}:{hashlib.sha256(str(files).encode()).hexdigest()[:12]}"
-    client.images.build(fileobj=_tar(files), custom_context=True, tag=tag, rm=True, forcerm=True)
+    files["vllm"] = SERVER.read_text()
+    tag = f"slipway/stand-in-{locked.name}:{hashlib.sha256(str(files).encode()).hexdigest()[:12]}"
+    client.images.build(fileobj=tar(files), custom_context=True, tag=tag, rm=True, forcerm=True)
     return tag
 
 
-def _facts(name: str, pins: Platform) -> dict[str, str]:
-    hip = name.startswith("rocm")
+def _facts(locked: LockedImage) -> dict[str, Any]:
+    hip = locked.platform == "rocm"
     return {
         "cuda": "" if hip else "13.0",
         "hip": "7.2" if hip else "",
-        "version": pins.vllm.version or "0.33.1",
-        "commit": pins.vllm.commit,
+        "version": locked.pins.vllm.version or "0.33.1",
+        "commit": locked.pins.vllm.commit or "5" * 40,
+        "flags": FLAGS,
+        "environment": ENVIRONMENT,
     }
 
 
-def _tar(files: dict[str, str]) -> io.BytesIO:
+def tar(files: dict[str, str]) -> io.BytesIO:
+    """Return a build context with these files."""
     content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w") as tar:
+    with tarfile.open(fileobj=content, mode="w") as archive:
         for name, text in files.items():
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(text.encode()), 0o755
-            tar.addfile(entry, io.BytesIO(text.encode()))
+            archive.addfile(entry, io.BytesIO(text.encode()))
     content.seek(0)
     return content

@@ -24,6 +24,8 @@ from tests.invocation import INTERRUPTIBLE, ROOT, invoke
 if TYPE_CHECKING:
     from docker import DockerClient
 
+ROCM = load().image("rocm")
+
 
 @pytest.fixture(autouse=True)
 def recorded() -> None:
@@ -33,7 +35,7 @@ def recorded() -> None:
 @pytest.fixture
 def base(engine: DockerClient) -> Iterator[str]:
     """A stand-in for ROCm's base; it and the images built on it are removed at the end."""
-    tag = stand_in.build(engine, "rocm")
+    tag = stand_in.build(engine, ROCM)
     yield tag
     for image in engine.images.list():
         if any("-above-" in name and "vllm-rocm" in name for name in image.tags):
@@ -52,7 +54,7 @@ def image_ids(engine: DockerClient) -> set[str]:
 
 
 def debian_base(engine: DockerClient) -> str:
-    return base_image.ensure(engine, "cpu", load().platform("cpu"), ignore)
+    return base_image.ensure(engine, load().image("cpu"), ignore)
 
 
 def ignore(done: float, total: float | None, note: str) -> None:
@@ -101,16 +103,16 @@ def test_ctrl_c_while_capabilities_are_read_leaves_no_image(
     monkeypatch.setattr(capabilities, "read", interrupted)
     before = image_ids(engine)
     with pytest.raises(KeyboardInterrupt):
-        build(engine, "rocm", BuildOptions(base=base), ignore)
+        build(engine, ROCM, BuildOptions(base=base), ignore)
     assert image_ids(engine) == before
 
 
 def test_a_build_without_changes_returns_the_same_image_at_once(engine: DockerClient, base: str) -> None:
     """The limit of two seconds is for Slipway's own CPU time, not for the builder's."""
     options = BuildOptions(base=base)
-    first = build(engine, "rocm", options, ignore)
+    first = build(engine, ROCM, options, ignore)
     before = time.process_time()
-    again = build(engine, "rocm", options, ignore)
+    again = build(engine, ROCM, options, ignore)
     assert (first.fresh, again.fresh, again.id) == (True, False, first.id)
     assert time.process_time() - before < 2
 
@@ -137,6 +139,9 @@ def test_a_failed_step_is_shown_with_its_output(engine: DockerClient) -> None:
     ("options", "message"),
     [
         (("--platform", "rocn"), "unknown platform 'rocn'"),
+        (("--platform", "cuda-wheel"), "--platform cuda --channel wheel"),
+        (("--platform", "cuda", "--channel", "weel"), "Did you mean `wheel`?"),
+        (("--platform", "cpu", "--channel", "nightly"), "unknown cpu channel 'nightly'"),
         (("--backend", "kaniko"), "'kaniko'"),
         (("--format", "xml"), "xml"),
         (("--lock", "/no/such/lock.yaml"), "is missing"),
@@ -171,7 +176,7 @@ def test_no_layer_contains_a_secret_of_the_build(
     """The settings that uv gets are mounted for the build; the saved image does not contain them."""
     secret = "hunter2.example"
     monkeypatch.setenv("NO_PROXY", secret)
-    built = build(engine, "cpu", BuildOptions(base=debian_base(engine), no_cache=True), ignore)
+    built = build(engine, load().image("cpu"), BuildOptions(base=debian_base(engine), no_cache=True), ignore)
     try:
         assert not any(secret.encode() in chunk for chunk in engine.images.get(built.tag).save())
     finally:
@@ -181,4 +186,4 @@ def test_no_layer_contains_a_secret_of_the_build(
 def test_a_dry_run_prints_the_command(engine: DockerClient) -> None:
     command = invoke("build", "--platform", "rocm", "--dry-run").ok().out
     assert "docker" in command
-    assert f"BASE={load().platform('rocm').base.reference}" in command
+    assert f"BASE={ROCM.pins.base.reference}" in command

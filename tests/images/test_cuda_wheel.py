@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from images.build.pipeline import BuildOptions, build, reference
+from images.build.local_name import reference
+from images.build.pipeline import BuildOptions, build
+from images.lock.lockfile import load
 from launch.engine.images import find
 from launch.spec.capabilities import Capabilities
 from tests.images.every_image import FromWheels
@@ -22,17 +24,19 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.timeout(2400), *([] if os.environ.get("CI") else [pytest.mark.slow])]
 
+WHEEL = load().image("cuda", "wheel")
+
 
 @pytest.fixture(scope="class")
 def image(engine: DockerClient) -> str:
     folder = engine.info().get("DockerRootDir", "/")
-    if find(engine, reference("cuda-wheel")) is None and shutil.disk_usage(folder).free < 30e9:
+    if find(engine, reference(WHEEL)) is None and shutil.disk_usage(folder).free < 30e9:
         pytest.skip(f"needs 30 GB of free disk at {folder}")
-    return build(engine, "cuda-wheel", BuildOptions(), lambda done, total, note: None).tag
+    return build(engine, WHEEL, BuildOptions(), lambda done, total, note: None).tag
 
 
 class TestCudaWheel(FromWheels):
-    platform = "cuda-wheel"
+    platform, channel = "cuda", "wheel"
     max_gb = 7.6
     recorded = True
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from errors import Failed
-from images.build.pipeline import BuildOptions, build, reference
+from images.build.local_name import reference
+from images.build.pipeline import BuildOptions, build
+from images.lock.lockfile import load
 from launch.engine.images import find
 from launch.spec.capabilities import Capabilities
 from tests.images import stand_in
@@ -16,6 +18,9 @@ from tests.images.every_image import EveryImage
 
 if TYPE_CHECKING:
     from docker import DockerClient
+
+
+NIGHTLY = load().image("rocm", "nightly")
 
 
 def ignore(done: float, total: float | None, note: str) -> None:
@@ -30,8 +35,8 @@ class OnStandIn(EveryImage):
     @pytest.fixture(scope="class")
     @classmethod
     def image(cls, engine: DockerClient) -> Iterator[str]:
-        base = stand_in.build(engine, cls.platform)
-        tag = build(engine, cls.platform, BuildOptions(base=base), ignore).tag
+        base = stand_in.build(engine, cls.locked())
+        tag = build(engine, cls.locked(), BuildOptions(base=base), ignore).tag
         yield tag
         engine.images.remove(tag)
         engine.images.remove(base)
@@ -44,11 +49,11 @@ class TestRocmOnAStandIn(OnStandIn):
         assert (found.torch_flavour, found.gpu_archs, found.python) == ("hip", (), "3.12.13")
 
     def test_its_tag_differs_from_the_real_image(self, image: str) -> None:
-        assert image.startswith(reference("rocm") + "-above-")
+        assert image.startswith(reference(self.locked()) + "-above-")
 
 
-class TestRocmOpenaiOnAStandIn(OnStandIn):
-    platform = "rocm-openai"
+class TestRocmNightlyOnAStandIn(OnStandIn):
+    platform, channel = "rocm", "nightly"
 
 
 class TestCudaOnAStandIn(OnStandIn):
@@ -56,6 +61,10 @@ class TestCudaOnAStandIn(OnStandIn):
 
     def test_the_capabilities_name_the_gpu_architectures(self, found: Capabilities) -> None:
         assert (found.torch_flavour, found.cuda, found.gpu_archs) == ("cuda", "13.0", ("sm_90", "sm_100"))
+
+
+class TestCudaNightlyOnAStandIn(OnStandIn):
+    platform, channel = "cuda", "nightly"
 
 
 @pytest.mark.parametrize(
@@ -77,11 +86,11 @@ class TestOutdatedStandIn:
     def test_build_refuses_it_and_leaves_no_image(
         self, engine: DockerClient, changed: dict[str, str], message: str
     ) -> None:
-        base = stand_in.build(engine, "rocm", **changed)
+        base = stand_in.build(engine, NIGHTLY, **changed)
         before = {image.id for image in engine.images.list()}
         try:
             with pytest.raises(Failed, match="the image differs from the lock") as failed:
-                build(engine, "rocm", BuildOptions(base=base), ignore)
+                build(engine, NIGHTLY, BuildOptions(base=base), ignore)
             assert message in failed.value.why
             assert {image.id for image in engine.images.list()} == before
         finally:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from images.build.pipeline import reference
-from images.lock.lockfile import load
+from images.build.local_name import reference
 from launch.engine.images import find
 from tests.images.every_image import EveryImage
 
@@ -26,25 +25,29 @@ class OnUpstream(EveryImage):
         assert attrs["Size"] - base.attrs["Size"] < 50e6
 
     def test_its_base_is_the_one_of_the_lock(self, attrs: dict[str, Any]) -> None:
-        assert attrs["Config"]["Labels"]["slipway.base"] in load().platform(self.platform).base.references
+        assert attrs["Config"]["Labels"]["slipway.base"] in self.locked().pins.base.references
 
 
 @pytest.fixture(scope="class")
 def image(engine: DockerClient, request: pytest.FixtureRequest) -> str:
-    platform = request.cls.platform
-    tag = reference(platform)
+    locked = request.cls.locked()
+    tag = reference(locked)
     if find(engine, tag) is None:
-        pytest.skip(f"not built on this host: invoke build --platform {platform}")
+        pytest.skip(f"not built on this host: invoke build {locked.options}")
     return tag
 
 
-class TestCuda(OnUpstream):
+class TestCudaStable(OnUpstream):
     platform = "cuda"
 
 
-class TestRocm(OnUpstream):
+class TestRocmStable(OnUpstream):
     platform = "rocm"
 
 
-class TestRocmOpenai(OnUpstream):
-    platform = "rocm-openai"
+class TestCudaNightly(OnUpstream):
+    platform, channel = "cuda", "nightly"
+
+
+class TestRocmNightly(OnUpstream):
+    platform, channel = "rocm", "nightly"

@@ -97,14 +97,18 @@ def test_slipway_build_dry_run(installed: Installed) -> None:
 
 def test_slipway_build_names_the_same_image_as_the_checkout(installed: Installed) -> None:
     """The name holds a hash of every file that goes into the image."""
-    from images.build.pipeline import reference
+    from images.build.local_name import reference
+    from images.lock.lockfile import load
 
-    code = "from images.build.pipeline import reference; print(reference('cpu'))"
+    code = (
+        "from images.build.local_name import reference; from images.lock.lockfile import load;"
+        "print(reference(load().image('cpu')))"
+    )
     python = str(installed.environment / "bin" / "python")
     done = subprocess.run(
         [python, "-c", code], cwd=installed.folder, capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == reference("cpu")
+    assert done.stdout.strip() == reference(load().image("cpu"))
 
 
 def test_slipway_diagnose(installed: Installed) -> None:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
@@ -20,26 +17,20 @@ import yaml
 from images.lock.lockfile import load
 from images.publish import test_results
 from images.publish.publish import PublishRequest
+from tests.conftest import absent
 from tests.registry.published import OLD, make_key, small_image
-from tests.registry.serving import PASSWORD, USER, Running, certificate, htpasswd, running
+from tests.registry.serving import FIX, PASSWORD, USER, Running, certificate, htpasswd, program, running
 
 if TYPE_CHECKING:
     from docker import DockerClient
-
-FIX = "docker-registry is not installed: apt-get install docker-registry (on Debian)"
 
 
 @pytest.fixture(scope="session")
 def binary() -> str:
     """The registry's program; installed if this user may do that."""
-    if not shutil.which("docker-registry") and os.geteuid() == 0 and shutil.which("apt-get"):
-        words = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "docker-registry"]
-        subprocess.run(words, capture_output=True, check=False, timeout=300)
-    path = shutil.which("docker-registry")
+    path = program()
     if not path:
-        if os.environ.get("SLIPWAY_REQUIRE_ENGINE"):
-            pytest.fail(FIX)
-        pytest.skip(FIX)
+        absent(FIX)
     return path
 
 
@@ -101,8 +92,7 @@ def publish_request(
     def make(host: str, size: int = 1000, **changed: Any) -> PublishRequest:
         test_results.record(small_image(engine, tag, size), tag, ["test_it"])
         made = PublishRequest(
-            name="rocm",
-            platform=load().platform("rocm"),
+            locked=load().image("rocm", "nightly"),
             image=tag,
             inputs="0123456789ab",
             host=host,
@@ -120,20 +110,22 @@ def publish_request(
 
 @pytest.fixture
 def lock_file(tmp_path: Path, registry: Running) -> Path:
-    """A lock with an image platform and a wheel platform, whose bases are in the registry under test."""
+    """A lock with an image channel and a wheel channel, whose bases are in the registry under test."""
     base = {"digest": OLD, "source": "an earlier pin"}
     data = {
-        "schema": 1,
+        "schema": 2,
         "platforms": {
             "cuda": {
-                "base": {"repository": f"{registry.host}/vllm/vllm-openai", "tag": "nightly", **base},
-                "vllm": {"version": "0.30.0", "source": "inside the base"},
-                "python": {"version": "3.12"},
-            },
-            "cuda-wheel": {
-                "base": {"repository": f"{registry.host}/library/python", "tag": "3.12-slim", **base},
-                "vllm": {"package": "vllm", "version": "0.30.0", "source": "the index"},
-                "python": {"requirements": "requirements.txt", "sha256": hashlib.sha256(b"").hexdigest()},
+                "nightly": {
+                    "base": {"repository": f"{registry.host}/vllm/vllm-openai", "tag": "nightly", **base},
+                    "vllm": {"version": "0.30.0", "source": "inside the base"},
+                    "python": {"version": "3.12"},
+                },
+                "wheel": {
+                    "base": {"repository": f"{registry.host}/library/python", "tag": "3.12-slim", **base},
+                    "vllm": {"package": "vllm", "version": "0.30.0", "source": "the index"},
+                    "python": {"requirements": "requirements.txt", "sha256": hashlib.sha256(b"").hexdigest()},
+                },
             },
         },
     }

@@ -23,10 +23,10 @@ CAPABILITIES = Capabilities(
 )
 OLD = "sha256:" + "0" * 64  # the digest of a lock before `invoke pin`
 TAGS = (
-    "rocm-lock-0123456789ab",
-    "rocm-vllm0.21.0rc1_rocm722-gd801ae8c2",
-    "rocm-20261123",
-    "rocm-candidate",
+    "rocm-nightly-lock-0123456789ab",
+    "rocm-nightly-vllm0.21.0rc1_rocm722-gd801ae8c2",
+    "rocm-nightly-20261123",
+    "rocm-nightly-candidate",
 )
 
 

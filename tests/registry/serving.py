@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import shutil
 import socket
 import subprocess
@@ -18,6 +19,9 @@ import yaml
 from images.registry.client import Registry
 
 USER, PASSWORD = "slipway", "long live the slipway"
+
+
+FIX = "docker-registry is not installed: apt-get install docker-registry (on Debian)"
 
 
 @dataclass
@@ -39,6 +43,14 @@ class Running:
     def stop(self) -> None:
         self.process.kill()
         self.process.wait()
+
+
+def program() -> str:
+    """Return the path of docker-registry, which is installed if this user may do that; "" without it."""
+    if not shutil.which("docker-registry") and os.geteuid() == 0 and shutil.which("apt-get"):
+        words = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "docker-registry"]
+        subprocess.run(words, capture_output=True, check=False, timeout=300)
+    return shutil.which("docker-registry") or ""
 
 
 def free_port() -> int:

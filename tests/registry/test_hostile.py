@@ -127,7 +127,7 @@ def test_pin_refuses_the_page_of_a_portal(registry: Running, lock_file: Path) ->
     """Pinning a platform of wheels reads no label of its base, so only the manifest's validation fails."""
     before = lock_file.read_bytes()
     with replying({"*": Reply(PAGE)}) as portal:
-        words = ("--platform", "cuda-wheel", "--registry", f"{registry.host}={portal}")
+        words = ("--platform", "cuda", "--channel", "wheel", "--registry", f"{registry.host}={portal}")
         result = invoke("pin", "--lock", str(lock_file), *words)
     assert result.code == 1
     assert "is not an image manifest" in result.err

@@ -38,7 +38,7 @@ def test_a_full_disk_leaves_the_lock_unchanged(registry: Running, lock_file: Pat
         shutil.copy(lock_file, small)
         shutil.copy(lock_file.parent / "requirements.txt", small)
         (small / "filler").write_bytes(b"x" * 4096)
-        done = invoke("pin", "--lock", str(small / "lock.yaml"), "--platform", "cuda")
+        done = invoke("pin", "--lock", str(small / "lock.yaml"), "--platform", "cuda", "--channel", "nightly")
         assert done.code == 1
         assert "cannot write the lock; it is unchanged" in done.err
         assert (small / "lock.yaml").read_bytes() == lock_file.read_bytes()
@@ -51,7 +51,7 @@ def test_a_read_only_disk_leaves_the_lock_unchanged(registry: Running, lock_file
     folder, before = lock_file.parent, lock_file.read_bytes()
     with mounted(folder, "--bind", str(folder)):
         subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
-        done = invoke("pin", "--lock", str(lock_file), "--platform", "cuda")
+        done = invoke("pin", "--lock", str(lock_file), "--platform", "cuda", "--channel", "nightly")
         assert done.code == 1
         assert "cannot write the lock; it is unchanged" in done.err
         assert lock_file.read_bytes() == before
@@ -61,6 +61,10 @@ def test_a_read_only_disk_leaves_the_lock_unchanged(registry: Running, lock_file
     ("options", "message"),
     [
         (("--commit", "abc"), "give all 40 hex digits"),
+        (("--platform", "cuda-wheel"), "--platform cuda --channel wheel"),
+        (("--platform", "cuda", "--channel", "nightlies"), "Did you mean `nightly`?"),
+        (("--channel", "stable"), "has no channel 'stable'"),
+        (("--platform", "cuda", "--base", "vllm/vllm-openai"), "--base needs --channel"),
         (("--commit", "a" * 40, "--nightly"), "cannot be used together"),
         (("--version", "../../x"), "(got '../../x')"),
         (("--base", "vllm/vllm-openai"), "--base"),

@@ -90,8 +90,8 @@ def test_provenance_names_the_inputs(
     statement = json.loads(open_envelope(envelope)[0])
     assert statement["subject"][0]["digest"]["sha256"] == done.digest.removeprefix("sha256:")
     build = statement["predicate"]["buildDefinition"]
-    assert build["externalParameters"] == {"platform": "rocm", "lock": "0123456789ab"}
-    base = load().platform("rocm").base
+    assert build["externalParameters"] == {"platform": "rocm", "channel": "nightly", "lock": "0123456789ab"}
+    base = load().image("rocm", "nightly").pins.base
     assert build["resolvedDependencies"][0]["digest"]["sha256"] == base.digest.removeprefix("sha256:")
 
 
@@ -173,7 +173,7 @@ def test_promote_tags_the_published_image_known_good(
         promote.promote(engine, request, record)
     done = publish.publish(engine, request, ignore)
     promote.promote(engine, request, record)
-    assert registry.client().manifest(REPOSITORY, "rocm-known-good").digest == done.digest
+    assert registry.client().manifest(REPOSITORY, "rocm-nightly-known-good").digest == done.digest
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_promote_refuses_a_benchmark_of_another_image_or_with_failures(
     record = benchmark(tmp_path / "run.json", **{"image": request.image, **change})
     with pytest.raises(Refused, match=message):
         promote.promote(engine, request, record)
-    assert existing(registry.client(), ["rocm-known-good"]) == []
+    assert existing(registry.client(), ["rocm-nightly-known-good"]) == []
 
 
 def test_promote_refuses_a_missing_benchmark(

@@ -95,7 +95,7 @@ def test_a_dry_run_shows_the_image_and_the_target() -> None:
 
 @pytest.mark.engine
 def test_an_image_that_is_not_built_is_named_with_the_command_to_build_it(engine: DockerClient) -> None:
-    done = invoke("publish", "--platform", "rocm-openai", *TO, "--unsigned")
+    done = invoke("publish", "--platform", "rocm", "--channel", "nightly", *TO, "--unsigned")
     assert done.code == 1
     assert "is not on this engine" in done.err
-    assert "invoke build --platform rocm-openai" in done.err
+    assert "invoke build --platform rocm --channel nightly" in done.err

@@ -8,6 +8,8 @@ from launch.doctor.facts import Device, Facts
 from launch.doctor.finding import Finding, error, ok, warning
 from launch.plural import count
 
+KFD = "/dev/kfd"
+
 
 def device_nodes(facts: Facts) -> Iterator[Finding]:
     """Check that /dev/kfd and the render nodes exist, and that this user can open them."""
@@ -15,13 +17,25 @@ def device_nodes(facts: Facts) -> Iterator[Finding]:
         return
     missing = [device.path for device in facts.devices if not device.present]
     if missing:
-        why = "the container needs /dev/kfd and the render nodes of its GPUs"
-        yield error("devices", f"missing: {', '.join(missing)}", why, "sudo modprobe amdgpu")
+        yield _missing(missing, facts)
     unusable = [device for device in facts.devices if device.present and not device.usable]
     if unusable:
         yield _no_permission(unusable, facts)
     if not missing and not unusable and facts.devices:
         yield ok("devices", f"/dev/kfd and {count(len(facts.devices) - 1, 'render node')} can be opened")
+
+
+def _missing(paths: list[str], facts: Facts) -> Finding:
+    """A launch needs /dev/kfd and one card with all its nodes. It leaves out the other cards."""
+    left = [gpu for gpu in facts.hardware.amd.gpus if gpu.devices and not set(gpu.devices) & set(paths)]
+    what = f"missing: {', '.join(paths)}"
+    if KFD in paths or not left:
+        why = "the container needs /dev/kfd and the render nodes of its GPUs"
+        return error("devices", what, why, "sudo modprobe amdgpu")
+    lost = count(len(facts.hardware.amd.gpus) - len(left), "GPU")
+    return warning(
+        "devices", what, f"{lost} cannot be used", "sudo dmesg | tail -50  # then reset or replace it"
+    )
 
 
 def _no_permission(devices: list[Device], facts: Facts) -> Finding:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from launch.doctor.facts import Facts
 from launch.doctor.finding import Finding, error, info, ok, warning
 from launch.doctor.thresholds import thresholds
+from launch.engine.podman_create import socket_takes_cdi
 from launch.spec.plan import AUTO_PORT
 from launch.weights.progress import gb
 
@@ -24,24 +24,21 @@ def reachable(facts: Facts) -> Iterator[Finding]:
 
 
 def podman(facts: Facts) -> Iterator[Finding]:
-    """Check podman's Docker socket, which ignores NVIDIA device requests; later releases accept CDI names."""
-    if not (facts.engine.podman and facts.platform == "cuda"):
+    """Check that podman will get the CDI names of NVIDIA GPUs: from its Docker socket, or from its own client."""
+    engine, gpus = facts.engine, facts.hardware.nvidia.gpus
+    if not (engine.podman and facts.platform == "cuda"):
         return
-    first, gpus = thresholds().podman_with_cdi.value, facts.hardware.nvidia.gpus
-    if _release(facts.engine.version) >= tuple(first) and gpus and all(gpu.cdi for gpu in gpus):
-        yield ok("engine", "podman accepts the CDI names of these GPUs, and plans use them")
+    by_client = not socket_takes_cdi(engine.version)
+    if gpus and all(gpu.cdi for gpu in gpus) and (engine.podman_client or not by_client):
+        how = f"through its own client, {engine.podman_client}" if by_client else "on its Docker socket"
+        yield ok("engine", f"podman takes the CDI names of these GPUs {how}")
         return
     yield warning(
         "engine",
         "the socket belongs to podman",
         "it ignores device requests without an error: the container would start without a GPU",
-        f"use podman {first[0]}.{first[1]} or newer with a CDI spec, Docker, or invoke plan --format quadlet",
+        "use a CDI spec with podman 5.4 or newer, or with podman's own client on PATH; or use Docker",
     )
-
-
-def _release(version: str) -> tuple[int, ...]:
-    match = re.match(r"(\d+)\.(\d+)", version)
-    return tuple(map(int, match.groups())) if match else ()
 
 
 def buildkit(facts: Facts) -> Iterator[Finding]:

@@ -33,12 +33,17 @@ def probe(platform: str) -> Engine:
 
 
 def _describe(client: DockerClient, platform: str, podman: bool) -> Engine:
+    from launch.engine import client as engine_client
+
     properties = client.info()
     root = str(properties.get("DockerRootDir") or "")
     security = properties.get("SecurityOptions") or ()
     return Engine(
-        url=str(client.api.base_url).replace("http+docker://localhost", _socket(client)),
+        url=str(client.api.base_url).replace(
+            "http+docker://localhost", engine_client.url_of_socket(client) or "a socket"
+        ),
         podman=podman,
+        podman_client=shutil.which("podman") or "",
         version=str(properties.get("ServerVersion") or ""),
         storage=str(properties.get("Driver") or ""),
         root=root,
@@ -50,12 +55,6 @@ def _describe(client: DockerClient, platform: str, podman: bool) -> Engine:
         ports=_published_ports(client),
         image=_image(client, platform),
     )
-
-
-def _socket(client: DockerClient) -> str:
-    adapter = client.api.adapters.get("http+docker://")
-    path = str(getattr(adapter, "socket_path", ""))
-    return f"unix://{path}" if path else "a socket"
 
 
 def free_bytes(folder: str) -> int | None:
@@ -95,9 +94,10 @@ def _published_ports(client: DockerClient) -> tuple[tuple[int, str], ...]:
 
 
 def _locked_image(platform: str) -> ImageFacts:
-    from images.build.pipeline import reference
+    from images.build.local_name import reference
+    from images.lock.lockfile import load
 
-    return ImageFacts(reference(platform), size=thresholds().image_bytes.value.get(platform))
+    return ImageFacts(reference(load().image(platform)), size=thresholds().image_bytes.value.get(platform))
 
 
 def _image(client: DockerClient, platform: str) -> ImageFacts:

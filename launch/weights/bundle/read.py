@@ -136,7 +136,9 @@ def for_model(manifest: Manifest, model: str, revision: str, where: object) -> M
         raise Refused(f"{where} has {name}, not {model}", fix=f"invoke fetch {name} --from SOURCE")
     if revision not in (manifest.revision, manifest.commit, "main"):
         why = f"it has {printable(manifest.revision)} at {manifest.commit}"
-        raise Refused(f"{where} does not have revision {revision}", why=why, fix="leave out --revision")
+        raise Refused(
+            f"{where} does not have revision {revision}", why=why, fix=f"--revision {manifest.commit}"
+        )
     # What another host verified was on another disk.
     entries = tuple(mark_unverified(entry) for entry in manifest.entries)
     return replace(manifest, revision=revision, source=str(where), entries=entries)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from errors import Failed, Refused, SlipwayError
-from launch.http.client import NoResponse
+from launch.http.client import NoResponse, NotFound
 from launch.http.retry import TransientError, retry_after
 from launch.http.url import printable
 
@@ -77,9 +77,10 @@ def refusal(model: str, status: int, code: str, path: str = "") -> Failed:
         )
     if status == 401 or code == "RepoNotFound":
         fix = "check the name; for a private model invoke login"
-        return Failed(f"{what} does not exist, or it is private", why=why, fix=fix)
+        error = Failed if status == 401 else NotFound
+        return error(f"{what} does not exist, or it is private", why=why, fix=fix)
     if code in ("RevisionNotFound", "EntryNotFound") or status == 404:
-        return Failed(f"{what} does not exist", why=why, fix="check --revision")
+        return NotFound(f"{what} does not exist", why=why, fix="check --revision")
     if code == "DisabledRepo":
         return Failed(f"{what} is disabled on the Hub", why=why, fix="choose another model")
     return Failed(

@@ -34,6 +34,8 @@ def test_plan_reproduces_the_rocm_example_of_the_guide() -> None:
         "8",
         "--access",
         "guide",
+        "--image",
+        f"rocm/vllm-dev@sha256:{'0' * 64}",
         "--vllm",
         "0.11.1",
         "--format",
@@ -62,8 +64,9 @@ def test_plan_reads_settings_from_the_environment() -> None:
     assert found.json["fit"]["kv_tokens"] < 600_000
 
 
+OLDER = ["--image", f"vllm/vllm-openai@sha256:{'0' * 64}", "--vllm", "0.28.0"]
 REFUSALS = [
-    (["--hardware", "h200", "--strategy", "single_node_tp", "--vllm", "0.28.0"], "1536/8 = 192"),
+    (["--hardware", "h200", "--strategy", "single_node_tp", *OLDER], "1536/8 = 192"),
     (["--hardware", "h200", "--gpus", "9"], "--gpus 9: a node of h200 has 8 GPUs"),
     (["--hardware", "h300"], "Did you mean `h800` or `h200`"),
     (["--model", "MiniMaxAI/MiniMax-M4", "--hardware", "h200"], "Did you mean `MiniMaxAI/MiniMax-M2`"),

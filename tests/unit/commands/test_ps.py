@@ -19,6 +19,7 @@ M2 = Server(
     name="slipway-minimax-m2",
     id="abc",
     model="MiniMaxAI/MiniMax-M2",
+    commit="c0ffee" + "0" * 34,
     plan="p",
     status="running",
     image="i",
@@ -48,9 +49,11 @@ def test_ps_shows_a_server_healthy_as_soon_as_it_answers(
 ) -> None:
     listed(monkeypatch, M2, loads={M2.name: Load(1, 42, 12.3)})
     header, row = capsys.readouterr().out.splitlines()
-    assert header.split() == ["NAME", "MODEL", "STATUS", "GPUS", "REQUESTS", "TOKENS/S", "URL", "STARTED"]
+    assert header.split() == [
+        *("NAME", "MODEL", "COMMIT", "STATUS", "GPUS", "REQUESTS", "TOKENS/S", "URL", "STARTED")
+    ]
     assert row.split() == [
-        *("slipway-minimax-m2", "MiniMaxAI/MiniMax-M2", "healthy", "0-1", "(2", "x", "H200)"),
+        *("slipway-minimax-m2", "MiniMaxAI/MiniMax-M2", "c0ffee000000", "healthy", "0-1", "(2", "x", "H200)"),
         *("1", "12", "http://127.0.0.1:8000", "2026-11-26T10:00:00"),
     ]
 
@@ -81,7 +84,7 @@ def test_ps_leaves_out_columns_that_are_empty(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     listed(monkeypatch, replace(M2, status="exited", gpus="", started="0001-01-01T00:00:00Z"))
-    assert capsys.readouterr().out.splitlines()[0].split() == ["NAME", "MODEL", "STATUS", "URL"]
+    assert capsys.readouterr().out.splitlines()[0].split() == ["NAME", "MODEL", "COMMIT", "STATUS", "URL"]
 
 
 def test_ps_without_servers_says_how_to_start_one(

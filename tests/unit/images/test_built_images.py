@@ -10,8 +10,9 @@ import pytest
 
 from errors import Failed
 from images import capabilities
-from images.build.pipeline import reference
+from images.build.local_name import reference
 from images.built_images import BuiltImage, built_images, remove_old
+from images.lock.lockfile import load
 
 MADE = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp())
 
@@ -41,7 +42,7 @@ class Engine:
 
 def engine(**facts: Any) -> Any:
     return Engine(
-        row(reference("cpu"), "sha256:current"),
+        row(reference(load().image("cpu")), "sha256:current"),
         row("slipway/vllm-cpu:0.30.0-aaaaaaaaaaaa", "sha256:used", "0.30.0"),
         row("localhost/slipway/vllm-cpu:0.31.0-bbbbbbbbbbbb", "sha256:old", "0.31.0"),
         row("slipway/base-bookworm:cccccccccccc", "sha256:base", ""),
@@ -52,7 +53,7 @@ def engine(**facts: Any) -> Any:
 
 
 def test_images_of_slipway_are_listed_with_their_state() -> None:
-    states = {image.id: image.state for image in built_images(engine())}
+    states = {image.id: image.state for image in built_images(engine(), load())}
     assert states == {
         "sha256:current": "current",
         "sha256:used": "in use",
@@ -63,15 +64,15 @@ def test_images_of_slipway_are_listed_with_their_state() -> None:
 
 def test_only_old_images_are_removed() -> None:
     client = engine()
-    assert [image.vllm for image in remove_old(client, dry_run=True)] == ["0.31.0"]
+    assert [image.vllm for image in remove_old(client, load(), dry_run=True)] == ["0.31.0"]
     assert client.removed == []
-    remove_old(client)
+    remove_old(client, load())
     assert client.removed == ["localhost/slipway/vllm-cpu:0.31.0-bbbbbbbbbbbb"]
 
 
 def test_an_image_that_the_engine_keeps_is_a_failure() -> None:
     with pytest.raises(Failed, match="image is being used"):
-        remove_old(engine(fails=True))
+        remove_old(engine(fails=True), load())
 
 
 @pytest.mark.parametrize(

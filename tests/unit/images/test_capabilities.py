@@ -20,6 +20,7 @@ from images.capabilities import (
 from images.lock.lockfile import load
 from launch.spec.capabilities import Capabilities
 
+NIGHTLY = load().image("rocm", "nightly")
 ROCM = Capabilities(
     python="3.12.13",
     torch="2.11.0+git96bfee1",
@@ -31,7 +32,7 @@ ROCM = Capabilities(
 
 
 def test_differences_is_empty_if_the_image_agrees_with_the_lock() -> None:
-    assert differences("rocm", load().platform("rocm"), ROCM) == []
+    assert differences(NIGHTLY, ROCM) == []
 
 
 @pytest.mark.parametrize(
@@ -47,16 +48,16 @@ def test_differences_is_empty_if_the_image_agrees_with_the_lock() -> None:
     ],
 )
 def test_differences_names_each_difference(changed: dict[str, Any], message: str) -> None:
-    assert message in "; ".join(differences("rocm", load().platform("rocm"), replace(ROCM, **changed)))
+    assert message in "; ".join(differences(NIGHTLY, replace(ROCM, **changed)))
 
 
 def test_differences_accepts_a_short_commit() -> None:
-    assert differences("rocm", load().platform("rocm"), replace(ROCM, vllm_commit="d801ae8c2")) == []
+    assert differences(NIGHTLY, replace(ROCM, vllm_commit="d801ae8c2")) == []
 
 
-def test_differences_expects_the_same_torch_for_another_image_of_the_hardware() -> None:
-    image = replace(ROCM, vllm_version="0.29.0+rocm723")
-    assert differences("rocm-openai", load().platform("rocm-openai"), image) == []
+def test_differences_expects_the_same_torch_for_each_channel_of_a_platform() -> None:
+    found = replace(ROCM, vllm_version="0.31.0+rocm723")
+    assert differences(load().image("rocm"), found) == []
 
 
 def attrs(*layers: str, own: str = "1", env: tuple[str, ...] = ("A=1",)) -> dict[str, Any]:

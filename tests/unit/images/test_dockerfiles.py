@@ -11,10 +11,9 @@ import pytest
 
 from images.build.context import IMAGES
 from images.lock.lockfile import load
-from images.lock.schema import family
+from images.lock.schema import LockedImage
 
 FILES = sorted(IMAGES.glob("*/*Dockerfile"))
-PLATFORMS = sorted(load().platforms)
 each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
 
 
@@ -50,11 +49,10 @@ def test_dockerfile_takes_no_secret_as_argument_or_variable(path: Path) -> None:
         assert not re.search("PROXY|INDEX|TOKEN|PASSWORD|SECRET|KEY", name, re.IGNORECASE)
 
 
-@pytest.mark.parametrize("name", PLATFORMS)
-def test_every_platform_of_the_lock_has_a_dockerfile(name: str) -> None:
-    platform = load().platform(name)
-    assert (IMAGES / (platform.dockerfile or f"{name}/Dockerfile")) in FILES
-    assert (platform.dockerfile or name).startswith(family(name))
+@pytest.mark.parametrize("image", load().images(), ids=lambda image: image.name)
+def test_every_image_of_the_lock_has_a_dockerfile(image: LockedImage) -> None:
+    assert IMAGES / image.dockerfile in FILES
+    assert image.dockerfile.startswith(f"{image.platform}/")
 
 
 @pytest.mark.parametrize("path", sorted(IMAGES.glob("*/*.sh")), ids=lambda path: path.name)

@@ -11,7 +11,7 @@ from launch.recipes.repository import RecipeRepository, open_repository
 from launch.recipes.schema import Recipe
 from launch.spec.capabilities import Capabilities
 from launch.spec.gpu_catalog import catalog
-from launch.spec.inputs import Host
+from launch.spec.inputs import Host, Image
 from launch.spec.model_config import ModelShape
 from launch.spec.plan import Plan
 from launch.spec.plan_options import PlanOptions
@@ -55,11 +55,12 @@ def plan(
     vllm: str = "0.32.0",
     capabilities: Capabilities | None = None,
     image: str = "",
+    locked: Image | None = None,
     facts: dict[str, Any] | None = None,
     **options: Any,
 ) -> Plan:
     machine = host(hardware, gpus, nodes, **(facts or {}))
-    chosen = image_for(machine.hardware.platform, vllm, image, capabilities)
+    chosen = locked or image_for(machine.hardware.platform, vllm, image, capabilities)
     return make_plan(PlanOptions(model, **options), machine, recipe(model), chosen)
 
 

@@ -21,8 +21,8 @@ from tests.conftest import ROOT
 # Programs that docs and workflows start and that these tests do not know more about.
 OTHERS = re.findall(
     r"\S+",
-    """apt-get cd chmod cosign curl docker echo exit export gh git hf install kubectl openssl pip pipx podman pre-commit
-    rm scp skopeo source sudo systemctl tar uv vllm""",
+    """apt-get cd chmod cosign curl docker echo exit export gh git grep hf install kubectl openssl pip pipx podman
+    pre-commit rm scp skopeo source sudo systemctl tar uv vllm""",
 )
 
 

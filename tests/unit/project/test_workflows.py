@@ -44,10 +44,10 @@ def test_workflow_pytest_line_names_existing_paths(line: str) -> None:
     assert not [path for path in paths if not (ROOT / path).exists()]
 
 
-def test_images_matrix_lists_platforms_of_the_lock_and_their_test_classes() -> None:
+def test_images_matrix_lists_images_of_the_lock_and_their_test_classes() -> None:
     text = "".join(path.read_text() for path in (ROOT / "tests/images").glob("test_*.py"))
     for row in IMAGES["jobs"]["image"]["strategy"]["matrix"]["include"]:
-        load().platform(row["platform"])
+        load().image(row["platform"], row["channel"])
         assert re.search(rf"^class {row['select']}\(", text, re.MULTILINE)
 
 

@@ -8,11 +8,11 @@ import pytest
 
 from images.build import context
 from images.lock.lockfile import load, parse
-from images.lock.schema import Platform
+from images.lock.schema import LockedImage
 
 
-def platform() -> Platform:
-    """A platform whose vLLM is a wheel with a URL."""
+def wheel_image() -> LockedImage:
+    """An image whose vLLM is a wheel with a URL."""
     base = {"repository": "r", "digest": "sha256:" + "a" * 64, "source": "s"}
     vllm = {
         "package": "vllm",
@@ -22,12 +22,12 @@ def platform() -> Platform:
         "source": "s",
     }
     python = {"requirements": "cpu/requirements.txt", "sha256": ""}
-    data = {"schema": 1, "platforms": {"cuda-wheel": {"base": base, "vllm": vllm, "python": python}}}
-    return parse(data).platform("cuda-wheel")
+    data = {"schema": 2, "platforms": {"cuda": {"wheel": {"base": base, "vllm": vllm, "python": python}}}}
+    return parse(data).image("cuda")
 
 
 def test_assemble_adds_a_wheel_with_a_url_to_the_requirements(tmp_path: Path) -> None:
-    context.assemble(tmp_path, "cuda-wheel", platform(), [])
+    context.assemble(tmp_path, wheel_image(), [])
     last = (tmp_path / "requirements.txt").read_text().splitlines()[-1]
     assert last.startswith("vllm @ https://wheels/vllm-0.33.0%2Bcu130")
     assert last.endswith("--hash=sha256:" + "b" * 64)
@@ -37,7 +37,7 @@ def test_assemble_adds_a_wheel_with_a_url_to_the_requirements(tmp_path: Path) ->
 def test_assemble_installs_a_local_wheel_from_the_context(tmp_path: Path) -> None:
     wheel = tmp_path / "vllm-0.33.0+cu130-cp38-abi3-linux_x86_64.whl"
     wheel.write_bytes(b"wheel")
-    context.assemble(tmp_path / "ctx", "cuda-wheel", platform(), [wheel])
+    context.assemble(tmp_path / "ctx", wheel_image(), [wheel])
     assert "vllm @ file:///run/wheels/vllm-0.33.0+cu130" in (tmp_path / "ctx/requirements.txt").read_text()
     assert (tmp_path / "ctx/wheels" / wheel.name).read_bytes() == b"wheel"
 
@@ -45,12 +45,12 @@ def test_assemble_installs_a_local_wheel_from_the_context(tmp_path: Path) -> Non
 def test_assemble_takes_the_requirements_from_the_folder_of_the_lock(tmp_path: Path) -> None:
     (tmp_path / "elsewhere/cpu").mkdir(parents=True)
     (tmp_path / "elsewhere/cpu/requirements.txt").write_text("tinydep==1.0\n")
-    context.assemble(tmp_path / "ctx", "cuda-wheel", platform(), [], tmp_path / "elsewhere")
+    context.assemble(tmp_path / "ctx", wheel_image(), [], tmp_path / "elsewhere")
     assert (tmp_path / "ctx/requirements.txt").read_text().startswith("tinydep==1.0\nvllm @ ")
 
 
 def test_assemble_copies_only_the_dockerfile_if_the_base_includes_vllm(tmp_path: Path) -> None:
-    context.assemble(tmp_path, "rocm-openai", load().platform("rocm-openai"), [])
+    context.assemble(tmp_path, load().image("rocm"), [])
     assert [path.name for path in tmp_path.iterdir()] == ["Dockerfile"]
 
 
@@ -58,9 +58,9 @@ def test_assemble_again_leaves_modification_times_unchanged(tmp_path: Path) -> N
     def times() -> dict[str, int]:
         return {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir() if path.is_file()}
 
-    context.assemble(tmp_path, "cuda-wheel", platform(), [])
+    context.assemble(tmp_path, wheel_image(), [])
     before = times()
-    context.assemble(tmp_path, "cuda-wheel", platform(), [])
+    context.assemble(tmp_path, wheel_image(), [])
     assert times() == before
 
 

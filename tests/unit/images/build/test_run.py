@@ -95,7 +95,7 @@ def test_fill_fails_if_the_context_cannot_be_written(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr("shutil.copytree", full)
     with pytest.raises(Failed, match="cannot write the build context") as failed:
-        pipeline.fill(tmp_path / "context", "rocm", load().platform("rocm"), {}, tmp_path)
+        pipeline.fill(tmp_path / "context", load().image("rocm"), {}, tmp_path)
     assert "No space left on device" in failed.value.why
 
 
@@ -103,14 +103,14 @@ def test_require_disk_space_fails_before_the_build(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=3e9))
     here: Any = SimpleNamespace(info=lambda: {"DockerRootDir": "/"})
     with pytest.raises(Failed, match="not enough disk space to build cpu") as failed:
-        base_image.require_disk_space(here, "cpu")
+        base_image.require_disk_space(here, load().image("cpu"))
     assert "3.0 GB free" in failed.value.why
 
 
 def test_require_disk_space_skips_a_remote_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=0))
     remote: Any = SimpleNamespace(info=lambda: {"DockerRootDir": "/elsewhere"})
-    base_image.require_disk_space(remote, "cpu")
+    base_image.require_disk_space(remote, load().image("cpu"))
 
 
 def test_a_dry_run_refuses_an_unknown_backend() -> None:

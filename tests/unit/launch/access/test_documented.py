@@ -14,7 +14,9 @@ from tests.unit.launch.plan_builders import M2, TINY, host, recipe
 
 
 def documented(hardware: str, ranks: int = 2, model: str = M2, **facts: Any) -> Access:
-    return grant(PlanOptions(model, access="documented"), host(hardware, **facts), recipe(model), ranks)
+    return grant(
+        PlanOptions(model, access="documented"), host(hardware, **facts), recipe(model), "0123456789ab", ranks
+    )
 
 
 def test_documented_access_for_rocm() -> None:

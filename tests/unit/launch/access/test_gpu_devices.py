@@ -21,13 +21,13 @@ PODMAN = "podman takes GPUs by CDI name only"
 
 def cuda(way: str = "auto", ranks: int = 4, profile: str = "least", **facts: Any) -> Access:
     machine = host("h200", 4, **{"gpu_ids": UUIDS, "cdi": NVIDIA, **facts})
-    return grant(PlanOptions(M2, access=profile, cdi=way), machine, recipe(M2), ranks)
+    return grant(PlanOptions(M2, access=profile, cdi=way), machine, recipe(M2), "0123456789ab", ranks)
 
 
 def rocm(way: str = "auto", ranks: int = 2, profile: str = "least", **facts: Any) -> Access:
     facts = {"devices": NODES, "groups": ("105",), "seccomp": "/x.json", "cdi": AMD, **facts}
     machine = host("mi300x", len(facts["devices"]) or 2, **facts)
-    return grant(PlanOptions(M2, access=profile, cdi=way), machine, recipe(M2), ranks)
+    return grant(PlanOptions(M2, access=profile, cdi=way), machine, recipe(M2), "0123456789ab", ranks)
 
 
 def why(access: Access) -> str:
@@ -90,7 +90,9 @@ def test_cdi_yes_without_a_spec_is_refused() -> None:
 
 
 def test_cdi_yes_has_no_effect_on_cpu() -> None:
-    assert grant(PlanOptions(TINY, cdi="yes"), host("cpu"), recipe(TINY), 1).container.cdi == ()
+    assert (
+        grant(PlanOptions(TINY, cdi="yes"), host("cpu"), recipe(TINY), "0123456789ab", 1).container.cdi == ()
+    )
 
 
 def test_unknown_and_conflicting_cdi_options_are_refused() -> None:

@@ -66,3 +66,8 @@ def test_save_result_keeps_the_result_of_another_server(tmp_path: Path) -> None:
     result = {"date": "20261123-022828", "completed": 8}
     paths = {save_result(result, {"preset": "p", "server": name}, tmp_path) for name in ("one", "two")}
     assert len(paths) == len(list(tmp_path.iterdir())) == 2
+
+
+def test_preset_command_names_the_tokenizer_of_the_served_commit() -> None:
+    argv = preset_command("guide-cuda", "org/m", commit="a" * 40)
+    assert argv[-2:] == ["--tokenizer", f"/hub/models--org--m/snapshots/{'a' * 40}"]

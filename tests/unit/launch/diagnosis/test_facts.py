@@ -54,7 +54,11 @@ def test_read_facts_leaves_out_what_is_not_set() -> None:
 
 
 def test_read_facts_keeps_the_first_value() -> None:
-    assert facts_of("vLLM API server version 0.26.0", "vLLM API server version 0.27.0")["vllm"] == "0.26.0"
+    assert facts_of("Resolved architecture: Main", "Resolved architecture: Draft")["architecture"] == "Main"
+
+
+def test_read_facts_believes_the_api_server_rather_than_a_banner() -> None:
+    assert facts_of("vLLM Version 0.13.0+1a2b", "vLLM API server version 0.26.0")["vllm"] == "0.26.0"
 
 
 def test_add_derived_counts_the_engines_of_other_nodes() -> None:

@@ -89,6 +89,7 @@ def test_decode_lines_reads_a_line_without_end_in_pieces() -> None:
 
 def test_decode_lines_reads_utf_16_without_a_mark_although_it_has_a_banner(tmp_path: Path) -> None:
     text = "(APIServer pid=1) INFO  █▄█▀ █  version 0.26.0\n" * 3
-    (tmp_path / "x.log").write_bytes(text.encode("utf-16-le"))
-    with (tmp_path / "x.log").open("rb") as file:
+    path = tmp_path / "x.log"
+    path.write_bytes(text.encode("utf-16-le"))
+    with path.open("rb") as file:
         assert "".join(decode_lines(file, "x.log")) == text

@@ -53,6 +53,11 @@ def test_cdi_reason(monkeypatch: pytest.MonkeyPatch, engine: Any, hook: str, rea
     assert engine_client.cdi_reason(engine) == reason
 
 
+@pytest.mark.parametrize(("engine", "name"), [(Engine(DefaultRuntime="crun"), "crun"), (Engine(), "")])
+def test_runtime_is_the_one_that_starts_containers(engine: Any, name: str) -> None:
+    assert engine_client.runtime(engine) == name
+
+
 def test_nvidia_hook_is_missing_with_only_the_base_package(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from errors import Failed
 from launch.engine.verify_access import check_access, missing_gpus
-from launch.spec.plan import Container, Layout, Plan, Process
+from launch.spec.plan import Container, Layout, Mount, Plan, Process, Tmpfs
 
 UUIDS = ("GPU-0", "GPU-1")
 NVIDIA = ("nvidia.com/gpu=GPU-0", "nvidia.com/gpu=GPU-1")
@@ -45,7 +45,7 @@ def test_missing_gpus(plan: Plan, names: str, missing: list[str]) -> None:
 
 
 class Engine:
-    """An engine on which `ls` in the container prints this output."""
+    """An engine on which a command in the container prints this output."""
 
     def __init__(self, output: str = "", status: int = 0) -> None:
         self.api, self._output, self._status = self, output, status
@@ -84,3 +84,37 @@ def test_check_access_compares_the_size_of_shared_memory() -> None:
     with pytest.raises(Failed, match="the size of /dev/shm"):
         check(planned, shm=64 << 20)
     check(replace(planned, container=Container()), shm=64 << 20)
+
+
+MOUNTS = (Mount("/home/me/hub", "/hub"), Mount("/home/me/slipway", "/cache", read_only=False))
+READ_ONLY = plan("cpu", read_only=True, tmpfs=(Tmpfs("/tmp", 1 << 30),), mounts=MOUNTS, user="1000:1000")
+
+
+def test_check_access_accepts_a_read_only_root_with_its_writable_folders() -> None:
+    check(READ_ONLY, "/cache\n/tmp\n/dev/shm\n")
+
+
+def test_check_access_fails_if_the_engine_left_the_root_writable() -> None:
+    with pytest.raises(Failed, match="the root file system of server is writable"):
+        check(READ_ONLY, "/\n/cache\n/tmp\n/dev/shm\n")
+
+
+def test_check_access_names_the_folder_of_the_host_that_the_server_cannot_write_to() -> None:
+    with pytest.raises(Failed, match="server cannot write to '/cache'") as failure:
+        check(READ_ONLY, "/tmp\n/dev/shm\n")
+    assert "user 1000:1000 may not write to '/home/me/slipway' on the host" in failure.value.why
+    assert failure.value.fix == "sudo chown -R 1000:1000 /home/me/slipway"
+
+
+def test_check_access_fails_if_a_folder_in_memory_is_missing() -> None:
+    with pytest.raises(Failed, match="server cannot write to '/tmp'"):
+        check(READ_ONLY, "/cache\n/dev/shm\n")
+
+
+@pytest.mark.parametrize("status", [126, 127, 137])
+def test_check_access_says_nothing_of_folders_that_it_could_not_test(status: int) -> None:
+    check(READ_ONLY, "", status)
+
+
+def test_check_access_leaves_a_writable_root_alone() -> None:
+    check(plan("cpu", mounts=MOUNTS), "/\n")

@@ -25,7 +25,7 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_gather_names_the_folders_of_the_caller(folder: Path) -> None:
     host = gather(catalog()["h200"], 4, 1, [])
-    assert (host.hub_cache, host.cache) == (str(folder / "hub"), str(folder / "cache"))
+    assert (host.hub_cache, host.cache) == (str(folder / "hub"), str(folder / "cache" / "servers"))
     assert (host.folder, host.key_file) == (str(folder), str(folder / "config" / "api-key.env"))
 
 

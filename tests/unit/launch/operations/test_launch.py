@@ -62,8 +62,9 @@ class Host:
         self.running: Any = None
         self.taken: list[GpusTaken] = []
         monkeypatch.setattr(engine_client, "connect", SimpleNamespace)
-        monkeypatch.setattr(operation, "plan_of", lambda options: self.plan)
+        monkeypatch.setattr(operation, "plan_of", lambda options, image: self.plan)
         monkeypatch.setattr(operation, "prepare", lambda *arguments: None)
+        monkeypatch.setattr(operation, "image_of", lambda *arguments: None)
         monkeypatch.setattr(containers, "must_start", lambda client, plan, replace: True)
         monkeypatch.setattr(containers, "start", self._start)
         monkeypatch.setattr(operation, "reserved", self._reserved)
@@ -222,8 +223,8 @@ def test_launch_says_which_limits_a_running_server_does_not_have(monkeypatch: py
     host = Host(monkeypatch)
     host.running = SimpleNamespace(name="slipway-m2", labels={}, attrs={"HostConfig": {"Memory": 4 * 2**30}})
     events = Recorded()
-    launch(OPTIONS, LaunchOptions(wait=False, limits=Limits("4g", 500, "always")), events)
-    assert "not applied: --pids 500 --restart always; --replace" in events.notes[-1]
+    launch(OPTIONS, LaunchOptions(wait=False, limits=Limits("2g", "always")), events)
+    assert "not applied: --memory 2g --restart always; --replace" in events.notes[-1]
     launch(OPTIONS, LaunchOptions(wait=False, limits=Limits("4096m")), events)
     assert "already running" in events.notes[-1]
 

@@ -25,6 +25,7 @@ def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Holder]]:
     found: list[Holder] = []
     monkeypatch.setattr("launch.engine.client.connect", lambda: None)
     monkeypatch.setattr("launch.engine.client.cdi_reason", lambda client: "")
+    monkeypatch.setattr("launch.engine.client.runtime", lambda client: "runc")
     monkeypatch.setattr("launch.allocation.holders.holders", lambda client: tuple(found))
     monkeypatch.setattr("launch.hardware.detect.detect", h200)
     yield found

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +14,13 @@ from errors import Failed
 from launch.engine import images
 from launch.operations import prepare as prepare_module
 from launch.operations.events import Events
+from launch.operations.launch_options import LaunchOptions
 from launch.operations.prepare import prepare
+from launch.spec.plan_options import PlanOptions
 from launch.weights.progress import TransferProgress
 from tests.unit.launch.plan_builders import M2, plan
 
+OPTIONS = PlanOptions(M2)
 PLAN = plan(M2, "h200", 4)
 MISSING = Failed("the weights are not complete", fix="invoke fetch")
 
@@ -27,6 +32,7 @@ class Engine:
         self.pulled: list[str] = []
         self.error: Failed | None = None
         monkeypatch.setattr(images, "find", lambda client, reference: object() if here else None)
+        monkeypatch.setattr(images, "inspect", lambda client, reference: None)
         monkeypatch.setattr(images, "pull", self._pull)
 
     def _pull(self, client: Any, reference: str, show: Callable[..., None]) -> None:
@@ -35,29 +41,45 @@ class Engine:
             raise self.error
 
 
-def missing(model: str) -> None:
+def missing(model: str, revision: str, digest: str) -> None:
     raise MISSING
+
+
+def complete(model: str, revision: str, digest: str) -> None:
+    """The weights are here."""
 
 
 def test_prepare_refuses_missing_weights_before_it_pulls_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Engine(monkeypatch, here=False)
     monkeypatch.setattr(prepare_module, "require_complete", missing)
     with pytest.raises(Failed, match="not complete"):
-        prepare(None, PLAN, False, Events())  # type: ignore[arg-type]
+        prepare(None, PLAN, OPTIONS, LaunchOptions(), Events())  # type: ignore[arg-type]
     assert engine.pulled == []
+
+
+def test_prepare_names_the_command_that_fetches_the_commit_of_the_plan(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    (tmp_path / "models--MiniMaxAI--MiniMax-M2" / "refs").mkdir(parents=True)
+    (tmp_path / "models--MiniMaxAI--MiniMax-M2" / "refs" / "main").write_text("b" * 40)
+    pinned = replace(PLAN, commit="a" * 40)
+    with pytest.raises(Failed, match=r"MiniMaxAI/MiniMax-M2 at aaaaaaaaaaaa is not in the cache") as failed:
+        prepare(None, pinned, OPTIONS, LaunchOptions(), Events())  # type: ignore[arg-type]
+    assert failed.value.fix == f"invoke fetch {M2} --revision {'a' * 40}"
 
 
 def test_prepare_pulls_a_missing_image(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Engine(monkeypatch, here=False)
-    monkeypatch.setattr(prepare_module, "require_complete", lambda model: None)
-    prepare(None, PLAN, False, Events())  # type: ignore[arg-type]
+    monkeypatch.setattr(prepare_module, "require_complete", complete)
+    prepare(None, PLAN, OPTIONS, LaunchOptions(), Events())  # type: ignore[arg-type]
     assert engine.pulled == [PLAN.image]
 
 
 def test_prepare_does_nothing_if_image_and_weights_are_here(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Engine(monkeypatch, here=True)
-    monkeypatch.setattr(prepare_module, "require_complete", lambda model: None)
-    prepare(None, PLAN, True, Events())  # type: ignore[arg-type]
+    monkeypatch.setattr(prepare_module, "require_complete", complete)
+    prepare(None, PLAN, OPTIONS, LaunchOptions(fetch=True), Events())  # type: ignore[arg-type]
     assert engine.pulled == []
 
 
@@ -68,7 +90,7 @@ def test_prepare_stops_the_fetch_when_the_image_fails(monkeypatch: pytest.Monkey
     pause = threading.Event()
 
     def fetch_model(
-        model: str, endpoint: str | None, on_progress: Callable[[TransferProgress], None]
+        model: str, on_progress: Callable[[TransferProgress], None], **options: str | None
     ) -> None:
         for _ in range(1000):  # ten seconds, unless on_progress() raises
             on_progress(TransferProgress())
@@ -77,4 +99,4 @@ def test_prepare_stops_the_fetch_when_the_image_fails(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(prepare_module, "fetch_model", fetch_model)
     with pytest.raises(Failed, match="cannot pull the image"):
-        prepare(None, PLAN, True, Events())  # type: ignore[arg-type]
+        prepare(None, PLAN, OPTIONS, LaunchOptions(fetch=True), Events())  # type: ignore[arg-type]

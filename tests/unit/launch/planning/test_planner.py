@@ -28,7 +28,7 @@ def test_make_plan_reproduces_the_guides_cuda_commands() -> None:
 
 
 def test_make_plan_reproduces_the_guides_rocm_command_and_environment() -> None:
-    made = plan(M2, "mi300x", 8, vllm="0.11.1", access="guide")
+    made = plan(M2, "mi300x", 8, vllm="0.11.1", image="rocm/vllm-dev:nightly", access="guide")
     assert command(made) == (
         f"vllm serve {M2} --data-parallel-size 8 --max-model-len 32768 --enable-expert-parallel {PARSERS}"
         " --disable-nccl-for-dp-synchronization --trust-remote-code"
@@ -38,6 +38,12 @@ def test_make_plan_reproduces_the_guides_rocm_command_and_environment() -> None:
         ("VLLM_ALL2ALL_BACKEND", "allgather_reducescatter"),
     )
     assert made.image == "rocm/vllm-dev:nightly"
+
+
+def test_make_plan_with_the_guides_access_uses_the_chosen_image_and_names_the_guides() -> None:
+    made = plan(M2, "mi300x", 8, vllm="0.11.1", image="mine@sha256:" + "0" * 64, access="guide")
+    assert made.image == "mine@sha256:" + "0" * 64
+    assert any(note.startswith("the guide's own image is rocm/vllm-dev:nightly") for note in made.notes)
 
 
 def test_make_plan_reproduces_the_guides_workaround_and_responses_api() -> None:

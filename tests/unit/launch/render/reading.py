@@ -35,6 +35,9 @@ class Facts:
     program: tuple[str, ...]  # set as ENTRYPOINT
     privileged: bool
     safe: bool  # no-new-privileges
+    read_only: bool
+    tmpfs: frozenset[tuple[str, int]]  # path and size limit
+    pids: int
 
 
 def of_plan(plan: Plan, process: Process) -> Facts:
@@ -54,6 +57,9 @@ def of_plan(plan: Plan, process: Process) -> Facts:
         program=plan.program(process),
         privileged=c.privileged,
         safe="no-new-privileges" in c.security_opt,
+        read_only=c.read_only,
+        tmpfs=frozenset((tmpfs.target, tmpfs.size_bytes) for tmpfs in c.tmpfs),
+        pids=c.pids_limit,
     )
 
 
@@ -79,6 +85,9 @@ def of_json(plan: Plan, process: Process) -> Facts:
         program=program,
         privileged=c["privileged"],
         safe="no-new-privileges" in c["security_opt"],
+        read_only=c["read_only"],
+        tmpfs=frozenset((tmpfs["target"], tmpfs["size_bytes"]) for tmpfs in c["tmpfs"]),
+        pids=c["pids_limit"],
     )
 
 
@@ -105,7 +114,17 @@ def of_sdk(plan: Plan, process: Process) -> Facts:
         program=tuple(args.get("entrypoint", ())),
         privileged=args.get("privileged", False),
         safe="no-new-privileges" in args.get("security_opt", []),
+        read_only=args.get("read_only", False),
+        tmpfs=frozenset(_tmpfs(f"{path}:{options}") for path, options in args.get("tmpfs", {}).items()),
+        pids=args.get("pids_limit", 0),
     )
+
+
+def _tmpfs(text: str) -> tuple[str, int]:
+    """Split path:options, of which the size differs between plans."""
+    path, _, options = text.partition(":")
+    assert {"rw", "exec", "nosuid", "nodev", "mode=1777"} < set(options.split(","))
+    return path, next(int(o.removeprefix("size=")) for o in options.split(",") if o.startswith("size="))
 
 
 def of_compose(plan: Plan, process: Process) -> Facts:
@@ -131,6 +150,9 @@ def of_compose(plan: Plan, process: Process) -> Facts:
         program=tuple(s.get("entrypoint", ())),
         privileged=s.get("privileged", False),
         safe="no-new-privileges" in s.get("security_opt", []),
+        read_only=s.get("read_only", False),
+        tmpfs=frozenset(map(_tmpfs, s.get("tmpfs", []))),
+        pids=s.get("pids_limit", 0),
     )
 
 
@@ -173,6 +195,9 @@ def of_docker(plan: Plan, process: Process) -> Facts:
         program=tuple(options.pop("--entrypoint", ())),
         privileged="--privileged" in options,
         safe="no-new-privileges" in options.get("--security-opt", []),
+        read_only="--read-only" in options,
+        tmpfs=frozenset(map(_tmpfs, options.pop("--tmpfs", []))),
+        pids=int(options.pop("--pids-limit", [0])[0]),
     )
 
 
@@ -187,7 +212,7 @@ def _words(text: str) -> list[str]:
     return shlex.split(text.replace("\\\n", ""))
 
 
-SWITCHES = ("--detach", "-it", "--privileged")
+SWITCHES = ("--detach", "-it", "--privileged", "--read-only")
 
 
 def _docker_options(words: list[str]) -> tuple[dict[str, list[str]], list[str]]:
@@ -233,6 +258,9 @@ def of_quadlet(plan: Plan, process: Process) -> Facts:
         ),
         privileged="--privileged" in settings.get("PodmanArgs", []),
         safe=settings.get("NoNewPrivileges") == ["true"],
+        read_only=settings.get("ReadOnly") == ["true"],
+        tmpfs=frozenset(map(_tmpfs, settings.get("Tmpfs", []))),
+        pids=int(settings.get("PidsLimit", ["0"])[0]),
     )
 
 
@@ -246,7 +274,8 @@ def _systemd(text: str) -> list[str]:
 
 def of_kubernetes(plan: Plan, process: Process) -> Facts:
     """Return the facts in a cluster: GPUs are a count, and ports are those of the Service."""
-    workload, service = yaml.safe_load_all(kubernetes.render(plan))
+    text = kubernetes.render(plan)
+    workload, service = yaml.safe_load_all(text)
     pod = _pod(workload["spec"], process)
     c = pod["containers"][0]
     security, volumes = c["securityContext"], {volume["name"]: volume for volume in pod["volumes"]}
@@ -276,6 +305,13 @@ def of_kubernetes(plan: Plan, process: Process) -> Facts:
         program=tuple(c.get("command", ())),
         privileged=security.get("privileged", False),
         safe=security.get("allowPrivilegeEscalation") is False,
+        read_only=security.get("readOnlyRootFilesystem", False),
+        tmpfs=frozenset(
+            (mount["mountPath"], int(volume["emptyDir"]["sizeLimit"]))
+            for volume, mount in places
+            if mount["name"].startswith("tmpfs")
+        ),
+        pids=int((re.findall(r"podPidsLimit: (\d+)", text) or ["0"])[0]),
     )
 
 

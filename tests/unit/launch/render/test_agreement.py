@@ -65,6 +65,7 @@ def plans(draw: st.DrawFn) -> Plan:
         nodes=draw(st.sampled_from([1, 2])),
         vllm="0.32.0",
         access=draw(st.sampled_from(["least", "profiling", "rdma"])),
+        pids=draw(st.sampled_from([0, 500])),
         port=draw(st.integers(1024, 65535)),
         settings=tuple(draw(st.dictionaries(st.sampled_from(["--chat-template", "--foo"]), values)).items()),
         env=tuple(draw(st.dictionaries(names, values, max_size=3)).items()),
@@ -133,7 +134,7 @@ def as_a_pod(made: Plan, facts: reading.Facts) -> reading.Facts:
 
 
 def test_formats_agree_on_the_guides_container() -> None:
-    made = plan(M2, "mi300x", 8, vllm="0.11.1", access="guide")
+    made = plan(M2, "mi300x", 8, vllm="0.11.1", image="rocm/vllm-dev:nightly", access="guide")
     process = made.processes[0]
     expected = reading.of_plan(made, process)
     for read in (reading.of_json, reading.of_sdk, reading.of_docker, reading.of_compose):

@@ -90,13 +90,24 @@ def test_docker_with_guide_access_is_the_guides_line() -> None:
     if not guide.is_file():
         pytest.skip("the guide is not in ../shared")
     command = next(line for line in guide.read_text().splitlines() if line.startswith("docker run -it --ipc"))
-    printed = docker.render(plan(M2, "mi300x", 8, vllm="0.11.1", access="guide"))
+    image = "rocm/vllm-dev:nightly"
+    printed = docker.render(plan(M2, "mi300x", 8, vllm="0.11.1", image=image, access="guide"))
     assert printed.splitlines()[1].split() == command.split()
 
 
-def test_docker_creates_writable_folders_first() -> None:
-    printed = docker.render(plan(TINY, "cpu"))
-    assert printed.startswith("mkdir -p /home/me/slipway\ndocker run")
+def test_files_and_commands_create_writable_folders_first() -> None:
+    made = plan(TINY, "cpu")
+    command = f"mkdir -p {made.container.mounts[1].source}\n"
+    assert docker.render(made).startswith(command)
+    assert compose.render(made).startswith(f"# on every host first: {command}")
+    assert f"\nExecStartPre=/usr/bin/env {command}" in quadlet.render(made)
+
+
+def test_docker_with_guide_access_opens_a_shell_in_an_image_that_serves_by_itself() -> None:
+    made = plan(M2, "mi300x", 8, vllm="0.11.1", image="slipway/vllm-rocm:x", access="guide")
+    on_the_host, in_the_shell = docker.render(made).split("# in the shell of the container\n")
+    assert on_the_host.split()[-4:] == ["MiniMax-M2", "--entrypoint", "bash", "slipway/vllm-rocm:x"]
+    assert "vllm serve MiniMaxAI/MiniMax-M2" in in_the_shell
 
 
 @pytest.mark.parametrize(("nodes", "expected"), [(1, False), (2, True)])

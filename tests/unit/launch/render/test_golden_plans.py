@@ -21,7 +21,12 @@ CASES: dict[str, tuple[str, str, int, dict[str, Any]]] = {
     "m2.1-h200x4.text": (M21, "h200", 4, {}),
     "m2.1-h200x4.docker": (M21, "h200", 4, {}),
     "m2-a100x8.text": (M2, "a100", 8, {}),
-    "m2-mi300x8-guide.docker": (M2, "mi300x", 8, {"vllm": "0.11.1", "access": "guide"}),
+    "m2-mi300x8-guide.docker": (
+        M2,
+        "mi300x",
+        8,
+        {"vllm": "0.11.1", "image": "rocm/vllm-dev:nightly", "access": "guide"},
+    ),
     "m2-mi300x2-this-host.docker": (M2, "mi300x", 2, {"facts": AMD}),
     "m2-mi300x8.text": (M2, "mi300x", 8, {}),
     "m2-h200x8-two-nodes.kubernetes": (M2, "h200", 8, {"nodes": 2}),

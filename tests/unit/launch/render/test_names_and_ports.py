@@ -30,7 +30,7 @@ def test_compose_has_a_project_for_each_name() -> None:
 
 def test_quadlet_has_a_file_for_each_name() -> None:
     found = quadlet.render(named())
-    assert found.startswith("# ~/.config/containers/systemd/Replica.2.container\n")
+    assert "\n# ~/.config/containers/systemd/Replica.2.container\n" in found
     assert "ContainerName=Replica.2\n" in found
     assert "/slipway.container\n" in quadlet.render(plan(gpus=4))
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launch.spec.image_reference import ImageReference
+from launch.spec.image_reference import ImageReference, short_id
 
 SHA = "sha256:" + "0" * 64
 
@@ -57,3 +57,15 @@ def test_parse_accepts_any_text(text: str) -> None:
     assert image.registry
     assert "@" not in image.name
     assert "/" not in image.tag
+
+
+@pytest.mark.parametrize(
+    "text", ["a/b@sha256:0123456789abcdef", "sha256:0123456789abcdef", "a/b:t@sha256:0123456789abcdef"]
+)
+def test_short_id_is_the_start_of_the_digest_or_id(text: str) -> None:
+    assert short_id(text) == "0123456789ab"
+
+
+def test_short_id_of_a_tag_differs_between_tags() -> None:
+    assert len(short_id("vllm/vllm-openai:v0.31.0")) == 12
+    assert short_id("vllm/vllm-openai:v0.31.0") != short_id("vllm/vllm-openai:v0.32.0")

@@ -38,6 +38,14 @@ def test_device_nodes_finds_missing_nodes_and_permissions(
     assert fix in found.fix
 
 
+def test_device_nodes_warns_of_one_missing_gpu_and_fails_without_any() -> None:
+    kfd, first, *others = rocm().devices
+    found = only_problem(rocm(devices=(kfd, replace(first, present=False), *others)))
+    assert (found.severity, found.why) == ("warning", "1 GPU cannot be used")
+    none = tuple(replace(node, present=False) for node in (first, *others))
+    assert only_problem(rocm(devices=(kfd, *none))).severity == "error"
+
+
 @pytest.mark.parametrize(
     ("kernel", "fix"),
     [(Kernel(1, "identity", 90), "sysctl -w kernel.numa_balancing=0"), (Kernel(0, "DMA", 90), "iommu=pt")],

@@ -81,4 +81,6 @@ def test_podman_is_ok_if_it_accepts_cdi_names_and_the_gpus_have_them() -> None:
     )
     assert problems(cuda(engine=new, hardware=hardware)) == []
     assert "podman 5.4 or newer" in only_problem(cuda(engine=old, hardware=hardware)).fix
+    with_client = replace(old, podman_client="/usr/bin/podman")
+    assert problems(cuda(engine=with_client, hardware=hardware)) == []
     assert only_problem(cuda(engine=new)).severity == "warning"
