@@ -46,6 +46,8 @@ def read_facts(text: str, facts: Facts) -> None:
     """Add the facts of a line; the first value of a name counts."""
     if len(facts) >= MAX_FACTS or not _FACT_LINE.search(text):
         return
+    if "API server version" in text:
+        facts.pop("vllm", None)  # a banner of the image may have named another one
     for pattern in _SINGLE:
         if match := pattern.search(text):
             facts.update({name: value for name, value in match.groupdict().items() if name not in facts})
