@@ -13,7 +13,7 @@ MAX_FACTS = 200  # more than vLLM has options
 _MAX_VALUE = 400
 
 _FACT_LINE = re.compile(
-    r"non-default args|with config: |API server version|[Aa]utomatically detected platform|attention backend|"
+    r"non-default args|with config: |args: Namespace\(|API server version|[Aa]utomatically detected platform|attention backend|"
     r"MoE backend|Resolved architecture|\bversion \d|NVRM: Xid|vLLM Version|Torch version|PyTorch version|"
     r"Turning off hybrid|cudagraph_mode|Custom allreduce is disabled|SpecDecoding|Loading drafter"
 )
@@ -53,7 +53,7 @@ def read_facts(text: str, facts: Facts) -> None:
             facts.update({name: value for name, value in match.groupdict().items() if name not in facts})
     if "non-default args" in text:
         _read_items(_DICT_ITEM, text, facts)
-    elif "with config: " in text:
+    elif "with config: " in text or "args: Namespace(" in text:
         _read_items(_CALL_ITEM, text, facts)
 
 
