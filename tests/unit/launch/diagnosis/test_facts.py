@@ -30,6 +30,7 @@ def facts_of(*lines: str) -> Facts:
             "KVTransferConfig(kv_connector='X', kv_role='kv_both')",
         ),
         ("engine (v0.26.0) with config: model='m', quantization=fp8, seed=0", "quantization", "fp8"),
+        ("args: Namespace(host=None, enforce_eager=True, tensor_parallel_size=2)", "enforce_eager", "True"),
         ("vLLM API server version 0.26.0", "vllm", "0.26.0"),
         ("  █▄█▀ █     █     █     █  version 0.26.0", "vllm", "0.26.0"),
         ("Initializing a V1 LLM engine (v0.11.2) with config: model='m'", "vllm", "0.11.2"),
