@@ -12,7 +12,7 @@ demo: $(STAMP)
 	@$(VENV)/bin/invoke demo
 
 test: $(STAMP)
-	$(VENV)/bin/python -m pytest -n 4 --cov --cov-report= tests/unit tests/http tests/hub tests/serving
+	$(VENV)/bin/python -m pytest -n 4 --cov --cov-report= tests/unit tests/http tests/hub tests/serving tests/acceptance
 	$(VENV)/bin/python -m pytest tests/package tests/registry tests/images tests/engine tests/hosts tests/e2e
 
 check: $(STAMP)
@@ -27,6 +27,10 @@ check: $(STAMP)
 reference: $(STAMP)
 	$(VENV)/bin/python -m scripts.generate_reference
 	$(VENV)/bin/python -m launch.diagnosis.docs_page > docs/reference/symptoms.md
+
+tiny-model: $(STAMP)
+	$(VENV)/bin/invoke build --platform cpu
+	$(VENV)/bin/python -m scripts.tiny_model
 
 pictures: $(STAMP)
 	$(VENV)/bin/python scripts/record_terminal.py docs/assets/plan --lines 22 -- slipway plan --hardware h200 --gpus 4
@@ -47,4 +51,4 @@ engine-stop:
 clean:
 	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: setup demo test check reference pictures docs lock engine engine-stop clean
+.PHONY: setup demo test check reference tiny-model pictures docs lock engine engine-stop clean

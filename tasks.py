@@ -15,6 +15,7 @@ with interrupt.quiet():
     from invoke.main import program
 
     from commands import (
+        accept,
         bench,
         build,
         demo,
@@ -35,7 +36,7 @@ with interrupt.quiet():
 
 ns = Collection()
 for module in (
-    *(login, bench, build, demo, diagnose, host, models),
+    *(login, accept, bench, build, demo, diagnose, host, models),
     *(pin, plan, ps, publish, run, servers, supervise, weights),
 ):
     for task in Collection.from_module(module).tasks.values():

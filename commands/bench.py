@@ -65,9 +65,9 @@ def bench(
 
     client = connect()
     server = running(client, name)
-    words = preset_command(
-        preset, server.labels["slipway.model"], scale, server.labels.get("slipway.commit", "")
-    )
+    model, weights = server.labels["slipway.model"], server.labels.get("slipway.weights", "")
+    commit = server.labels.get("slipway.commit", "")
+    words = preset_command(preset, model, scale, commit, weights if weights.startswith("/") else "")
     if dry_run:
         print(" ".join(["docker", "exec", str(server.name), *words]))
         return

@@ -38,7 +38,8 @@ def demo(c: Context, keep: Annotated[bool, Option("leave the server running at t
     _invoke("plan", *plan)
     try:
         _invoke("run", *plan, *["--replace"] * _replaces(name, MODEL))
-        _invoke("chat", "What is a slipway?", "--max-tokens", "48", "--name", name)
+        _invoke("chat", "What is a slipway?", "--name", name)
+        _invoke("chat", "What is the weather in Tokyo?", "--tool", "get_weather:city", "--name", name)
         _invoke("bench", "--preset", "guide-cuda", "--scale", "0.02", "--name", name)
     finally:
         if stops and _exists(name):
@@ -82,7 +83,8 @@ def _invoke(*words: str, check: bool = True) -> None:
 def _closing(seconds: float, keep: bool) -> str:
     server = "the server is still running (invoke stop stops it)" if keep else "the server is stopped"
     return f"""
-The demo took {seconds:.0f} s; {server}. The answer was noise because the weights are random; all else was real.
+The demo took {seconds:.0f} s; {server}. The model is tiny and has learned only a few dialogues; vLLM is real.
+`invoke demo --keep` leaves the server running, and `invoke accept` then tests it.
 Next, on a host with GPUs:
   invoke doctor                         check this host and list what to fix
   invoke fetch MiniMaxAI/MiniMax-M2     download the weights, 230 GB

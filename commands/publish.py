@@ -37,7 +37,8 @@ def publish(
     promote: Annotated[
         str,
         Option(
-            "tag the published image `known-good` if this record of `invoke bench` passed", metavar="PATH"
+            "tag the published image `known-good` if this record of `invoke accept` or `invoke bench` passed",
+            metavar="PATH",
         ),
     ] = "",
     image: Annotated[

@@ -92,7 +92,7 @@ def run(
     """
     from launch.operations import launch as operation
 
-    options, fixes = _split_workarounds(options)
+    options, fixes = _split_workarounds(with_values(options, memory_limit=memory))
     limits = Limits(memory, restart)
     if supervise and restart != "no":
         why = "the container engine and the supervisor would both restart the server"

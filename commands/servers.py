@@ -47,22 +47,34 @@ def chat(
     name: Name = "",
     question: Annotated[str, Option("question to ask", metavar="TEXT", positional=True, required=True)] = "",
     max_tokens: Annotated[int, Option("maximum length of the answer in tokens", minimum=1)] = 256,
+    tool: Annotated[
+        tuple[str, ...],
+        Option("offer a tool with these text parameters, and print its calls", metavar="NAME:PARAMETER,..."),
+    ] = (),
 ) -> None:
     """Ask a running server a question.
 
-    The answer is printed on stdout and the model's reasoning on stderr.
+    The answer and calls of tools are printed on stdout, the model's reasoning on stderr.
 
     invoke chat "What is a slipway?"
     invoke chat slipway-minimax-m2 "What is a slipway?"
+    invoke chat "What is the weather in Tokyo?" --tool get_weather:city
     """
     from launch.engine.client import connect
     from launch.serving.api_key import key_of_container
     from launch.serving.openai_client import ask
+    from launch.serving.tools import tool_of
 
+    tools = [tool_of(text) for text in tool]
     server = running(connect(), name)
     url, model = server.labels["slipway.url"], server.labels["slipway.model"]
-    for delta in ask(url, model, question, max_tokens=max_tokens, api_key=key_of_container(server)):
+    key = key_of_container(server)
+    unfinished = False  # the last line of stdout
+    for delta in ask(url, model, question, max_tokens=max_tokens, tools=tools, api_key=key):
+        if delta.kind == "call" and unfinished:
+            print()
         print(delta.text, end="", flush=True, file=sys.stderr if delta.kind == "reasoning" else sys.stdout)
+        unfinished = delta.kind != "reasoning" and not delta.text.endswith("\n")
     print()
 
 

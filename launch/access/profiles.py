@@ -16,6 +16,7 @@ from launch.access.gpu_devices import with_gpus
 from launch.access.sizes import GIB, PIDS, PIDS_PER_RANK, pids_limit, shm_bytes, tmp_bytes
 from launch.access.types import RULE, Access
 from launch.plural import count
+from launch.recipes.from_config import MOUNTED, ConfigRecipe
 from launch.recipes.schema import GuideContainer, Recipe
 from launch.spec.inputs import Host
 from launch.spec.plan import AUTO_PORT, FIRST_PORT, Container, Mount, Port, Reason, Tmpfs
@@ -88,7 +89,7 @@ def grant(options: PlanOptions, host: Host, recipe: Recipe, image_id: str, ranks
 def _profile(options: PlanOptions, host: Host, recipe: Recipe, image_id: str, ranks: int) -> Access:
     if options.access == "guide":
         return _guide(guide_container(recipe, host), host, options)
-    access = _listening(_least(options, host, image_id, ranks), options, host)
+    access = _listening(_least(options, host, recipe, image_id, ranks), options, host)
     if options.access == "documented":
         return documented_access(access, host, ranks)
     if options.access == "profiling":
@@ -119,7 +120,7 @@ def _guide(guide: GuideContainer, host: Host, options: PlanOptions) -> Access:
     return Access(container, reasons=(Reason("container", why, "x-slipway.guide"),))
 
 
-def _least(options: PlanOptions, host: Host, image_id: str, ranks: int) -> Access:
+def _least(options: PlanOptions, host: Host, recipe: Recipe, image_id: str, ranks: int) -> Access:
     one_node = host.nodes == 1
     container = Container(
         profile="least",
@@ -133,13 +134,24 @@ def _least(options: PlanOptions, host: Host, image_id: str, ranks: int) -> Acces
         pids_limit=pids_limit(ranks),
         network="" if one_node else "host",
         ports=(Port("127.0.0.1", options.port, SERVES_ON),) if one_node else (),
-        mounts=_mounts(host, image_id),
+        mounts=_mounts(host, recipe, image_id),
     )
     published = ONE_NODE if one_node else SEVERAL_NODES
     access = Access(container, ENVIRONMENT, (*LEAST, *_size_reasons(container, ranks), published))
+    if not any(mount.target == HUB for mount in container.mounts):
+        access = _without_hub(access)
     if host.hardware.platform == "cuda" and host.runtime == "crun":
         access = _with_writable_image(access).noted(CRUN_NOTE)
     return with_gpus(access.noted(AUTO_NOTE) if options.port == AUTO_PORT else access, options, host, ranks)
+
+
+def _without_hub(access: Access) -> Access:
+    """Return the access without what belongs to the Hugging Face cache: a local folder has the weights."""
+    env = tuple(variable for variable in access.env if variable.value != HUB)
+    reasons = tuple(
+        replace(reason, item=MOUNTED) if reason.item == HUB else reason for reason in access.reasons
+    )
+    return replace(access, env=env, reasons=reasons)
 
 
 def _size_reasons(container: Container, ranks: int) -> tuple[Reason, ...]:
@@ -174,10 +186,12 @@ def _listening(access: Access, options: PlanOptions, host: Host) -> Access:
     return replace(access, container=container, reasons=(*kept, *reasons)).noted(note)
 
 
-def _mounts(host: Host, image_id: str) -> tuple[Mount, ...]:
+def _mounts(host: Host, recipe: Recipe, image_id: str) -> tuple[Mount, ...]:
     """Return the weights, and a cache for each image: AITER loads what it compiled for another version of itself."""
     source = f"{host.cache}/{image_id}" if host.cache else "slipway-cache"
     cache = Mount(source, CACHE, read_only=False)
+    if isinstance(recipe, ConfigRecipe) and recipe.folder:
+        return (Mount(recipe.folder, MOUNTED), cache)
     return (Mount(host.hub_cache, HUB), cache) if host.hub_cache else (cache,)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from launch.spec.inputs import Host
 
 GIB = 2**30
-# Measured with vLLM 0.32 on CPU (docs/explanation/access.md).
+# Counted for a host with 384 CPUs (docs/explanation/access.md): a rank has at most 384 threads of OpenMP, 64 of
+# OpenBLAS, 32 processes that compile, and those of driver and NCCL. The rest is for API servers and compilers.
 PIDS, PIDS_PER_RANK = 4096, 1024
 
 

@@ -53,10 +53,13 @@ def load_presets(path: Path = PRESETS) -> dict[str, Preset]:
     return load(path, dict[str, Preset])
 
 
-def preset_command(name: str, model: str, scale: float = 1.0, commit: str = "") -> list[str]:
+def preset_command(
+    name: str, model: str, scale: float = 1.0, commit: str = "", weights: str = ""
+) -> list[str]:
     """Return a preset's command for a model; scaled numbers are at least 1. Raises Refused for an unknown preset.
 
     `vllm bench serve` has no option for a revision, so the tokenizer of the served commit is named by its folder.
+    `weights` is a folder of the container that is served instead of a model of the cache.
     """
     presets = load_presets()
     if name not in presets:
@@ -65,8 +68,9 @@ def preset_command(name: str, model: str, scale: float = 1.0, commit: str = "") 
     for option in presets[name].scaled:
         index = argv.index(option) + 1
         argv[index] = str(max(1, round(int(argv[index]) * scale)))
-    tokenizer = f"{HUB}/models--{model.replace('/', '--')}/snapshots/{commit}"
-    return [*argv, "--tokenizer", tokenizer] if commit else argv
+    snapshot = f"{HUB}/models--{model.replace('/', '--')}/snapshots/{commit}" if commit else ""
+    tokenizer = weights or snapshot
+    return [*argv, "--tokenizer", tokenizer] if tokenizer else argv
 
 
 def run_benchmark(

@@ -60,7 +60,8 @@ class Analysis:
         """Whether anything but a handled exception shows a failure."""
         fatal = any(one.severity is not Severity.HANDLED for one in (*self.causes, *self.consequences))
         ended = self.input.exit_code not in (0, None) or self.input.oom_killed or bool(self.engine_lines)
-        return fatal or ended or bool(self.error_lines or self.consequence_lines)
+        events = any(map(_is_failing_event, self.lines))
+        return fatal or ended or events or bool(self.error_lines or self.consequence_lines)
 
     @property
     def exiting(self) -> bool:
@@ -85,7 +86,9 @@ class Analysis:
             return ""
         if tracebacks := self.causes or self.consequences:
             return tracebacks[0].root.summary[:MAX_SHOWN]
-        return next((line.text.strip() for line in self.error_lines + self.consequence_lines), "")[:MAX_SHOWN]
+        events = tuple(filter(_is_failing_event, self.lines))
+        complaints = (*self.error_lines, *self.consequence_lines, *events)
+        return next((line.text.strip() for line in complaints), "")[:MAX_SHOWN]
 
     @property
     def last_lines(self) -> tuple[str, ...]:
@@ -144,6 +147,11 @@ def _telling_lines(
 def _is_of_server(line: LogLine) -> bool:
     """Whether the line is a complaint of the server; events of Kubernetes or the kernel keep their own time."""
     return line.location != "kubernetes" and voice(line) is not Voice.PLAIN
+
+
+def _is_failing_event(line: LogLine) -> bool:
+    """Whether the line is a warning of Kubernetes, other than that of a probe while the server starts."""
+    return line.location == "kubernetes" and " Unhealthy " not in line.text
 
 
 def _has_ended(

@@ -6,6 +6,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion
+
 from launch.diagnosis.analysis import MAX_SHOWN, exception_evidence, matched_line, with_process
 from launch.diagnosis.complaints import Voice, voice
 from launch.diagnosis.log_line import LogLine
@@ -147,10 +150,20 @@ def _applies(rule: Rule, context: Context) -> bool:
         return False
     if rule.raised_in and not compiled(rule.raised_in).search(context.origin):
         return False
+    if rule.vllm and not _in_versions(rule.vllm, context.facts.get("vllm", "")):
+        return False
     facts = context.facts
     if any(name in facts and compiled(value).search(facts[name]) for name, value in rule.when_not.items()):
         return False
     return all(name in facts and compiled(value).search(facts[name]) for name, value in rule.when.items())
+
+
+def _in_versions(wanted: str, version: str) -> bool:
+    """Whether the log names a version of vLLM that is in the range."""
+    try:
+        return bool(version) and SpecifierSet(wanted, prereleases=True).contains(version)
+    except InvalidVersion:
+        return False
 
 
 def _sizes_agree(rule: Rule, match: re.Match[str]) -> bool:

@@ -34,6 +34,8 @@ def format_text(diagnosis: Diagnosis) -> str:
         parts.append(f"first exception: {diagnosis.first_exception}")
     if diagnosis.warnings:
         parts.append("warnings above it: " + "\n      ".join(diagnosis.warnings))
+    if not diagnosis.known and diagnosis.versions:
+        parts.append("log:  " + ", ".join(f"{name} {value}" for name, value in diagnosis.versions.items()))
     if diagnosis.fix:
         parts.append(f"next: {diagnosis.fix}")
     return "\n".join(parts)

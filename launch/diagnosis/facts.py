@@ -13,9 +13,9 @@ MAX_FACTS = 200  # more than vLLM has options
 _MAX_VALUE = 400
 
 _FACT_LINE = re.compile(
-    r"non-default args|with config: |API server version|[Aa]utomatically detected platform|attention backend|"
-    r"MoE backend|Resolved architecture|\bversion \d|NVRM: Xid|vLLM Version|Torch version|PyTorch version|"
-    r"Turning off hybrid|cudagraph_mode|Custom allreduce is disabled|SpecDecoding|Loading drafter"
+    r"non-default args|with config: |args: Namespace\(|API server version|[Aa]utomatically detected platform|"
+    r"attention backend|MoE backend|Resolved architecture|\bversion \d|NVRM: Xid|vLLM Version|Torch version|"
+    r"PyTorch version|Turning off hybrid|cudagraph_mode|Custom allreduce is disabled|SpecDecoding|Loading drafter"
 )
 # {'tensor_parallel_size': 2, 'speculative_config': {'method': 'mtp'}}
 _DICT_ITEM = re.compile(
@@ -46,12 +46,14 @@ def read_facts(text: str, facts: Facts) -> None:
     """Add the facts of a line; the first value of a name counts."""
     if len(facts) >= MAX_FACTS or not _FACT_LINE.search(text):
         return
+    if "API server version" in text:
+        facts.pop("vllm", None)  # a banner of the image may have named another one
     for pattern in _SINGLE:
         if match := pattern.search(text):
             facts.update({name: value for name, value in match.groupdict().items() if name not in facts})
     if "non-default args" in text:
         _read_items(_DICT_ITEM, text, facts)
-    elif "with config: " in text:
+    elif "with config: " in text or "args: Namespace(" in text:
         _read_items(_CALL_ITEM, text, facts)
 
 

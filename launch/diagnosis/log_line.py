@@ -22,7 +22,8 @@ _DATED_LEVEL = re.compile(
 )  # copied without the call
 _PLAIN_LEVEL = re.compile(r"^(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL):\s{1,5}")
 _GLOG_LEVEL = re.compile(r"^\[?(?P<letter>[IWEF])\d{3,4} [\d:.]+\s.*?\]\s?")
-_RAY_LEVEL = re.compile(r"^\[\d{4}-\d\d-\d\d [\d:,.]+ (?P<letter>[IWEF]) \d+ \d+\]\s(?:\(\w+\)\s)?")
+# [2026-01-06 01:49:41,730 E 1 1] (raylet) text, of which the time is stripped already
+_RAY_LEVEL = re.compile(r"^(?P<letter>[IWEF]) \d+ \d+\]\s(?:\(\w+\)\s)?")
 # Libraries that write the level after a prefix of their own.
 _LIBRARY_LEVEL = re.compile(
     r"^(?:"

@@ -37,6 +37,10 @@ _HANDLED = re.compile(
 _REQUEST_MODULES = re.compile(
     r"(?:^|/)(?:serving\w*|\w*(?:tool|reasoning)\w*parsers?|api_router|chat_utils|preprocess\w*)\.py:"
 )
+_COMPLAINT = re.compile(
+    r"rror|ERR|xception|Traceback|atal|FATAL|ail|ill|bort|ssert|E\d{4} |Xid|fault|startup complete"
+)
+_WARNING = re.compile(r"\bWARN(?:ING)?\b|Warning: ")
 _STOPPING = re.compile(r"Shutting down|Finished server process")
 
 
@@ -91,8 +95,11 @@ class LogReader:
         return newest
 
     def _can_wait(self, raw: str) -> bool:
-        """Whether the line is a warning after many kept lines: only the last ones of the log are read."""
-        return len(self.summary.first_lines) >= MAX_LINES and "WARNING" in raw[:100]
+        """Whether a line after many kept ones is a warning or a notice: only the last ones of the log are read."""
+        if len(self.summary.first_lines) < MAX_LINES:
+            return False
+        notice = not self._tracebacks.reads_any and _COMPLAINT.search(raw) is None
+        return notice or _WARNING.search(raw, 0, 200) is not None
 
     def _parse(self, raw: str, number: int) -> None:
         for stripped in self._stripper.strip(raw):

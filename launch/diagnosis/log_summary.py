@@ -97,4 +97,4 @@ class LogSummary:
     @property
     def lines(self) -> list[LogLine]:
         """The kept problem lines, in the order of the log."""
-        return [*self.first_lines.values(), *self.last_lines]
+        return sorted((*self.first_lines.values(), *self.last_lines), key=lambda line: line.number)

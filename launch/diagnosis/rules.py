@@ -43,6 +43,7 @@ class Rule:
     when: Mapping[str, str] = field(default_factory=dict)
     when_not: Mapping[str, str] = field(default_factory=dict)
     phases: tuple[PhaseName, ...] = ()
+    vllm: str = ""
     exceeds: Mapping[str, str] = field(default_factory=dict)
     gives_way: bool = False
     examples: tuple[str, ...] = ()
@@ -55,7 +56,7 @@ class Rule:
     @cached_property
     def conditions(self) -> int:
         """How many conditions must hold: a row with more of them is more specific."""
-        stated = (self.frames, self.raised_in, self.phases, self.exceeds)
+        stated = (self.frames, self.raised_in, self.phases, self.exceeds, self.vllm)
         return sum(map(bool, stated)) + len(self.when)
 
     def match(self, text: str) -> re.Match[str] | None:

@@ -123,6 +123,11 @@ class TracebackParser:
         """Whether a traceback of the line's writer is being read."""
         return line.writer in self._open
 
+    @property
+    def reads_any(self) -> bool:
+        """Whether any traceback is being read."""
+        return bool(self._open)
+
     def forget(self) -> None:
         """Drop all tracebacks that are being read."""
         self._open.clear()

@@ -147,6 +147,7 @@ def _labels(plan: Plan, digest: str, image_id: str) -> dict[str, str]:
         LABEL: digest,
         STATE: str(paths.state_dir()),
         "slipway.model": plan.model,
+        "slipway.weights": plan.processes[0].argv[2],  # a model of the cache, or a folder in the container
         "slipway.commit": plan.commit,
         "slipway.image": plan.image,
         "slipway.image_name": source.name,

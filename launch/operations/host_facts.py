@@ -7,12 +7,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from launch import paths
+from launch.hardware import cpu
 from launch.operations import json_lines
+from launch.planning.kv_space import kv_space
+from launch.planning.memory import GIB, constants
 from launch.serving import api_key
 from launch.spec.gpu_catalog import HardwareProfile
 from launch.spec.inputs import Host, KvMeasurement
 from launch.spec.model_config import ModelShape
 from launch.spec.plan import Layout, Plan
+from launch.spec.vllm_args import Draft, EnvVar, parse
 from launch.weights.cache import cache_folder
 from launch.weights.model_info import shapes
 
@@ -23,12 +27,15 @@ def gather(
     nodes: int,
     models: Iterable[str],
     known: dict[str, ModelShape] | None = None,
+    limit: str = "",
 ) -> Host:
     """Return the facts for a plan on this hardware.
 
-    Shapes come from the snapshots of `models` in the cache, else from `known`.
+    Shapes come from the snapshots of `models` in the cache, else from `known`. `limit` is the memory limit of the
+    container.
     """
     hub = cache_folder()
+    on_cpu = hardware.platform == "cpu"
     return Host(
         hardware=hardware,
         gpus=gpus,
@@ -39,9 +46,22 @@ def gather(
         cache=str(paths.server_caches()),
         folder=str(Path.cwd()),
         key_file=str(api_key.key_file()),
+        ram_gib=_ram_gib() if on_cpu else None,
+        limit_gib=in_bytes(limit) / GIB if on_cpu and limit else None,
         shapes={**(known or {}), **shapes(hub, models)},
         measured=tuple(_measured()),
     )
+
+
+def _ram_gib() -> float | None:
+    """Return the memory of this host, None if the kernel does not tell."""
+    return cpu.read().memory / GIB or None
+
+
+def in_bytes(amount: str) -> int:
+    """Return an amount of memory as the engine reads it: 64g, 512m, 1024."""
+    digits, unit = (amount[:-1], amount[-1].lower()) if amount[-1:].isalpha() else (amount, "b")
+    return int(digits) << {"b": 0, "k": 10, "m": 20, "g": 30}[unit]
 
 
 def _file() -> Path:
@@ -59,8 +79,16 @@ def _measured() -> Iterator[KvMeasurement]:
 
 def save_kv_tokens(plan: Plan, kv_tokens: int) -> None:
     """Save the KV cache size that one engine of this plan printed, for the next plan on this host."""
-    argv = plan.processes[0].argv
-    flag = "--kv-cache-dtype"
-    kv_dtype = argv[argv.index(flag) + 1] if flag in argv[:-1] else "auto"
-    measured = KvMeasurement(plan.model, plan.hardware, plan.layout, kv_tokens, kv_dtype)
+    process = plan.processes[0]
+    draft = Draft(parse(process.argv[3:]), tuple(EnvVar(*pair) for pair in plan.environment(process)))
+    dtype, space = draft.get("--kv-cache-dtype"), kv_space(draft, plan.platform, plan.vllm_version)
+    measured = KvMeasurement(
+        plan.model,
+        plan.hardware,
+        plan.layout,
+        kv_tokens,
+        dtype.value if dtype else "auto",
+        None if space.utilization == constants().utilization else space.utilization,
+        space.gib,
+    )
     json_lines.append(_file(), {**measured.__dict__, "layout": measured.layout.__dict__})

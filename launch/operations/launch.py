@@ -22,6 +22,7 @@ from launch.operations.launch_options import Fixes, LaunchOptions
 from launch.operations.plan_inputs import plan_of
 from launch.operations.prepare import check_gpus, prepare
 from launch.operations.provide_image import image_of
+from launch.recipes.from_config import NO_RECIPE
 from launch.serving import api_key, openai_client
 from launch.serving.phases import StartupProgress
 from launch.serving.readiness import Ready, wait_for_server
@@ -92,8 +93,10 @@ def launch(options: PlanOptions, how: LaunchOptions | None = None, events: Event
     Raises Refused for a request that cannot work, ServerExited with a diagnosis if the server exits, Failed otherwise.
     """
     how, events = how or LaunchOptions(), events or Events()
+    options = replace(options, memory_limit=how.limits.memory)
     client = engine_client.connect()
     plan = planned(options, how.fixes, events)
+    _show_assumptions(plan, events)
     if options.hardware:
         check_gpus(plan.hardware, plan.platform)
     image = None
@@ -109,6 +112,14 @@ def launch(options: PlanOptions, how: LaunchOptions | None = None, events: Event
             events.note(str(taken))
             plan = planned(options, how.fixes, events, image)
     return _start_or_fix(client, plan, how, events)
+
+
+def _show_assumptions(plan: Plan, events: Events) -> None:
+    """Show the notes of a plan without a recipe, because what it assumes was not checked, and those on the limit."""
+    no_recipe = any(note.startswith(NO_RECIPE) for note in plan.notes)
+    for note in plan.notes:
+        if no_recipe or note.startswith("--memory"):
+            events.note(f"note: {note}")
 
 
 def _start_or_fix(client: DockerClient, plan: Plan, how: LaunchOptions, events: Events) -> Launched:
@@ -170,7 +181,7 @@ def _start(client: DockerClient, plan: Plan, how: LaunchOptions, events: Events)
     if not started:
         _note_ignored_limits(container, how.limits, events)
     ready = _wait(container, plan, how, started, events) if how.wait else None
-    if ready and ready.kv_tokens and started:
+    if ready and ready.kv_tokens and started and not plan.local_folder:
         host_facts.save_kv_tokens(plan, ready.kv_tokens)
     return Launched(container, plan, started, ready)
 

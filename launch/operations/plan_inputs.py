@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from errors import Refused, SlipwayError, choice
 from launch.operations import plan_image
+from launch.operations.find_recipe import find_recipe
 from launch.operations.host_facts import gather
 from launch.operations.locked_models import with_commit
 from launch.planning.planner import make_plan
@@ -35,8 +36,8 @@ def plan_of(options: PlanOptions, image: Image | None = None) -> Plan:
     if options.name:
         server_name("--name", options.name)
     repository = open_repository(options.recipes)
-    recipe = repository.recipe(options.model)
-    models = (options.nodes, checkpoints(recipe), builtin_shapes())
+    recipe = find_recipe(repository, options.model, options.revision, options.lock)
+    models = (options.nodes, checkpoints(recipe), builtin_shapes(), options.memory_limit)
     if options.hardware or options.platform == "cpu":
         hardware = _named_hardware(repository.hardware, options.hardware or "cpu", options.platform)
         host = gather(hardware, _gpu_count(options.gpus, hardware), *models)

@@ -51,7 +51,7 @@ def prepare(
     Raises Failed for an incomplete snapshot unless it may be fetched, before an image of gigabytes is pulled.
     """
     weights = wanted_weights(plan.model, plan.commit or plan.revision, options.lock)
-    missing = _missing_weights(plan.model, weights)
+    missing = None if plan.local_folder else _missing_weights(plan.model, weights)
     if missing and not how.fetch:
         raise missing
     background = missing is not None

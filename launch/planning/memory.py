@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from packaging.version import Version
+
 from launch.data_file import load
 from launch.spec.inputs import KvMeasurement
 from launch.spec.model_config import BYTES, ModelShape
@@ -23,10 +25,19 @@ class Constants:
     """The rows of memory.yaml, which gives their sources."""
 
     utilization: float
+    older_utilization: float
+    utilization_since: str
     fixed_gib: float
     share: float
     tolerance: float
     cpu_kv_gib: float
+    cpu_server_gib: float
+    cpu_block: int
+
+    def default_utilization(self, version: str) -> float:
+        """Return the share that this vLLM uses by default; "" is the newest."""
+        older = version and Version(version) < Version(self.utilization_since)
+        return self.older_utilization if older else self.utilization
 
 
 @cache
@@ -49,6 +60,7 @@ class Demand:
     longest: int | None = None  # the model's own context, which more memory does not extend
     kv_dtype: str = "auto"
     kv_gib: float | None = None
+    block: int = 1  # tokens of a KV block, of which vLLM allocates whole ones
 
 
 def fit(shape: ModelShape | None, demand: Demand, measured: KvMeasurement | None = None) -> Fit:
@@ -58,7 +70,9 @@ def fit(shape: ModelShape | None, demand: Demand, measured: KvMeasurement | None
     if shape is None or weights is None or not per_token:
         return Fit(detail="the shape of the model is not known here (no config.json in the HF cache)")
     kv_gib = _kv_gib(demand, weights)
-    tokens = _tokens(shape, demand, kv_gib, per_token)
+    if demand.kv_gib and demand.vram_gib and weights + kv_gib + constants().fixed_gib > demand.vram_gib:
+        kv_gib = 0.0  # on a GPU, a KV cache of a set size must fit together with the weights
+    tokens = _tokens(shape, demand, kv_gib, per_token) // demand.block * demand.block
     if measured and tokens > 0:
         tokens = _corrected(shape, demand, tokens, measured)
     return _fit(demand, weights, kv_gib, tokens, measured)
@@ -78,7 +92,8 @@ def _fit(demand: Demand, weights: float, kv_gib: float, tokens: int, measured: K
     if tokens <= 0:
         over = f"{weights:.1f} GiB of weights for each rank, which has {demand.vram_gib:g} GiB"
         return Fit("does not fit", 0, 0, 0, estimate.per_gpu_gib, over)
-    slack = 1.0 if measured else 1.0 + constants().tolerance
+    known = measured or demand.kv_gib is not None  # a cache of a set size has exactly these tokens
+    slack = 1.0 if known else 1.0 + constants().tolerance
     if demand.context and demand.context > tokens:
         too_long = demand.context > tokens * slack
         return replace(estimate, result="does not fit" if too_long else "unknown")
@@ -108,15 +123,19 @@ def _window_bytes(shape: ModelShape, demand: Demand) -> float:
 
 def _corrected(shape: ModelShape, demand: Demand, tokens: int, measured: KvMeasurement) -> int:
     """Return the estimate times the error of the estimate for the measured layout."""
-    if measured.layout == demand.layout and measured.kv_dtype == demand.kv_dtype:
-        return measured.kv_tokens
     earlier = replace(demand, layout=measured.layout, kv_dtype=measured.kv_dtype)
+    utilization = measured.utilization or constants().utilization
+    earlier = replace(earlier, utilization=utilization, kv_gib=measured.kv_gib)
+    if earlier == demand:
+        return measured.kv_tokens
     estimate = fit(shape, earlier).kv_tokens_per_replica
     return int(tokens * measured.kv_tokens / estimate) if estimate else tokens
 
 
 def weights_gib(shape: ModelShape, layout: Layout) -> float | None:
     """Return the weights on one GPU: experts divided by TP x DP, the rest by TP; DP replicates the rest."""
+    if shape.weight_bytes is not None and layout.dp == 1:
+        return shape.weight_bytes / layout.tp / layout.pp / GIB
     parts = weight_parts(shape)
     if parts is None:
         return None
@@ -130,7 +149,8 @@ def weight_parts(shape: ModelShape) -> tuple[float, float] | None:
     if experts is None:
         return None
     if shape.weight_bytes is not None:
-        return max(shape.weight_bytes - experts, 0.0), experts
+        experts = min(experts, float(shape.weight_bytes))  # computed ones can exceed what is there
+        return shape.weight_bytes - experts, experts
     dense = _dense_bytes(shape)
     return None if dense is None else (dense, experts)
 

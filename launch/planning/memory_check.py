@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from errors import Refused
 from launch.planning import memory
+from launch.planning.kv_space import kv_space
 from launch.planning.selection import Selection
 from launch.spec.inputs import Host, KvMeasurement
 from launch.spec.model_config import ModelShape
@@ -13,18 +14,23 @@ from launch.spec.plan import Fit, Layout
 from launch.spec.vllm_args import Arg, Draft
 
 CONTEXT = "--max-model-len"
-STEP = 4096  # a context that Slipway sets is a multiple of this
+STEP, SMALL_STEP = 4096, 256  # a context that Slipway sets is a multiple of one of these
 ALLOW_LONGER = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
 
 
 def fit_of(
-    draft: Draft, layout: Layout, shape: ModelShape | None, host: Host, selection: Selection
+    draft: Draft,
+    layout: Layout,
+    shape: ModelShape | None,
+    host: Host,
+    selection: Selection,
+    version: str = "",
 ) -> tuple[Fit, tuple[Arg, ...]]:
-    """Return the estimate, and the --max-model-len to add if the model's own context does not fit.
+    """Return the estimate for this vLLM, and the --max-model-len to add if the model's own context does not fit.
 
     Raises Refused for weights that do not fit, and for a requested context that does not fit.
     """
-    demand = demand_of(draft, layout, shape, host, selection)
+    demand = demand_of(draft, layout, shape, host, selection, version)
     _check_context(demand.context, draft, shape, selection)
     if not demand.vram_gib and demand.kv_gib is None:
         return Fit(detail=f"the memory of {host.hardware.id} is not known"), ()
@@ -44,7 +50,8 @@ def shorter_context(fit: Fit, demand: memory.Demand, draft: Draft, selection: Se
     if not fit.max_model_len:
         fix = "--gpus with a larger number, or --variant with a smaller checkpoint"
         raise Refused(f"{selection.model_id} does not fit with {layout}", why=fit.detail, fix=fix)
-    largest = fit.max_model_len // STEP * STEP
+    step = STEP if fit.max_model_len >= STEP else SMALL_STEP
+    largest = fit.max_model_len // step * step
     if draft.get(CONTEXT) is not None or not largest:
         why = f"{fit.detail}: {fit.kv_tokens_per_replica:,} tokens for each replica"
         fix = f"--max-model-len {largest or fit.max_model_len}, or --workaround fp8-kv-cache"
@@ -62,32 +69,34 @@ def _check_context(context: int | None, draft: Draft, shape: ModelShape | None, 
 
 
 def demand_of(
-    draft: Draft, layout: Layout, shape: ModelShape | None, host: Host, selection: Selection
+    draft: Draft,
+    layout: Layout,
+    shape: ModelShape | None,
+    host: Host,
+    selection: Selection,
+    version: str = "",
 ) -> memory.Demand:
     """Return what the options ask of each GPU, with vLLM's defaults for what they do not set."""
-    defaults = memory.constants()
     own = (shape.context if shape else None) or selection.recipe.model.context_length
     context = draft.number(CONTEXT, 0) or (None if draft.get(CONTEXT) else own)
-    kv_dtype, share = draft.get("--kv-cache-dtype"), draft.get("--gpu-memory-utilization")
-    space = next((v.value for v in draft.env if v.name == "VLLM_CPU_KVCACHE_SPACE"), "")
+    kv_dtype, space = draft.get("--kv-cache-dtype"), kv_space(draft, host.hardware.platform, version)
     return memory.Demand(
         layout=layout,
         vram_gib=host.vram_gib if host.vram_gib is not None else host.hardware.vram_gib,
-        utilization=_decimal(share.value if share else "", defaults.utilization),
+        utilization=space.utilization,
         context=context,
         longest=own,
         kv_dtype=kv_dtype.value if kv_dtype else "auto",
-        kv_gib=_decimal(space, defaults.cpu_kv_gib) if host.hardware.platform == "cpu" else None,
+        kv_gib=space.gib,
+        block=_block(draft, shape) if host.hardware.platform == "cpu" else 1,
     )
 
 
-def _decimal(text: str, default: float) -> float:
-    """Return a number between 0 and 1024, else the default; vLLM itself reports an invalid value."""
-    try:
-        value = float(text)
-    except ValueError:
-        return default
-    return value if 0 < value < 1024 else default
+def _block(draft: Draft, shape: ModelShape | None) -> int:
+    """Return the tokens of a KV block on CPU."""
+    if shape and shape.is_mla:
+        return 16
+    return draft.number("--block-size", memory.constants().cpu_block) or memory.constants().cpu_block
 
 
 def _measured(host: Host, selection: Selection, layout: Layout) -> KvMeasurement | None:

@@ -12,11 +12,15 @@ from launch.access.profiles import SERVES_ON, grant, guide_container
 from launch.access.types import Access
 from launch.planning import overrides, weights
 from launch.planning.command import fit_ranks, recipe_command
+from launch.planning.kv_space import served_shape
 from launch.planning.memory_check import fit_of
+from launch.planning.memory_defaults import with_defaults
 from launch.planning.parallelism import LayoutCheck, check_all, refinement_note
 from launch.planning.selection import STRATEGY_BY_FLAG, Selection, select
-from launch.planning.validation import check_image, check_layout, layout_of, release, widest_valid
+from launch.planning.smallest_layout import choose_size
+from launch.planning.validation import check_image, check_layout, layout_of, release
 from launch.planning.vllm_versions import SET_BY_USER, USER, adapt
+from launch.recipes.from_config import MOUNTED, ConfigRecipe, with_parsers_of
 from launch.recipes.schema import Recipe
 from launch.recipes.strategy import Strategy, builtin_strategies
 from launch.spec.control_characters import one_line
@@ -52,25 +56,32 @@ def make_plan(
     Raises Refused with the arithmetic for an invalid layout, with the largest context if the requested one cannot
     fit, and with the choices if the recipe lacks what the user asks for.
     """
+    recipe = with_parsers_of(recipe, image.capabilities)
     selection = select(options, host, recipe, strategies or builtin_strategies())
     check_image(selection, image, host)
     shape = shape_of(selection, host)
-    selection, idle_note = widest_valid(options, selection, shape, image)
+    selection, idle_note = choose_size(
+        options, selection, shape, host, image, lambda one: node_command(one, options, image, 0)
+    )
     drafts = [node_command(selection, options, image, rank) for rank in range(host.nodes)]
     layout = layout_of(drafts[0], selection, shape)
     check_layout(layout, drafts[0], selection, shape, image)
-    fit, context = fit_of(drafts[0], layout, shape, host, selection)
+    shape = served_shape(shape, drafts[0])
+    drafts = [with_defaults(draft, layout, shape, host, recipe) for draft in drafts]
+    fit, context = fit_of(drafts[0], layout, shape, host, selection, release(image))
     access = grant(options, host, recipe, image.short_id, max(1, layout.gpus // host.nodes))
+    shorter = tuple(f"{' '.join(arg.tokens)}: {arg.why}" for arg in context)
+    drafts = [finish(draft.add(context, notes=shorter), recipe, access) for draft in drafts]
     commit = weights.commit_of(options, host, selection.model_id)
-    finished = tuple(
-        weights.at_commit(finish(draft.add(context), recipe, access), commit) for draft in drafts
-    )
+    finished = tuple(weights.at_commit(draft, commit) for draft in drafts)
     return write(options, host, image, Decision(selection, shape, layout, finished, fit, access, idle_note))
 
 
 def shape_of(selection: Selection, host: Host) -> ModelShape | None:
     """Return the shape of the checkpoint: from the snapshot in the HF cache, else from the recipe."""
     recipe = selection.recipe
+    if isinstance(recipe, ConfigRecipe):
+        return recipe.extension.shape
     own = recipe.extension.shape if selection.model_id == recipe.model.model_id else None
     return host.shapes.get(selection.model_id) or own
 
@@ -98,7 +109,7 @@ def write(options: PlanOptions, host: Host, image: Image, decision: Decision) ->
     commit = weights.commit_of(options, host, selection.model_id)
     checks = check_all(decision.shape, host.gpus, host.nodes, release(image))
     return Plan(
-        model=selection.model_id,
+        model=_served_name(selection, decision.drafts[0]),
         platform=host.hardware.platform,
         image=image.reference,
         image_source=image.source,
@@ -140,8 +151,16 @@ def _without_name(check: LayoutCheck) -> str:
 
 def _process(selection: Selection, draft: Draft, rank: int) -> Process:
     role = "server" if selection.nodes == 1 else ("worker" if rank else "head")
-    argv = ("vllm", "serve", selection.model_id, *to_argv(draft.args))
+    recipe = selection.recipe
+    weights = MOUNTED if isinstance(recipe, ConfigRecipe) and recipe.folder else selection.model_id
+    argv = ("vllm", "serve", weights, *to_argv(draft.args))
     return Process(role, rank, argv, tuple((variable.name, variable.value) for variable in draft.env))
+
+
+def _served_name(selection: Selection, draft: Draft) -> str:
+    """Return the model's name; that of a local folder is the one that clients use, which the user may set."""
+    recipe, name = selection.recipe, draft.get("--served-model-name")
+    return name.value if name and isinstance(recipe, ConfigRecipe) and recipe.folder else selection.model_id
 
 
 def _reasons(options: PlanOptions, selection: Selection, drafts: Sequence[Draft]) -> tuple[Reason, ...]:
@@ -158,6 +177,10 @@ def _strategy_reason(options: PlanOptions, selection: Selection) -> Reason:
         return Reason(name, SET_BY_USER, USER)
     if flags := [flag for flag, _ in options.settings if flag in STRATEGY_BY_FLAG]:
         return Reason(name, f"suits {flags[0]}, which is set by the user", USER)
+    if isinstance(selection.recipe, ConfigRecipe):
+        return Reason(
+            name, "without a recipe: tensor parallelism on the fewest GPUs that fit", "rule: no recipe"
+        )
     for rule in selection.recipe.extension.strategies:
         if rule.gpus is None or total <= rule.gpus:
             return Reason(name, rule.why or f"for {total} GPUs", f"{file}: x-slipway.strategies")
@@ -192,7 +215,8 @@ def _notes(decision: Decision) -> tuple[str, ...]:
     """Return what was changed, what was not checked, and what would be better."""
     selection, draft, fit, shape = decision.selection, decision.drafts[0], decision.fit, decision.shape
     recipe = selection.recipe
-    notes = [*draft.corrections, *draft.notes, decision.idle_note]
+    own = recipe.notes if isinstance(recipe, ConfigRecipe) else ()
+    notes = [*own, *draft.corrections, *draft.notes, decision.idle_note]
     notes += (tip.note for tip in recipe.extension.advice if tip.hardware == selection.hardware.id)
     if fit.result == "unknown" and fit.kv_tokens_per_replica is not None:
         tokens = f"about {fit.kv_tokens_per_replica:,} tokens for each replica"

@@ -71,15 +71,15 @@ class RecipeRepository:
         return recipes, broken
 
 
-def _unknown(name: str, names: tuple[str, ...]) -> Refused:
+class UnknownModel(Refused):
+    """No recipe serves the model."""
+
+
+def _unknown(name: str, names: tuple[str, ...]) -> UnknownModel:
     """Refuse a model that no recipe serves."""
     error = choice("model", name, names)
-    is_path = name.startswith(("/", ".", "~"))
-    why = (
-        "a model is the name of a recipe or of a checkpoint, such as org/name, not a path" if is_path else ""
-    )
-    fix = f"{error.fix or 'invoke recipes'}; for other models: --recipes DIR"
-    return Refused(error.what, why=why, fix=fix)
+    fix = f"{error.fix or 'invoke recipes'}; for other models: org/name, or a folder as ./name"
+    return UnknownModel(error.what, fix=fix)
 
 
 def checkpoints(recipe: Recipe) -> dict[str, str]:

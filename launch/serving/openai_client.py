@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +11,14 @@ from errors import Failed
 from launch.http.client import NoResponse, Response, request
 
 _LOGS = "invoke logs"
+_CHAT, _COMPLETIONS = "/v1/chat/completions", "/v1/completions"
+_NO_TEMPLATE = "chat template"  # in vLLM's error for a model without one, such as a base model
 _OTHER_SERVER = "invoke ps shows the address; check whether another program listens there"
 
 
 @dataclass(frozen=True)
 class Delta:
-    """A piece of an answer. `kind` is "reasoning" or "content"."""
+    """A piece of an answer. `kind` is "reasoning", "content" or "call", a complete call of a tool."""
 
     kind: str
     text: str
@@ -29,19 +31,35 @@ def ask(
     *,
     max_tokens: int = 256,
     min_tokens: int = 0,
+    tools: Sequence[Mapping[str, Any]] = (),
     api_key: str = "",
     timeout: float = 300,
 ) -> Iterator[Delta]:
-    """Stream the answer to one question. Raises Failed if the server rejects it, exits or stops in the middle."""
+    """Stream the answer to one question, then the calls of `tools` that it makes.
+
+    A model without a chat template continues the question as text. Raises Failed if the server rejects the question,
+    exits or stops in the middle.
+    """
     body = {
         "model": model,
-        "messages": [{"role": "user", "content": question}],
         "max_tokens": max_tokens,
         "stream": True,
         **({"min_tokens": min_tokens} if min_tokens else {}),
+        **({"tools": list(tools)} if tools else {}),
     }
-    for event in _events(_post(url, body, api_key, timeout)):
+    calls: dict[int, list[str]] = {}
+    chat = {**body, "messages": [{"role": "user", "content": question}]}
+    try:
+        response = _post(url, chat, api_key, timeout)
+    except Failed as error:
+        if _NO_TEMPLATE not in error.why:
+            raise
+        response = _post(url, {**body, "prompt": question}, api_key, timeout, _COMPLETIONS)
+    for event in _events(response):
         yield from _deltas(event)
+        _add_calls(event, calls)
+    for name, arguments in calls.values():
+        yield Delta("call", f"{name}({arguments})")
 
 
 TOOL = {
@@ -82,15 +100,13 @@ def is_healthy(url: str, timeout: float = 5) -> bool:
     return response.status == 200
 
 
-def _post(url: str, body: dict[str, Any], api_key: str, timeout: float) -> Response:
+def _post(url: str, body: dict[str, Any], api_key: str, timeout: float, path: str = _CHAT) -> Response:
     headers = {"Content-Type": "application/json"}
     if api_key:
         headers["Authorization"] = f"Bearer {api_key}"
     data = json.dumps(body).encode()
     try:
-        response = request(
-            "POST", f"{url}/v1/chat/completions", headers=headers, body=data, timeout=timeout, direct=True
-        )
+        response = request("POST", f"{url}{path}", headers=headers, body=data, timeout=timeout, direct=True)
     except NoResponse as error:
         raise Failed(f"{url} does not answer", why=error.what, fix="invoke ps") from None
     if response.status != 200:
@@ -142,10 +158,20 @@ def _deltas(event: dict[str, Any]) -> Iterator[Delta]:
         why = error.get("message") if isinstance(error, dict) else None
         raise Failed("the server failed during the answer", why=str(why or error)[:300], fix=_LOGS)
     for choice in event.get("choices") or ():
-        delta = choice.get("delta") or {}
+        delta = choice.get("delta") or {"content": choice.get("text")}
         # Upstream renamed `reasoning_content` to `reasoning`; both are in use.
         reasoning = delta.get("reasoning") or delta.get("reasoning_content")
         if reasoning:
             yield Delta("reasoning", reasoning)
         if delta.get("content"):
             yield Delta("content", delta["content"])
+
+
+def _add_calls(event: dict[str, Any], calls: dict[int, list[str]]) -> None:
+    """Add the parts of calls in an event to the names and arguments so far."""
+    for choice in event.get("choices") or ():
+        for part in (choice.get("delta") or {}).get("tool_calls") or ():
+            call = calls.setdefault(int(part.get("index") or 0), ["", ""])
+            function = part.get("function") or {}
+            call[0] += function.get("name") or ""
+            call[1] += function.get("arguments") or ""

@@ -21,6 +21,8 @@ class KvMeasurement:
     layout: Layout
     kv_tokens: int
     kv_dtype: str = "auto"
+    utilization: float | None = None  # None: vLLM's default
+    kv_gib: float | None = None  # the size of the KV cache if it was set
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,18 @@ class Host:
     runtime: str = ""  # the engine's OCI runtime: runc, crun; "" if the plan is for another machine
     key_file: str = ""  # the file of the API key, for a port that is open to other machines
     seccomp: str = ""  # the file of the seccomp profile for ROCm; "" keeps the engine's default
+    ram_gib: float | None = None  # of a host whose CPU serves; None: not known
+    limit_gib: float | None = None  # the memory limit of the container, if the CPU serves
     vram_gib: float | None = None  # as the driver reports it; None: as the data sheet says
     shapes: Mapping[str, ModelShape] = field(default_factory=dict)  # by model id: snapshots in the HF cache
     measured: tuple[KvMeasurement, ...] = ()
     commits: Mapping[str, ModelCommit] = field(default_factory=dict)  # by model id
+
+    @property
+    def memory_gib(self) -> float | None:
+        """Return the memory that the container may use, if it is known."""
+        known = [size for size in (self.ram_gib, self.limit_gib) if size is not None]
+        return min(known, default=None)
 
 
 @dataclass(frozen=True)

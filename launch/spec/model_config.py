@@ -14,6 +14,13 @@ BYTES = {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0, "fp8": 1.0, "int8": 1.
 # (INT4).
 BYTES |= {"nvfp4": 0.5625, "fp4": 0.5625, "mxfp4": 0.53125, "int4": 0.516, "bf16": 2.0, "fp16": 2.0}
 
+# The names of one number in older families (vllm/transformers_utils/model_arch_config_convertor.py).
+LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+HIDDEN = ("hidden_size", "n_embd", "d_model")
+HEADS = ("num_attention_heads", "n_head", "n_heads")
+KV_HEADS = ("num_key_value_heads", "num_kv_heads", "n_head_kv", "multi_query_group_num")
+CONTEXT = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "max_sequence_length")
+
 
 @dataclass(frozen=True)
 class ModelShape:
@@ -55,19 +62,19 @@ def from_config(config: Mapping[str, Any], source: str = "config.json") -> Model
     """Return the shape in a config.json; that of a multimodal model is under `text_config`."""
     text = config.get("text_config")
     c = {**config, **text} if isinstance(text, Mapping) else config
-    heads, hidden = _count(c, "num_attention_heads"), _count(c, "hidden_size")
+    heads, hidden = _count(c, *HEADS), _count(c, *HIDDEN)
     experts = _count(c, "num_local_experts", "n_routed_experts", "num_experts") or 0
     dense = _count(c, "intermediate_size")
     window, window_layers = _window(c)
     precision, block = _quantization(config)
     return ModelShape(
-        layers=_count(c, "num_hidden_layers"),
+        layers=_count(c, *LAYERS),
         hidden=hidden,
         heads=heads,
-        kv_heads=_count(c, "num_key_value_heads") or heads,
+        kv_heads=_count(c, *KV_HEADS) or heads,
         head_dim=_count(c, "head_dim") or (hidden // heads if hidden and heads else None),
         vocabulary=_count(c, "vocab_size"),
-        context=_count(c, "max_position_embeddings"),
+        context=_count(c, *CONTEXT),
         experts=experts,
         experts_per_token=_count(c, "num_experts_per_tok") or 0,
         expert_intermediate=(_count(c, "moe_intermediate_size") or dense) if experts else None,
@@ -116,4 +123,6 @@ def _quantization(config: Mapping[str, Any]) -> tuple[str, int | None]:
         return "fp8", blocks[0]
     if isinstance(q.get("bits"), int):
         return f"int{q['bits']}", _count(q, "group_size")
+    if "nvfp4" in f"{q.get('quant_algo')} {q.get('format')}".lower():
+        return "nvfp4", _count(q, "group_size")
     return str(q.get("quant_method", "")), _count(q, "group_size")

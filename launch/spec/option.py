@@ -86,12 +86,13 @@ def bind(described: Option, name: str, kind: Any, default: Any) -> Option:
 
 
 def options_of(cls: type) -> tuple[Option, ...]:
-    """Return the options that the fields of a dataclass describe."""
+    """Return the options that the fields of a dataclass describe, those with a description."""
     from typing import get_type_hints
 
     kinds = get_type_hints(cls)
     fields: Iterable[Any] = dataclasses.fields(cls)
-    return tuple(bind(f.metadata["option"], f.name, kinds[f.name], f.default) for f in fields)
+    described = ((f, f.metadata["option"]) for f in fields if "option" in f.metadata)
+    return tuple(bind(option, f.name, kinds[f.name], f.default) for f, option in described)
 
 
 def integer(label: str, given: Any, minimum: int = 0, maximum: int | None = None) -> int:

@@ -227,6 +227,12 @@ class Plan:
         return json.loads(json.dumps(data))  # type: ignore[no-any-return]
 
     @property
+    def local_folder(self) -> str:
+        """Return the folder on this host whose model is served; "" for a model in the Hugging Face cache."""
+        weights = self.processes[0].argv[2]
+        return next((mount.source for mount in self.container.mounts if mount.target == weights), "")
+
+    @property
     def digest(self) -> str:
         """Return twelve hex digits over what will run: plans with equal digests start equal containers.
 

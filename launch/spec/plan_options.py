@@ -51,7 +51,7 @@ class PlanOptions:
 
     model: str = option(
         "MiniMaxAI/MiniMax-M2",
-        "recipe, or a checkpoint that a recipe serves, as org/name",
+        "model as org/name, with or without a recipe, or a local folder as ./name",
         metavar="MODEL",
         group=MODEL,
         positional=True,
@@ -212,3 +212,4 @@ class PlanOptions:
         group=CONTAINER,
         setting=True,
     )
+    memory_limit: str = ""  # of the container, e.g. 64g: no option of a plan, because `run` has it

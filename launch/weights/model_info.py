@@ -1,4 +1,4 @@
-"""Read a model's facts from its snapshot in the Hugging Face cache: config.json and safetensors headers."""
+"""Read a model's facts from a folder with its files: config.json and safetensors headers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from launch.spec.model_config import ModelShape, from_config
+from launch.weights import safe_read
 
 LARGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors format
+LARGEST_JSON = 64 << 20  # bytes; the index of a model with 60 layers of 384 experts has 14 MB
 
 
 def shapes(hub_cache: Path, models: Iterable[str]) -> dict[str, ModelShape]:
@@ -38,22 +40,30 @@ def shape(folder: Path) -> ModelShape | None:
     config = _json(folder / "config.json")
     if not isinstance(config, dict):
         return None
-    total, experts = _weight_bytes(folder)
+    total, experts = weight_bytes(folder)
     shape = from_config(config, f"config.json of snapshot {folder.name}")
     return replace(shape, weight_bytes=total, expert_bytes=experts)
 
 
-def _weight_bytes(folder: Path) -> tuple[int | None, int | None]:
+def weight_bytes(folder: Path) -> tuple[int | None, int | None]:
     """Return the bytes of all tensors and of routed experts: from the headers, else only the sum from the index."""
     index = _json(folder / "model.safetensors.index.json")
-    names = set(index["weight_map"].values()) if _is_index(index) else {"model.safetensors"}
-    headers = [_header(folder / str(name)) for name in names]
-    if not all(headers):
+    names = {str(name) for name in index["weight_map"].values()} if _is_index(index) else _unindexed(folder)
+    headers = [_header(folder / name) for name in names]
+    if not headers or not all(headers):
         return _total(index), None
     sizes = [
         (name, _size(entry)) for header in headers for name, entry in header.items() if name != "__metadata__"
     ]
     return sum(size for _, size in sizes), sum(size for name, size in sizes if ".experts." in name)
+
+
+def _unindexed(folder: Path) -> set[str]:
+    """Return the files that vLLM loads without an index; `consolidated` is Mistral's second copy of the weights."""
+    if (folder / "model.safetensors.index.json").exists():  # it is damaged, so the shards are not known
+        return {"model.safetensors"}
+    names = {path.name for path in folder.glob("*.safetensors") if not path.name.startswith("adapter_")}
+    return {name for name in names if not name.startswith("consolidated")} or names
 
 
 def _total(index: Any) -> int | None:
@@ -69,12 +79,17 @@ def _is_index(index: Any) -> bool:
 
 def _size(entry: Any) -> int:
     offsets = entry.get("data_offsets") if isinstance(entry, dict) else None
-    return int(offsets[1]) - int(offsets[0]) if isinstance(offsets, list) and len(offsets) == 2 else 0
+    if not isinstance(offsets, list) or [type(number) for number in offsets] != [int, int]:
+        return 0
+    first, end = offsets
+    return int(end - first)
 
 
 def _header(path: Path) -> dict[str, Any]:
     """Return the JSON header of a safetensors file, or an empty dict."""
     try:
+        if not path.is_file():  # opening a pipe could wait forever
+            return {}
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
             header = json.loads(file.read(length)) if length <= LARGEST_HEADER else {}
@@ -85,6 +100,6 @@ def _header(path: Path) -> dict[str, Any]:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text())
+        return json.loads(safe_read.read(path, LARGEST_JSON))
     except (OSError, ValueError, RecursionError):
         return None

@@ -33,7 +33,9 @@ def settings(engine: DockerClient, cpu_image: str, tmp_path: Path) -> dict[str, 
 def test_demo_runs_every_step_and_leaves_no_server(settings: dict[str, str], engine: DockerClient) -> None:
     finished = invoke("demo", **settings).ok()
     commands = [line.removeprefix("$ ").split()[1] for line in finished.err.splitlines() if line[:2] == "$ "]
-    assert commands == ["build", "fetch", "plan", "run", "chat", "bench", "stop"]
+    assert commands == ["build", "fetch", "plan", "run", "chat", "chat", "bench", "stop"]
+    assert "A slipway is a ramp on the shore from which a ship is launched." in finished.out
+    assert 'get_weather({"city": "Tokyo"})' in finished.out
     assert "serves at http://127.0.0.1:" in finished.out
     assert "failed requests:                       0" in finished.out
     assert not exists(engine)

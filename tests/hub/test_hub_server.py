@@ -44,7 +44,7 @@ def test_the_commit_depends_on_the_content(tmp_path: Path) -> None:
 def test_api_returns_the_licence_of_the_model_card(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / MODEL)
     with serve_folder(tmp_path) as hub:
-        assert "license:mit" in (HfApi(endpoint=hub.url).model_info(MODEL).tags or [])
+        assert "license:apache-2.0" in (HfApi(endpoint=hub.url).model_info(MODEL).tags or [])
 
 
 def test_refusals_have_the_hubs_error_codes(folder: Path) -> None:

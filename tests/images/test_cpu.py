@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from launch.recipes.parsers import rows
 from tests.images.every_image import FromWheels, assert_no_compiler
 
 if TYPE_CHECKING:
     from docker import DockerClient
     from testinfra.host import Host
+
+    from launch.spec.capabilities import Capabilities
 
 SITE = "/opt/vllm/lib/python3*/site-packages"
 
@@ -61,9 +64,12 @@ class TestCpu(FromWheels):
         scripts = f"grep -l console_scripts {SITE}/vllm*/entry_points.txt | wc -l"
         assert host.check_output(scripts) == "1"
 
+    def test_it_has_the_parsers_of_models_without_a_recipe(self, found: Capabilities) -> None:
+        assert {row.tool for row in rows()} - {""} <= found.tool_parsers
+        assert {row.reasoning for row in rows()} - {""} <= found.reasoning_parsers
+
     def test_its_environment_is_set_for_a_cpu(self, attrs: dict[str, Any]) -> None:
-        assert {
-            "VLLM_CPU_KVCACHE_SPACE=1",
-            "VLLM_CPU_OMP_THREADS_BIND=nobind",
-            "VLLM_NO_USAGE_STATS=1",
-        } <= set(attrs["Config"]["Env"])
+        settings = attrs["Config"]["Env"]
+        assert {"VLLM_CPU_OMP_THREADS_BIND=nobind", "VLLM_NO_USAGE_STATS=1"} <= set(settings)
+        # The plan sets the size of the KV cache; a second value here would win over --kv-cache-memory-bytes.
+        assert not any(line.startswith("VLLM_CPU_KVCACHE_SPACE") for line in settings)

@@ -93,11 +93,11 @@ def _wait(registry: Running) -> None:
     raise AssertionError("the registry does not listen after 5 seconds")
 
 
-def certificate(folder: Path) -> None:
-    """Make a self-signed certificate for 127.0.0.1, as cert.pem and key.pem."""
+def certificate(folder: Path, name: str = "localhost") -> None:
+    """Make a self-signed certificate for 127.0.0.1 and a name of it, as cert.pem and key.pem."""
     words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     words += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem"), "-days", "2"]
-    words += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    words += ["-subj", "/CN=127.0.0.1", "-addext", f"subjectAltName=IP:127.0.0.1,DNS:{name}"]
     subprocess.run(words, capture_output=True, check=True)
 
 

@@ -203,7 +203,7 @@ def test_promote_refuses_a_benchmark_of_another_image_or_with_failures(
 def test_promote_refuses_a_missing_benchmark(
     engine: DockerClient, registry: Running, publish_request: Request, tmp_path: Path
 ) -> None:
-    with pytest.raises(Refused, match="is not a benchmark result"):
+    with pytest.raises(Refused, match="is not a benchmark result or an acceptance report"):
         promote.promote(engine, publish_request(registry.host), tmp_path / "missing.json")
 
 

@@ -23,13 +23,17 @@ class Received:
 
 @dataclass
 class VllmServer:
-    """Set `status` and `chunks` for the next responses; `delay` runs before each chunk."""
+    """Set `status` and `chunks` for the next responses; `delay` runs before each chunk.
+
+    A path in `errors` is answered with status 400 and this message.
+    """
 
     url: str = ""
     status: int = 200
     chunks: list[bytes] = field(default_factory=list)
     delay: Callable[[], object] = lambda: None
     requests: list[Received] = field(default_factory=list)
+    errors: dict[str, str] = field(default_factory=dict)
 
     def stream(self, *events: object) -> None:
         """Answer with a stream of these events, in the format of the OpenAI API."""
@@ -51,6 +55,11 @@ def vllm(monkeypatch: pytest.MonkeyPatch) -> Iterator[VllmServer]:
 
         def _answer(self, body: object) -> None:
             state.requests.append(Received(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
+            if message := state.errors.get(self.path):
+                self.send_response(400)
+                self.end_headers()
+                self.wfile.write(json.dumps({"error": {"message": message}}).encode())
+                return
             self.send_response(state.status)
             self.end_headers()
             for chunk in state.chunks:

@@ -74,6 +74,21 @@ def test_ask_ignores_comments_and_everything_after_done(vllm: VllmServer) -> Non
     assert answer(vllm) == []
 
 
+def test_ask_yields_a_call_of_a_tool_when_it_is_complete(vllm: VllmServer) -> None:
+    parts: list[dict[str, object]] = [
+        {"name": "tide", "arguments": ""},
+        {"arguments": '{"port": '},
+        {"arguments": '"Oslo"}'},
+    ]
+    vllm.stream(
+        *({"choices": [{"delta": {"tool_calls": [{"index": 0, "function": part}]}}]} for part in parts)
+    )
+    vllm.chunks.append(DONE)
+    tool = {"type": "function", "function": {"name": "tide"}}
+    assert list(ask(vllm.url, "m", "When?", tools=[tool])) == [Delta("call", 'tide({"port": "Oslo"})')]
+    assert vllm.requests[0].body["tools"] == [tool]
+
+
 def test_ask_ignores_events_without_text(vllm: VllmServer) -> None:
     vllm.stream({"choices": None}, {"choices": [{"delta": None}]})
     vllm.chunks.append(DONE)
@@ -139,3 +154,23 @@ def test_is_healthy_only_if_health_answers_200(vllm: VllmServer) -> None:
     vllm.status = 503
     assert not is_healthy(vllm.url)
     assert not is_healthy("http://127.0.0.1:9")
+
+
+def test_ask_completes_the_text_if_the_model_has_no_chat_template(vllm: VllmServer) -> None:
+    vllm.errors["/v1/chat/completions"] = (
+        "default chat template is no longer allowed, so you must provide one"
+    )
+    vllm.stream({"choices": [{"text": " a ship"}]})
+    vllm.chunks.append(DONE)
+    assert answer(vllm) == [Delta("content", " a ship")]
+    completion = vllm.requests[-1]
+    assert completion.path == "/v1/completions"
+    assert completion.body["prompt"] == "Why?"
+    assert "messages" not in completion.body
+
+
+def test_ask_reports_other_errors_of_a_chat(vllm: VllmServer) -> None:
+    vllm.errors["/v1/chat/completions"] = "the model does not exist"
+    with pytest.raises(Failed, match="HTTP 400"):
+        answer(vllm)
+    assert len(vllm.requests) == 1

@@ -32,8 +32,8 @@ LINES = [line for path in PAGES for line in lines_of(path)]
 FOLDERS = ("tutorial", "how-to", "reference", "explanation")
 # Options of vllm serve, docker and other programs that the pages name.
 FOREIGN = re.compile(
-    r"--(compilation-config|data-parallel-size|enable-auto-tool-choice|enable-expert-parallel|flag|ignore-eos"
-    r"|insecure-ignore-tlog|ipc|max-num-seqs|network|option|privileged|reasoning-parser|rm|rounds"
+    r"--(compilation-config|data-parallel-size|enable-auto-tool-choice|enable-expert-parallel|enforce-eager|flag"
+    r"|gpu-memory-utilization|ignore-eos|insecure-ignore-tlog|ipc|kv-cache-memory-bytes|max-num-seqs|network|option|privileged|reasoning-parser|rm|rounds"
     r"|tensor-parallel-size|tool-call-parser|trust-remote-code)"
 )
 

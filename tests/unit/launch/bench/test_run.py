@@ -32,6 +32,12 @@ def test_preset_command_scales_to_one_at_least() -> None:
     assert preset_command("guide-rocm", "m", 0.0001)[-2:] == ["1", "--ignore-eos"]
 
 
+def test_preset_command_names_the_tokenizer_of_a_local_folder() -> None:
+    argv = preset_command("guide-rocm", "mine", weights="/model")
+    assert argv[-2:] == ["--tokenizer", "/model"]
+    assert argv[argv.index("--model") + 1] == "mine"
+
+
 def test_preset_command_refuses_an_unknown_preset() -> None:
     with pytest.raises(Refused, match="guide-cude") as refused:
         preset_command("guide-cude", "m")

@@ -1,7 +1,8 @@
-"""Create the tiny checkpoint: files, tensors, dimensions and tokenizer."""
+"""The tiny checkpoint: its files, tensors, dimensions, tokenizer and chat template."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import pytest
 from safetensors import safe_open
 from tokenizers import Tokenizer
 
-from launch.demo.tiny_checkpoint import BOS, EOS, MARKERS, TURN, write_checkpoint
+from launch.demo.tiny_checkpoint import FILES, write_checkpoint
+from scripts.tiny_model.checkpoint import TEMPLATE
+from scripts.tiny_model.tokenizer import BOS, EOS, MARKERS, TURN
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +27,16 @@ def read(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
-def test_write_checkpoint_writes_the_same_small_files_every_time(checkpoint: Path, tmp_path: Path) -> None:
-    write_checkpoint(tmp_path)
+def test_write_checkpoint_copies_small_files(checkpoint: Path) -> None:
     files = {path.name: path.read_bytes() for path in checkpoint.iterdir()}
-    assert files == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert sum(map(len, files.values())) < 30_000_000
+    assert files == {path.name: path.read_bytes() for path in FILES.iterdir()}
+    assert sum(map(len, files.values())) < 5_000_000
+
+
+def test_model_card_has_the_hash_of_each_shard(checkpoint: Path) -> None:
+    card = (checkpoint / "README.md").read_text()
+    for shard in checkpoint.glob("*.safetensors"):
+        assert f"{hashlib.sha256(shard.read_bytes()).hexdigest()}  {shard.name}" in card
 
 
 def test_index_names_the_file_of_each_tensor(checkpoint: Path) -> None:
@@ -78,6 +86,11 @@ def test_dimensions_are_valid_for_two_ranks(checkpoint: Path) -> None:
     )
 
 
+def test_sampling_defaults_are_those_of_minimax_m2(checkpoint: Path) -> None:
+    defaults = read(checkpoint / "generation_config.json")
+    assert (defaults["temperature"], defaults["top_p"], defaults["top_k"]) == (1.0, 0.95, 40)
+
+
 def test_tokenizer_has_a_token_for_each_id_of_the_model(checkpoint: Path) -> None:
     tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
     config = read(checkpoint / "config.json")
@@ -87,3 +100,15 @@ def test_tokenizer_has_a_token_for_each_id_of_the_model(checkpoint: Path) -> Non
     assert tokenizer.decode(tokenizer.encode(text).ids, skip_special_tokens=False) == text
     for marker in MARKERS:
         assert len(tokenizer.encode(marker).ids) == 1
+
+
+def test_a_name_has_the_same_tokens_in_a_question_and_in_a_call(checkpoint: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
+    name = tokenizer.encode("Montevideo").ids
+    for text in ("weather in Montevideo?", '<parameter name="city">Montevideo</parameter>'):
+        ids = tokenizer.encode(text).ids
+        assert any(ids[i : i + len(name)] == name for i in range(len(ids)))
+
+
+def test_chat_template_is_the_one_that_the_model_was_trained_with(checkpoint: Path) -> None:
+    assert (checkpoint / "chat_template.jinja").read_text() == TEMPLATE.read_text()

@@ -235,3 +235,10 @@ def test_launch_refuses_named_hardware_that_this_host_lacks(monkeypatch: pytest.
     with pytest.raises(Refused, match="'h200', and this host has no such GPU"):
         launch(replace(OPTIONS, hardware="h200"))
     assert host.started == []
+
+
+def test_launch_shows_the_notes_of_a_plan_without_a_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    host, events = Host(monkeypatch), Recorded()
+    host.plan = replace(host.plan, notes=("no recipe for m: planned from config.json of ./m", "TP1 is idle"))
+    launch(OPTIONS, LaunchOptions(wait=False), events)
+    assert events.notes[:2] == ["note: no recipe for m: planned from config.json of ./m", "note: TP1 is idle"]

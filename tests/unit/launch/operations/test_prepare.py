@@ -16,6 +16,7 @@ from launch.operations import prepare as prepare_module
 from launch.operations.events import Events
 from launch.operations.launch_options import LaunchOptions
 from launch.operations.prepare import prepare
+from launch.spec.plan import Mount
 from launch.spec.plan_options import PlanOptions
 from launch.weights.progress import TransferProgress
 from tests.unit.launch.plan_builders import M2, plan
@@ -100,3 +101,12 @@ def test_prepare_stops_the_fetch_when_the_image_fails(monkeypatch: pytest.Monkey
     monkeypatch.setattr(prepare_module, "fetch_model", fetch_model)
     with pytest.raises(Failed, match="cannot pull the image"):
         prepare(None, PLAN, OPTIONS, LaunchOptions(fetch=True), Events())  # type: ignore[arg-type]
+
+
+def test_prepare_needs_no_weights_in_the_cache_for_a_local_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    Engine(monkeypatch, here=True)
+    monkeypatch.setattr(prepare_module, "require_complete", missing)
+    process = replace(PLAN.processes[0], argv=("vllm", "serve", "/model"))
+    container = replace(PLAN.container, mounts=(Mount("/home/me/m", "/model"),))
+    local = replace(PLAN, processes=(process,), container=container)
+    prepare(None, local, OPTIONS, LaunchOptions(), Events())  # type: ignore[arg-type]
