@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 
 from images.lock.lockfile import LOCK, load
-from launch.demo.tiny_checkpoint import MODEL as TINY
 from launch.demo.tiny_checkpoint import write_checkpoint
 from launch.recipes.repository import builtin_shapes
 from tests.images import stand_in
@@ -40,17 +39,12 @@ def prepare(client: DockerClient, registry: Running, folder: Path) -> Downloads:
         locks[platform] = folder / f"{platform}.lock.yaml"
         locks[platform].write_text(lock(platform, push_base(client, registry, platform)))
     write_model(folder / "hub" / MODEL)
-    write_checkpoint(folder / "hub" / TINY)
     return Downloads(registry.folder / "data", folder / "hub", locks)
 
 
 def push_base(client: DockerClient, registry: Running, platform: str) -> str:
-    """Build and push the stand-in for upstream's image of a platform; return its digest."""
-    return push(client, registry, stand_in.build(client, load().image(platform)), platform)
-
-
-def push(client: DockerClient, registry: Running, tag: str, platform: str) -> str:
-    """Push an image as the base of a platform, and remove it from the engine; return its digest."""
+    """Build and push the stand-in for upstream's image of a platform; return its digest. The engine keeps no copy."""
+    tag = stand_in.build(client, load().image(platform))
     remote = f"{registry.host}/{REPOSITORY.format(platform=platform)}"
     client.images.get(tag).tag(remote, "1")
     try:
@@ -61,7 +55,7 @@ def push(client: DockerClient, registry: Running, tag: str, platform: str) -> st
         client.images.remove(tag)
 
 
-def lock(platform: str, digest: str, **changed: Any) -> str:
+def lock(platform: str, digest: str) -> str:
     """Return the default channel of the platform in Slipway's own lock, with a stand-in as its base."""
     channel, pins = next(iter(yaml.safe_load(LOCK.read_text())["platforms"][platform].items()))
     base = {
@@ -69,9 +63,7 @@ def lock(platform: str, digest: str, **changed: Any) -> str:
         "digest": digest,
         "source": "a stand-in for upstream's image (tests/images/stand_in.py)",
     }
-    return yaml.safe_dump(
-        {"schema": 2, "platforms": {platform: {channel: {**pins, "base": base, **changed}}}}
-    )
+    return yaml.safe_dump({"schema": 2, "platforms": {platform: {channel: {**pins, "base": base}}}})
 
 
 def write_model(folder: Path) -> None:
