@@ -28,7 +28,9 @@ class Load:
 
 def measure_load(urls: Mapping[str, str], seconds: float = 0.2) -> dict[str, Load]:
     """Return the load of each server that answers, from two readings `seconds` apart, all servers at once."""
-    first = {name: (page, time.monotonic()) for name, url in urls.items() if (page := _page(url)) is not None}
+    first = {
+        name: (page, time.monotonic()) for name, url in urls.items() if (page := read_page(url)) is not None
+    }
     time.sleep(seconds if first else 0)
     return {name: _read_again(urls[name], parse_page(page), start) for name, (page, start) in first.items()}
 
@@ -72,7 +74,7 @@ def rate_between(before: Load, page: str | None, seconds: float) -> Load:
 
 
 def _read_again(url: str, before: Load, start: float) -> Load:
-    page = _page(url)
+    page = read_page(url)
     return rate_between(before, page, time.monotonic() - start)
 
 
@@ -84,9 +86,10 @@ def _number(text: str) -> float:
     return number if isfinite(number) else 0
 
 
-def _page(url: str) -> str | None:
+def read_page(url: str, timeout: float = _TIMEOUT) -> str | None:
+    """Return the /metrics page of a server, or None if it does not answer in time."""
     try:
-        response = request("GET", f"{url}/metrics", timeout=_TIMEOUT, direct=True)
+        response = request("GET", f"{url}/metrics", timeout=timeout, direct=True)
         page = response.read(_MAX_PAGE).decode(errors="replace")
     except Failed:
         return None

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from errors import Failed
 from launch.http.client import request
-from launch.serving.metrics import parse_progress
+from launch.serving.metrics import parse_progress, read_page
 from launch.supervision.policy import Health, Observation, State
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
 _TIMEOUT = 5  # seconds for one page; a busy API server answers late
-_MAX_PAGE = 16 << 20  # bytes
 _STATES: dict[str, State] = {
     "running": "running",
     "paused": "paused",
@@ -49,7 +48,8 @@ def observe(client: DockerClient, name: str) -> Observation:
 
 def _answers(at: float, url: str) -> Observation:
     health = _health(url)
-    progress = parse_progress(page) if health == "ok" and (page := _page(url)) is not None else None
+    page = read_page(url, _TIMEOUT) if health == "ok" else None
+    progress = parse_progress(page) if page is not None else None
     if progress is None:
         return Observation(at, "running", health)
     return Observation(at, "running", health, progress.running, progress.steps)
@@ -62,12 +62,3 @@ def _health(url: str) -> Health:
     except Failed:
         return "silent"
     return "ok" if response.status == 200 else "dead"
-
-
-def _page(url: str) -> str | None:
-    try:
-        response = request("GET", f"{url}/metrics", timeout=_TIMEOUT, direct=True)
-        page = response.read(_MAX_PAGE).decode(errors="replace")
-    except Failed:
-        return None
-    return page if response.status == 200 else None

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from errors import Failed, Refused
-from launch import atomic_write, paths
+from launch import atomic_write, paths, systemd
 from launch.supervision.events import folder
 
 # What a supervisor needs of this environment. A token is never written to a unit file.
@@ -113,9 +113,9 @@ def unit_text(server: str, command: tuple[str, ...], directory: Path, environ: M
         f"Description=Supervise the Slipway server {server}",
         "",
         "[Service]",
-        f"WorkingDirectory={str(directory).replace('%', '%%')}",
-        *(f"Environment={_word(f'{name}={value}')}" for name, value in sorted(passed.items())),
-        f"ExecStart={' '.join(_word(word) for word in command)}",
+        f"WorkingDirectory={systemd.path(str(directory))}",
+        *(f"Environment={systemd.word(f'{name}={value}')}" for name, value in sorted(passed.items())),
+        f"ExecStart={' '.join(map(systemd.word, command))}",
         "Restart=on-failure",
         "RestartSec=10",
         "",
@@ -127,12 +127,6 @@ def unit_text(server: str, command: tuple[str, ...], directory: Path, environ: M
 
 def _is_passed(name: str, value: str) -> bool:
     return bool(_PASSED.fullmatch(name)) and not _SECRET.search(name) and value.isprintable()
-
-
-def _word(word: str) -> str:
-    """Return one word as systemd reads it."""
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
-    return f'"{escaped}"'
 
 
 def _start_process(command: tuple[str, ...], directory: Path, log: Path) -> None:

@@ -6,7 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
-_PLAIN = re.compile(r"[\w@%+=:,./-]+")
+from launch import systemd
 
 
 def schedule(model: str, command: tuple[str, ...], folder: Path) -> str:
@@ -28,8 +28,8 @@ def _service(name: str, model: str, command: tuple[str, ...], folder: Path) -> l
         "",
         "[Service]",
         "Type=oneshot",
-        f"WorkingDirectory={_unit_path(folder)}",
-        f"ExecStart={' '.join(_unit_word(word) for word in command)}",
+        f"WorkingDirectory={systemd.path(str(folder))}",
+        f"ExecStart={' '.join(map(systemd.word, command))}",
         "Nice=19",
         "IOSchedulingClass=idle",  # a server that reads its weights comes first
     ]
@@ -56,14 +56,3 @@ def _cron(command: tuple[str, ...], folder: Path) -> list[str]:
         "%", r"\%"
     )  # cron ends a line at a %
     return ["# with cron instead of systemd:", f"# 17 3 * * 0 {line}"]
-
-
-def _unit_path(path: Path) -> str:
-    """Return a path for `WorkingDirectory=`, which takes the rest of the line."""
-    return str(path).replace("%", "%%")
-
-
-def _unit_word(word: str) -> str:
-    """Return an argument of a command as systemd reads it: `%` and `$` begin its own names."""
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
-    return escaped if _PLAIN.fullmatch(word) else f'"{escaped}"'

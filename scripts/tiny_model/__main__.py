@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from images.build.local_name import reference
+from images.build import local_name
 from images.lock.lockfile import load
 from launch.demo.tiny_checkpoint import FILES
 from launch.engine import install
@@ -20,7 +20,7 @@ def main() -> None:
     install.ensure()
     client = connect(timeout=3600)
     container = client.containers.run(
-        reference(load().image("cpu")),
+        local_name.reference(load().image("cpu")),
         TRAIN[1:],
         entrypoint=TRAIN[:1],
         environment={"HOME": "/tmp", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"},

@@ -30,8 +30,8 @@ def written(folder: Path) -> dict[str, str]:
 
 def test_the_service_runs_the_command_with_the_lowest_priority(tmp_path: Path) -> None:
     service = written(tmp_path)["slipway-verify-org-model.service"]
-    assert 'ExecStart="/opt/slip way/python" -m invoke verify org/model --cache' in service
-    assert '"/data/100%%/$$x" --deep\n' in service
+    assert 'ExecStart="/opt/slip way/python" "-m" "invoke" "verify" "org/model" "--cache"' in service
+    assert '"/data/100%%/$$x" "--deep"\n' in service
     assert "Nice=19\nIOSchedulingClass=idle\n" in service
 
 
