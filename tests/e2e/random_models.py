@@ -60,6 +60,8 @@ def write_tokenizer(folder: Path) -> None:
         show_progress=False,
     )
     tokenizer.train_from_iterator(["A ship is built on a slipway and slides into the water."], trainer)
+    missing = SIZES["vocab_size"] - tokenizer.get_vocab_size()  # a number without a token has no text
+    tokenizer.add_tokens([f"word{number} " for number in range(missing)])
     tokenizer.save(str(folder / "tokenizer.json"))
     settings = {
         "tokenizer_class": "PreTrainedTokenizerFast",
