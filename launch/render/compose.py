@@ -43,6 +43,8 @@ def _service(plan: Plan, process: Process) -> dict[str, Any]:
         "image": plan.image,
         "pull_policy": "never" if is_image_id(plan.image) else "",
         "container_name": c.name,
+        # vLLM exits with 0 after its engine core has died, so `on-failure` is not enough. The guide's shell may end.
+        "restart": "" if c.tty else "unless-stopped",
         "entrypoint": list(plan.program(process)),
         "command": [escape(word) for word in plan.command(process)],
         "env_file": list(c.env_files),

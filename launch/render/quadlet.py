@@ -32,7 +32,7 @@ def _file(plan: Plan, process: Process) -> str:
         "[Service]",
         *([f"EnvironmentFile={CLUSTER}"] if len(plan.processes) > 1 else []),
         *_before(plan.container),
-        "Restart=on-failure",
+        "Restart=always",  # vLLM exits with 0 after its engine core has died
         "TimeoutStartSec=2700",  # time to load 230 GB and to compile at the first start
         "",
         "[Install]",
