@@ -10,7 +10,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion
 
 from launch.diagnosis.analysis import MAX_SHOWN, exception_evidence, matched_line, with_process
-from launch.diagnosis.complaints import Voice, voice
+from launch.diagnosis.complaints import Voice, is_typed, voice
 from launch.diagnosis.log_line import LogLine
 from launch.diagnosis.phases import Phase, phase_of_stack
 from launch.diagnosis.rule_values import captured_values, size_of
@@ -107,7 +107,8 @@ def match_line(line: LogLine, facts: Mapping[str, str], phase: str, rules: Rules
 def _match_any_voice(
     line: LogLine, facts: Mapping[str, str], phase: str, rules: Rules
 ) -> Iterator[Candidate]:
-    for rule, match in match_text(line.text, Context(facts, phase), rules):
+    found = () if is_typed(line) else match_text(line.text, Context(facts, phase), rules)
+    for rule, match in found:
         evidence = with_process(line.process_name, matched_line(line.text, match))
         yield Candidate(rule, match, (evidence,), rule.conditions)
 

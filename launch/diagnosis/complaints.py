@@ -29,6 +29,13 @@ _ERROR = re.compile(
 )
 # What vLLM dumps at level ERROR before it ends: its configuration and the requests.
 _DUMP = re.compile(r"^Dumping (?:input data|scheduler output|scheduler stats)|^SchedulerStats\(")
+# A command that the user typed: `$ docker inspect ...`, `root@host:~# kubectl ...`.
+_TYPED = re.compile(r"^\s*(?:[\w.-]+@[\w.-]+:?\S*)?[$#] +(?!\d)[\w./~-]+(?: |$)")
+
+
+def is_typed(line: LogLine) -> bool:
+    """Whether the line is a command of the user's: it names failures that it looks for."""
+    return not line.level and bool(_TYPED.match(line.text))
 
 
 def voice(line: LogLine) -> Voice:

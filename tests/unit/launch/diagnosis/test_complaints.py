@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from launch.diagnosis.complaints import Voice, voice
+from launch.diagnosis.complaints import Voice, is_typed, voice
 from launch.diagnosis.log_line import parse_line
 from launch.diagnosis.log_prefixes import PrefixStripper
 
@@ -63,3 +63,19 @@ def test_voice_of_a_warning(line: str) -> None:
 )
 def test_voice_of_a_notice(line: str) -> None:
     assert voice_of(line) is Voice.PLAIN
+
+
+@pytest.mark.parametrize(
+    ("line", "typed"),
+    [
+        ("$ docker inspect m2 --format '{{.State.OOMKilled}}'", True),
+        ("root@gpu-1:~# kubectl get events | grep OOMKilled", True),
+        ("user@host:/data$ ./serve.sh", True),
+        ("# GPU 0: out of memory", True),
+        ("$ 12.50 a month", False),
+        ("OOMKilled", False),
+        ("ERROR 11-23 02:58:24 [core.py:9] # a line of a logger", False),
+    ],
+)
+def test_a_typed_command_is_recognized(line: str, typed: bool) -> None:
+    assert is_typed(parse_line(next(PrefixStripper().strip(line)))) is typed
