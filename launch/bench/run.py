@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PRESETS = Path(__file__).with_name("presets.yaml")
 _RESULT = "slipway-bench.json"
+_READS = 3
 _PID_FILE = "/tmp/slipway-bench.pid"
 
 # (key of vLLM's result, label, unit)
@@ -81,10 +82,33 @@ def run_benchmark(
     status, output = _run_attached(client, container, [*argv, *save], show)
     if status:
         raise Failed(f"vllm bench serve exited with {status}", why=output.strip()[-600:])
-    status, text = execute(client, container, ["cat", f"/tmp/{_RESULT}"])
-    if status:
-        raise Failed("vllm bench serve saved no result", why=output.strip()[-600:])
-    return require_success(json.loads(text), output)
+    return require_success(_read_result(client, container, output), output)
+
+
+def _read_result(client: DockerClient, container: Container, output: str) -> dict[str, Any]:
+    """Return the result that the benchmark saved. An engine may lose the output of a command that ends at once."""
+    for _ in range(_READS):
+        status, text = execute(client, container, ["cat", f"/tmp/{_RESULT}"])
+        if status:
+            raise Failed("vllm bench serve saved no result", why=output.strip()[-600:])
+        if text.strip():
+            return _parse_result(text)
+    raise Failed("vllm bench serve saved an empty result", why=output.strip()[-600:], fix="invoke bench")
+
+
+def _parse_result(text: str) -> dict[str, Any]:
+    """Return the values of a result. Raises Failed if they are not those of a JSON object."""
+    try:
+        result = json.loads(text)
+    except ValueError as error:
+        raise Failed(
+            "the result of vllm bench serve is not JSON", why=str(error), fix="invoke bench"
+        ) from None
+    if not isinstance(result, dict):
+        raise Failed(
+            "the result of vllm bench serve is not a JSON object", why=text[:200], fix="invoke bench"
+        )
+    return result
 
 
 def _run_attached(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from errors import Failed, Refused
-from launch.bench.run import format_result, preset_command, require_success, save_result
+from launch.bench.run import _parse_result, format_result, preset_command, require_success, save_result
 from tests.conftest import ROOT
 
 # The guide, "Benchmarking" and "Step 4".
@@ -42,6 +42,12 @@ def test_preset_command_refuses_an_unknown_preset() -> None:
     with pytest.raises(Refused, match="guide-cude") as refused:
         preset_command("guide-cude", "m")
     assert "guide-cuda" in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "5", "\x00"])
+def test_a_result_that_is_not_a_json_object_is_one_clear_error(text: str) -> None:
+    with pytest.raises(Failed, match="the result of vllm bench serve is not"):
+        _parse_result(text)
 
 
 def test_require_success_fails_if_requests_failed() -> None:
