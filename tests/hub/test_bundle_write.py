@@ -168,7 +168,8 @@ def test_a_killed_process_leaves_no_incomplete_bundle(
     except OSError:
         pytest.skip("this file system has no files without a name")
     words = (MODEL, str(tmp_path / "elsewhere"), str(tmp_path / "written" / "b.tar"), str(int(signal_number)))
-    done = subprocess.run([sys.executable, "-c", KILLED, *words], cwd=ROOT, check=False)
+    default = ("env", "--default-signal=HUP,TERM")  # `nohup pytest` would hand down an ignored SIGHUP
+    done = subprocess.run([*default, sys.executable, "-c", KILLED, *words], cwd=ROOT, check=False)
     assert done.returncode == -signal_number
     assert not list((tmp_path / "written").iterdir())
 
