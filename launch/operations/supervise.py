@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from launch.diagnosis.types import Diagnosis
 
+_log = logging.getLogger(__name__)
 _INTERVAL = 2.0  # seconds between observations
 Sleep = Callable[[float], None]
 
@@ -126,6 +128,9 @@ class Supervisor:
 
     def _record(self, kind: Kind, reason: str, cause: str = "", fix: str = "", log: str = "") -> None:
         event = Event(records.now(), self.name, kind, reason, cause, fix, log)
-        records.record(event)
+        try:
+            records.record(event)
+        except (OSError, SlipwayError) as error:  # a full disk must not end the supervision
+            _log.warning("the event is not recorded: %s", error)
         self.show(event)
         notify(self.command, event)
