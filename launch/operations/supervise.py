@@ -22,7 +22,7 @@ from launch.supervision import events as records
 from launch.supervision.death import diagnose_death, save_log
 from launch.supervision.events import Event, Kind
 from launch.supervision.notify import notify
-from launch.supervision.observe import observe
+from launch.supervision.observe import answers, observe
 from launch.supervision.policy import Decision, History, Observation, Policy, decide
 
 if TYPE_CHECKING:
@@ -58,6 +58,9 @@ class Supervisor:
         history, seen = History(time.monotonic()), observe(self.client, self.name)
         while True:
             decision, history = decide(self.policy, history, seen)
+            if decision.action == "probe":
+                seen = self._probe(seen)
+                decision, history = decide(self.policy, history, seen)
             if decision.action == "follow":
                 history = self._follow(history, seen)
             elif decision.action == "restart":
@@ -75,6 +78,14 @@ class Supervisor:
         self._death("gave up", decision.reason, seen)
         with suppress(*engine_errors()):  # a server that hangs would keep its GPUs
             find(self.client, self.name).stop(timeout=30)
+
+    def _probe(self, seen: Observation) -> Observation:
+        """Return the observation with the answer to a test request."""
+        try:
+            answered = answers(find(self.client, self.name), self.policy.probe_after)
+        except (SlipwayError, *engine_errors()):  # the next observation tells why
+            return seen
+        return replace(seen, at=time.monotonic(), answered=answered)
 
     def _follow(self, history: History, seen: Observation) -> History:
         """Wait until a start serves, by the user or by the engine. One that fails is seen by the next observation."""

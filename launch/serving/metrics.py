@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
@@ -13,6 +15,7 @@ from launch.http.client import request
 RUNNING, TOKENS = "vllm:num_requests_running", "vllm:generation_tokens_total"
 # Every step of an engine adds to one of these: a prefill in pieces generates no token until it ends.
 STEPS = (TOKENS, "vllm:prompt_tokens_total", "vllm:iteration_tokens_total_count")
+_ENGINE = re.compile(r'[{,]engine="([^"]*)"')
 _TIMEOUT = 0.2  # seconds for one page
 _MAX_PAGE = 16 << 20  # bytes
 
@@ -53,16 +56,23 @@ def _sums(text: str, names: tuple[str, ...]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class ProgressReading:
-    """`steps` grows with each step of any engine; only its change means something."""
+    """One engine: its requests in flight, and a number that grows with each of its steps."""
 
     running: int
     steps: int
 
 
-def parse_progress(text: str) -> ProgressReading:
-    """Return the requests in flight and the steps of all engines on a Prometheus page."""
-    sums = _sums(text, (RUNNING, *STEPS))
-    return ProgressReading(int(sums[RUNNING]), int(sum(sums[name] for name in STEPS)))
+def parse_progress(text: str) -> dict[str, ProgressReading]:
+    """Return the progress of each engine on a Prometheus page, by its number; empty if the page names no engine."""
+    running, steps = Counter[str](), Counter[str]()
+    for line in text.splitlines():
+        name = line.split("{", 1)[0].split(" ", 1)[0]
+        if name not in (RUNNING, *STEPS):
+            continue
+        label = _ENGINE.search(line)
+        counted = running if name == RUNNING else steps
+        counted[label[1] if label else "0"] += int(_number(line.rsplit(" ", 1)[-1]))
+    return {engine: ProgressReading(running[engine], steps[engine]) for engine in sorted({*running, *steps})}
 
 
 def rate_between(before: Load, page: str | None, seconds: float) -> Load:

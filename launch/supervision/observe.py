@@ -1,18 +1,21 @@
-"""Observe one server: the state of its container, /health and /metrics."""
+"""Observe one server: the state of its container, /health, /metrics, and an answer of its model."""
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from errors import Failed
 from launch.http.client import request
+from launch.serving.api_key import key_of_container
 from launch.serving.metrics import parse_progress, read_page
 from launch.supervision.policy import Health, Observation, State
 
 if TYPE_CHECKING:
     from docker import DockerClient
+    from docker.models.containers import Container
 
 _TIMEOUT = 5  # seconds for one page; a busy API server answers late
 _STATES: dict[str, State] = {
@@ -49,10 +52,22 @@ def observe(client: DockerClient, name: str) -> Observation:
 def _answers(at: float, url: str) -> Observation:
     health = _health(url)
     page = read_page(url, _TIMEOUT) if health == "ok" else None
-    progress = parse_progress(page) if page is not None else None
-    if progress is None:
-        return Observation(at, "running", health)
-    return Observation(at, "running", health, progress.running, progress.steps)
+    return Observation(at, "running", health, parse_progress(page) if page is not None else None)
+
+
+def answers(container: Container, timeout: float) -> bool | None:
+    """Whether a server answers a request for one token in time; None if it has ended. A refusal is an answer, too."""
+    model, key = container.labels["slipway.model"], key_of_container(container)
+    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
+    body = json.dumps({"model": model, "prompt": "Hello", "max_tokens": 1}).encode()
+    url = f"{container.labels['slipway.url']}/v1/completions"
+    until = time.monotonic() + timeout
+    try:
+        response = request("POST", url, headers=headers, body=body, timeout=timeout, direct=True)
+        response.close()
+    except Failed:
+        return False if time.monotonic() >= until else None
+    return True
 
 
 def _health(url: str) -> Health:

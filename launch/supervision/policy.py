@@ -6,14 +6,17 @@ API server still runs, and can hang without an exit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
+
+from launch.serving.metrics import ProgressReading
 
 # ok: /health answers 200. dead: it answers an error. silent: it does not answer in time.
 Health = Literal["ok", "dead", "silent"]
 # gone: the container was removed. unknown: the container engine does not answer.
 State = Literal["running", "exited", "paused", "gone", "unknown"]
-Action = Literal["wait", "follow", "restart", "give up", "end"]
+Action = Literal["wait", "probe", "follow", "restart", "give up", "end"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,14 @@ class Policy:
     first_delay: float = 1
     longest_delay: float = 300
 
+    @property
+    def probe_after(self) -> float:
+        """Seconds without a step, and without a request that is known to run, before a test request is sent.
+
+        An engine that hangs reports nothing, not even requests that came since. The test request has as long again.
+        """
+        return self.hang_after / 2
+
     def delay(self, restarts: int) -> float:
         """Return the seconds to wait before the next restart, after that many restarts in a row."""
         return min(self.first_delay * 2.0 ** min(restarts, 30), self.longest_delay)
@@ -38,16 +49,42 @@ class Policy:
 
 @dataclass(frozen=True)
 class Observation:
-    """A server at one time. `steps` counts what its engine did; None if /metrics did not answer."""
+    """A server at one time.
+
+    `engines` is the progress of each engine; None if /metrics did not answer. `answered` tells whether a test request
+    was answered; None if none was sent.
+    """
 
     at: float
     state: State
     health: Health = "silent"
-    requests: int = 0
-    steps: int | None = None
+    engines: Mapping[str, ProgressReading] | None = None
+    answered: bool | None = None
     exit_code: int | None = None
     oom_killed: bool = False
     started: str = ""  # when the container was started, as the engine writes it
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One engine: the time of its newest step, and since when requests run without another; None: none runs."""
+
+    steps: int
+    stepped_at: float
+    requests: int = 0
+    waiting_since: float | None = None
+
+    def then(self, now: ProgressReading, at: float) -> Progress:
+        """Return the progress after a later reading."""
+        if now.steps != self.steps:
+            return first_progress(now, at)
+        since = self.waiting_since if self.waiting_since is not None else at
+        return replace(self, requests=now.running, waiting_since=since if now.running else None)
+
+
+def first_progress(now: ProgressReading, at: float) -> Progress:
+    """Return the progress that the first reading of an engine, or one after a new step, shows."""
+    return Progress(now.steps, at, now.running, at if now.running else None)
 
 
 @dataclass(frozen=True)
@@ -57,8 +94,7 @@ class History:
     serving_since: float
     restarts: int = 0  # in a row
     unhealthy_since: float | None = None
-    steps: int | None = None
-    progress_at: float | None = None  # None: no request is running
+    engines: Mapping[str, Progress] = field(default_factory=dict)
     started: str = ""  # the start that this history is about
 
     def restarted(self, at: float, started: str) -> History:
@@ -78,7 +114,7 @@ class Decision:
     reason: str = ""
 
 
-WAIT = Decision("wait")
+WAIT, PROBE = Decision("wait"), Decision("probe")
 
 
 def decide(policy: Policy, history: History, seen: Observation) -> tuple[Decision, History]:
@@ -86,13 +122,13 @@ def decide(policy: Policy, history: History, seen: Observation) -> tuple[Decisio
     if seen.state == "gone":
         return Decision("end", "its container was removed"), history
     if seen.state in ("paused", "unknown"):  # the user's will, or nothing to act on: clocks start again
-        return WAIT, replace(history, unhealthy_since=None, progress_at=None)
+        return WAIT, replace(history, unhealthy_since=None, engines={})
     if seen.state == "running" and seen.started != history.started:
         return Decision("follow", "it was started"), history
     history = _watched(policy, history, seen)
     reason = _exit_reason(seen) if seen.state == "exited" else _fault(policy, history, seen)
     if not reason:
-        return WAIT, history
+        return PROBE if _needs_probe(policy, history, seen) else WAIT, history
     if history.restarts >= policy.max_restarts:
         return Decision("give up", f"{reason}, after {history.restarts} restarts in a row"), history
     return Decision("restart", reason), history
@@ -105,11 +141,14 @@ def _watched(policy: Policy, history: History, seen: Observation) -> History:
         return replace(history, unhealthy_since=since)
     stable = seen.at - history.serving_since >= policy.stable_after
     history = replace(history, unhealthy_since=None, restarts=0 if stable else history.restarts)
-    if seen.steps is None:
+    if seen.engines is None:
         return history
-    if not seen.requests or history.progress_at is None or seen.steps != history.steps:
-        return replace(history, steps=seen.steps, progress_at=seen.at if seen.requests else None)
-    return history
+    known = {} if seen.answered else history.engines  # an answer starts the clocks again
+    engines = {
+        name: known[name].then(now, seen.at) if name in known else first_progress(now, seen.at)
+        for name, now in seen.engines.items()
+    }
+    return replace(history, engines=engines)
 
 
 def _exit_reason(seen: Observation) -> str:
@@ -127,8 +166,18 @@ def _fault(policy: Policy, history: History, seen: Observation) -> str:
         if seconds >= policy.silent_after:
             return f"/health did not answer for {seconds:.0f} s"
         return ""
-    if seen.requests and history.progress_at is not None and seen.steps == history.steps:
-        seconds = seen.at - history.progress_at
+    if seen.answered is False:
+        return f"a test request got no answer for {policy.probe_after:.0f} s"
+    for engine in history.engines.values():
+        seconds = seen.at - (engine.waiting_since if engine.waiting_since is not None else seen.at)
         if seconds >= policy.hang_after:
-            return f"{seen.requests} requests made no progress for {seconds:.0f} s"
+            return f"{engine.requests} requests made no progress for {seconds:.0f} s"
     return ""
+
+
+def _needs_probe(policy: Policy, history: History, seen: Observation) -> bool:
+    """Whether only a test request can tell an idle server from one that hangs."""
+    engines = history.engines.values()
+    if seen.health != "ok" or not engines or any(engine.requests for engine in engines):
+        return False
+    return seen.at - max(engine.stepped_at for engine in engines) >= policy.probe_after

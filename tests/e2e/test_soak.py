@@ -1,5 +1,6 @@
 """A supervised vLLM under load, with a fault every few minutes: `pytest -m slow tests/e2e/test_soak.py`.
 
+It runs on a simulated host with a Docker of its own, because some faults end the container engine or fill a disk.
 SLIPWAY_SOAK_MINUTES sets the length (default: 60). The table is printed, and written to SLIPWAY_SOAK_REPORT if set.
 """
 
@@ -7,183 +8,188 @@ from __future__ import annotations
 
 import itertools
 import os
-import signal
-import threading
+import shutil
+import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from errors import SlipwayError
-from launch.serving import openai_client
-from tests.conftest import MODEL, SERVER
-from tests.e2e.conftest import WANTED, free_port
-from tests.invocation import invoke
+from tests.conftest import SERVER, absent
+from tests.e2e.conftest import WANTED
+from tests.e2e.soak.faults import FAULTS, STATE, Fault, server
+from tests.e2e.soak.load import Request, read
+from tests.hosts.engines import start_docker
+from tests.hosts.simulated_host import CannotSimulate, SimulatedHost, simulated_host
 
 if TYPE_CHECKING:
     from docker import DockerClient
-    from docker.models.containers import Container
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root can kill a process of a container from the host"),
+    pytest.mark.timeout(0),
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can simulate a host: run this test as root"),
 ]
-CLIENTS = 2
-PAUSE = 150  # seconds between a fault and the next one
-LONGEST_OUTAGE = 240  # seconds; above it the test fails
+PORT = "8000"  # of the host's own loopback
+MEAN_PAUSE = 180  # seconds of service between two faults
+LONGEST_OUTAGE = 420  # seconds; above it the test fails
+
+
+@dataclass(frozen=True)
+class Row:
+    """One fault: what was recorded, what was lost, and the memory of the server (MiB)."""
+
+    fault: str
+    reason: str
+    cause: str
+    outage: float | None  # seconds; None if no request was lost
+    lost: int
+    memory_before: int
+    memory_after: int
 
 
 @dataclass
-class Load:
-    """Requests of a few clients, one after the other, and how they ended. `outages` are in seconds."""
+class Soak:
+    """A host with a supervised server and a load on it."""
 
-    url: str
-    answered: int = 0
-    lost: int = 0
-    last_answer: float = field(default_factory=time.monotonic)
-    stop: threading.Event = field(default_factory=threading.Event)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    host: SimulatedHost
+    log: Path
+    began: float = field(default_factory=time.time)
+    rows: list[Row] = field(default_factory=list)
 
-    def client(self) -> None:
-        while not self.stop.is_set():
-            try:
-                text = "".join(d.text for d in openai_client.ask(self.url, MODEL, "Hello", max_tokens=32))
-                good = bool(text)
-            except SlipwayError:
-                good = False
-            with self._lock:
-                self.answered, self.lost = self.answered + good, self.lost + (not good)
-                if good:
-                    self.last_answer = time.monotonic()
-            self.stop.wait(0.2 if good else 1)
+    def cause(self, fault: Fault) -> None:
+        """Cause one fault, and wait until the server answers again."""
+        before, memory, events = time.time(), resident_mib(self.host), len(self.deaths())
+        undo = fault(self.host)
+        done = time.time()
+        try:
+            served = self.answered_after(done + 1)
+        finally:
+            if undo:
+                undo()
+        lost = [one for one in read(self.log) if before <= one.ended <= served and not one.answered]
+        died = self.deaths()[events:]
+        reason, cause = (died[-1]["reason"], died[-1]["cause"]) if died else ("", "")
+        outage = served - before if lost else None
+        name = fault.__name__.replace("_", " ").replace("kill 9", "kill -9")
+        after = resident_mib(self.host)
+        self.rows.append(Row(name, reason, cause, outage, len(lost), memory, after))
 
+    def answered_after(self, moment: float) -> float:
+        """Return when the first answer came to a request that was sent after a moment."""
+        while True:
+            for one in read(self.log):
+                if one.answered and one.sent >= moment:
+                    return one.ended
+            if time.time() - moment > LONGEST_OUTAGE:
+                raise AssertionError(f"no answer for {LONGEST_OUTAGE} s:\n{self.events()}")
+            time.sleep(0.5)
 
-def process(container: Container, name: str) -> int:
-    """Return the process ID on the host of a process of the container."""
-    table = container.top()
-    command, pid = table["Titles"].index("CMD"), table["Titles"].index("PID")
-    return int(next(row[pid] for row in table["Processes"] if name in row[command]))
+    def events(self) -> str:
+        return self.host.invoke("events", SERVER).out
 
-
-def kill_the_api_server(container: Container) -> None:
-    os.kill(process(container, "vllm"), signal.SIGKILL)
-
-
-def kill_the_engine_core(container: Container) -> None:
-    os.kill(process(container, "EngineCore"), signal.SIGKILL)
-
-
-def kill_the_container(container: Container) -> None:
-    container.kill()
-
-
-def stop_the_engine_core(container: Container) -> None:
-    os.kill(process(container, "EngineCore"), signal.SIGSTOP)
-
-
-def stop_the_api_server(container: Container) -> None:
-    os.kill(process(container, "vllm"), signal.SIGSTOP)
-
-
-def fill_its_memory_disk(container: Container) -> None:
-    container.exec_run(["dd", "if=/dev/zero", "of=/tmp/full", "bs=1M"])
-
-
-FAULTS = (
-    kill_the_engine_core,
-    kill_the_container,
-    stop_the_engine_core,
-    kill_the_api_server,
-    fill_its_memory_disk,
-    stop_the_api_server,
-)
+    def deaths(self) -> list[dict[str, str]]:
+        found = self.host.invoke("events", SERVER, "--format", "json")
+        return [one for one in (found.json if found.code == 0 else []) if one["kind"] == "died"]
 
 
 @pytest.fixture
-def supervised(
-    cpu_image: str, settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[str]:
-    """The URL of a supervised server; both are ended at the end."""
-    monkeypatch.setenv("SLIPWAY_STATE_DIR", str(tmp_path))
-    monkeypatch.setenv("HF_HUB_CACHE", settings["HF_HUB_CACHE"])
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
-    port = free_port()
-    invoke("run", *WANTED, "--port", port, "--replace").ok()
-    invoke("supervise", SERVER, "--hang-after", "30", "--max-restarts", "20").ok()
-    yield f"http://127.0.0.1:{port}"
-    invoke("stop", SERVER)
-
-
-def resident_mib(container: Container) -> int:
-    facts = container.stats(stream=False)
-    assert isinstance(facts, dict)
-    return int(facts["memory_stats"]["usage"]) >> 20
-
-
-def outage(load: Load, since: float) -> float:
-    """Wait until an answer that was asked for after `since` came; return the seconds until then."""
-    while load.last_answer < since + 1:
-        if time.monotonic() - since > LONGEST_OUTAGE:
-            raise AssertionError(f"no answer for {LONGEST_OUTAGE} s: {invoke('events', SERVER).out}")
-        time.sleep(0.2)
-    return load.last_answer - since
-
-
-def test_a_supervised_server_serves_again_after_every_fault(engine: DockerClient, supervised: str) -> None:
-    minutes = float(os.environ.get("SLIPWAY_SOAK_MINUTES", "60"))
-    load = Load(supervised)
-    clients = [threading.Thread(target=load.client, daemon=True) for _ in range(CLIENTS)]
-    for client in clients:
-        client.start()
-    end, rows = time.monotonic() + 60 * minutes, []
-    began, down = time.monotonic(), 0.0
+def host(engine: DockerClient, cpu_image: str, hub_cache: Path) -> Iterator[SimulatedHost]:
+    """A host with Docker, the CPU image, a small disk for the state folder, and a supervised server."""
     try:
-        for fault in itertools.cycle(FAULTS):
-            if time.monotonic() + PAUSE > end:
-                break
-            time.sleep(PAUSE)
-            row = one_fault(engine, load, fault)
-            down += row[2]
-            rows.append(row)
+        with simulated_host({"HF_HUB_CACHE": str(hub_cache), "SLIPWAY_STATE_DIR": STATE}) as new:
+            start_docker(new)
+            copy_image(engine, cpu_image, new)
+            (new.root / STATE.lstrip("/")).mkdir()
+            new.run("mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", STATE).ok()
+            new.invoke("run", *WANTED, "--port", PORT).ok()
+            new.invoke("supervise", SERVER, "--hang-after", "30", "--max-restarts", "20").ok()
+            yield new
+            new.invoke("stop", SERVER)
+    except CannotSimulate as reason:
+        absent(f"this machine cannot simulate a host: {reason}")
+
+
+def copy_image(engine: DockerClient, name: str, host: SimulatedHost) -> None:
+    """Load an image of this machine's engine into the engine of a host."""
+    file = host.folder / "image.tar"
+    with file.open("wb") as written:
+        for chunk in engine.images.get(name).save(named=True):
+            written.write(chunk)
+    with file.open("rb") as read_again:
+        host.engine().images.load(read_again)
+    file.unlink()
+
+
+@contextmanager
+def load(host: SimulatedHost, seconds: float) -> Iterator[Path]:
+    """Run the clients on the host; yield the file in which they record each request."""
+    folder = Path(tempfile.mkdtemp(prefix="slipway-soak-"))
+    file = folder / "requests.jsonl"
+    words = ("-m", "tests.e2e.soak.load", f"http://127.0.0.1:{PORT}", str(file), str(seconds))
+    clients = subprocess.Popen(host.argv(sys.executable, *words), env=host.env)
+    try:
+        yield file
     finally:
-        load.stop.set()
-        for client in clients:
-            client.join(60)
-    report = table(rows, load, time.monotonic() - began, down)
+        clients.kill()
+        clients.wait()
+        shutil.rmtree(folder)
+
+
+def resident_mib(host: SimulatedHost) -> int:
+    """Return the memory of the server's container without the page cache."""
+    facts = server(host).stats(stream=False)
+    assert isinstance(facts, dict)
+    memory = facts["memory_stats"]
+    return int(memory["usage"] - memory["stats"].get("total_inactive_file", 0)) >> 20
+
+
+def test_a_supervised_server_serves_again_after_every_fault(host: SimulatedHost) -> None:
+    seconds = 60 * float(os.environ.get("SLIPWAY_SOAK_MINUTES", "60"))
+    with load(host, seconds + LONGEST_OUTAGE) as log:
+        soak = Soak(host, log)
+        first = resident_mib(host)
+        for fault in itertools.cycle(FAULTS):
+            pause = min(MEAN_PAUSE, seconds / len(FAULTS) / 2)
+            if time.time() + pause - soak.began > seconds:
+                break
+            time.sleep(pause)
+            soak.cause(fault)
+        report = table(soak.rows, read(log), time.time() - soak.began, first)
     print(report)
     if path := os.environ.get("SLIPWAY_SOAK_REPORT"):
-        Path(path).write_text(report)
-    assert len(rows) >= min(len(FAULTS), int(60 * minutes / (PAUSE + LONGEST_OUTAGE)))
+        Path(path).write_text(report + "\n" + soak.events())
+    assert {row.fault for row in soak.rows} >= {"kill -9 of the engine core"}
 
 
-Row = tuple[str, str, float, int, int]
-
-
-def one_fault(engine: DockerClient, load: Load, fault: Callable[[Container], None]) -> Row:
-    """Cause one fault and return its name, the recorded reason, the outage, the requests lost, and the memory."""
-    container, lost, before = engine.containers.get(SERVER), load.lost, time.monotonic()
-    fault(container)
-    seconds = outage(load, before)
-    died = [event for event in invoke("events", SERVER, "--format", "json").json if event["kind"] == "died"]
-    reason = died[-1]["reason"] if died else "no restart"
-    memory = resident_mib(engine.containers.get(SERVER))
-    return fault.__name__.replace("_", " "), reason, seconds, load.lost - lost, memory
-
-
-def table(rows: list[Row], load: Load, seconds: float, down: float) -> str:
+def table(rows: list[Row], requests: list[Request], seconds: float, first: int) -> str:
+    """Format what happened."""
     lines = [
-        "| Fault | Recorded reason | Serves again after | Requests lost | Memory then |",
+        "| Fault | Recorded reason | Serves again after | Requests lost | Memory before, after |",
         "|---|---|---|---|---|",
+        *(format_row(row) for row in rows),
     ]
+    answered = [one for one in requests if one.answered]
+    down = sum(row.outage or 0 for row in rows)
     lines += [
-        f"| {name} | {reason} | {took:.0f} s | {lost} | {mib} MiB |" for name, reason, took, lost, mib in rows
+        "",
+        f"Served {100 * (1 - down / seconds):.1f} % of {seconds / 60:.0f} minutes. "
+        f"{len(answered)} of {len(requests)} requests were answered, {len(requests) - len(answered)} were lost, "
+        f"{sum(not one.right for one in answered)} answers had another text. {len(rows)} faults. "
+        f"Memory of the server: {first} MiB at first, {rows[-1].memory_after} MiB at the end.",
     ]
-    asked = load.answered + load.lost
-    up = f"{100 * (1 - down / seconds):.1f} % of {seconds / 60:.0f} minutes"
-    lines.append(
-        f"\nServed {up}; {load.answered} of {asked} requests answered, {load.lost} lost; {len(rows)} faults."
-    )
     return "\n".join(lines) + "\n"
+
+
+def format_row(row: Row) -> str:
+    """Format one fault."""
+    reason = f"{row.reason}; {row.cause}" if row.cause else row.reason or "none: it served on"
+    outage = "no interruption" if row.outage is None else f"{row.outage:.0f} s"
+    memory = f"{row.memory_before}, {row.memory_after} MiB"
+    return f"| {row.fault} | {reason} | {outage} | {row.lost} | {memory} |"

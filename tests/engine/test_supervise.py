@@ -102,6 +102,17 @@ def test_requests_that_make_no_progress_are_a_hang(engine: DockerClient, run: Ru
     assert server(engine).attrs["State"]["StartedAt"] != before
 
 
+def test_an_engine_that_hangs_without_a_word_is_found_by_a_test_request(
+    engine: DockerClient, run: Run
+) -> None:
+    run("serves-idle").ok()
+    invoke("supervise", SERVER, "--hang-after", "10").ok()
+    server(engine).exec_run(["touch", "/tmp/engine-core-hangs"])
+    assert until("died")["reason"] == "a test request got no answer for 5 s"
+    until("restarted")
+    assert invoke("chat", SERVER, "What is a slipway?").ok().out == "a ramp\n"
+
+
 def test_a_server_that_dies_at_each_start_is_given_up_with_its_cause(engine: DockerClient, run: Run) -> None:
     run("serves-idle").ok()
     invoke("supervise", SERVER, "--max-restarts", "2").ok()

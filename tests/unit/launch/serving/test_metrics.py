@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launch.serving.metrics import Load, parse_page, rate_between
+from launch.serving.metrics import Load, ProgressReading, parse_page, parse_progress, rate_between
 
 PAGE = """# HELP vllm:num_requests_running Number of requests in model execution batches.
 # TYPE vllm:num_requests_running gauge
@@ -32,3 +32,10 @@ def test_rate_between_divides_the_new_tokens_by_the_time() -> None:
 
 def test_rate_between_is_unknown_if_the_second_reading_failed() -> None:
     assert rate_between(Load(3, 900), None, 0.5) == Load(3, 900)
+
+
+def test_parse_progress_keeps_the_engines_apart() -> None:
+    page = PAGE + 'vllm:prompt_tokens_total{model_name="m",engine="1"} 7\n'
+    assert parse_progress(page) == {"0": ProgressReading(2, 1000), "1": ProgressReading(1, 7)}
+    assert parse_progress("vllm:num_requests_running 1\n") == {"0": ProgressReading(1, 0)}
+    assert parse_progress("up 1\n") == {}

@@ -8,12 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from launch.serving.metrics import ProgressReading
 from launch.supervision.policy import Decision, History, Observation, Policy, decide
 
 POLICY = Policy(hang_after=30, dead_after=10, silent_after=60, stable_after=100, max_restarts=3)
-SERVES = Observation(0, "running", "ok", requests=0, steps=5, started="first")
-BUSY = replace(SERVES, requests=2)
-SILENT = replace(SERVES, health="silent", steps=None)
+
+
+def serves(*, steps: int = 5, requests: int = 0) -> Observation:
+    return Observation(0, "running", "ok", {"0": ProgressReading(requests, steps)}, started="first")
+
+
+SERVES, BUSY = serves(), serves(requests=2)
+SILENT = replace(SERVES, health="silent", engines=None)
 DEAD = replace(SILENT, health="dead")
 EXITED = Observation(0, "exited", exit_code=0)
 BEGAN = History(0, started="first")
@@ -33,12 +39,28 @@ def actions(*seen: Observation) -> list[str]:
 
 
 def test_a_server_that_serves_or_works_is_left_alone() -> None:
-    steps = [replace(BUSY, steps=number) for number in range(20)]
+    steps = [serves(steps=number, requests=2) for number in range(20)]
     assert set(actions(SERVES, *steps, SERVES)) == {"wait"}
 
 
-def test_an_idle_server_makes_no_progress_and_is_left_alone() -> None:
-    assert set(actions(*[SERVES] * 20)) == {"wait"}
+def test_an_idle_server_is_asked_now_and_then_and_left_alone_if_it_answers() -> None:
+    assert actions(SERVES, SERVES) == ["wait", "wait"]
+    assert actions(SERVES, SERVES, SERVES) == ["wait", "wait", "probe"]
+    answered = replace(SERVES, answered=True)
+    assert actions(SERVES, SERVES, answered, SERVES, SERVES) == ["wait", "wait", "wait", "wait", "probe"]
+
+
+def test_an_engine_that_hangs_reports_no_requests_and_is_found_by_a_test_request() -> None:
+    unanswered = replace(SERVES, answered=False)
+    reason = "a test request got no answer for 15 s"
+    assert watch(SERVES, SERVES, unanswered)[-1] == Decision("restart", reason)
+
+
+def test_one_engine_of_several_that_hangs_is_a_hang() -> None:
+    steps = [
+        replace(SERVES, engines={"0": ProgressReading(1, n), "1": ProgressReading(3, 7)}) for n in range(4)
+    ]
+    assert watch(*steps)[-1] == Decision("restart", "3 requests made no progress for 30 s")
 
 
 @pytest.mark.parametrize("code", [0, 1, 137])
@@ -63,15 +85,15 @@ def test_a_silent_server_has_a_minute() -> None:
 
 def test_requests_without_progress_are_a_hang_although_health_is_ok() -> None:
     assert watch(*[BUSY] * 4)[-1] == Decision("restart", "2 requests made no progress for 30 s")
-    assert actions(BUSY, BUSY, BUSY, replace(BUSY, steps=6), BUSY)[-1] == "wait"
+    assert actions(BUSY, BUSY, BUSY, serves(steps=6, requests=2), BUSY)[-1] == "wait"
 
 
 def test_an_idle_time_before_a_request_does_not_count_as_a_hang() -> None:
-    assert actions(*[SERVES] * 10, BUSY, BUSY, BUSY) == ["wait"] * 13
+    assert actions(SERVES, SERVES, BUSY, BUSY, BUSY) == ["wait"] * 5
 
 
 def test_a_missing_metrics_page_says_nothing_about_progress() -> None:
-    assert set(actions(*[replace(BUSY, steps=None)] * 20)) == {"wait"}
+    assert set(actions(*[replace(BUSY, engines=None)] * 20)) == {"wait"}
 
 
 def test_a_paused_server_and_an_engine_that_is_away_are_waited_for() -> None:
