@@ -158,10 +158,12 @@ def _has_ended(
     summary: LogSummary, lines: Iterable[LogLine], tracebacks: Iterable[Traceback], rules: Rules
 ) -> bool:
     """Whether a server that had served ended: a line says so, or it shut down after an exception."""
-    raised = [one for one in tracebacks if one.severity is not Severity.HANDLED]
+    last = [
+        one for one in tracebacks if one.root.number >= summary.last_answer
+    ]  # handled ones tell of it, too
     texts = [line.text for line in lines]
-    texts += [exception.summary for one in raised for exception in one.exceptions]
-    crashed = any(one.severity is Severity.FATAL for one in raised)
+    texts += [exception.summary for one in last for exception in one.exceptions]
+    crashed = any(one.severity is Severity.FATAL for one in last)
     return any(map(rules.ends_server, texts)) or (crashed and summary.stopping)
 
 

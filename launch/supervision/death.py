@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from errors import SlipwayError
 from launch import paths
 from launch.diagnosis.diagnose import Diagnosis, DiagnosisInput, diagnose
+from launch.diagnosis.types import Outcome
 from launch.serving.readiness import start_time
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ def _lines(data: bytes) -> list[str]:
 def diagnose_death(lines: list[str], seen: Observation) -> Diagnosis:
     """Return the diagnosis of a server that exited, or that was observed as dead or hanging."""
     diagnosis = diagnose(DiagnosisInput(lines, exit_code=seen.exit_code, oom_killed=seen.oom_killed))
+    if diagnosis.outcome is Outcome.HEALTHY:  # it was seen dead or hanging, whatever its log reports
+        return replace(diagnosis, cause="unknown; the log reports no failure")
     if diagnosis.known or not diagnosis.first_exception:
         return diagnosis
     return replace(diagnosis, cause=f"unknown; first exception: {diagnosis.first_exception}")

@@ -21,6 +21,7 @@ def diagnose_log(name: str) -> Diagnosis:
         ("badflag.log", "unknown-flag"),
         ("badmodel.log", "not-in-cache"),
         ("badtoolparser.log", "unknown-parser"),
+        ("engine-core-killed.log", "killed"),
         ("kvsmall.log", "kv-cache-too-small"),
         ("missing-shard.log", "shard-missing"),
         ("portinuse.log", "port-taken"),
