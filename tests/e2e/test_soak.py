@@ -26,7 +26,7 @@ from tests.e2e.conftest import WANTED
 from tests.e2e.soak.faults import FAULTS, STATE, Fault, server
 from tests.e2e.soak.load import Request, read
 from tests.hosts.engines import start_docker
-from tests.hosts.simulated_host import CannotSimulate, SimulatedHost, simulated_host
+from tests.hosts.simulated_host import CannotSimulate, SimulatedHost, end, simulated_host
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -137,17 +137,16 @@ def load(host: SimulatedHost, seconds: float) -> Iterator[Path]:
     try:
         yield file
     finally:
-        clients.kill()
-        clients.wait()
+        end(clients)
         shutil.rmtree(folder)
 
 
 def resident_mib(host: SimulatedHost) -> int:
-    """Return the memory of the server's container without the page cache."""
+    """Return the memory of the server's processes: `anon` in control groups v2, `total_rss` in v1."""
     facts = server(host).stats(stream=False)
     assert isinstance(facts, dict)
-    memory = facts["memory_stats"]
-    return int(memory["usage"] - memory["stats"].get("total_inactive_file", 0)) >> 20
+    memory = facts["memory_stats"]["stats"]
+    return int(memory.get("anon", memory.get("total_rss", 0))) >> 20
 
 
 def test_a_supervised_server_serves_again_after_every_fault(host: SimulatedHost) -> None:

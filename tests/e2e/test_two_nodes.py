@@ -60,6 +60,7 @@ def start(engine: Any, image: str, process: dict[str, Any], cache: Path, port: s
         network=NETWORK,
         networking_config={NETWORK: engine.api.create_endpoint_config(**address)},
         ports={"8000/tcp": ("127.0.0.1", int(port))} if is_head else {},
+        tmpfs={"/cache": "mode=1777"},
         shm_size="1g",
         detach=True,
     )

@@ -123,15 +123,20 @@ class SimulatedHost:
     def stop(self) -> None:
         """End the services in the reverse order of their starts; an engine ends its containers."""
         for process in reversed(self.daemons):
-            if process.poll() is not None:
-                continue
-            for pid in _children(process.pid):  # nsenter waits for the service and passes no signal on
-                os.kill(pid, signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=STOP_SECONDS)
-            process.kill()
-            process.wait()
+            end(process)
         self.daemons.clear()
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a command that runs on a host."""
+    if process.poll() is not None:
+        return
+    for pid in _children(process.pid):  # nsenter waits for the command and passes no signal on
+        os.kill(pid, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=STOP_SECONDS)
+    process.kill()
+    process.wait()
 
 
 @contextmanager

@@ -101,13 +101,13 @@ def start_again(host: SimulatedHost) -> None:
 
 FAULTS: tuple[Fault, ...] = (
     kill_9_of_the_engine_core,
-    kill_9_of_the_container,
-    SIGSTOP_of_the_engine_core,
-    kill_9_of_the_API_server,
-    container_full_disk,
     restart_of_the_container_engine,
-    SIGSTOP_of_the_API_server,
+    container_full_disk,
+    kill_9_of_the_API_server,
     host_full_disk_and_kill_9_of_the_container,
+    SIGSTOP_of_the_engine_core,
     kill_9_of_the_container_engine,
     out_of_memory,
+    kill_9_of_the_container,
+    SIGSTOP_of_the_API_server,
 )
