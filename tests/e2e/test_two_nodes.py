@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,55 +20,51 @@ from tests.invocation import invoke
 
 if TYPE_CHECKING:
     from docker import DockerClient
+    from docker.models.containers import Container
 
+ROLES = ("head", "worker")
 NETWORK, SUBNET, HEAD = "slipway-test-nodes", "10.213.77.0/24", "10.213.77.2"
 STARTS_WITHIN = 240.0  # seconds
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def port(engine: DockerClient, cpu_image: str, hub_cache: Path) -> Iterator[str]:
-    """The port of the head of two nodes that were started from one plan."""
+def port(
+    engine: DockerClient, cpu_image: str, hub_cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The port of the head of two nodes that were started with the lines of one plan."""
     from docker.types import IPAMConfig, IPAMPool
 
     words = ("--platform", "cpu", "--model", MODEL, "--nodes", "2", "--strategy", "multi_node_dep")
-    plan = invoke("plan", *words, "--format", "json", HF_HUB_CACHE=str(hub_cache)).json
+    folders = {"HF_HUB_CACHE": str(hub_cache), "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("nodes"))}
+    text = invoke("plan", *words, "--format", "docker", **folders).ok().out
     network = engine.networks.create(NETWORK, ipam=IPAMConfig(pool_configs=[IPAMPool(subnet=SUBNET)]))
-    chosen, started = free_port(), []
+    chosen = free_port()
+    head, worker = text[text.index("# node 0") :].split("# node 1")
     try:
-        for process in plan["processes"]:
-            started.append(start(engine, cpu_image, process, hub_cache, chosen))
-        wait(f"http://127.0.0.1:{chosen}", started)
+        start(head, "head", f"--ip={HEAD} --publish=127.0.0.1:{chosen}:8000")
+        start("#" + worker, "worker")
+        wait(f"http://127.0.0.1:{chosen}", [engine.containers.get(name(role)) for role in ROLES])
         yield chosen
     finally:
-        for container in started:
+        for container in engine.containers.list(all=True, filters={"network": NETWORK}):
             container.remove(force=True)
         network.remove()
 
 
-def start(engine: Any, image: str, process: dict[str, Any], cache: Path, port: str) -> Any:
-    """Start one node of a plan; the head has the address that both are given."""
-    is_head = process["role"] == "head"
-    values = {"$HEAD_IP": HEAD, "$IFACE_NAME": "eth0"}
-    address = {"ipv4_address": HEAD} if is_head else {}
-    return engine.containers.run(
-        image,
-        [values.get(word, word) for word in process["argv"][2:]],
-        entrypoint=process["argv"][:2],
-        name=f"slipway-test-node-{process['node']}",
-        environment={key: values.get(value, value) for key, value in process["env"].items()}
-        | {"HOME": "/tmp"},
-        volumes={str(cache): {"bind": "/hub", "mode": "ro"}},
-        network=NETWORK,
-        networking_config={NETWORK: engine.api.create_endpoint_config(**address)},
-        ports={"8000/tcp": ("127.0.0.1", int(port))} if is_head else {},
-        tmpfs={"/cache": "mode=1777"},
-        shm_size="1g",
-        detach=True,
-    )
+def name(role: str) -> str:
+    return f"slipway-test-{role}"
 
 
-def wait(url: str, containers: list[Any]) -> None:
+def start(lines: str, role: str, options: str = "") -> None:
+    """Run the lines of one node as a user does, on the test's network instead of the host's."""
+    lines = lines.replace("--network=host", f"--network={NETWORK} --name={name(role)} {options}")
+    environment = {**os.environ, "HEAD_IP": HEAD, "IFACE_NAME": "eth0"}
+    done = subprocess.run(["sh", "-euc", lines], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def wait(url: str, containers: list[Container]) -> None:
     """Wait until the server is healthy. Fails with the log of a node that has exited."""
     until = time.monotonic() + STARTS_WITHIN
     while not is_healthy(url):
