@@ -29,7 +29,7 @@ class Policy:
     hang_after: float = 300
     dead_after: float = 10
     silent_after: float = 60
-    stable_after: float = 600  # serving this long forgets earlier restarts
+    stable_after: float = 120  # serving this long forgets earlier restarts
     max_restarts: int = 5
     first_delay: float = 1
     longest_delay: float = 300
