@@ -21,6 +21,7 @@ from launch.spec.gpu_catalog import HardwareProfile
 from launch.spec.inputs import Image
 from launch.spec.plan import Plan
 from launch.spec.plan_options import PLATFORMS, PlanOptions, server_name
+from launch.spec.server_name import name_for
 
 if TYPE_CHECKING:
     from launch.allocation.selected_gpus import SelectedGpus
@@ -78,7 +79,6 @@ def _free_gpus(options: PlanOptions, model: str) -> SelectedGpus:
     from launch.allocation.holders import holders
     from launch.allocation.selected_gpus import select_gpus
     from launch.engine import client as engine_client
-    from launch.engine.containers import name_for
     from launch.hardware.detect import detect
 
     try:
