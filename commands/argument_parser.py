@@ -140,9 +140,10 @@ def _set(argument: Argument, flag: str, value: str | None, words: list[str], con
 
 
 def _assign(verb: Verb, context: ParserContext, arguments: list[str]) -> None:
-    """Assign arguments to options. If there are too few, required options come first."""
+    """Assign arguments to options. If there are too few, optional ones get none: those before a required one first."""
     slots = [o for o in verb.options if o.positional and not context.flags[f"--{o.flag}"].got_value]
-    optional = [option for option in slots if not option.required]
+    last = max((index for index, option in enumerate(slots) if option.required), default=0)
+    optional = [o for o in (*slots[:last], *reversed(slots[last:])) if not o.required]
     for option in optional[: max(0, len(slots) - len(arguments))]:
         slots.remove(option)
     for option, word in zip(slots, arguments, strict=False):

@@ -36,8 +36,8 @@ def plan_of(options: PlanOptions, image: Image | None = None) -> Plan:
         raise choice("platform", options.platform, PLATFORMS)
     if options.name:
         server_name("--name", options.name)
-    repository = open_repository(options.recipes)
-    recipe = find_recipe(repository, options.model, options.revision, options.lock)
+    found = find_recipe(open_repository(options.recipes), options.model, options.revision, options.lock)
+    repository, recipe = found.repository, found.recipe
     models = (options.nodes, checkpoints(recipe), builtin_shapes(), options.memory_limit)
     if options.hardware or options.platform == "cpu":
         hardware = _named_hardware(repository.hardware, options.hardware or "cpu", options.platform)
@@ -48,7 +48,8 @@ def plan_of(options: PlanOptions, image: Image | None = None) -> Plan:
     model = model_of(options, recipe)
     host = with_commit(host, model, options.revision, cached=not options.hardware, lock=options.lock)
     chosen = image or plan_image.choose(options, recipe, hardware)
-    return make_plan(options, host, recipe, chosen, repository.strategies)
+    plan = make_plan(options, host, recipe, chosen, repository.strategies)
+    return replace(plan, reasons=(*found.reasons, *plan.reasons)) if found.reasons else plan
 
 
 def _named_hardware(catalog: Mapping[str, HardwareProfile], name: str, platform: str) -> HardwareProfile:

@@ -1,7 +1,7 @@
 """How an engine or a cluster asks a server whether it is alive: one GET /health inside the container.
 
 vLLM does not listen before it has loaded the model, and answers 503 after its engine core has died. A busy server may
-answer late, so no answer in time is no failure; only a refused connection or a 503 is. Images have no curl, but all
+answer late, so a timeout does not count as a failure; a refused connection and a 503 do. Images have no curl, but all
 have Python.
 """
 

@@ -167,7 +167,7 @@ def _limits(container: Container) -> Settings:
 
 
 def word(text: str) -> str:
-    """Return one word for a key that podman splits: % and $ doubled except in the launcher's variables, quoted."""
+    """Return a value for a key that podman splits: % and $ doubled except in the launcher's variables, quoted."""
     match = LAUNCHER_VARIABLE.fullmatch(text)
     if match:
         return f"{match[1] or ''}${{{match[2]}}}"
@@ -176,7 +176,7 @@ def word(text: str) -> str:
 
 
 def _exec_word(text: str) -> str:
-    """Return one word of a command. Raises Refused for the two words that podman's generator passes on wrongly."""
+    """Return a part of a command. Raises Refused for the two that podman's generator passes on wrongly."""
     if text in ("", ";"):
         why = "podman's generator ends a command at an empty word, and writes ; without quotes"
         raise Refused(
