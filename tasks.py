@@ -33,7 +33,7 @@ with interrupt.quiet():
         supervise,
         weights,
     )
-    from commands.verb_program import check_settings, settings_of, teach
+    from commands.verb_program import check_settings, teach
 
 ns = Collection()
 for module in (
@@ -43,5 +43,5 @@ for module in (
     for task in Collection.from_module(module).tasks.values():
         ns.add_task(task)
 check_settings(Path(__file__).with_name("invoke.yaml"), ns)
-ns.configure({"slipway": dict.fromkeys(settings_of(ns), "")})
+ns.configure({"slipway": {}})  # `commands/task.py` reads the settings of the environment
 teach(program)

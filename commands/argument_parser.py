@@ -56,7 +56,7 @@ class VerbParser(Parser):
         """Remove one verb with its options and arguments from `words` and return its context."""
         name = words.pop(0)
         if name not in self.contexts:
-            raise parser_errors.unknown_command(name, tuple(self.contexts), tuple(core.flags))
+            raise parser_errors.unknown_command(name, tuple(self.verbs), tuple(core.flags))
         context: ParserContext = deepcopy(self.contexts[name])
         verb, arguments = self.verbs[name], list[str]()
         required = sum(option.required for option in verb.options)
