@@ -39,7 +39,12 @@ def choice(kind: str, given: str, known: list[str] | tuple[str, ...]) -> Refused
     from difflib import get_close_matches
 
     by_lower_case = {name.lower(): name for name in known}  # `JSON` means json
-    near = [by_lower_case[name] for name in get_close_matches(given.lower(), by_lower_case, n=3, cutoff=0.6)]
+    text = given.lower()
+    longer = [
+        name for name in by_lower_case if len(text) > 2 and name.startswith(text)
+    ]  # `--gpu` means --gpus
+    matches = longer[:3] or get_close_matches(text, by_lower_case, n=3, cutoff=0.6)
+    near = [by_lower_case[name] for name in matches]
     hint = f". Did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else ""
     fix = f"choose from {', '.join(known)}" if len(known) <= 8 or not near else ""
     return Refused(f"unknown {kind} '{given}'{hint}", fix=fix)

@@ -27,20 +27,21 @@ with interrupt.quiet():
         plan,
         ps,
         publish,
+        recipes,
         run,
         servers,
         supervise,
         weights,
     )
-    from commands.verb_program import check_settings, settings_of, teach
+    from commands.verb_program import check_settings, teach
 
 ns = Collection()
 for module in (
     *(login, accept, bench, build, demo, diagnose, host, models),
-    *(pin, plan, ps, publish, run, servers, supervise, weights),
+    *(pin, plan, ps, publish, recipes, run, servers, supervise, weights),
 ):
     for task in Collection.from_module(module).tasks.values():
         ns.add_task(task)
 check_settings(Path(__file__).with_name("invoke.yaml"), ns)
-ns.configure({"slipway": dict.fromkeys(settings_of(ns), "")})
+ns.configure({"slipway": {}})  # `commands/task.py` reads the settings of the environment
 teach(program)

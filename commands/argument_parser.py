@@ -56,7 +56,7 @@ class VerbParser(Parser):
         """Remove one verb with its options and arguments from `words` and return its context."""
         name = words.pop(0)
         if name not in self.contexts:
-            raise parser_errors.unknown_command(name, tuple(self.contexts), tuple(core.flags))
+            raise parser_errors.unknown_command(name, tuple(self.verbs), tuple(core.flags))
         context: ParserContext = deepcopy(self.contexts[name])
         verb, arguments = self.verbs[name], list[str]()
         required = sum(option.required for option in verb.options)
@@ -140,9 +140,10 @@ def _set(argument: Argument, flag: str, value: str | None, words: list[str], con
 
 
 def _assign(verb: Verb, context: ParserContext, arguments: list[str]) -> None:
-    """Assign arguments to options. If there are too few, required options come first."""
+    """Assign arguments to options. If there are too few, optional ones get none: those before a required one first."""
     slots = [o for o in verb.options if o.positional and not context.flags[f"--{o.flag}"].got_value]
-    optional = [option for option in slots if not option.required]
+    last = max((index for index, option in enumerate(slots) if option.required), default=0)
+    optional = [o for o in (*slots[:last], *reversed(slots[last:])) if not o.required]
     for option in optional[: max(0, len(slots) - len(arguments))]:
         slots.remove(option)
     for option, word in zip(slots, arguments, strict=False):

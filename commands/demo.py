@@ -24,8 +24,8 @@ NO_NAME = {"SLIPWAY_NAME": "", "INVOKE_SLIPWAY_NAME": ""}  # the setting would n
 def demo(c: Context, keep: Annotated[bool, Option("leave the server running at the end")] = False) -> None:
     """Show every step on this host's CPU: real vLLM, with a tiny MiniMax-M2."""
     from launch.engine import install
-    from launch.engine.containers import name_for
     from launch.operations.demo_model import MODEL
+    from launch.spec.server_name import name_for
 
     start = time.monotonic()
     install.ensure()

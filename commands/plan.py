@@ -1,29 +1,73 @@
-"""`invoke plan` and `invoke recipes`: what would run, and why."""
+"""`invoke plan`: what would run, and why."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from invoke.context import Context
 
 from commands.output import emit, say, show, table
-from commands.shared_options import OUTPUT, Format
+from commands.shared_options import OUTPUT
 from commands.task import verb
 from errors import Failed, Refused
-from launch.render import FORMATS
+from launch.render import FORMATS, files, render
 from launch.spec.option import Option
 from launch.spec.plan_options import PlanOptions
 
 if TYPE_CHECKING:
-    from launch.recipes.repository import RecipeRepository
-    from launch.recipes.schema import Recipe
+    from launch.operations.compare import Candidate
+    from launch.spec.plan import Plan
+
+CAPACITY = "Capacity"
 
 
 @verb()
 def plan(
     c: Context,
     options: PlanOptions,
+    compare: Annotated[
+        str,
+        Option(
+            "compare the layouts of several machines: h200x4,h200x8,mi300x8",
+            metavar="MACHINES",
+            group=CAPACITY,
+        ),
+    ] = "",
+    max_users: Annotated[
+        int,
+        Option(
+            "use the fewest GPUs that hold this many requests at once, each with --context tokens",
+            metavar="NUMBER",
+            group=CAPACITY,
+            minimum=1,
+            maximum=10**9,
+        ),
+    ] = 0,
+    context: Annotated[
+        int,
+        Option(
+            "tokens of a request, prompt and answer together",
+            metavar="NUMBER",
+            group=CAPACITY,
+            minimum=1,
+            maximum=10**9,
+        ),
+    ] = 0,
+    explain: Annotated[
+        str,
+        Option(
+            "show only why the plan has this flag, variable or container setting",
+            metavar="FLAG",
+            group=OUTPUT,
+        ),
+    ] = "",
     format: Annotated[str, Option("output format", choices=FORMATS, group=OUTPUT)] = "text",
+    output: Annotated[
+        str,
+        Option("write the files of the format to this folder (default: stdout)", metavar="DIR", group=OUTPUT),
+    ] = "",
 ) -> None:
     """Show what would run and why: image, command, container access, memory.
 
@@ -31,87 +75,138 @@ def plan(
 
     invoke plan --gpus 4
     invoke plan MiniMaxAI/MiniMax-M2.1 --hardware mi300x --gpus 8 --format compose
+    invoke plan --compare h200x4,h200x8,mi300x8 --context 32768
+    invoke plan --hardware h200 --max-users 64 --context 32768
+    invoke plan --hardware h200 --explain tensor-parallel-size
     """
-    from launch.operations.plan_inputs import plan_of
-    from launch.render import render
-
-    text = render(plan_of(options), format)
-    show(text) if format == "text" else print(text)
-
-
-@verb()
-def recipes(
-    c: Context,
-    recipes: Annotated[
-        str,
-        Option(
-            "folder in the layout of vllm-project/recipes (default: the built-in recipes)",
-            metavar="PATH",
-            setting=True,
-        ),
-    ] = "",
-    render: Annotated[
-        str, Option("write one JSON line for each model, hardware and strategy; - is stdout", metavar="PATH")
-    ] = "",
-    vllm: Annotated[
-        str, Option("render for this vLLM version (default: those of the recipes)", metavar="VERSION")
-    ] = "",
-    format: Format = "text",
-) -> None:
-    """List recipes, or render the command for every recipe, hardware and strategy (--render)."""
-    from launch.recipes.repository import open_repository
-
-    repository = open_repository(recipes)
-    if render:
-        _render_all(repository, render, vllm)
+    _check_together(compare, max_users, context, explain, format, output)
+    if compare:
+        _compare(options, compare, max_users, context, format)
         return
-    readable, broken = repository.read(repository.names())
-    found = [_about(recipe) for recipe in readable]
-    if format == "json":
-        emit(found)
+    made = _plan(options, max_users, context)
+    if explain:
+        _explain(made, explain, format)
+    elif output:
+        _write(files(made, format), output)
     else:
-        rows = [(row["model"], row["parameters"], ", ".join(row["strategies"])) for row in found]
-        show(table(("MODEL", "PARAMETERS", "STRATEGIES"), rows))
-    _refuse(broken)
+        text = render(made, format)
+        show(text) if format == "text" else print(text)
 
 
-def _refuse(broken: list[Refused]) -> None:
-    """Report the recipes that cannot be read, after all the others. Raises the first Refused."""
-    for error in broken[1:]:
-        say(str(error))
-    if broken:
-        raise broken[0]
+def _check_together(
+    compare: str, max_users: int, context: int, explain: str, format: str, output: str
+) -> None:
+    """Raise Refused for options that cannot be used together."""
+    if max_users and not context:
+        why = "how many users fit depends on the tokens of each"
+        raise Refused("--max-users needs --context", why=why, fix=f"--max-users {max_users} --context 32768")
+    if context and not (compare or max_users):
+        raise Refused("--context needs --compare or --max-users", fix=f"--max-model-len {context}")
+    one = "--compare" if compare else "--explain" if explain else ""
+    other = "--explain" if compare and explain else "--output" if output else ""
+    if one and other:
+        raise Refused(f"{one} cannot be used with {other}", fix="invoke plan --help")
+    if one and format not in ("text", "json"):
+        raise Refused(f"{one} cannot be used with --format {format}", fix="--format json")
 
 
-def _about(recipe: Recipe) -> dict[str, Any]:
+def _plan(options: PlanOptions, max_users: int, context: int) -> Plan:
+    from launch.operations.plan_inputs import plan_of
+
+    if not max_users:
+        return plan_of(options)
+    from launch.operations.compare import smallest_plan
+
+    return smallest_plan(options, max_users, context)
+
+
+def _compare(options: PlanOptions, machines: str, max_users: int, context: int, format: str) -> None:
+    """Print a table of layouts; with --max-users, name the smallest that holds them. Raises Failed if none does."""
+    from launch.operations import compare
+
+    found = compare.compare(options, machines)
+    context = context or compare.common_context(found)
+    chosen = compare.smallest(found, max_users, context) if max_users else None
+    rows = [_row(candidate, context, candidate is chosen) for candidate in found]
+    if format == "json":
+        emit({"context": context, "max_users": max_users or None, "layouts": rows})
+    else:
+        show(_table(rows, context))
+        if chosen:
+            say(f"smallest layout with {max_users:,} users: {chosen.machine.name}, {_layout_of(chosen)}")
+    if all(candidate.plan is None for candidate in found):
+        raise next(candidate.refused for candidate in found if candidate.refused)
+    if max_users and not chosen:
+        what = f"none of these layouts holds {max_users:,} users with {context:,} tokens each"
+        raise Failed(what, fix="compare with more GPUs, or a shorter --context")
+
+
+def _layout_of(candidate: Candidate) -> str:
+    return candidate.plan.layout.name if candidate.plan else ""
+
+
+def _row(candidate: Candidate, context: int, smallest: bool) -> dict[str, Any]:
+    """Return the values of one layout; None if they are not known."""
+    from launch.planning.capacity import users
+
+    plan, refused = candidate.plan, candidate.refused
+    fit = plan.fit if plan else None
     return {
-        "model": recipe.name,
-        "parameters": recipe.model.parameter_count or "-",
-        "variants": list(recipe.variants) or ["default"],
-        "strategies": list(recipe.compatible_strategies),
-        "features": list(recipe.features),
+        "machine": candidate.machine.name,
+        "strategy": candidate.strategy,
+        "layout": _layout_of(candidate),
+        "gpus": plan.layout.gpus if plan else None,
+        "fit": fit.result if fit else "refused",
+        "kv_tokens": fit.kv_tokens if fit else None,
+        "longest_context": fit.max_model_len if fit else None,
+        "users": users(plan, context) if plan else None,
+        "smallest": smallest,
+        "why": ": ".join(part for part in (refused.what, refused.why) if part) if refused else "",
     }
 
 
-def _render_all(repository: RecipeRepository, target: str, vllm: str) -> None:
-    """Write the rows to a file, and the number of each kind to stderr."""
-    import json
-    from pathlib import Path
+def _table(rows: list[dict[str, Any]], context: int) -> str:
+    heads = (
+        "MACHINE",
+        "STRATEGY",
+        "LAYOUT",
+        "GPUS",
+        "FIT",
+        "KV TOKENS",
+        "LONGEST CONTEXT",
+    )
+    keys = ("machine", "strategy", "layout", "gpus", "fit", "kv_tokens", "longest_context", "users")
+    cells = [
+        (*(_cell(row[key]) for key in keys), "smallest" if row["smallest"] else row["why"]) for row in rows
+    ]
+    return table((*heads, f"USERS AT {context:,}", ""), cells)
 
-    from launch.planning.matrix import rows
-    from launch.recipes.repository import builtin_shapes
 
-    readable, broken = repository.read(repository.first_folder_names())
-    shapes = builtin_shapes()
-    found = [row for recipe in readable for row in rows(repository, recipe, shapes, vllm)]
-    text = "".join(json.dumps(row) + "\n" for row in found)
-    if target == "-":
-        print(text, end="")
+def _cell(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else "" if value is None else str(value)
+
+
+def _explain(made: Plan, flag: str, format: str) -> None:
+    from dataclasses import asdict
+
+    from launch.planning import explain
+
+    reasons = explain.explain(made, flag)
+    if format == "json":
+        emit([asdict(reason) for reason in reasons])
     else:
-        try:
-            Path(target).write_text(text)
-        except OSError as error:
-            raise Failed(f"cannot write '{target}'", why=str(error)) from error
-    refused, corrected = (sum(key in row for row in found) for key in ("refused", "corrected"))
-    say(f"{len(found)} commands: {refused} refused, {corrected} corrected")
-    _refuse(broken)
+        show("\n".join(f"{reason.item}\n  {reason.why}  [{reason.source}]" for reason in reasons))
+
+
+def _write(texts: Mapping[str, str], output: str) -> None:
+    """Write files to a folder and print their paths. Raises Failed if one cannot be written."""
+    from launch.atomic_write import write_texts
+
+    folder = Path(output).expanduser()
+    paths = {folder / name: f"{text.rstrip()}\n" for name, text in texts.items()}
+    try:
+        write_texts(paths)
+    except OSError as error:
+        raise Failed(f"cannot write to '{output}'", why=error.strerror or str(error)) from error
+    for path in paths:
+        print(path)

@@ -127,16 +127,14 @@ def _supervise(launched: Launched, options: PlanOptions, limits: Limits, notify:
 def _show_command(plan: Plan, limits: Limits) -> None:
     """Print the `docker run` with the same name and limits."""
     from launch.engine import ports
-    from launch.engine.containers import name_of
     from launch.planning.image_choice import require_fixed
     from launch.render import docker
 
     require_fixed(plan)
-    name = () if plan.container.name else (f"--name={name_of(plan)}",)
     if any(port.host == AUTO_PORT for port in plan.container.ports):
         plan = plan.with_port(ports.first_free(plan.container.ports[0].host_ip))
         say("note: --port auto: the port is free now; `invoke run` chooses again when it starts the server")
-    print(docker.render(plan, (*name, *limits.flags())))
+    print(docker.render(plan, limits.flags()))
     for path in plan.container.env_files:
         say(f"note: the first `invoke run` creates the API key in {path}; later runs use the same key")
 

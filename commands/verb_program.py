@@ -9,6 +9,7 @@ from typing import Any
 from invoke.collection import Collection
 from invoke.exceptions import AmbiguousEnvVar, Exit, ParseError, UncastableEnvVar
 from invoke.parser import Parser
+from invoke.parser.context import ParserContext
 from invoke.program import Program
 
 from commands import help as help_texts
@@ -27,9 +28,12 @@ class VerbProgram(Program):
     collection: Collection
 
     def _make_parser(self) -> Parser:
-        return VerbParser(
-            self.collection.tasks, self.collection.to_contexts(), self.initial_context, self.chained
-        )
+        """Return a parser of the verbs that are typed; if there is none, of all."""
+        verbs = self.collection.tasks
+        typed = {*self.core.unparsed, self.args.help.value}
+        named = [name for name in verbs if name in typed] or list(verbs)
+        contexts = (ParserContext(name, args=verbs[name].get_arguments()) for name in named)
+        return VerbParser(verbs, contexts, self.initial_context, self.chained)
 
     def parse_tasks(self) -> None:
         """Read the verbs. Raises Exit with one message for words that are wrong."""

@@ -27,7 +27,7 @@ _MESSAGES = {  # by the pattern of the field, else by pydantic's type of error
     r"^([0-9a-f]{64})?$": "must be 64 hex digits",
     r"^([0-9a-f]{40})?$": "must be 40 hex digits",
     r"^[0-9a-f]{40}$": "must be 40 hex digits",
-    r"^[A-Za-z0-9_][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}$": "must be organization/name",
+    r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}$": "must be organization/name",
     r"^sha256:[0-9a-f]{64}$": "must be sha256: and 64 hex digits",
     r"^[a-z][a-z0-9]{0,19}$": "must be a name of up to 20 lower-case letters and digits",
 }

@@ -36,8 +36,14 @@ def parse_yaml(text: str) -> Any:
     """Return the values of a YAML text. Raises yaml.YAMLError."""
     import yaml
 
+    from launch import yaml_limits
+
     # The C loader reads the CDI spec of eight GPUs, some thousand lines, about ten times as fast.
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    yaml_limits.check_text(text, loader)
+    values = yaml.load(text, Loader=loader)
+    yaml_limits.check_values(text, values)
+    return values
 
 
 def _first_error(error: ValidationError) -> str:

@@ -6,7 +6,6 @@ A container is never started with `--rm`, because the log of a server that died 
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from launch.engine.limits import Limits
 from launch.engine.servers import LABEL, STATE
 from launch.engine.verify_access import check_access
 from launch.spec.plan import FIRST_PORT, Plan, Port
+from launch.spec.server_name import name_of
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -27,16 +27,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _SAVED_LOG_LINES = 20_000
-
-
-def name_of(plan: Plan) -> str:
-    """Return the container's name: the plan's own, else one made from the model."""
-    return plan.container.name or name_for(plan.model)
-
-
-def name_for(model: str) -> str:
-    """Return the name of a model's container."""
-    return "slipway-" + re.sub(r"[^a-z0-9.]+", "-", model.rpartition("/")[2].lower())
 
 
 def ports_of(plan: Plan) -> tuple[Port, ...]:

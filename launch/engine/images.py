@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from errors import Failed
+from launch.engine.socket_api import EngineSocket
 from launch.spec.image_reference import ImageReference
 from launch.spec.inputs import LocalImage
 
@@ -28,23 +29,28 @@ def find(client: DockerClient, reference: str) -> Image | None:
         return None
 
 
-def inspect(client: DockerClient, reference: str) -> LocalImage | None:
+def inspect(client: DockerClient | EngineSocket, reference: str) -> LocalImage | None:
     """Return what the engine knows of an image, or None if it does not have it."""
+    facts = client.image(reference) if isinstance(client, EngineSocket) else _facts(client, reference)
+    if facts is None:
+        return None
+    config = facts.get("Config") or {}
+    return LocalImage(
+        str(facts.get("Id", "")),
+        tuple(facts.get("RepoDigests") or ()),
+        dict(config.get("Labels") or {}),
+        tuple(config.get("Entrypoint") or ()),
+    )
+
+
+def _facts(client: DockerClient, reference: str) -> dict[str, Any] | None:
     from docker.errors import APIError
 
     try:
         image = find(client, reference)
     except APIError:  # not a valid name, which another check refuses
         return None
-    if image is None:
-        return None
-    config = image.attrs.get("Config") or {}
-    return LocalImage(
-        str(image.id),
-        tuple(image.attrs.get("RepoDigests") or ()),
-        dict(image.labels),
-        tuple(config.get("Entrypoint") or ()),
-    )
+    return dict(image.attrs) if image else None
 
 
 def gone(name: str) -> Failed:

@@ -5,6 +5,7 @@ The config.json is that of a local folder, of a snapshot in the Hugging Face cac
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from errors import Failed, Refused, SlipwayError
@@ -12,6 +13,7 @@ from launch.operations.locked_models import wanted_weights
 from launch.recipes.from_config import recipe_from
 from launch.recipes.repository import RecipeRepository, UnknownModel
 from launch.recipes.schema import Recipe
+from launch.spec.plan import Reason
 from launch.weights.cache import MODEL, cache_folder
 
 # Asking the Hub is one request or two; a plan does not wait as long as a download does.
@@ -19,21 +21,56 @@ ATTEMPTS = 2
 SECONDS = 10.0
 
 
-def find_recipe(repository: RecipeRepository, model: str, revision: str = "", lock: str = "") -> Recipe:
-    """Return the recipe of a model, or one made from its config.json at a revision. Raises Refused or Failed."""
+@dataclass(frozen=True)
+class FoundRecipe:
+    """A recipe, with the repository whose strategies and hardware it refers to. `source`: the recipe source, if any."""
+
+    recipe: Recipe
+    repository: RecipeRepository
+    source: str = ""
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """Return where the recipe comes from, if it is not one of Slipway's own."""
+        if not self.source:
+            return ()
+        why = "no recipe of Slipway's own is for this model"
+        return (Reason(f"recipe {self.recipe.name}", why, f"recipe source {self.source}"),)
+
+
+def find_recipe(repository: RecipeRepository, model: str, revision: str = "", lock: str = "") -> FoundRecipe:
+    """Return the recipe of a model: from the repository, else from a recipe source, else made from its config.json.
+
+    Raises Refused or Failed.
+    """
     if is_path(model):
         if revision:
             why = "a local folder has one version of the model"
             raise Refused(f"--revision cannot be used with the folder '{model}'", why=why, fix="leave it out")
         from launch.weights.checkpoint import from_folder
 
-        return recipe_from(from_folder(model))
+        return FoundRecipe(recipe_from(from_folder(model)), repository)
     try:
-        return repository.recipe(model)
+        return FoundRecipe(repository.recipe(model), repository)
     except UnknownModel as unknown:
+        if found := _from_sources(model):
+            return found
         if not MODEL.fullmatch(model) or ".." in model or "--" in model:
             raise
-        return _from_files(model, wanted_weights(model, revision, lock).revision, unknown)
+        made = _from_files(model, wanted_weights(model, revision, lock).revision, unknown)
+        return FoundRecipe(made, repository)
+
+
+def _from_sources(model: str) -> FoundRecipe | None:
+    """Return the recipe of the first recipe source that has one for this model."""
+    from launch.operations.recipe_sources import repositories
+
+    for source, repository in repositories():
+        try:
+            return FoundRecipe(repository.recipe(model), repository, source.version)
+        except UnknownModel:
+            continue
+    return None
 
 
 def is_path(model: str) -> bool:

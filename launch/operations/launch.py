@@ -27,6 +27,7 @@ from launch.serving import api_key, openai_client
 from launch.serving.phases import StartupProgress
 from launch.serving.readiness import Ready, wait_for_server
 from launch.serving.server_exit import ServerExited
+from launch.spec.server_name import name_of
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -172,7 +173,7 @@ def _with_fix(plan: Plan, failure: ServerExited, fixes: Fixes, events: Events) -
 
 def _start(client: DockerClient, plan: Plan, how: LaunchOptions, events: Events) -> Launched:
     """Start the container under the host's lock, so that two launches share neither a name nor a GPU; wait."""
-    with reserved(client, plan.container, containers.name_of(plan)):
+    with reserved(client, plan.container, name_of(plan)):
         _ensure_api_key(plan, events)
         container, started = containers.start(client, plan, how.limits, replace=how.replace)
     state = "started" if started else "already running"

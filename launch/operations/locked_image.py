@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
     from images.lock.schema import LockedImage
+    from launch.engine.socket_api import EngineSocket
 
 
 def of_platform(options: PlanOptions, platform: str) -> LockedImage | None:
@@ -53,7 +54,7 @@ def _pinned(locked: LockedImage) -> LockEntry:
     return LockEntry(locked.platform, locked.channel, "", "", vllm.version, vllm.commit, base, locked.options)
 
 
-def look_up(options: PlanOptions, locked: LockedImage, client: DockerClient | None) -> Image:
+def look_up(options: PlanOptions, locked: LockedImage, client: DockerClient | EngineSocket | None) -> Image:
     """Return the locked image as this engine has it, else as the user's registry has it, else to be built."""
     entry = entry_of(locked, options)
     local = images.inspect(client, entry.name) if client else None

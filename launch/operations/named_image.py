@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from errors import Failed
 from launch.engine import images
+from launch.engine.socket_api import EngineSocket
 from launch.operations.capabilities_file import read_capabilities
 from launch.operations.registry_answer import ask, reason
 from launch.planning import image_checks, image_choice
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 
 
 def look_up(
-    options: PlanOptions, recipe: Recipe, hardware: HardwareProfile, client: DockerClient | None
+    options: PlanOptions,
+    recipe: Recipe,
+    hardware: HardwareProfile,
+    client: DockerClient | EngineSocket | None,
 ) -> Image:
     """Return the image that the user names, or upstream's, by what its tag means now."""
     wanted = options.image in ("", UPSTREAM)
@@ -92,9 +96,10 @@ def _digest_of(asked: str) -> str:
     return ask(lambda: registry.manifest(reference.repository, reference.version)).digest
 
 
-def _of_running_server(client: DockerClient, asked: str) -> LocalImage | None:
+def _of_running_server(client: DockerClient | EngineSocket, asked: str) -> LocalImage | None:
     """Return the image of a server that was started with this name, whose tag is gone since."""
+    from launch.engine.client import connect
     from launch.engine.servers import image_id_of
 
-    image_id = image_id_of(client, asked)
+    image_id = image_id_of(connect() if isinstance(client, EngineSocket) else client, asked)
     return images.inspect(client, image_id) if image_id else None

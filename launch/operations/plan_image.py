@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from errors import SlipwayError
 from launch.engine import client as engine_client
+from launch.engine import socket_api
 from launch.operations import locked_image, named_image
 from launch.planning import image_checks
 from launch.planning.image_choice import UPSTREAM
@@ -22,6 +23,8 @@ from launch.spec.plan_options import PlanOptions
 
 if TYPE_CHECKING:
     from docker import DockerClient
+
+    from launch.engine.socket_api import EngineSocket
 
 
 def choose(options: PlanOptions, recipe: Recipe, hardware: HardwareProfile) -> Image:
@@ -37,10 +40,17 @@ def choose(options: PlanOptions, recipe: Recipe, hardware: HardwareProfile) -> I
     return replace(image, notes=(note,)) if own else image
 
 
-def _engine() -> DockerClient | None:
-    """Return the engine, or None: a plan needs none. Without a socket, the slow import of docker is saved."""
-    if not engine_client.sockets():
-        return None
+def _engine() -> DockerClient | EngineSocket | None:
+    """Return the first engine that answers, or None: a plan needs none. The SDK is imported only if it has to be."""
+    for url in engine_client.sockets():
+        if found := socket_api.answering(url):
+            return found
+        if not url.startswith(socket_api.UNIX):
+            return _connected()
+    return None
+
+
+def _connected() -> DockerClient | None:
     try:
         return engine_client.connect()
     except SlipwayError:

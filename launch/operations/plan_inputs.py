@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from errors import Refused, SlipwayError, choice
 from launch.operations import plan_image
-from launch.operations.find_recipe import find_recipe
+from launch.operations.find_recipe import FoundRecipe, find_recipe
 from launch.operations.host_facts import gather
 from launch.operations.locked_models import with_commit
 from launch.planning.planner import make_plan
@@ -21,22 +21,23 @@ from launch.spec.gpu_catalog import HardwareProfile
 from launch.spec.inputs import Image
 from launch.spec.plan import Plan
 from launch.spec.plan_options import PLATFORMS, PlanOptions, server_name
+from launch.spec.server_name import name_for
 
 if TYPE_CHECKING:
     from launch.allocation.selected_gpus import SelectedGpus
 
 
-def plan_of(options: PlanOptions, image: Image | None = None) -> Plan:
+def plan_of(options: PlanOptions, image: Image | None = None, found: FoundRecipe | None = None) -> Plan:
     """Make the plan that these options describe, for this host or for the named hardware.
 
-    `image` is one that was chosen before, so that a tag is not resolved again.
+    `image` and `found` were looked up before, so that a tag is not resolved, and a Hub not asked, again.
     """
     if options.platform not in ("", *PLATFORMS):
         raise choice("platform", options.platform, PLATFORMS)
     if options.name:
         server_name("--name", options.name)
-    repository = open_repository(options.recipes)
-    recipe = find_recipe(repository, options.model, options.revision, options.lock)
+    found = found or recipe_of(options)
+    repository, recipe = found.repository, found.recipe
     models = (options.nodes, checkpoints(recipe), builtin_shapes(), options.memory_limit)
     if options.hardware or options.platform == "cpu":
         hardware = _named_hardware(repository.hardware, options.hardware or "cpu", options.platform)
@@ -47,7 +48,13 @@ def plan_of(options: PlanOptions, image: Image | None = None) -> Plan:
     model = model_of(options, recipe)
     host = with_commit(host, model, options.revision, cached=not options.hardware, lock=options.lock)
     chosen = image or plan_image.choose(options, recipe, hardware)
-    return make_plan(options, host, recipe, chosen, repository.strategies)
+    plan = make_plan(options, host, recipe, chosen, repository.strategies)
+    return replace(plan, reasons=(*found.reasons, *plan.reasons)) if found.reasons else plan
+
+
+def recipe_of(options: PlanOptions) -> FoundRecipe:
+    """Return the recipe of the model that these options name. Raises Refused or Failed."""
+    return find_recipe(open_repository(options.recipes), options.model, options.revision, options.lock)
 
 
 def _named_hardware(catalog: Mapping[str, HardwareProfile], name: str, platform: str) -> HardwareProfile:
@@ -78,7 +85,6 @@ def _free_gpus(options: PlanOptions, model: str) -> SelectedGpus:
     from launch.allocation.holders import holders
     from launch.allocation.selected_gpus import select_gpus
     from launch.engine import client as engine_client
-    from launch.engine.containers import name_for
     from launch.hardware.detect import detect
 
     try:

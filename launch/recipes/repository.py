@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,17 +92,22 @@ def open_repository(folder: str = "") -> RecipeRepository:
     """Return the built-in recipes; with a folder, its recipes before them."""
     if not folder:
         return RecipeRepository((BUILTIN,), builtin_strategies(), catalog(), tuple(catalog()))
-    root = Path(folder).expanduser()
+    found = open_folder(Path(folder).expanduser())
+    return replace(found, folders=(*found.folders, BUILTIN))
+
+
+def open_folder(root: Path) -> RecipeRepository:
+    """Return the recipes of a folder alone. Raises Refused for a folder without `models`."""
     models = root / "models"
     if not models.is_dir():
         raise Refused(
-            f"'{folder}' is not a folder of recipes",
+            f"'{root}' is not a folder of recipes",
             why="it has no subfolder `models`",
             fix="git clone https://github.com/vllm-project/recipes",
         )
     profiles = _profiles(root)
     strategies = {**builtin_strategies(), **_strategies(root)}
-    return RecipeRepository((models, BUILTIN), strategies, {**catalog(), **profiles}, tuple(profiles))
+    return RecipeRepository((models,), strategies, {**catalog(), **profiles}, tuple(profiles))
 
 
 def _strategies(root: Path) -> dict[str, Strategy]:

@@ -39,7 +39,10 @@ PerHardware = int | dict[str, int] | None
 class SchemaPart(BaseModel):
     """A mapping of the schema. Keys that it does not name are kept."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True, strict=False)
+    # Only the whole that is validated is built, at its first use: each part of its own would take 50 ms.
+    model_config = ConfigDict(
+        frozen=True, extra="allow", populate_by_name=True, strict=False, defer_build=True
+    )
 
 
 class FeatureArgs(SchemaPart):

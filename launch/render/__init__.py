@@ -2,39 +2,56 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from importlib import import_module
 
-from errors import choice
-from launch.planning.image_choice import require_fixed
-from launch.render import compose, docker, kubernetes, quadlet, text
+from errors import Refused, choice
 from launch.spec.plan import FIRST_PORT, Plan
+
+# Each format with its file. A module is imported when its format is asked for, so that `invoke` starts faster.
+FILES = {
+    "text": "plan.txt",
+    "json": "plan.json",
+    "docker": "run.sh",
+    "compose": "compose.yaml",
+    "quadlet": "",  # named by the plan, one for each node
+    "kubernetes": "kubernetes.yaml",
+}
+FORMATS = tuple(FILES)
 
 
 def to_json(plan: Plan) -> str:
     """Return one JSON document: the public format of `invoke plan --format json`."""
+    import json
+
     return json.dumps({**plan.as_dict(), "digest": plan.digest}, indent=2)
 
 
-RENDERERS: dict[str, Callable[[Plan], str]] = {
-    "text": text.render,
-    "json": to_json,
-    "docker": docker.render,
-    "compose": compose.render,
-    "quadlet": quadlet.render,
-    "kubernetes": kubernetes.render,
-}
-FORMATS = tuple(RENDERERS)
-
-
 def render(plan: Plan, form: str) -> str:
-    """Return the plan in one of FORMATS. Raises Refused for another format, Failed for a tag without a digest.
+    """Return the plan as one text in one of FORMATS.
+
+    Raises Refused for another format and for units of several nodes, Failed for a tag without a digest.
+    """
+    found = tuple(files(plan, form).values())
+    if len(found) > 1:
+        why = f"systemd reads each of the {len(found)} units from a file of its own"
+        raise Refused(f"--format {form} of several nodes is several files", why=why, fix="--output DIR")
+    return found[0]
+
+
+def files(plan: Plan, form: str) -> dict[str, str]:
+    """Return the text of each file by its name. Raises Refused for another format, Failed for a tag without a digest.
 
     The files and commands are for other programs, which cannot choose a port: they name FIRST_PORT for AUTO_PORT.
     """
-    if form not in RENDERERS:
+    if form not in FILES:
         raise choice("format", form, FORMATS)
-    if form in ("text", "json"):
-        return RENDERERS[form](plan)
+    if form == "json":
+        return {FILES[form]: to_json(plan)}
+    renderer = import_module(f"launch.render.{form}")
+    if form == "text":
+        return {FILES[form]: renderer.render(plan)}
+    from launch.planning.image_choice import require_fixed
+
     require_fixed(plan)
-    return RENDERERS[form](plan.with_port(FIRST_PORT))
+    plan = plan.with_port(FIRST_PORT)
+    return renderer.files(plan) if form == "quadlet" else {FILES[form]: renderer.render(plan)}

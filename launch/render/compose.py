@@ -6,9 +6,15 @@ import re
 from typing import Any
 
 from launch.render.comments import comments
-from launch.render.shell import LAUNCHER_VARIABLE, lines, make_folders
+from launch.render.health import INTERVAL, RETRIES, TIMEOUT, health_command, start_seconds
+from launch.render.shell import LAUNCHER_VARIABLE, lines, make_folders, published
 from launch.spec.image_reference import is_image_id
 from launch.spec.plan import Container, Mount, Plan, Process
+
+UNHEALTHY = (
+    "# Docker marks a server whose engine has died as unhealthy and does not restart it;"
+    " `slipway run --supervise` does.\n"
+)
 
 
 def render(plan: Plan) -> str:
@@ -17,12 +23,15 @@ def render(plan: Plan) -> str:
 
     command = make_folders(plan.container)
     first = f"# on every host first: {lines([command], ' ')}\n" if command else ""
-    return comments(plan) + first + yaml.safe_dump(document(plan), sort_keys=False, width=100)
+    values = document(plan)
+    checked = any("healthcheck" in service for service in values["services"].values())
+    text = yaml.safe_dump(values, sort_keys=False, width=100)
+    return comments(plan) + first + (UNHEALTHY if checked else "") + text
 
 
 def document(plan: Plan) -> dict[str, Any]:
     """Return the values of the file."""
-    services = {_name(process): _service(plan, process) for process in plan.processes}
+    services = {_name(process): escaped(_service(plan, process)) for process in plan.processes}
     volumes: dict[str, Any] = {mount.source: {} for mount in plan.container.mounts if "/" not in mount.source}
     name = {"name": project_name(plan)} if plan.container.name else {}
     return name | {"services": services} | ({"volumes": volumes} if volumes else {})
@@ -45,10 +54,11 @@ def _service(plan: Plan, process: Process) -> dict[str, Any]:
         "container_name": c.name,
         # vLLM exits with 0 after its engine core has died, so `on-failure` is not enough. The guide's shell may end.
         "restart": "" if c.tty else "unless-stopped",
+        "healthcheck": {} if c.tty else _health_check(plan, process),
         "entrypoint": list(plan.program(process)),
-        "command": [escape(word) for word in plan.command(process)],
+        "command": list(plan.command(process)),
         "env_file": list(c.env_files),
-        "environment": {name: escape(value) for name, value in plan.environment(process)},
+        "environment": dict(plan.environment(process)),
         "tty": c.tty,
         "stdin_open": c.tty,
         "privileged": c.privileged,
@@ -66,16 +76,36 @@ def _service(plan: Plan, process: Process) -> dict[str, Any]:
         "pids_limit": c.pids_limit,
         "read_only": c.read_only,
         "tmpfs": [f"{tmpfs.target}:{tmpfs.options}" for tmpfs in c.tmpfs],
-        "ports": [f"{port.host_ip}:{port.host}:{port.container}" for port in c.ports],
+        "ports": [published(port) for port in c.ports],
         "volumes": [_volume(mount) for mount in c.mounts],
     }
     return {key: value for key, value in service.items() if value}
 
 
-def escape(word: str) -> str:
-    """Double every dollar, because Compose expands variables; the launcher's variables stay variables."""
-    match = LAUNCHER_VARIABLE.fullmatch(word)
-    return f"${{{match[2]}}}" if match and not match[1] else word.replace("$", "$$")
+def _health_check(plan: Plan, process: Process) -> dict[str, Any]:
+    """Return the check. Failures during `start_period` do not count, until the first success."""
+    command = health_command(plan, process)
+    if not command:
+        return {}
+    return {
+        "test": ["CMD", *command],
+        "interval": f"{INTERVAL}s",
+        "timeout": f"{TIMEOUT}s",
+        "retries": RETRIES,
+        "start_period": f"{start_seconds(plan)}s",
+    }
+
+
+def escaped(value: Any) -> Any:
+    """Double every dollar in texts, because Compose expands variables; the launcher's variables stay variables."""
+    if isinstance(value, dict):
+        return {key: escaped(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [escaped(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    match = LAUNCHER_VARIABLE.fullmatch(value)
+    return f"${{{match[2]}}}" if match and not match[1] else value.replace("$", "$$")
 
 
 def _gpus(container: Container) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from launch.render.comments import comments
-from launch.render.shell import lines, make_folders, paired, quote
+from launch.render.shell import lines, make_folders, paired, published, quote
 from launch.spec.plan import Container, Mount, Plan, Process
+from launch.spec.server_name import name_of
 
 DEBUGGING = ("SYS_PTRACE",)  # the guide writes a debugger's capabilities last
 
@@ -74,7 +75,7 @@ def flags(plan: Plan, process: Process) -> list[tuple[str, ...]]:
         *[("--env-file", path) for path in c.env_files],
         *[("-e", f"{k}={v}") for k, v in plan.environment(process)],
         *[("--entrypoint", word) for word in plan.program(process)],
-        *_name(c),
+        ("--name", name_of(plan)),
     ]
 
 
@@ -102,14 +103,10 @@ def _sizes(container: Container) -> Iterator[tuple[str, ...]]:
 
 def _ports_and_mounts(container: Container) -> Iterator[tuple[str, ...]]:
     for port in container.ports:
-        yield ("-p", f"{port.host_ip}:{port.host}:{port.container}")
+        yield ("-p", published(port))
     for mount in container.mounts:
         yield ("-v", _volume(mount))
 
 
 def _volume(mount: Mount) -> str:
     return f"{mount.source}:{mount.target}{':ro' if mount.read_only else ''}"
-
-
-def _name(container: Container) -> list[tuple[str, ...]]:
-    return [("--name", container.name)] if container.name else []

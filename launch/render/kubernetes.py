@@ -10,9 +10,10 @@ from typing import Any
 
 from errors import Refused
 from launch.render.comments import comments
+from launch.render.health import has_api
 from launch.render.pod import SERVES_ON, pod_spec
 from launch.render.shell import quote
-from launch.spec.plan import Plan, Process
+from launch.spec.plan import Plan
 
 
 def render(plan: Plan) -> str:
@@ -91,31 +92,28 @@ def _leader_worker_set(plan: Plan) -> dict[str, Any]:
 def _worker(plan: Plan) -> dict[str, Any]:
     """Return the one template of all workers. With several, a shell computes what depends on their number."""
     pod = pod_spec(plan, plan.processes[1])
-    if not _has_api(plan.processes[1]):
-        del pod["containers"][0]["startupProbe"], pod["containers"][0]["readinessProbe"]
     if len(plan.processes) > 2:
         pod["containers"][0].pop("args")
         pod["containers"][0]["command"] = ["sh", "-c", f"exec {_for_any_worker(plan)}"]
     return pod
 
 
-def _has_api(worker: Process) -> bool:
-    """Return whether a worker has an API of its own, as with hybrid load balancing."""
-    return "--data-parallel-hybrid-lb" in worker.argv
-
-
 def _for_any_worker(plan: Plan) -> str:
     first, second = (plan.processes[rank].argv for rank in (1, 2))
     words = (
-        quote(word) if word == other else f"$((LWS_WORKER_INDEX * {word}))"
+        _same(word) if word == other else f"$((LWS_WORKER_INDEX * {word}))"
         for word, other in zip(first, second, strict=True)
     )
-    return " ".join(words).replace("$HEAD_IP", "$LWS_LEADER_ADDRESS")
+    return " ".join(words).replace("$", "$$")  # Kubernetes reads $$ as one dollar
+
+
+def _same(word: str) -> str:
+    return "$LWS_LEADER_ADDRESS" if word == "$HEAD_IP" else quote(word)
 
 
 def _service(plan: Plan) -> dict[str, Any]:
     selector = {"app.kubernetes.io/name": name_of(plan)}
-    if len(plan.processes) > 1 and not _has_api(plan.processes[1]):
+    if len(plan.processes) > 1 and not has_api(plan.processes[1]):
         selector["role"] = "head"
     pairs = [(port.host, port.container) for port in plan.container.ports] or [(SERVES_ON, SERVES_ON)]
     ports = [{"name": "http", "port": outer, "targetPort": inner} for outer, inner in pairs]

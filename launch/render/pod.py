@@ -1,13 +1,14 @@
 """The pod of one node of a plan, as Kubernetes values.
 
-The vendor's device plugin provides the GPUs, so devices are a count. Probes: /health may take 2,700 s at the first
-start; /v1/models answers once the server serves.
+The vendor's device plugin provides the GPUs, so devices are a count. The startup probe holds the others back until the
+server has loaded; the liveness probe then fails only if vLLM's engine has died, however busy the server is.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from launch.render.health import INTERVAL, RETRIES, TIMEOUT, endpoint, health_command, start_seconds
 from launch.spec.plan import Container, Mount, Plan, Process
 
 RESOURCES = {"cuda": "nvidia.com/gpu", "rocm": "amd.com/gpu"}
@@ -16,7 +17,7 @@ BY_PLUGIN = ("/dev/kfd", "/dev/dri")
 CLUSTER_VALUES = {"$HEAD_IP": "$(LWS_LEADER_ADDRESS)", "$IFACE_NAME": "eth0"}
 SERVES_ON = 8000
 API_KEY = "slipway-api-key"  # kubectl create secret generic slipway-api-key --from-env-file=FILE
-START_SECONDS, PERIOD = 2700, 10
+PERIOD = 10  # seconds
 
 Volume = tuple[dict[str, Any], dict[str, Any]]  # a volume of the pod, and its mount in the container
 
@@ -38,11 +39,10 @@ def _container(plan: Plan, process: Process, volumes: list[Volume]) -> dict[str,
     c = plan.container
     resource = RESOURCES.get(plan.platform)
     inner = {port.container for port in c.ports} or {SERVES_ON}
-    probe = {"periodSeconds": PERIOD, "timeoutSeconds": 5}
     container = {
         "name": "vllm",
         "image": plan.image,
-        "command": list(plan.program(process)),
+        "command": [_escape(word) for word in plan.program(process)],
         "args": [_escape(word) for word in plan.command(process)],
         # A Secret of the cluster instead of a file of secrets on a host; the user creates it from that file.
         "envFrom": [{"secretRef": {"name": API_KEY}}] if c.env_files else [],
@@ -50,20 +50,37 @@ def _container(plan: Plan, process: Process, volumes: list[Volume]) -> dict[str,
         "ports": [{"name": "http", "containerPort": port} for port in sorted(inner)],
         "resources": {"limits": {resource: plan.layout.gpus // plan.layout.nodes}} if resource else {},
         "securityContext": _security(c),
-        "startupProbe": {**_get("/health", inner), **probe, "failureThreshold": START_SECONDS // PERIOD},
-        "readinessProbe": {**_get("/v1/models", inner), **probe},
+        **_probes(plan, process),
         "volumeMounts": [mount for _, mount in volumes],
     }
     return {key: value for key, value in container.items() if value}
 
 
 def _escape(word: str) -> str:
-    """Double every `$(`, because Kubernetes expands $(NAME); the launcher's variables get the cluster's values."""
-    return CLUSTER_VALUES.get(word) or word.replace("$(", "$$(")
+    """Double every dollar: Kubernetes expands $(NAME), and reads $$ as one dollar.
+
+    The launcher's variables get the cluster's values.
+    """
+    return CLUSTER_VALUES.get(word) or word.replace("$", "$$")
 
 
-def _get(path: str, inner: set[int]) -> dict[str, Any]:
-    return {"httpGet": {"path": path, "port": min(inner)}}
+def _probes(plan: Plan, process: Process) -> dict[str, Any]:
+    """Return the probes of a server; none if it has no API. A probe has no API key, and /health needs none."""
+    at, command = endpoint(plan, process), health_command(plan, process)
+    if at is None:
+        return {}
+    scheme = {"scheme": "HTTPS"} if at.tls else {}
+    ready = "/health" if plan.container.env_files else "/v1/models"
+    often = {"periodSeconds": PERIOD, "timeoutSeconds": 5}
+    started, serves = (
+        {"httpGet": {"path": path, "port": at.port, **scheme}, **often} for path in ("/health", ready)
+    )
+    alive = {"exec": {"command": [_escape(word) for word in command]}, "periodSeconds": INTERVAL}
+    return {
+        "startupProbe": {**started, "failureThreshold": start_seconds(plan) // PERIOD},
+        "readinessProbe": serves,
+        "livenessProbe": {**alive, "timeoutSeconds": TIMEOUT, "failureThreshold": RETRIES},
+    }
 
 
 def _security(container: Container) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 
-from launch.spec.plan import Container
+from launch.spec.plan import Container, Port
 
 # Addresses and interfaces that only the launcher knows. A shell expands these; every other dollar is quoted.
 LAUNCHER_VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*=)?\$(HEAD_IP|IFACE_NAME|IB_IF)")
@@ -25,6 +25,12 @@ def paired(words: tuple[str, ...]) -> list[tuple[str, ...]]:
         else:
             groups[-1] += (word,)
     return groups
+
+
+def published(port: Port) -> str:
+    """Return a published port as Docker, Compose and podman read it: an IPv6 address stands in brackets."""
+    address = f"[{port.host_ip}]" if ":" in port.host_ip else port.host_ip
+    return f"{address}:{port.host}:{port.container}"
 
 
 def make_folders(container: Container) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from errors import Refused
 from launch.spec.control_characters import refuse_in
 
 Pairs = tuple[tuple[str, str], ...]
@@ -195,6 +196,12 @@ class Plan:
     def __post_init__(self) -> None:
         """Raise Refused if a value could become something else in a file or command that is made from it."""
         refuse_in(self, EXPLANATIONS)
+        for mount in self.container.mounts:
+            if ":" in mount.source:
+                why = "a colon ends the path in -v and Volume="
+                raise Refused(
+                    f"cannot mount '{mount.source}'", why=why, fix="rename the folder, or link to it"
+                )
 
     def program(self, process: Process) -> tuple[str, ...]:
         """Return the ENTRYPOINT to set if the image's own is not known; empty keeps the image's.

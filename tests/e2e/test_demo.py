@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from launch.engine.containers import name_for
+from launch.spec.server_name import name_for
 from tests.conftest import MODEL
 from tests.invocation import invoke
 

@@ -49,7 +49,7 @@ def test_the_size_of_the_weights_is_that_of_the_listing(
 ) -> None:
     with serve_folder(served) as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
-        recipe = find_recipe(builtin_repository(), MODEL)
+        recipe = find_recipe(builtin_repository(), MODEL).recipe
     assert isinstance(recipe, ConfigRecipe) and recipe.extension.shape
     size = (served / MODEL / "model.safetensors").stat().st_size
     assert recipe.extension.shape.weight_bytes == size

@@ -151,3 +151,38 @@ def test_recipes_lists_the_others_if_one_is_broken(recipes: Path) -> None:
         assert found.code == 2
         assert "org/good" in found.out
         assert "org/bad.yaml: model: input should be" in found.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "fix"),
+    [
+        (["--max-users", "4"], "--max-users needs --context", "--max-users 4 --context 32768"),
+        (["--context", "4096"], "--context needs --compare or --max-users", "--max-model-len 4096"),
+        (["--compare", "h200x4", "--explain", "tp"], "--compare cannot be used with --explain", ""),
+        (
+            ["--compare", "h200x4", "--format", "docker"],
+            "--compare cannot be used with --format docker",
+            "--format json",
+        ),
+        (["--max-users", "0", "--context", "1"], "--max-users must be an integer from 1", ""),
+        (["--hardware", "h200", "--explain", "--tensor-paralel-size"], "the plan has no", ""),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(words: list[str], message: str, fix: str) -> None:
+    done = invoke("plan", *words)
+    assert done.code == 2
+    assert message in done.err
+    assert fix in done.err
+
+
+def test_compare_prints_a_table_and_json() -> None:
+    words = ("plan", "--compare", "h200x4,a100x1", "--context", "32768", "--max-users", "8")
+    text = invoke(*words).ok()
+    head, first, *_ = text.out.splitlines()
+    assert head.endswith("USERS AT 32,768")
+    assert first.endswith("smallest")
+    rows = invoke(*words, "--format", "json").json["layouts"]
+    assert [row["smallest"] for row in rows].count(True) == 1
+    assert rows[-1]["fit"] == "refused"
+    failed = invoke(*words[:-1], "1000000")
+    assert (failed.code, "none of these layouts holds 1,000,000 users" in failed.err) == (1, True)

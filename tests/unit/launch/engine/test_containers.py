@@ -12,8 +12,9 @@ import pytest
 
 from errors import Failed, Refused
 from launch.engine import containers, servers
-from launch.engine.containers import name_of, url_of
+from launch.engine.containers import url_of
 from launch.spec.plan import AUTO_PORT, Container, Layout, Plan, Port, Process
+from launch.spec.server_name import name_of
 
 PLAN = Plan(
     model="MiniMaxAI/MiniMax-M2.1",

@@ -23,7 +23,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_recipe_wins(tmp_path: Path) -> None:
-    assert not isinstance(find_recipe(builtin_repository(), M2), ConfigRecipe)
+    assert not isinstance(find_recipe(builtin_repository(), M2).recipe, ConfigRecipe)
 
 
 def test_a_snapshot_in_the_cache_is_planned(tmp_path: Path) -> None:

@@ -145,7 +145,9 @@ def of_compose(plan: Plan, process: Process) -> Facts:
         dropped=frozenset(s.get("cap_drop", [])),
         shm=s.get("shm_size", 0),
         ports=frozenset((int(host), int(inner)) for _, host, inner in ports),
-        mounts=frozenset((v["source"], v["target"], v["read_only"]) for v in s.get("volumes", [])),
+        mounts=frozenset(
+            (_uncompose(v["source"]), v["target"], v["read_only"]) for v in s.get("volumes", [])
+        ),
         user=s.get("user", ""),
         program=tuple(s.get("entrypoint", ())),
         privileged=s.get("privileged", False),
@@ -238,25 +240,26 @@ def of_quadlet(plan: Plan, process: Process) -> Facts:
     devices = settings.get("AddDevice", [])
     if not plan.container.cdi:  # podman passes every NVIDIA GPU by CDI name
         devices = [d.replace("nvidia.com/gpu", "gpu") for d in devices]
-    volumes = [(_systemd(volume)[0] + ":rw").split(":")[:3] for volume in settings["Volume"]]
+    volumes = [(_expanded(volume) + ":rw").split(":")[:3] for volume in settings["Volume"]]
+    args = [_systemd(value)[0] for value in settings.get("PodmanArgs", [])]
+    groups = [arg.partition("=")[2] for arg in args if arg.startswith("--group-add=")]
+    if groups == ["keep-groups"]:  # the caller's own, in a user's own namespace
+        groups = list(plan.container.groups)
+        assert settings["UserNS"] == ["keep-id"]
     return Facts(
         image=settings["Image"][0],
         argv=tuple(_systemd(settings["Exec"][0])),
         env=frozenset((name, value) for name, value in env),
         devices=frozenset(devices),
-        groups=frozenset(settings.get("GroupAdd", [])),
+        groups=frozenset(groups),
         caps=frozenset(settings.get("AddCapability", [])),
         dropped=frozenset(cap.upper() for cap in settings.get("DropCapability", [])),
         shm=int(settings.get("ShmSize", ["0"])[0]),
         ports=frozenset(_ports(settings.get("PublishPort", []))),
-        mounts=frozenset((s.removesuffix(".volume"), t, mode == "ro") for s, t, mode in volumes),
+        mounts=frozenset((s, t, mode == "ro") for s, t, mode in volumes),
         user=f"{settings['User'][0]}:{settings['Group'][0]}" if "User" in settings else "",
-        program=tuple(
-            word.partition("=")[2]
-            for word in settings.get("PodmanArgs", [])
-            if word.startswith("--entrypoint=")
-        ),
-        privileged="--privileged" in settings.get("PodmanArgs", []),
+        program=tuple(arg.partition("=")[2] for arg in args if arg.startswith("--entrypoint=")),
+        privileged="--privileged" in args,
         safe=settings.get("NoNewPrivileges") == ["true"],
         read_only=settings.get("ReadOnly") == ["true"],
         tmpfs=frozenset(map(_tmpfs, settings.get("Tmpfs", []))),
@@ -268,8 +271,12 @@ def _systemd(text: str) -> list[str]:
     """Split a line of a unit file: undo quotes with backslashes, %% and $$; keep ${NAME} as a variable."""
     parts = re.findall(r'"((?:[^"\\]|\\.)*)"|(\S+)', text)
     words = [plain or re.sub(r"\\(.)", r"\1", quoted) for quoted, plain in parts]
+    return [_expanded(word) for word in words]
+
+
+def _expanded(text: str) -> str:
     undone = {"$$": "$", "%%": "%"}
-    return [re.sub(r"\$\$|%%|\$\{(\w+)\}", lambda m: undone.get(m[0], f"${m[1]}"), word) for word in words]
+    return re.sub(r"\$\$|%%|\$\{(\w+)\}", lambda m: undone.get(m[0], f"${m[1]}"), text)
 
 
 def of_kubernetes(plan: Plan, process: Process) -> Facts:
@@ -329,4 +336,4 @@ def _source(volume: dict[str, Any]) -> str:
 
 def _uncluster(word: str) -> str:
     variables = {"$(LWS_LEADER_ADDRESS)": "$HEAD_IP", "eth0": "$IFACE_NAME"}
-    return variables.get(word, word.replace("$$(", "$("))
+    return variables.get(word, word.replace("$$", "$"))

@@ -81,8 +81,9 @@ def closed(schema: Any) -> Any:
 def test_kubernetes_workers_compute_their_rank() -> None:
     document = kubernetes.documents(plan(M2, "h200", 8, 3))[0]
     worker = document["spec"]["leaderWorkerTemplate"]["workerTemplate"]["spec"]["containers"][0]
-    assert "--data-parallel-start-rank $((LWS_WORKER_INDEX * 8))" in worker["command"][2]
-    assert "--data-parallel-address $LWS_LEADER_ADDRESS" in worker["command"][2]
+    shell = worker["command"][2].replace("$$", "$")  # as Kubernetes reads it
+    assert "--data-parallel-start-rank $((LWS_WORKER_INDEX * 8))" in shell
+    assert "--data-parallel-address $LWS_LEADER_ADDRESS" in shell
 
 
 def test_docker_with_guide_access_is_the_guides_line() -> None:

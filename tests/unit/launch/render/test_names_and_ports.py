@@ -20,6 +20,7 @@ def named(name: str = "Replica.2", **options: Any) -> Plan:
 
 def test_docker_has_the_name() -> None:
     assert "--name Replica.2" in docker.render(named())
+    assert "--name slipway-minimax-m2 " in docker.render(plan(gpus=4))
 
 
 def test_compose_has_a_project_for_each_name() -> None:
@@ -30,7 +31,7 @@ def test_compose_has_a_project_for_each_name() -> None:
 
 def test_quadlet_has_a_file_for_each_name() -> None:
     found = quadlet.render(named())
-    assert "\n# ~/.config/containers/systemd/Replica.2.container\n" in found
+    assert "# ~/.config/containers/systemd/Replica.2.container\n" in found
     assert "ContainerName=Replica.2\n" in found
     assert "/slipway.container\n" in quadlet.render(plan(gpus=4))
 
