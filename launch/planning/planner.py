@@ -21,9 +21,11 @@ from launch.planning.smallest_layout import choose_size
 from launch.planning.validation import check_image, check_layout, layout_of, release
 from launch.planning.vllm_versions import SET_BY_USER, USER, adapt
 from launch.recipes.from_config import MOUNTED, ConfigRecipe, with_parsers_of
+from launch.recipes.model_facts import published_shape
 from launch.recipes.schema import Recipe
 from launch.recipes.strategy import Strategy, builtin_strategies
 from launch.spec.control_characters import one_line
+from launch.spec.image_reference import short_id
 from launch.spec.inputs import Host, Image
 from launch.spec.model_config import ModelShape
 from launch.spec.plan import Fit, Layout, Plan, Process, Reason, Rejected
@@ -68,7 +70,15 @@ def make_plan(
     check_layout(layout, drafts[0], selection, shape, image)
     shape = served_shape(shape, drafts[0])
     drafts = [with_defaults(draft, layout, shape, host, recipe) for draft in drafts]
-    fit, context = fit_of(drafts[0], layout, shape, host, selection, release(image))
+    fit, context = fit_of(
+        drafts[0],
+        layout,
+        shape,
+        host,
+        selection,
+        release(image),
+        short_id(image.source.id or image.reference),
+    )
     access = grant(options, host, recipe, image.short_id, max(1, layout.gpus // host.nodes))
     shorter = tuple(f"{' '.join(arg.tokens)}: {arg.why}" for arg in context)
     drafts = [finish(draft.add(context, notes=shorter), recipe, access) for draft in drafts]
@@ -78,12 +88,12 @@ def make_plan(
 
 
 def shape_of(selection: Selection, host: Host) -> ModelShape | None:
-    """Return the shape of the checkpoint: from the snapshot in the HF cache, else from the recipe."""
+    """Return the shape of the checkpoint: from the HF cache, else from the recipe, else as published."""
     recipe = selection.recipe
     if isinstance(recipe, ConfigRecipe):
         return recipe.extension.shape
     own = recipe.extension.shape if selection.model_id == recipe.model.model_id else None
-    return host.shapes.get(selection.model_id) or own
+    return host.shapes.get(selection.model_id) or own or published_shape(selection.model_id)
 
 
 def node_command(selection: Selection, options: PlanOptions, image: Image, rank: int) -> Draft:

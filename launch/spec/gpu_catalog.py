@@ -15,6 +15,7 @@ T = TypeVar("T")
 PLATFORMS = {"NVIDIA": "cuda", "AMD": "rocm"}
 # Of a card whose driver's number is not in the table: the smallest share of the data sheet's GB in it (L4, with ECC).
 SMALLEST_SHARE = 0.918
+PCIE_ARCHS = ("sm_86", "sm_89", "sm_120", "sm_121")
 CUDA_CODE = re.compile(r"(sm|compute)_(\d+)(\d)([af]?)", re.ASCII)
 
 
@@ -35,6 +36,11 @@ class HardwareProfile:
     restricted: bool = False  # offered only by recipes that name it
     source: str = ""
     also: tuple[str, ...] = ()  # other names
+
+    @property
+    def fast_links(self) -> bool:
+        """Return whether the GPUs of a usual machine are connected faster than by PCIe: not workstation cards."""
+        return self.arch not in PCIE_ARCHS
 
     @property
     def memory_gib(self) -> float:
