@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from launch.access.profiles import SERVES_ON, grant, guide_container
 from launch.access.types import Access
 from launch.planning import overrides, weights
+from launch.planning.attention_split import vision_note
 from launch.planning.command import fit_ranks, recipe_command
 from launch.planning.kv_space import served_shape
 from launch.planning.memory_check import fit_of
 from launch.planning.memory_defaults import with_defaults
 from launch.planning.parallelism import LayoutCheck, check_all, refinement_note
 from launch.planning.selection import STRATEGY_BY_FLAG, Selection, select
-from launch.planning.smallest_layout import choose_size
+from launch.planning.smallest_layout import choose_size, left_idle
 from launch.planning.validation import check_image, check_layout, layout_of, release
 from launch.planning.vllm_versions import SET_BY_USER, USER, adapt
 from launch.recipes.from_config import MOUNTED, ConfigRecipe, with_parsers_of
@@ -68,6 +69,7 @@ def make_plan(
     drafts = [node_command(selection, options, image, rank) for rank in range(host.nodes)]
     layout = layout_of(drafts[0], selection, shape)
     check_layout(layout, drafts[0], selection, shape, image)
+    idle_note = idle_note or left_idle(layout, selection, shape, release(image))
     shape = served_shape(shape, drafts[0])
     drafts = [with_defaults(draft, layout, shape, host, recipe) for draft in drafts]
     fit, context = fit_of(
@@ -232,7 +234,7 @@ def _notes(decision: Decision) -> tuple[str, ...]:
         tokens = f"about {fit.kv_tokens_per_replica:,} tokens for each replica"
         notes.append(f"the memory estimate is too close to decide: {tokens}")
     if shape:
-        notes.append(refinement_note(shape, decision.layout))
+        notes += (refinement_note(shape, decision.layout), vision_note(shape, decision.layout.tp))
     else:
         notes.append("the shape of the model is not known here, so layout and memory were not checked")
     notes += (f"{recipe.file}: unknown key, ignored: {key}" for key in recipe.unknown)

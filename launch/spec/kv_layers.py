@@ -65,7 +65,7 @@ def _block_index(sparse: Mapping[str, Any], full: int) -> LayerGroup:
 
 
 def _full(config: Mapping[str, Any], count: int, among_windows: bool) -> LayerGroup:
-    """Return the layers that keep every token; beside windows, Gemma 4 gives them heads of another size."""
+    """Return the layers that keep every token; among windows, Gemma 4 gives them heads of another size."""
     heads, dim = _int(config, "num_global_key_value_heads"), _int(config, "global_head_dim")
     value = None if _int(config, "kv_lora_rank") else _int(config, "v_head_dim")
     return LayerGroup(FULL, count, 0, heads if among_windows else None, dim if among_windows else None, value)

@@ -98,7 +98,7 @@ def _value(config: Mapping[str, Any], key: str) -> Any:
 
 
 def _is_window_switched_off(config: Mapping[str, Any], row: KeyRow) -> bool:
-    """Return whether the row speaks of windows only, and the config has none."""
+    """Return whether the row is about windows only, and the config has none."""
     windows = {SLIDING, FULL} >= set(row.values.values() or (row.every, row.others))
     off = config.get("use_sliding_window") is False or not config.get("sliding_window")
     return windows and off and row.form == "interval"
@@ -116,7 +116,7 @@ def _by_row(config: Mapping[str, Any], row: KeyRow, layers: int) -> Iterator[str
         chosen = {index - row.base for index in value if isinstance(index, int)}
         yield from (row.every if i in chosen else row.others for i in range(layers))
     elif row.form == "interval" and type(value) is int and value > 0:
-        rest = layers // value * value  # a last group that is not whole has attention only
+        rest = layers // value * value  # a last group that is shorter has attention only
         last = row.every if row.others == STATE else row.others
         yield from (
             last if i >= rest else row.every if (i + 1) % value == 0 else row.others for i in range(layers)
