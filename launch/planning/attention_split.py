@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from launch.plural import count
 from launch.spec.model_config import ModelShape
 
 VISION_SINCE = "0.32"
@@ -99,14 +100,14 @@ def _columns(shape: ModelShape, heads: int, tp: int) -> Iterator[Matrix]:
     if shape.is_mla:
         dim = shape.mla_head_dim + shape.mla_rope
         if tp > 1 and shape.mla_head_dim:
-            yield Matrix("queries", heads // tp * dim, f"{heads // tp} heads x {dim}")
+            yield Matrix("queries", heads // tp * dim, f"{count(heads // tp, 'head')} x {dim}")
     elif shape.kv_heads and shape.head_dim:
         kv = max(1, shape.kv_heads // tp)
-        yield Matrix("keys", kv * shape.head_dim, f"{kv} KV heads x {shape.head_dim}")
+        yield Matrix("keys", kv * shape.head_dim, f"{count(kv, 'KV head')} x {shape.head_dim}")
 
 
 def _rows(shape: ModelShape, heads: int, tp: int) -> Iterator[Matrix]:
     """Yield the matrix whose input a rank has a part of: the output projection."""
     dim = shape.value_dim or (shape.mla_head_dim if shape.is_mla else shape.head_dim)
     if tp > 1 and dim and not shape.output_groups:
-        yield Matrix("attention output", heads // tp * dim, f"{heads // tp} heads x {dim}")
+        yield Matrix("attention output", heads // tp * dim, f"{count(heads // tp, 'head')} x {dim}")
