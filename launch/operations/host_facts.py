@@ -10,9 +10,11 @@ from launch import paths
 from launch.hardware import cpu
 from launch.operations import json_lines
 from launch.planning.kv_space import kv_space
-from launch.planning.memory import GIB, constants
+from launch.planning.memory import constants
+from launch.planning.weight_size import GIB
 from launch.serving import api_key
 from launch.spec.gpu_catalog import HardwareProfile
+from launch.spec.image_reference import short_id
 from launch.spec.inputs import Host, KvMeasurement
 from launch.spec.model_config import ModelShape
 from launch.spec.plan import Layout, Plan
@@ -90,5 +92,7 @@ def save_kv_tokens(plan: Plan, kv_tokens: int) -> None:
         dtype.value if dtype else "auto",
         None if space.utilization == constants().utilization else space.utilization,
         space.gib,
+        short_id(plan.image_source.id or plan.image),
+        draft.number("--max-model-len", 0) or None,
     )
     json_lines.append(_file(), {**measured.__dict__, "layout": measured.layout.__dict__})

@@ -17,7 +17,7 @@ from launch.operations.locked_models import with_commit
 from launch.planning.planner import make_plan
 from launch.planning.selection import model_of
 from launch.recipes.repository import builtin_shapes, checkpoints, open_repository
-from launch.spec.gpu_catalog import HardwareProfile
+from launch.spec.gpu_catalog import HardwareProfile, find
 from launch.spec.inputs import Image
 from launch.spec.plan import Plan
 from launch.spec.plan_options import PLATFORMS, PlanOptions, server_name
@@ -58,10 +58,9 @@ def recipe_of(options: PlanOptions) -> FoundRecipe:
 
 
 def _named_hardware(catalog: Mapping[str, HardwareProfile], name: str, platform: str) -> HardwareProfile:
-    name = name if name in catalog else name.lower()
-    if name not in catalog:
+    hardware = find(catalog, name)
+    if hardware is None:
         raise choice("hardware", name, tuple(catalog))
-    hardware = catalog[name]
     if platform and hardware.platform != platform:
         raise Refused(
             f"'{name}' is {hardware.platform} hardware, not {platform}", fix=f"--platform {hardware.platform}"

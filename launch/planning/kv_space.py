@@ -10,7 +10,8 @@ import re
 from dataclasses import dataclass, replace
 
 from errors import Refused
-from launch.planning.memory import GIB, constants
+from launch.planning.memory import constants
+from launch.planning.weight_size import GIB
 from launch.spec.model_config import BYTES, ModelShape
 from launch.spec.vllm_args import Arg, Draft
 

@@ -19,6 +19,7 @@ from launch.planning.requirements import missing_for_precision
 from launch.planning.selection import NO_VARIANT, Selection, enabled_features
 from launch.planning.validation import layout_faults, layout_of
 from launch.recipes.image import image_of, version_in_tag
+from launch.recipes.model_facts import published_shape
 from launch.recipes.repository import RecipeRepository
 from launch.recipes.schema import Recipe, Variant
 from launch.recipes.strategy import Strategy, min_gpus, offered, runs_on, vram_minimum
@@ -123,7 +124,8 @@ def row(
         vllm_versions.adapt(recipe_command(selection, rank), Image(image, versions.newest))
         for rank in range(min(nodes, 2))
     ]
-    refused = _refused(drafts[0], selection, shapes.get(selection.model_id), versions)
+    shape = shapes.get(selection.model_id) or published_shape(selection.model_id)
+    refused = _refused(drafts[0], selection, shape, versions)
     remarks = {"refused": refused} if refused else {}
     corrected = "; ".join(drafts[0].corrections)
     if corrected and not refused:

@@ -6,8 +6,12 @@ from dataclasses import replace
 
 from errors import Refused
 from launch.planning import memory
+from launch.planning.context_length import check_context, longest_of
+from launch.planning.kv_cache import BLOCK, STATE_PAGES, Limits
 from launch.planning.kv_space import kv_space
+from launch.planning.overhead import Server, batch_of, in_flight
 from launch.planning.selection import Selection
+from launch.planning.speculation import Speculation, speculation
 from launch.spec.inputs import Host, KvMeasurement
 from launch.spec.model_config import ModelShape
 from launch.spec.plan import Fit, Layout
@@ -15,7 +19,10 @@ from launch.spec.vllm_args import Arg, Draft
 
 CONTEXT = "--max-model-len"
 STEP, SMALL_STEP = 4096, 256  # a context that Slipway sets is a multiple of one of these
-ALLOW_LONGER = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
+EAGER = ("--enforce-eager",)
+DRIVER_SHARE = (
+    1.1  # a card with more than this share of the listed memory is another one, which shares its id
+)
 
 
 def fit_of(
@@ -25,21 +32,22 @@ def fit_of(
     host: Host,
     selection: Selection,
     version: str = "",
+    image: str = "",
 ) -> tuple[Fit, tuple[Arg, ...]]:
     """Return the estimate for this vLLM, and the --max-model-len to add if the model's own context does not fit.
 
     Raises Refused for weights that do not fit, and for a requested context that does not fit.
     """
-    demand = demand_of(draft, layout, shape, host, selection, version)
-    _check_context(demand.context, draft, shape, selection)
+    demand = replace(demand_of(draft, layout, shape, host, selection, version), image=image)
+    check_context(demand.context, draft, shape, selection.model_id)
     if not demand.vram_gib and demand.kv_gib is None:
         return Fit(detail=f"the memory of {host.hardware.id} is not known"), ()
-    measured = _measured(host, selection, layout)
+    measured = _measured(host, selection, demand)
     fit = memory.fit(shape, demand, measured)
     if fit.result != "does not fit":
         return fit, ()
     shorter = shorter_context(fit, demand, draft, selection)
-    why = f"of the model's own {demand.context:,} tokens, about {fit.kv_tokens_per_replica:,} fit"
+    why = f"of the model's own {demand.context:,} tokens, about {fit.max_model_len:,} fit"
     arg = Arg(CONTEXT, (str(shorter),), "rule: memory fit", why)
     return memory.fit(shape, replace(demand, context=shorter), measured), (arg,)
 
@@ -53,19 +61,10 @@ def shorter_context(fit: Fit, demand: memory.Demand, draft: Draft, selection: Se
     step = STEP if fit.max_model_len >= STEP else SMALL_STEP
     largest = fit.max_model_len // step * step
     if draft.get(CONTEXT) is not None or not largest:
-        why = f"{fit.detail}: {fit.kv_tokens_per_replica:,} tokens for each replica"
+        why = f"{fit.detail}: {fit.max_model_len:,} tokens for one request"
         fix = f"--max-model-len {largest or fit.max_model_len}, or --workaround fp8-kv-cache"
         raise Refused(f"a context of {demand.context:,} tokens does not fit with {layout}", why=why, fix=fix)
     return largest
-
-
-def _check_context(context: int | None, draft: Draft, shape: ModelShape | None, selection: Selection) -> None:
-    """Raise Refused for more than the model's own context, unless the user has set how it is extended."""
-    own = shape.context if shape else None
-    extended = draft.get("--hf-overrides") or any(variable.name == ALLOW_LONGER for variable in draft.env)
-    if shape and context and own and context > own and not extended:
-        what = f"a context of {context:,} tokens is too long: {selection.model_id} has {own:,}"
-        raise Refused(what, why=shape.source, fix=f"--max-model-len {own}, or --env {ALLOW_LONGER}=1")
 
 
 def demand_of(
@@ -79,29 +78,75 @@ def demand_of(
     """Return what the options ask of each GPU, with vLLM's defaults for what they do not set."""
     own = (shape.context if shape else None) or selection.recipe.model.context_length
     context = draft.number(CONTEXT, 0) or (None if draft.get(CONTEXT) else own)
-    kv_dtype, space = draft.get("--kv-cache-dtype"), kv_space(draft, host.hardware.platform, version)
+    space = kv_space(draft, host.hardware.platform, version)
+    on_cpu, vram = host.hardware.platform == "cpu", _vram_gib(host)
+    server = None if on_cpu else server_of(draft, layout, host, vram, version)
+    spec = speculation(draft, shape)
     return memory.Demand(
         layout=layout,
-        vram_gib=host.vram_gib if host.vram_gib is not None else host.hardware.vram_gib,
+        vram_gib=vram,
         utilization=space.utilization,
         context=context,
-        longest=own,
-        kv_dtype=kv_dtype.value if kv_dtype else "auto",
+        longest=longest_of(draft, shape) or own,
         kv_gib=space.gib,
-        block=_block(draft, shape) if host.hardware.platform == "cpu" else 1,
+        limits=limits_of(draft, shape, server, version, spec),
+        server=server,
+        draft=spec.own,
     )
 
 
-def _block(draft: Draft, shape: ModelShape | None) -> int:
-    """Return the tokens of a KV block on CPU."""
-    if shape and shape.is_mla:
-        return 16
-    return draft.number("--block-size", memory.constants().cpu_block) or memory.constants().cpu_block
+def _vram_gib(host: Host) -> float:
+    """Return the GiB that a process can use on a GPU: the driver's total contains what it keeps for itself."""
+    listed, own = host.hardware.memory_gib, host.vram_gib
+    if own is None:
+        return listed
+    return min(own, listed) if listed and own <= listed * DRIVER_SHARE else own
 
 
-def _measured(host: Host, selection: Selection, layout: Layout) -> KvMeasurement | None:
-    """Return the latest measurement of this model on this hardware, with the same layout if there is one."""
+def server_of(draft: Draft, layout: Layout, host: Host, vram_gib: float, version: str) -> Server:
+    """Return what the memory besides weights and KV cache depends on, with vLLM's defaults."""
+    card = host.hardware
+    batch = batch_of(card.id, vram_gib, version)
+    return Server(
+        brand=card.brand,
+        fast_links=card.fast_links,
+        ranks=layout.gpus,
+        sequences=draft.number("--max-num-seqs", batch.sequences) or batch.sequences,
+        batched_tokens=draft.number("--max-num-batched-tokens", batch.tokens) or batch.tokens,
+        version=version,
+        graphs=not any(draft.get(flag) for flag in EAGER),
+        vision=not draft.get("--language-model-only"),
+    )
+
+
+def limits_of(
+    draft: Draft, shape: ModelShape | None, server: Server | None, version: str, spec: Speculation
+) -> Limits:
+    """Return what the size of a request's KV cache depends on."""
+    kv_dtype = draft.get("--kv-cache-dtype")
+    cached = not draft.get("--no-enable-prefix-caching")
+    return Limits(
+        kv_dtype=kv_dtype.value if kv_dtype else "auto",
+        block=_block(draft, shape, on_cpu=server is None),
+        in_flight=in_flight(server.batched_tokens, version) if server else 0,
+        state_pages=(STATE_PAGES if cached else 1) + spec.tokens,
+        draft_layers=spec.layers,
+    )
+
+
+def _block(draft: Draft, shape: ModelShape | None, on_cpu: bool) -> int:
+    """Return the tokens of a KV block."""
+    default = memory.constants().cpu_block if on_cpu and not (shape and shape.is_mla) else BLOCK
+    return draft.number("--block-size", default) or default
+
+
+def _measured(host: Host, selection: Selection, demand: memory.Demand) -> KvMeasurement | None:
+    """Return the latest measurement of this model on this hardware: of this layout and image if there is one."""
     model, hardware = selection.model_id, host.hardware.id
     latest_first = [m for m in reversed(host.measured) if (m.model, m.hardware) == (model, hardware)]
-    same_layout = (m for m in latest_first if m.layout == layout)
-    return next(same_layout, latest_first[0] if latest_first else None)
+    ranked = sorted(latest_first, key=lambda m: (m.layout != demand.layout, not _same_image(m, demand)))
+    return next(iter(ranked), None)
+
+
+def _same_image(measured: KvMeasurement, demand: memory.Demand) -> bool:
+    return bool(demand.image) and measured.image == demand.image

@@ -10,6 +10,7 @@ from __future__ import annotations
 from errors import Refused
 from launch.planning import memory
 from launch.planning.kv_space import BYTES_FLAG, CPU_SPACE, SHARE, kv_space, with_share
+from launch.planning.weight_size import weights_gib
 from launch.plural import count
 from launch.recipes.from_config import ConfigRecipe
 from launch.recipes.schema import Recipe
@@ -53,7 +54,7 @@ def _on_cpu(draft: Draft, layout: Layout, shape: ModelShape | None, host: Host) 
         draft = draft.add((EAGER,), notes=(EAGER_NOTE,))
     if draft.get(SHARE):
         draft = draft.add(notes=(f"{SHARE} has no effect on CPU: {CPU_SPACE} sets the KV cache",))
-    weights = memory.weights_gib(shape, layout) if shape else None
+    weights = weights_gib(shape, layout) if shape else None
     is_set = draft.get(BYTES_FLAG) or any(variable.name == CPU_SPACE for variable in draft.env)
     if not is_set:
         size = _default_gib(host, layout.gpus, weights)

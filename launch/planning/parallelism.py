@@ -7,12 +7,13 @@ TP x DP ranks. The rules are vLLM's own checks, so that a plan fails here and no
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import gcd
 
 from packaging.version import Version
 
+from launch.planning.attention_split import attention_faults
 from launch.plural import count
 from launch.spec.model_config import ModelShape
 from launch.spec.plan import Layout
@@ -21,6 +22,7 @@ from launch.spec.plan import Layout
 # MiniMax-M2).
 REFINED_BLOCKS = Version("0.29.0")
 SMALLEST_BLOCK = 32
+REPLICA_SPANS_NODES = Version("0.29.0")  # nnodes_within_dp in vllm/config/parallel.py
 VOCABULARY_PADDING = 64  # vLLM pads the embedding rows to a multiple of this before it splits them
 
 
@@ -56,7 +58,7 @@ def _divisors(number: int) -> list[int]:
 @lru_cache(maxsize=4096)
 def check(shape: ModelShape | None, layout: Layout, gpus: int, version: str) -> LayoutCheck:
     """Check one layout on nodes of `gpus` GPUs. Version "": any version that knows the model."""
-    reasons = list(_gpu_faults(layout, gpus))
+    reasons = list(_gpu_faults(layout, gpus, version))
     if shape is not None:
         reasons += _model_faults(shape, layout, version)
     if reasons:
@@ -71,42 +73,42 @@ def context_parallel_faults(tp: int, dcp: int) -> tuple[str, ...]:
     return (uneven,) if tp % dcp else ()
 
 
-def _gpu_faults(layout: Layout, gpus: int) -> Iterator[str]:
+def _gpu_faults(layout: Layout, gpus: int, version: str) -> Iterator[str]:
     """Compare the GPUs that a layout uses with those there are. `gpus` 0 means no limit."""
     available = gpus * layout.nodes
     if gpus and layout.gpus > available:
         factors = f"TP{layout.tp} x PP{layout.pp} x DP{layout.dp}"
         yield f"{factors} = {layout.gpus} GPUs, but {count(layout.nodes, 'node')} of {gpus} have {available}"
     replica = layout.tp * layout.pp
-    if gpus and layout.dp > 1 and replica > gpus:
-        yield f"a replica of {layout.tp} x {layout.pp} = {replica} GPUs must fit a node of {gpus} under DP"
+    if not gpus or layout.dp == 1 or replica <= gpus:
+        return
+    size = f"a replica of {layout.tp} x {layout.pp} = {replica} GPUs"
+    if version and Version(version) < REPLICA_SPANS_NODES:
+        yield f"{size} must fit a node of {gpus} under DP (vLLM 0.11 to 0.28)"
+    elif replica % gpus:
+        yield f"{size} under DP must fill whole nodes of {gpus}"
 
 
 def _model_faults(shape: ModelShape, layout: Layout, version: str) -> Iterator[str]:
     tp = f"TP{layout.tp}"
-    yield from _attention_faults(shape, layout.tp)
+    yield from attention_faults(shape, layout.tp)
     yield from _vocabulary_faults(shape, layout.tp)
     if shape.layers is not None and layout.pp > shape.layers:
         yield f"PP{layout.pp}: {shape.layers} layers cannot make {layout.pp} stages"
     if shape.experts:
         yield from _expert_faults(shape, layout, version)
     if shape.dense_intermediate and (not shape.experts or shape.dense_layers):
-        yield from _split_faults("MLP intermediate", shape.dense_intermediate, layout.tp, tp, shape, version)
-    if shape.expert_intermediate and shape.shared_experts:
-        width = shape.expert_intermediate * shape.shared_experts
-        yield from _split_faults("shared expert intermediate", width, layout.tp, tp, shape, version)
+        dense = _unquantized(shape, "dense")
+        yield from _split_faults("MLP intermediate", shape.dense_intermediate, layout.tp, tp, dense, version)
+    width = shape.shared_intermediate or (shape.expert_intermediate or 0) * shape.shared_experts
+    if width:
+        shared = _unquantized(shape, "shared")
+        yield from _split_faults("shared expert intermediate", width, layout.tp, tp, shared, version)
 
 
-def _attention_faults(shape: ModelShape, tp: int) -> Iterator[str]:
-    if shape.heads and shape.heads % tp:
-        yield f"TP{tp}: {shape.heads} attention heads / {tp} = {shape.heads / tp:g}, not a whole number"
-    kv = shape.kv_heads
-    if not kv or shape.is_mla:
-        return
-    if kv >= tp and kv % tp:
-        yield f"TP{tp}: {kv} KV heads / {tp} = {kv / tp:g}, not a whole number"
-    if kv < tp and tp % kv:
-        yield f"TP{tp}: {tp} / {kv} KV heads = {tp / kv:g} copies, not a whole number"
+def _unquantized(shape: ModelShape, part: str) -> ModelShape:
+    """Return the shape without quantization blocks if the checkpoint does not quantize this part."""
+    return replace(shape, block=None) if part in shape.plain else shape
 
 
 def _vocabulary_faults(shape: ModelShape, tp: int) -> Iterator[str]:
@@ -124,8 +126,9 @@ def _expert_faults(shape: ModelShape, layout: Layout, version: str) -> Iterator[
     elif shape.expert_intermediate:
         parts = layout.tp * layout.dp
         split = f"TP{layout.tp}" if layout.dp == 1 else f"TP{layout.tp} x DP{layout.dp} without EP"
+        blocks = replace(shape, block=None) if shape.expert_precision else shape
         yield from _split_faults(
-            "expert intermediate", shape.expert_intermediate, parts, split, shape, version
+            "expert intermediate", shape.expert_intermediate, parts, split, blocks, version
         )
 
 

@@ -11,19 +11,22 @@ from dataclasses import dataclass, replace
 from launch.access.profiles import SERVES_ON, grant, guide_container
 from launch.access.types import Access
 from launch.planning import overrides, weights
+from launch.planning.attention_split import vision_note
 from launch.planning.command import fit_ranks, recipe_command
 from launch.planning.kv_space import served_shape
 from launch.planning.memory_check import fit_of
 from launch.planning.memory_defaults import with_defaults
 from launch.planning.parallelism import LayoutCheck, check_all, refinement_note
 from launch.planning.selection import STRATEGY_BY_FLAG, Selection, select
-from launch.planning.smallest_layout import choose_size
+from launch.planning.smallest_layout import choose_size, left_idle
 from launch.planning.validation import check_image, check_layout, layout_of, release
 from launch.planning.vllm_versions import SET_BY_USER, USER, adapt
 from launch.recipes.from_config import MOUNTED, ConfigRecipe, with_parsers_of
+from launch.recipes.model_facts import published_shape
 from launch.recipes.schema import Recipe
 from launch.recipes.strategy import Strategy, builtin_strategies
 from launch.spec.control_characters import one_line
+from launch.spec.image_reference import short_id
 from launch.spec.inputs import Host, Image
 from launch.spec.model_config import ModelShape
 from launch.spec.plan import Fit, Layout, Plan, Process, Reason, Rejected
@@ -66,9 +69,18 @@ def make_plan(
     drafts = [node_command(selection, options, image, rank) for rank in range(host.nodes)]
     layout = layout_of(drafts[0], selection, shape)
     check_layout(layout, drafts[0], selection, shape, image)
+    idle_note = idle_note or left_idle(layout, selection, shape, release(image))
     shape = served_shape(shape, drafts[0])
     drafts = [with_defaults(draft, layout, shape, host, recipe) for draft in drafts]
-    fit, context = fit_of(drafts[0], layout, shape, host, selection, release(image))
+    fit, context = fit_of(
+        drafts[0],
+        layout,
+        shape,
+        host,
+        selection,
+        release(image),
+        short_id(image.source.id or image.reference),
+    )
     access = grant(options, host, recipe, image.short_id, max(1, layout.gpus // host.nodes))
     shorter = tuple(f"{' '.join(arg.tokens)}: {arg.why}" for arg in context)
     drafts = [finish(draft.add(context, notes=shorter), recipe, access) for draft in drafts]
@@ -78,12 +90,12 @@ def make_plan(
 
 
 def shape_of(selection: Selection, host: Host) -> ModelShape | None:
-    """Return the shape of the checkpoint: from the snapshot in the HF cache, else from the recipe."""
+    """Return the shape of the checkpoint: from the HF cache, else from the recipe, else as published."""
     recipe = selection.recipe
     if isinstance(recipe, ConfigRecipe):
         return recipe.extension.shape
     own = recipe.extension.shape if selection.model_id == recipe.model.model_id else None
-    return host.shapes.get(selection.model_id) or own
+    return host.shapes.get(selection.model_id) or own or published_shape(selection.model_id)
 
 
 def node_command(selection: Selection, options: PlanOptions, image: Image, rank: int) -> Draft:
@@ -222,7 +234,7 @@ def _notes(decision: Decision) -> tuple[str, ...]:
         tokens = f"about {fit.kv_tokens_per_replica:,} tokens for each replica"
         notes.append(f"the memory estimate is too close to decide: {tokens}")
     if shape:
-        notes.append(refinement_note(shape, decision.layout))
+        notes += (refinement_note(shape, decision.layout), vision_note(shape, decision.layout.tp))
     else:
         notes.append("the shape of the model is not known here, so layout and memory were not checked")
     notes += (f"{recipe.file}: unknown key, ignored: {key}" for key in recipe.unknown)

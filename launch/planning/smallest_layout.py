@@ -68,6 +68,21 @@ def _fits(draft: Draft, shape: ModelShape, host: Host, selection: Selection, ver
     return memory.fit(shape, demand).result == "fits"
 
 
+def left_idle(layout: Layout, selection: Selection, shape: ModelShape | None, version: str) -> str:
+    """Return a note if the command of a recipe or of the user leaves GPUs idle, and how to use them; else ""."""
+    total = selection.gpus * selection.nodes
+    if selection.hardware.generation == "cpu" or layout.gpus >= total:
+        return ""
+    idle = f"{layout.name} leaves {total - layout.gpus} of {total} GPUs idle"
+    valid = (
+        tp
+        for tp in range(selection.gpus, layout.tp, -1)
+        if check(shape, Layout(tp), selection.gpus, version).valid
+    )
+    larger = next(valid, None) if layout.dp == layout.pp == 1 else None
+    return f"{idle}: to use {larger}: --set {TP}={larger}" if larger else idle
+
+
 def _idle_note(tp: int, gpus: int, largest: int) -> str:
     """Return how many GPUs a size leaves idle, and how to use more of them; "" if it leaves none."""
     if tp == gpus:

@@ -13,6 +13,9 @@ from launch.data_file import load
 
 T = TypeVar("T")
 PLATFORMS = {"NVIDIA": "cuda", "AMD": "rocm"}
+# Of a card whose driver's number is not in the table: the smallest share of the data sheet's GB in it (L4, with ECC).
+SMALLEST_SHARE = 0.918
+PCIE_ARCHS = ("sm_86", "sm_89", "sm_120", "sm_121")
 CUDA_CODE = re.compile(r"(sm|compute)_(\d+)(\d)([af]?)", re.ASCII)
 
 
@@ -23,13 +26,26 @@ class HardwareProfile:
     id: str = ""
     brand: str = ""
     generation: str = ""
-    vram_gib: float = 0.0
+    vram_gib: float = 0.0  # GB of the data sheet
+    driver_gib: float | None = None  # what the driver lets a process use; None: not known
+    driver_source: str = ""
     per_node: int = 8  # 0: any number of ranks (CPU)
     arch: str = ""
     formats: tuple[str, ...] = ()
     scalable: bool = True  # several machines can serve one model together
     restricted: bool = False  # offered only by recipes that name it
     source: str = ""
+    also: tuple[str, ...] = ()  # other names
+
+    @property
+    def fast_links(self) -> bool:
+        """Return whether the GPUs of a usual machine are connected faster than by PCIe: not workstation cards."""
+        return self.arch not in PCIE_ARCHS
+
+    @property
+    def memory_gib(self) -> float:
+        """Return the GiB that a process can use on one GPU, 0 if nothing is known."""
+        return self.driver_gib if self.driver_gib is not None else self.vram_gib * SMALLEST_SHARE
 
     @property
     def platform(self) -> str:
@@ -55,22 +71,40 @@ def catalog() -> dict[str, HardwareProfile]:
     return {name: replace(row, id=name) for name, row in rows.items()}
 
 
+def find(profiles: Mapping[str, HardwareProfile], name: str) -> HardwareProfile | None:
+    """Return the hardware of this name: an id, or another name of it, in any case and with any separators."""
+    if name in profiles:
+        return profiles[name]
+    plain = _plain(name)
+    named = (row for row in profiles.values() if plain in map(_plain, (row.id, *row.also)))
+    return next(named, None) if plain else None
+
+
+def _plain(name: str) -> str:
+    """Return a name without case, separators and the maker's words."""
+    words = re.split(r"[^a-z0-9]+", name.lower())
+    return "".join(word for word in words if word not in ("nvidia", "amd", "geforce", "instinct"))
+
+
 def from_taxonomy(name: str, row: Mapping[str, Any]) -> HardwareProfile:
     """Return a hardware profile of a taxonomy; architecture and formats come from Slipway's own table."""
     count, vram = row.get("gpu_count"), row.get("vram_gb")
     per_node = count if isinstance(count, int) and count > 0 else 1
-    listed = catalog().get(name, HardwareProfile())
+    listed = catalog().get(re.sub(r"_\d+x$", "", name), HardwareProfile())  # rtx_pro_6000_2x has two of them
     return HardwareProfile(
         id=name,
         brand=str(row.get("brand", "")),
         generation=_first(row.get("generation", row.get("gpu_generation", ""))),
         vram_gib=float(vram) / per_node if isinstance(vram, (int, float)) else 0.0,
+        driver_gib=listed.driver_gib,
+        driver_source=listed.driver_source,
         per_node=per_node,
         arch=listed.arch,
         formats=listed.formats,
         scalable=row.get("scalable") is not False,
         restricted=row.get("restricted") is True,
         source="taxonomy.yaml",
+        also=listed.also,
     )
 
 

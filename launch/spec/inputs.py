@@ -23,6 +23,8 @@ class KvMeasurement:
     kv_dtype: str = "auto"
     utilization: float | None = None  # None: vLLM's default
     kv_gib: float | None = None  # the size of the KV cache if it was set
+    image: str = ""  # twelve hex digits of its id on the engine, or of its reference
+    context: int | None = None  # tokens, if --max-model-len was set
 
 
 @dataclass(frozen=True)

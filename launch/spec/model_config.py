@@ -5,20 +5,40 @@ A number that config.json does not give is None. What depends on it is unknown a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-BYTES = {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0, "fp8": 1.0, "int8": 1.0, "mxfp8": 1.03125}
-# 4-bit formats with their scales: a byte of scale for 16 (NVFP4) or 32 (MXFP4) values, 2 bytes for 128
-# (INT4).
-BYTES |= {"nvfp4": 0.5625, "fp4": 0.5625, "mxfp4": 0.53125, "int4": 0.516, "bf16": 2.0, "fp16": 2.0}
+from launch.spec.kv_layers import kv_layers
+from launch.spec.layers import BOTH, STATE, LayerGroup, UnknownLayers, group, kinds, row_of
+from launch.spec.quantization import BYTES, quantization
+from launch.spec.rope_scaling import context_of
+from launch.spec.state_layers import StateLayer, state_layer
+from launch.spec.vision_tower import vision_tower
+
+__all__ = ["BYTES", "ModelShape", "from_config"]
 
 # The names of one number in older families (vllm/transformers_utils/model_arch_config_convertor.py).
 LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 HIDDEN = ("hidden_size", "n_embd", "d_model")
 HEADS = ("num_attention_heads", "n_head", "n_heads")
-KV_HEADS = ("num_key_value_heads", "num_kv_heads", "n_head_kv", "multi_query_group_num")
+KV_HEADS = (
+    "n_head_kv",
+    "num_kv_heads",
+    "num_key_value_heads",
+    "multi_query_group_num",
+    "num_attention_groups",
+)
+EXPERTS = ("num_local_experts", "n_routed_experts", "num_experts", "moe_num_experts")
+TOP_K = (
+    "num_experts_per_tok",
+    "num_experts_per_token",
+    "experts_per_token",
+    "top_k_experts",
+    "moe_topk",
+    "moe_k",
+)
+GATES = ("attn_output_gate", "use_attn_output_gate")
 CONTEXT = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "max_sequence_length")
 
 
@@ -33,19 +53,37 @@ class ModelShape:
     head_dim: int | None = None
     vocabulary: int | None = None
     context: int | None = None
+    longest: int | None = None  # with the scaling of its rotary positions; None: `context`
     experts: int = 0
     experts_per_token: int = 0
     expert_intermediate: int | None = None
+    expert_layers: int | None = None  # None: all but `dense_layers`
     dense_intermediate: int | None = None
     dense_layers: int = 0  # first layers, which have no experts (first_k_dense_replace)
     shared_experts: int = 0
+    shared_intermediate: int | None = (
+        None  # of all shared experts; None: that of `shared_experts` routed ones
+    )
     mla_rank: int | None = None  # kv_lora_rank: one latent vector for each token instead of heads
     mla_rope: int = 0
-    window: int | None = None  # sliding window, tokens
-    window_layers: int = 0
-    linear_layers: int = 0  # linear attention: a state of fixed size instead of a KV cache
+    mla_query_rank: int | None = None
+    mla_head_dim: int = 0  # qk_nope_head_dim
+    value_dim: int | None = None  # of a head, if it differs from `head_dim`
+    output_gate: bool = False  # the query projection has twice the columns
+    output_groups: int = 0  # o_groups of DeepSeek-V4
+    attention: tuple[LayerGroup, ...] = ()  # empty: all layers keep every token
+    attention_layers: int | None = None  # with attention; None: all
+    unknown: str = ""  # why the KV cache is not known; "" if it is
+    state_weights: int = 0  # of one layer with a state
+    state_heads: tuple[int, ...] = ()
+    vision_weights: int = 0
+    vision_heads: int = 0
+    mtp_layers: int = 0  # of a draft model in the same checkpoint, loaded for speculative decoding only
     dtype: str = "bfloat16"
     precision: str = ""  # of quantized weights; "" means dtype
+    expert_precision: str = ""  # of the routed experts; "" means `precision`
+    plain: tuple[str, ...] = ()  # parts that are not quantized (spec/quantization.py)
+    kv_dtype: str = ""  # of the KV cache that the checkpoint asks for
     block: int | None = None
     tied_embeddings: bool = False
     weight_bytes: int | None = None  # measured: from the safetensors index or headers
@@ -57,41 +95,79 @@ class ModelShape:
         """Return whether it has multi-head latent attention: tensor parallelism does not split its KV cache."""
         return self.mla_rank is not None
 
+    @property
+    def layers_with_experts(self) -> int:
+        """Return the number of layers with routed experts."""
+        if not self.experts:
+            return 0
+        return (
+            self.expert_layers
+            if self.expert_layers is not None
+            else max(0, (self.layers or 0) - self.dense_layers)
+        )
+
 
 def from_config(config: Mapping[str, Any], source: str = "config.json") -> ModelShape:
     """Return the shape in a config.json; that of a multimodal model is under `text_config`."""
-    text = config.get("text_config")
-    c = {**config, **text} if isinstance(text, Mapping) else config
-    heads, hidden = _count(c, *HEADS), _count(c, *HIDDEN)
-    experts = _count(c, "num_local_experts", "n_routed_experts", "num_experts") or 0
-    dense = _count(c, "intermediate_size")
-    window, window_layers = _window(c)
-    precision, block = _quantization(config)
+    text = _text(config)
+    c = {**config, **text}
+    heads, hidden, layers = _count(c, *HEADS), _count(c, *HIDDEN), _count(c, *LAYERS)
+    experts, dense = _experts(c), _count(c, "intermediate_size", "ffn_hidden_size", "n_inner")
+    dtype = _dtype(c)
+    found, context = quantization(config), context_of(c, _count(c, *CONTEXT))
+    state = state_layer(c, hidden or 0, heads or 0, BYTES.get(dtype, 2.0))
+    attention, unknown = _attention(c, layers, state)
+    vision = vision_tower(config)
     return ModelShape(
-        layers=_count(c, *LAYERS),
+        layers=layers,
         hidden=hidden,
         heads=heads,
-        kv_heads=_count(c, *KV_HEADS) or heads,
-        head_dim=_count(c, "head_dim") or (hidden // heads if hidden and heads else None),
+        kv_heads=_kv_heads(c, heads),
+        head_dim=_count(c, "head_dim", "attention_head_dim", "hidden_size_per_head")
+        or (hidden // heads if hidden and heads else None),
         vocabulary=_count(c, "vocab_size"),
-        context=_count(c, *CONTEXT),
+        context=context.default,
+        longest=context.longest if context.longest != context.default else None,
         experts=experts,
-        experts_per_token=_count(c, "num_experts_per_tok") or 0,
-        expert_intermediate=(_count(c, "moe_intermediate_size") or dense) if experts else None,
-        dense_intermediate=dense,
+        experts_per_token=_count(c, *TOP_K) or 0,
+        expert_intermediate=(_count(c, "moe_intermediate_size", "expert_ffn_hidden_size") or dense)
+        if experts
+        else None,
+        expert_layers=_expert_layers(c, layers) if experts else None,
+        dense_intermediate=_count(c, "dense_intermediate_size", "intermediate_size_mlp") or dense,
         dense_layers=_count(c, "first_k_dense_replace") or 0,
-        shared_experts=_count(c, "n_shared_experts") or 0,
+        shared_experts=_count(c, "n_shared_experts", "num_shared_experts") or 0,
+        shared_intermediate=_count(c, "shared_expert_intermediate_size", "shared_intermediate_size"),
         mla_rank=_count(c, "kv_lora_rank"),
         mla_rope=_count(c, "qk_rope_head_dim") or 0,
-        window=window,
-        window_layers=window_layers,
-        linear_layers=_kinds(c).count("linear_attention"),
-        dtype=str(c.get("dtype") or c.get("torch_dtype") or "bfloat16"),
-        precision=precision,
-        block=block,
+        mla_query_rank=_count(c, "q_lora_rank"),
+        mla_head_dim=_count(c, "qk_nope_head_dim") or 0,
+        value_dim=_count(c, "v_head_dim"),
+        output_gate=any(c.get(key) is True for key in GATES) or c.get("model_type") == "qwen3_next",
+        output_groups=_count(c, "o_groups") or 0,
+        attention=attention,
+        attention_layers=_attention_layers(c, layers),
+        unknown=unknown,
+        state_weights=state.weights if state and _has_states(c, layers) else 0,
+        state_heads=state.heads if state and _has_states(c, layers) else (),
+        vision_weights=vision.weights,
+        vision_heads=vision.heads,
+        mtp_layers=_count(c, "num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_modules") or 0,
+        dtype=dtype,
+        precision=found.precision,
+        expert_precision=str(c.get("expert_dtype") or ""),
+        plain=found.plain,
+        kv_dtype=found.kv_dtype,
+        block=found.block,
         tied_embeddings=bool(c.get("tie_word_embeddings", False)),
         source=source,
     )
+
+
+def _text(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the part of a multimodal config that describes the language model; {} for a flat one."""
+    parts = (config.get(key) for key in ("text_config", "llm_config", "language_config"))
+    return next((part for part in parts if isinstance(part, Mapping)), {})
 
 
 def _count(config: Mapping[str, Any], *names: str) -> int | None:
@@ -100,29 +176,67 @@ def _count(config: Mapping[str, Any], *names: str) -> int | None:
     return next((v for v in values if isinstance(v, int) and not isinstance(v, bool) and v > 0), None)
 
 
-def _window(config: Mapping[str, Any]) -> tuple[int | None, int]:
-    """Return the sliding window and the number of layers that use it, by `layer_types`."""
-    window, layers = _count(config, "sliding_window"), _kinds(config).count("sliding_attention")
-    if not layers or config.get("use_sliding_window") is False:
-        return None, 0
-    return window, layers
+def _dtype(config: Mapping[str, Any]) -> str:
+    return str(config.get("dtype") or config.get("torch_dtype") or "bfloat16").removeprefix("torch.")
 
 
-def _kinds(config: Mapping[str, Any]) -> list[Any]:
-    kinds = config.get("layer_types")
-    return list(kinds) if isinstance(kinds, (list, tuple)) else []
+def _kv_heads(config: Mapping[str, Any], heads: int | None) -> int | None:
+    """Return the KV heads; Falcon's `multi_query` is one head (FalconModelArchConfigConvertor)."""
+    if config.get("multi_query") is True and not config.get("new_decoder_architecture"):
+        return 1
+    return _count(config, *KV_HEADS) or heads
 
 
-def _quantization(config: Mapping[str, Any]) -> tuple[str, int | None]:
-    """Return format and block (FP8: weight_block_size; INT4: group_size) of the quantized weights."""
-    q = config.get("quantization_config")
-    if not isinstance(q, Mapping):
-        return "", None
-    blocks = q.get("weight_block_size")
-    if isinstance(blocks, (list, tuple)) and blocks and isinstance(blocks[0], int):
-        return "fp8", blocks[0]
-    if isinstance(q.get("bits"), int):
-        return f"int{q['bits']}", _count(q, "group_size")
-    if "nvfp4" in f"{q.get('quant_algo')} {q.get('format')}".lower():
-        return "nvfp4", _count(q, "group_size")
-    return str(q.get("quant_method", "")), _count(q, "group_size")
+def _experts(config: Mapping[str, Any]) -> int:
+    """Return the number of routed experts; a list has one number for each modality."""
+    lists = [config[name][0] for name in EXPERTS if isinstance(config.get(name), list) and config[name]]
+    return _count(config, *EXPERTS) or next((n for n in lists if type(n) is int and n > 0), 0)
+
+
+def _expert_layers(config: Mapping[str, Any], layers: int | None) -> int | None:
+    """Return the layers with experts, if the config says more than that some first layers have none."""
+    if not layers:
+        return None
+    for key in ("mlp_layer_types", "layers_block_type", "moe_layer_freq"):
+        named = config.get(key)
+        if isinstance(named, list) and any(name in ("sparse", "moe", 1) for name in named):
+            return sum(name in ("sparse", "moe", 1) for name in named[:layers])
+    pattern = config.get("hybrid_override_pattern")
+    if isinstance(pattern, str) and "E" in pattern:
+        return pattern.count("E")
+    step = _count(config, "interleave_moe_layer_step", "decoder_sparse_step", "expert_layer_period") or 1
+    without = config.get("mlp_only_layers")
+    dense = len(without) if isinstance(without, Sequence) else 0
+    return layers // step - dense if step > 1 or dense else None
+
+
+def _attention(
+    config: Mapping[str, Any], layers: int | None, state: StateLayer | None
+) -> tuple[tuple[LayerGroup, ...], str]:
+    """Return the groups of layers by what they keep, or why they are not known."""
+    if not layers:
+        return (), ""
+    try:
+        found = kv_layers(config, layers, state)
+    except UnknownLayers as error:
+        return (), str(error)
+    return (() if found == (LayerGroup("full", layers),) else found), ""
+
+
+def _attention_layers(config: Mapping[str, Any], layers: int | None) -> int | None:
+    """Return the number of layers with attention, if other layers are among them."""
+    if not layers or row_of(config) is None or config.get("compress_ratios"):
+        return None
+    try:
+        found = group(kinds(config, layers))
+    except UnknownLayers:
+        return None
+    number = sum(count for kind, count in found.items() if kind not in (STATE, "none"))
+    return number if number != layers else None
+
+
+def _has_states(config: Mapping[str, Any], layers: int | None) -> bool:
+    try:
+        return bool({STATE, BOTH} & set(kinds(config, layers or 0)))
+    except UnknownLayers:
+        return False

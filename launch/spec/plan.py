@@ -68,7 +68,10 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Fit:
-    """The memory estimate. `result`: `fits`, `does not fit` or `unknown`. GiB are 2**30 bytes; None: not known."""
+    """The memory estimate. `result`: `fits`, `does not fit` or `unknown`. GiB are 2**30 bytes; None: not known.
+
+    `expected_error` is the share of the KV cache by which it may be smaller or larger.
+    """
 
     result: str = "unknown"
     kv_tokens: int | None = None
@@ -76,6 +79,7 @@ class Fit:
     max_model_len: int | None = None
     per_gpu_gib: float | None = None
     detail: str = ""
+    expected_error: float | None = None
 
 
 @dataclass(frozen=True)

@@ -106,12 +106,12 @@ def _count_foreign_entries(cache: Path) -> int:
 
 def bytes_to_fetch(model: str, cache: Path) -> int | None:
     """Return the bytes of weights that are not in the cache; None if the size of the model is unknown."""
-    from launch.planning import memory
+    from launch.planning.weight_size import weights_gib
     from launch.recipes.repository import builtin_shapes
     from launch.spec.plan import Layout
 
     shape = builtin_shapes().get(model)
-    gib = memory.weights_gib(shape, Layout()) if shape else None
+    gib = weights_gib(shape, Layout()) if shape else None
     if gib is None or not MODEL.fullmatch(model) or "--" in model:
         return None
     blobs = ModelFolder(cache, model).blobs

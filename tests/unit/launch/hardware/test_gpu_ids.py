@@ -28,6 +28,10 @@ from launch.hardware import gpu_ids
         ("NVIDIA GH200 480GB", "sm_90", "gh200"),
         ("NVIDIA GH200 144G HBM3e", "sm_90", "gh200"),
         ("NVIDIA L40S", "sm_89", "l40s"),
+        ("NVIDIA L4", "sm_89", "l4"),
+        ("NVIDIA A40", "sm_86", "a40"),
+        ("NVIDIA GeForce RTX 4090", "sm_89", "rtx_4090"),
+        ("NVIDIA GeForce RTX 3090", "sm_86", "rtx_3090"),
         ("NVIDIA B200", "sm_100", "b200"),
         ("NVIDIA GB200", "sm_100", "gb200"),
         ("NVIDIA B300 SXM6 AC", "sm_103", "b300"),
@@ -44,6 +48,7 @@ from launch.hardware import gpu_ids
         ("NVIDIA H100 80GB HBM3 MIG 1g.10gb", "sm_90", ""),
         ("NVIDIA H20 NVL16", "sm_90", ""),
         ("NVIDIA L40", "sm_89", ""),
+        ("NVIDIA GeForce RTX 4090 D", "sm_89", ""),
         ("NVIDIA RTX 6000 Ada Generation", "sm_89", ""),
         ("NVIDIA RTX 6000D", "sm_120", ""),
         ("NVIDIA RTX PRO 5000 Blackwell", "sm_120", ""),  # 48 GB; the recipes mean the card with 72

@@ -29,9 +29,9 @@ def test_read_a100_in_bridged_pairs(nvidia_host: Report) -> None:
 
 
 def test_read_keeps_the_names_of_mixed_cards(nvidia_host: Report) -> None:
-    gpus = nvidia_host(H200, "NVIDIA GeForce RTX 3090;86;24576;9;0;ok")["gpus"]
+    gpus = nvidia_host(H200, "NVIDIA GeForce RTX 3080;86;10240;9;0;ok")["gpus"]
     assert [gpu["hardware"] for gpu in gpus] == ["h200", ""]
-    assert (gpus[1]["name"], gpus[1]["arch"]) == ("NVIDIA GeForce RTX 3090", "sm_86")
+    assert (gpus[1]["name"], gpus[1]["arch"]) == ("NVIDIA GeForce RTX 3080", "sm_86")
 
 
 def test_read_reports_a_lost_gpu_and_the_others(nvidia_host: Report) -> None:

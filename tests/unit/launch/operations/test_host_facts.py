@@ -9,6 +9,7 @@ import pytest
 
 from launch.operations.host_facts import gather, save_kv_tokens
 from launch.spec.gpu_catalog import catalog
+from launch.spec.image_reference import short_id
 from launch.spec.inputs import KvMeasurement
 from launch.spec.plan import Layout
 from tests.unit.launch.plan_builders import M2, m2_shape, plan
@@ -40,9 +41,10 @@ def test_gather_prefers_a_snapshot_to_a_known_shape(folder: Path) -> None:
 def test_saved_kv_tokens_are_facts_of_the_next_plan(folder: Path) -> None:
     save_kv_tokens(plan(M2, "h200", 4), 4000)
     save_kv_tokens(plan(M2, "h20", 4, settings=(("--kv-cache-dtype", "fp8"),)), 300_000)
+    image = plan(M2, "h200", 4).image
     first, second = (
-        KvMeasurement(M2, "h200", Layout(4), 4000),
-        KvMeasurement(M2, "h20", Layout(4), 300_000, "fp8"),
+        KvMeasurement(M2, "h200", Layout(4), 4000, image=short_id(image)),
+        KvMeasurement(M2, "h20", Layout(4), 300_000, "fp8", image=short_id(image)),
     )
     with (folder / "state" / "kv_cache.jsonl").open("a") as file:
         file.write('{"model": "of another format"}\n{"cut by a cra')

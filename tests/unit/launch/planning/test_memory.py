@@ -1,4 +1,4 @@
-"""The memory estimate, against published runs of MiniMax-M2 and against arithmetic that can be done by hand."""
+"""The memory estimate: its parts, its result, and the correction by an earlier start on this host."""
 
 from __future__ import annotations
 
@@ -6,99 +6,45 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from launch.planning.memory import Demand, constants, fit, kv_bytes_per_token, weight_parts, weights_gib
+from launch.planning.kv_cache import Limits
+from launch.planning.memory import Demand, budget_of, constants, fit
+from launch.planning.overhead import Server, in_flight, table
+from launch.planning.weight_size import GIB
 from launch.spec.inputs import KvMeasurement
+from launch.spec.layers import FULL, LayerGroup
 from launch.spec.model_config import ModelShape
 from launch.spec.plan import Fit, Layout
 from tests.unit.launch.plan_builders import m2_shape
 
-GIB = 2**30
+H200, H20 = 139.8, 95.1
 
 
-def demand(layout: Layout, vram: float, context: int = 196608, **more: Any) -> Demand:
-    return Demand(layout, vram, constants().utilization, context, **more)
+def demand(layout: Layout, vram: float, context: int | None = 196608, **more: Any) -> Demand:
+    server = Server("NVIDIA", True, layout.gpus, 1024, 8192, "0.32.0")
+    limits = Limits(in_flight=in_flight(8192, "0.32.0"))
+    return Demand(
+        layout, vram, constants().utilization, context, **{"server": server, "limits": limits, **more}
+    )
 
 
-def tokens_of(fit: Fit) -> int:
-    assert fit.kv_tokens is not None
-    return fit.kv_tokens
+def tokens(estimate: Fit) -> int:
+    assert estimate.kv_tokens_per_replica is not None
+    return estimate.kv_tokens_per_replica
 
 
-def replica_tokens_of(fit: Fit) -> int:
-    assert fit.kv_tokens_per_replica is not None
-    return fit.kv_tokens_per_replica
-
-
-# Published by MiniMax (4x 96 GB: 400k tokens) and AMD (2x and 4x MI300X: 497,600 and 1.5M).
-PUBLISHED = [(2, 192, 497_600), (4, 192, 1_500_000), (4, 96, 400_000)]
-
-
-@pytest.mark.parametrize(("tp", "vram", "tokens"), PUBLISHED)
-def test_fit_predicts_published_runs_within_15_percent(tp: int, vram: float, tokens: int) -> None:
-    assert fit(m2_shape(), demand(Layout(tp), vram)).kv_tokens == pytest.approx(tokens, rel=0.15)
-
-
-# Estimates for other machines, made by another rule: a fixed overhead of 5 GiB.
-COMPUTED = [
-    (Layout(4), 80, 247_000),
-    (Layout(2), 141, 140_000),
-    (Layout(4), 141, 1_200_000),
-    (Layout(2), 192, 545_000),
-    (Layout(4), 192, 2_000_000),
-    (Layout(dp=8, ep=8), 80, 157_000),
-    (Layout(dp=8, ep=8), 96, 219_000),
-    (Layout(dp=8, ep=8), 141, 391_000),
-]
-
-
-@pytest.mark.parametrize(("layout", "vram", "tokens"), COMPUTED)
-def test_fit_agrees_with_other_estimates_within_15_percent(layout: Layout, vram: float, tokens: int) -> None:
-    assert fit(m2_shape(), demand(layout, vram)).kv_tokens_per_replica == pytest.approx(tokens, rel=0.15)
-
-
-def test_weight_parts_of_m2_are_214_gib_with_209_gib_of_experts() -> None:
-    parts = weight_parts(m2_shape())
-    assert parts is not None
-    dense, experts = parts
-    assert (dense + experts) / GIB == pytest.approx(214, abs=1)
-    assert experts == 62 * 256 * 3 * 3072 * 1536
-
-
-def test_weights_gib_with_dp_and_ep_is_attention_and_a_share_of_experts() -> None:
-    assert weights_gib(m2_shape(), Layout(dp=8, ep=8)) == pytest.approx(5.0 + 209.25 / 8, abs=0.1)
-
-
-def test_kv_bytes_per_token_of_m2() -> None:
-    assert kv_bytes_per_token(m2_shape(), Layout()) == 253_952
-    assert kv_bytes_per_token(m2_shape(), Layout(tp=4)) == 253_952 / 4
-    assert (
-        kv_bytes_per_token(m2_shape(), Layout(tp=16)) == 253_952 / 8
-    )  # eight heads on sixteen ranks: copies
-    assert kv_bytes_per_token(m2_shape(), Layout(), "fp8") == 253_952 / 2
-    assert kv_bytes_per_token(m2_shape(), Layout(pp=2)) == 253_952 / 2
-
-
-def test_kv_bytes_per_token_of_mla_is_not_split_by_tp() -> None:
-    mla = ModelShape(layers=61, mla_rank=512, mla_rope=64)
-    assert kv_bytes_per_token(mla, Layout(tp=8)) == 61 * 576 * 2
-
-
-def test_fit_limits_layers_with_a_sliding_window() -> None:
-    windowed = replace(m2_shape(), layers=62, window=1024, window_layers=31)
-    assert kv_bytes_per_token(windowed, Layout()) == 253_952 / 2
-    on_h20 = demand(Layout(4), 96)
-    assert tokens_of(fit(windowed, on_h20)) > tokens_of(fit(m2_shape(), on_h20))
-
-
-def test_kv_bytes_per_token_excludes_linear_attention() -> None:
-    assert kv_bytes_per_token(replace(m2_shape(), linear_layers=31), Layout()) == 253_952 / 2
-
-
-def test_weights_gib_prefers_measured_weights() -> None:
-    measured = replace(m2_shape(), weight_bytes=100 * GIB, expert_bytes=80 * GIB)
-    assert weights_gib(measured, Layout(tp=2)) == 50
-    assert weights_gib(measured, Layout(dp=2, ep=2)) == 20 + 40
+def test_the_parts_add_up_to_what_the_server_may_use() -> None:
+    found = budget_of(m2_shape(), demand(Layout(4), H200))
+    assert found is not None
+    assert found.weights + found.other + found.kv == pytest.approx(H200 * constants().utilization)
+    estimate = fit(m2_shape(), demand(Layout(4), H200))
+    assert estimate.detail == (
+        f"{found.weights:.1f} GiB weights, {found.other:.1f} GiB other memory and {found.kv:.1f} GiB KV cache "
+        f"on each rank (expected error {table().error_gib:.1f} GiB)"
+    )
+    assert estimate.expected_error == pytest.approx(table().error_gib / found.kv, abs=0.001)
 
 
 def test_fit_is_unknown_if_a_number_is_missing() -> None:
@@ -107,28 +53,92 @@ def test_fit_is_unknown_if_a_number_is_missing() -> None:
     assert fit(replace(m2_shape(), precision="fancy4"), demand(Layout(), 80)).result == "unknown"
 
 
+def test_fit_says_which_key_makes_the_cache_unknown() -> None:
+    estimate = fit(replace(m2_shape(), unknown="layer_types has 'new'"), demand(Layout(), 80))
+    assert (estimate.result, estimate.kv_tokens) == ("unknown", None)
+    assert estimate.detail == "the KV cache of this model is not known: layer_types has 'new'"
+
+
 def test_fit_reports_weights_that_do_not_fit() -> None:
-    estimate = fit(m2_shape(), demand(Layout(), 141))
-    assert (estimate.result, estimate.max_model_len) == ("does not fit", 0)
+    estimate = fit(m2_shape(), demand(Layout(), H200))
+    assert (estimate.result, estimate.max_model_len, estimate.kv_tokens) == ("does not fit", 0, 0)
+    assert "214.2 GiB of weights" in estimate.detail
 
 
-def test_fit_is_unknown_within_the_tolerance() -> None:
-    tokens = tokens_of(fit(m2_shape(), demand(Layout(4), 80)))
-    assert fit(m2_shape(), demand(Layout(4), 80, context=tokens)).result == "fits"
-    assert fit(m2_shape(), demand(Layout(4), 80, context=tokens + 1)).result == "unknown"
-    assert fit(m2_shape(), demand(Layout(4), 80, context=int(tokens * 1.2))).result == "does not fit"
+def test_fit_is_unknown_within_the_expected_error() -> None:
+    longest = fit(m2_shape(), demand(Layout(4), 80)).max_model_len or 0
+    assert fit(m2_shape(), demand(Layout(4), 80, context=longest)).result == "fits"
+    assert fit(m2_shape(), demand(Layout(4), 80, context=longest + 16)).result == "unknown"
+    assert fit(m2_shape(), demand(Layout(4), 80, context=int(longest * 1.3))).result == "does not fit"
 
 
-def test_fit_uses_the_measurement_of_an_earlier_start() -> None:
+def test_the_longest_context_is_at_most_the_models_own() -> None:
+    assert fit(m2_shape(), demand(Layout(4), H200, longest=196608)).max_model_len == 196608
+
+
+def test_more_data_parallel_ranks_hold_more_tokens_in_total() -> None:
+    estimate = fit(m2_shape(), demand(Layout(dp=8, ep=8), H200))
+    assert estimate.kv_tokens == 8 * tokens(estimate)
+
+
+def test_the_measurement_of_this_layout_is_the_estimate() -> None:
     earlier = KvMeasurement("m", "h20", Layout(4), 300_000)
-    assert fit(m2_shape(), demand(Layout(4), 96), earlier).kv_tokens == 300_000
-    estimate = tokens_of(fit(m2_shape(), demand(Layout(4), 96)))
-    other = fit(m2_shape(), demand(Layout(dp=8, ep=8), 96))
-    corrected = fit(m2_shape(), demand(Layout(dp=8, ep=8), 96), earlier)
-    assert corrected.kv_tokens_per_replica == pytest.approx(
-        replica_tokens_of(other) * 300_000 / estimate, rel=0.01
+    corrected = fit(m2_shape(), demand(Layout(4), H20), earlier)
+    assert tokens(corrected) == pytest.approx(300_000, abs=2 * 196608 / 100)
+    assert corrected.detail.endswith("(expected error 0.3 GiB), corrected by an earlier start on this host")
+
+
+def test_the_measurement_of_another_layout_corrects_by_the_same_gib() -> None:
+    earlier = KvMeasurement("m", "h20", Layout(4), 300_000)
+    own = budget_of(m2_shape(), demand(Layout(4), H20))
+    assert own is not None
+    difference = 300_000 * 253_952 / 4 / GIB - own.kv
+    before, after = (
+        fit(m2_shape(), demand(Layout(dp=8, ep=8), H20), measured) for measured in (None, earlier)
+    )
+    assert tokens(after) - tokens(before) == pytest.approx(difference * GIB / 253_952, rel=0.01)
+
+
+def test_a_measurement_keeps_its_own_share_and_context() -> None:
+    half = replace(demand(Layout(4), H20), utilization=0.8)
+    assert tokens(fit(m2_shape(), half)) < tokens(fit(m2_shape(), demand(Layout(4), H20)))
+    measured = KvMeasurement(
+        "m", "h20", Layout(4), tokens(fit(m2_shape(), half)), utilization=0.8, context=196608
+    )
+    assert tokens(fit(m2_shape(), demand(Layout(4), H20), measured)) == pytest.approx(
+        tokens(fit(m2_shape(), demand(Layout(4), H20))), rel=0.001
     )
 
 
 def test_fit_uses_a_fixed_kv_space_on_cpu() -> None:
-    assert fit(m2_shape(), demand(Layout(), 0, kv_gib=1.0)).kv_tokens == GIB // 253_952
+    cpu = demand(Layout(), 0, kv_gib=1.0, server=None, limits=Limits())
+    assert tokens(fit(m2_shape(), cpu)) == pytest.approx(GIB / 253_952, rel=0.01)
+
+
+def test_an_older_vllm_takes_a_smaller_share() -> None:
+    assert constants().default_utilization("0.24.0") == 0.9
+    assert constants().default_utilization("") == constants().default_utilization("0.32.0") == 0.92
+
+
+@given(
+    layers=st.integers(1, 100),
+    kv_heads=st.integers(1, 64),
+    head_dim=st.sampled_from([64, 128, 256]),
+    vram=st.floats(8, 300),
+    tp=st.sampled_from([1, 2, 4, 8]),
+)
+def test_every_estimate_is_consistent(
+    layers: int, kv_heads: int, head_dim: int, vram: float, tp: int
+) -> None:
+    """A context that fits is in the tokens that fit, and more memory never makes less fit."""
+    shape = ModelShape(
+        layers=layers, hidden=4096, heads=64, kv_heads=kv_heads, head_dim=head_dim, vocabulary=32000,
+        dense_intermediate=11008, attention=(LayerGroup(FULL, layers),),
+    )  # fmt: skip
+    small, large = (fit(shape, demand(Layout(tp), size, context=None)) for size in (vram, vram + 8))
+    assert (small.max_model_len or 0) <= (large.max_model_len or 0)
+    assert tokens(small) <= tokens(large)
+    assert small.result in ("fits", "unknown", "does not fit")
+    if small.result == "fits":
+        assert small.expected_error is not None
+        assert 0 <= small.expected_error <= 1

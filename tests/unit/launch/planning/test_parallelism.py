@@ -80,7 +80,14 @@ def test_check_rejects_a_dense_mlp_with_partial_groups() -> None:
 
 def test_check_rejects_more_gpus_than_available() -> None:
     assert "TP2 x PP1 x DP8 = 16 GPUs, but 1 node of 8 have 8" in why(m2_shape(), Layout(2, dp=8, ep=16))
-    assert "must fit a node of 8 under DP" in why(m2_shape(), Layout(16, dp=2, ep=32, nodes=4))
+
+
+def test_a_replica_spans_nodes_from_029() -> None:
+    spread = Layout(16, dp=2, ep=32, nodes=4)
+    assert "must fit a node of 8 under DP (vLLM 0.11 to 0.28)" in why(m2_shape(), spread)
+    assert check(m2_shape(), spread, 8, NEW).valid is True
+    uneven = Layout(4, pp=3, dp=2, nodes=3)
+    assert "a replica of 4 x 3 = 12 GPUs under DP must fill whole nodes of 8" in why(m2_shape(), uneven, NEW)
 
 
 def test_check_without_a_shape_is_undecided() -> None:

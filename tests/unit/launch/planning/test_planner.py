@@ -74,7 +74,7 @@ def test_make_plan_notes_the_recipes_advice() -> None:
 
 def test_make_plan_shortens_a_context_that_does_not_fit_with_a_reason() -> None:
     made = plan(M2, "a100", 8)
-    assert "--max-model-len 139264" in command(made)
+    assert "--max-model-len 155648" in command(made)
     assert "of the model's own 196,608 tokens, about 1" in why(made, "--max-model-len")
     assert made.fit.result == "fits"
 
@@ -197,12 +197,12 @@ REFUSALS = [
     ({"strategy": "multi_node_tp_dp"}, "does not list the strategy", "", "single_node_tp"),
     ({"strategy": "single_node_tp", "nodes": 2}, "uses one node, but --nodes is 2", "", "multi_node_tp"),
     ({"strategy": "multi_node_dep"}, "needs several nodes", "", "--nodes 2"),
-    ({"gpus": 1}, "does not fit with TP1", "214.3 GiB", "--gpus with a larger number"),
+    ({"gpus": 1}, "does not fit with TP1", "214.2 GiB", "--gpus with a larger number"),
     (
         {"hardware": "a100", "max_model_len": 196608},
         "196,608 tokens does not fit",
-        "tokens for each replica",
-        "--max-model-len 139264",
+        "tokens for one request",
+        "--max-model-len 155648",
     ),
     ({"max_model_len": 500_000}, "MiniMax-M2 has 196,608", "config.json", "--max-model-len 196608"),
     ({"settings": (("--tensor-parallel-size", "two"),)}, "must be a positive integer", "", ""),

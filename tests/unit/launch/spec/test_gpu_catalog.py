@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from launch.spec.gpu_catalog import catalog, from_taxonomy, runs_code
+from launch.spec.gpu_catalog import HardwareProfile, catalog, find, from_taxonomy, runs_code
 
 RUNS = [
     # CUDA binaries run on the same and on later minor revisions of their major.
@@ -45,6 +45,42 @@ def test_catalog_rows_have_a_source_and_a_platform() -> None:
     profiles = catalog().values()
     assert all(profile.source for profile in profiles)
     assert {profile.platform for profile in profiles} == {"cuda", "rocm", "cpu"}
+
+
+def test_catalog_has_less_memory_from_the_driver_than_on_the_data_sheet() -> None:
+    gpus = [profile for profile in catalog().values() if profile.platform != "cpu"]
+    assert all(0.9 * gpu.vram_gib < gpu.memory_gib < gpu.vram_gib for gpu in gpus)
+    assert all(gpu.driver_source for gpu in gpus if gpu.driver_gib)
+
+
+def test_memory_of_a_card_without_a_driver_number_is_the_smallest_share() -> None:
+    assert HardwareProfile(vram_gib=100.0).memory_gib == pytest.approx(91.8)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("h200", "h200"),
+        ("H200", "h200"),
+        ("rtx-pro-6000", "rtx_pro_6000"),
+        ("NVIDIA GeForce RTX 5090", "rtx_5090"),
+        ("4090", "rtx_4090"),
+        ("gb10", "dgx_spark_gb10"),
+        ("AMD Instinct MI300X", "mi300x"),
+        ("a40", "a40"),
+        ("a4", ""),
+        ("nvidia", ""),
+        ("", ""),
+    ],
+)
+def test_find_takes_the_names_that_people_write(name: str, expected: str) -> None:
+    found = find(catalog(), name)
+    assert (found.id if found else "") == expected
+
+
+def test_from_taxonomy_knows_the_card_of_a_machine_with_two() -> None:
+    profile = from_taxonomy("rtx_pro_6000_2x", {"brand": "NVIDIA", "gpu_count": 2, "vram_gb": 192})
+    assert (profile.vram_gib, profile.memory_gib, profile.arch) == (96, 94.97, "sm_120")
 
 
 def test_from_taxonomy_divides_memory_by_gpus_and_adds_the_architecture() -> None:

@@ -74,9 +74,6 @@ CONFIGS = [
     ({"kv_lora_rank": 512}, "is_mla", True),
     ({"quantization_config": {"weight_block_size": [128, 128]}}, "block", 128),
     ({"quantization_config": {"bits": 4, "group_size": 32}}, "precision", "int4"),
-    ({"sliding_window": 8, "layer_types": ["sliding_attention", "full_attention"]}, "window_layers", 1),
-    ({"sliding_window": 8}, "window", None),
-    ({"layer_types": ["linear_attention", "linear_attention", "full_attention"]}, "linear_layers", 2),
     ({"num_attention_heads": "8"}, "heads", None),
 ]
 

@@ -1,0 +1,131 @@
+"""Estimate the memory of a GPU that is neither weights nor KV cache, by its causes. Coefficients: `overhead.yaml`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from packaging.version import Version
+
+from launch.data_file import load
+from launch.spec.model_config import ModelShape
+
+GIB = 2**30
+FLOAT32, FLOAT16 = 4, 2  # bytes
+
+
+@dataclass(frozen=True)
+class Links:
+    """GiB of communication buffers by the connection of the GPUs."""
+
+    fast: float
+    pcie: float
+    amd: float
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Copies of the logits at the peak of sampling, by version, and on AMD."""
+
+    before: float
+    since: float
+    amd: float
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """The part of overhead.yaml that is fitted."""
+
+    context: float
+    links: Links
+    sampler: Sampler
+    forward: float
+    graphs: float
+    vision: float
+
+
+@dataclass(frozen=True)
+class Batch:
+    """vLLM's default batch on cards of at least `from_gib`."""
+
+    from_gib: float
+    tokens: int
+    sequences: int
+    since: str = "0"
+
+
+@dataclass(frozen=True)
+class Table:
+    """The content of overhead.yaml."""
+
+    coefficients: Coefficients
+    error_gib: float
+    sampler_since: str
+    graphs_since: str
+    batches: tuple[Batch, ...]
+    small_batches: tuple[str, ...]
+    in_flight: int
+    in_flight_since: str
+
+
+@cache
+def table() -> Table:
+    """Return the table."""
+    return load(Path(__file__).with_suffix(".yaml"), Table)
+
+
+@dataclass(frozen=True)
+class Server:
+    """What of a server its other memory depends on. Version "": the newest."""
+
+    brand: str
+    fast_links: bool
+    ranks: int
+    sequences: int
+    batched_tokens: int
+    version: str = ""
+    graphs: bool = True
+    vision: bool = True
+
+
+def batch_of(hardware: str, memory_gib: float, version: str) -> Batch:
+    """Return the default batch of this vLLM on a card of this kind and memory."""
+    rows = [row for row in table().batches if not version or Version(version) >= Version(row.since)]
+    small = hardware in table().small_batches
+    return next(row for row in rows if memory_gib >= row.from_gib and (not small or not row.from_gib))
+
+
+def in_flight(batched_tokens: int, version: str) -> int:
+    """Return the tokens of a request that can be scheduled and not yet settled."""
+    return batched_tokens * (table().in_flight if _since(version, table().in_flight_since) else 1)
+
+
+def overhead(shape: ModelShape, server: Server, fitted: Coefficients | None = None) -> dict[str, float]:
+    """Return the GiB of each cause on one GPU."""
+    c = fitted or table().coefficients
+    logits = server.sequences * (shape.vocabulary or 0) * FLOAT32 / GIB
+    hidden = server.batched_tokens * (shape.hidden or 0) * FLOAT16 / GIB
+    return {
+        "context": c.context,
+        "communication": _links(c.links, server) if server.ranks > 1 else 0.0,
+        "activations": max(_copies(c.sampler, server) * logits, c.forward * hidden),
+        "graphs": c.graphs if server.graphs and _since(server.version, table().graphs_since) else 0.0,
+        "vision": c.vision if server.vision and shape.vision_weights else 0.0,
+    }
+
+
+def _links(links: Links, server: Server) -> float:
+    if server.brand == "AMD":
+        return links.amd
+    return links.fast if server.fast_links else links.pcie
+
+
+def _copies(sampler: Sampler, server: Server) -> float:
+    if server.brand == "AMD":
+        return sampler.amd
+    return sampler.since if _since(server.version, table().sampler_since) else sampler.before
+
+
+def _since(version: str, first: str) -> bool:
+    return not version or Version(version) >= Version(first)

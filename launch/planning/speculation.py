@@ -1,0 +1,46 @@
+"""What speculative decoding adds to the memory of a server: a draft model with layers of its own."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from launch.spec.model_config import ModelShape
+from launch.spec.vllm_args import Draft
+
+FLAG = "--speculative-config"
+OWN = "mtp"  # ends the names of the methods whose draft model is in the checkpoint: mtp, deepseek_mtp, qwen3_next_mtp
+WITH_MODEL = ("eagle", "dflash", "dspark", "medusa", "draft_model")
+
+
+@dataclass(frozen=True)
+class Speculation:
+    """The draft model of a command. `own`: it is in the checkpoint. `layers` keep a KV cache of their own."""
+
+    method: str = ""
+    own: bool = False
+    layers: int = 0
+    tokens: int = 0
+
+
+def speculation(draft: Draft, shape: ModelShape | None) -> Speculation:
+    """Return the speculation that a command sets; an empty one if it sets none, or one that cannot be read."""
+    arg = draft.get(FLAG)
+    values = _json(arg.value) if arg else {}
+    method = str(values.get("method", ""))
+    tokens = values.get("num_speculative_tokens")
+    number = tokens if type(tokens) is int and 0 < tokens < 100 else 0
+    if method.endswith(OWN) or (number and not method and "model" not in values):
+        return Speculation(method or OWN, True, max(1, shape.mtp_layers if shape else 1), number)
+    if method.startswith(WITH_MODEL):
+        return Speculation(method, False, 1, number)
+    return Speculation(method, tokens=number)
+
+
+def _json(text: str) -> dict[str, Any]:
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return values if isinstance(values, dict) else {}
