@@ -219,9 +219,12 @@ def _not_verified(report: Report, command: str) -> Failed:
     name, why = f"{found.model} at {found.commit[:12]}", lines_of(faults)
     if faults and all(one.kind == "changed" for one in faults):
         return Failed(f"{name} was changed since it was verified", why=why, fix=f"{command} --deep")
-    if not faults:
-        why = "it has no manifest, because another tool downloaded it"
-        return Failed(f"{name} was never verified", why=why, fix=f"{command} --deep")
+    if not report.known:
+        also = f"; {why}" if faults else ""
+        why = f"it has no manifest, because another tool downloaded it{also}"
+        return Failed(
+            f"{name} was never verified", why=why, fix=f"{command} {'--repair' if faults else '--deep'}"
+        )
     what = f"{len(faults)} of {found.files} files are missing or damaged"
     return Failed(what, why=why, fix=f"{command}{' --deep' * report.deep} --repair")
 
