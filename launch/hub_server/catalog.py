@@ -126,7 +126,7 @@ def require_models(folder: Path) -> Path:
     if not folder.is_dir():
         raise Refused(f"folder '{folder}' does not exist", fix="invoke serve-weights FOLDER")
     for candidate in (folder, folder / "hub"):
-        if (candidate / "config.json").is_file():
+        if (candidate / "config.json").is_file() or any(candidate.glob("*.safetensors")):
             why = f"a served folder has ORGANIZATION/NAME/ for each model, and '{candidate}' is one model"
             fix = f"mkdir -p served/ORGANIZATION && ln -s '{candidate.absolute()}' served/ORGANIZATION/NAME"
             raise Refused(f"'{folder}' has no models", why=why, fix=fix)
