@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke.context import Context
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from launch.serving.metrics import Load
     from launch.supervision.events import Summary
 
-HEADERS = ("NAME", "MODEL", "COMMIT", "STATUS", "GPUS", "REQUESTS", "TOKENS/S", "URL", "STARTED")
+HEADERS = ("NAME", "MODEL", "COMMIT", "STATUS", "GPUS", "REQUESTS", "TOKENS/S", "URL", "STARTED", "VERIFIED")
 SUPERVISED = ("RESTARTS", "LAST CAUSE")  # shown if a server was restarted or given up
 
 
@@ -33,7 +34,10 @@ def ps(c: Context, format: Format = "text") -> None:
     found = [_with_health(server, server.name in loads) for server in found]
     histories = {server.name: summary(read(server.name)) for server in found}
     if format == "json":
-        rows = [{**asdict(one), "load": _as_dict(loads.get(one.name))} for one in found]
+        rows = [
+            {**asdict(one), "verified": _verified(one), "load": _as_dict(loads.get(one.name))}
+            for one in found
+        ]
         emit([{**row, "supervision": asdict(histories[row["name"]])} for row in rows])
     elif found:
         rows_with_gpus = [_row(one, loads.get(one.name), gpus) for one, gpus in _with_gpus(found)]
@@ -57,6 +61,15 @@ def _with_health(server: Server, answers: bool) -> Server:
     return replace(server, health="healthy") if answers and server.health in ("", "starting") else server
 
 
+def _verified(server: Server) -> str:
+    """Return when the weights of a server were verified, or why that is not known; "" if they are no snapshot."""
+    from launch.weights.snapshot import last_verified
+
+    if not (server.cache and server.commit):
+        return ""
+    return last_verified(server.model, server.commit, Path(server.cache))
+
+
 def _as_dict(load: Load | None) -> dict[str, object] | None:
     return asdict(load) if load else None
 
@@ -77,4 +90,5 @@ def _row(server: Server, load: Load | None, gpus: str) -> tuple[object, ...]:
     rate = f"{load.tokens_per_s or 0:.0f}" if load else ""
     started = "" if server.started.startswith("0001") else server.started[:19]  # the engine's "never"
     commit, running = server.commit[:12], load.running if load else ""
-    return server.name, server.model, commit, state, gpus, running, rate, server.url, started
+    verified = _verified(server)[:10]
+    return server.name, server.model, commit, state, gpus, running, rate, server.url, started, verified

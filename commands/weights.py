@@ -17,12 +17,14 @@ from errors import Failed, Refused
 from launch.spec.option import Option
 
 if TYPE_CHECKING:
+    from launch.hub_server.catalog import Catalog
     from launch.weights.fetch_plan import FetchPlan
     from launch.weights.snapshot import Snapshot
     from launch.weights.source import Source
     from launch.weights.verify import Report
 
 Patterns = tuple[str, ...]
+SHOWN = 5  # lines about the files of one model
 
 
 @verb()
@@ -219,9 +221,12 @@ def _not_verified(report: Report, command: str) -> Failed:
     name, why = f"{found.model} at {found.commit[:12]}", lines_of(faults)
     if faults and all(one.kind == "changed" for one in faults):
         return Failed(f"{name} was changed since it was verified", why=why, fix=f"{command} --deep")
-    if not faults:
-        why = "it has no manifest, because another tool downloaded it"
-        return Failed(f"{name} was never verified", why=why, fix=f"{command} --deep")
+    if not report.known:
+        also = f"; {why}" if faults else ""
+        why = f"it has no manifest, because another tool downloaded it{also}"
+        return Failed(
+            f"{name} was never verified", why=why, fix=f"{command} {'--repair' if faults else '--deep'}"
+        )
     what = f"{len(faults)} of {found.files} files are missing or damaged"
     return Failed(what, why=why, fix=f"{command}{' --deep' * report.deep} --repair")
 
@@ -232,10 +237,9 @@ def serve_weights(
     folder: Annotated[
         str,
         Option(
-            "folder that contains organization/name/... for each model",
+            "folder that contains organization/name/... for each model, or a cache (default: the Hugging Face cache)",
             metavar="FOLDER",
             positional=True,
-            required=True,
         ),
     ] = "",
     host: Annotated[str, Option("address to listen on", metavar="ADDRESS")] = "127.0.0.1",
@@ -246,22 +250,54 @@ def serve_weights(
         str, Option("require clients to send the token stored in this file", metavar="PATH")
     ] = "",
 ) -> None:
-    """Serve a folder of models as a Hugging Face Hub, for hosts without internet access."""
-    from launch.hub_server import serve_folder
-    from launch.hub_server.repository import unservable_files
+    """Serve models as a Hugging Face Hub, for hosts without internet access.
+
+    A cache is served with the commits and hashes of its source; the files of a folder are hashed first.
+    """
+    from launch import paths
+    from launch.hub_server import serve_catalog
+    from launch.hub_server.catalog import Catalog, require_models
+    from launch.hub_server.file_hashes import FileHashes
+    from launch.weights.cache import cache_folder
     from launch.weights.login import read_token
 
-    if not Path(folder).is_dir():
-        raise Refused(f"folder '{folder}' does not exist", fix="invoke serve-weights FOLDER")
+    served = require_models(Path(folder).expanduser() if folder else cache_folder())
     token = read_token(Path(token_file)) if token_file else ""
-    for name in unservable_files(Path(folder)):
-        say(f"not served, because it is not a valid name on a Hub: {name!a}")
+    catalog = Catalog(served, FileHashes(paths.cache_dir() / "served-hashes.json"))
+    _read_models(catalog)
     try:
-        with serve_folder(Path(folder), host=host, port=port, token=token) as hub:
-            say(f"serving {folder}; stop with Ctrl-C")
+        with serve_catalog(catalog, host=host, port=port, token=token) as hub:
+            say(f"serving {served}; stop with Ctrl-C")
             url = hub.url.replace("//0.0.0.0:", f"//{socket.gethostname()}:")
             print(f"export HF_ENDPOINT={url}", flush=True)
             hub.wait()
     except OSError as error:
         fix = f"invoke serve-weights {folder} --port 0"
         raise Failed(f"cannot listen on {host}:{port}", why=str(error), fix=fix) from error
+
+
+def _read_models(catalog: Catalog) -> None:
+    """Read every model before the first request, and name what is not served."""
+    from launch.weights.progress import amount
+
+    names = catalog.names()
+    with bar(f"read {catalog.folder}") as progress:
+        for index, name in enumerate(names):
+            hashed = 0
+
+            def show(count: int, index: int = index, name: str = name) -> None:
+                nonlocal hashed
+                hashed += count
+                progress.update(index, len(names), f"{name}: {amount(hashed)} hashed")
+
+            catalog.hashes.on_bytes = show
+            for repository in catalog.read(name).repositories.values():
+                _name_problems(name, repository.problems)
+    catalog.hashes.on_bytes = lambda count: None
+
+
+def _name_problems(model: str, problems: tuple[str, ...]) -> None:
+    for line in problems[:SHOWN]:
+        say(f"{model}: not served: {line!a}" if not line.isprintable() else f"{model}: {line}")
+    if len(problems) > SHOWN:
+        say(f"{model}: and {len(problems) - SHOWN} more files are not served")

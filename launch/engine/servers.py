@@ -42,6 +42,7 @@ class Server:
     vllm: str = ""
     vllm_commit: str = ""
     channel: str = ""
+    cache: str = ""  # the Hugging Face cache on this host that is mounted; "" for a local folder
 
 
 def list_servers(client: DockerClient) -> list[Server]:
@@ -94,9 +95,13 @@ def users_of(client: DockerClient, model: str, hub: Path) -> list[str]:
 
 def _mounts(attributes: dict[str, Any], hub: Path) -> bool:
     """Return whether a container has this folder as its cache. One without such a mount may have it elsewhere."""
+    return not (source := _cache(attributes)) or Path(source).resolve() == hub.resolve()
+
+
+def _cache(attributes: dict[str, Any]) -> str:
+    """Return the folder of this host that a container has as its Hugging Face cache, "" for none."""
     mounts = attributes.get("Mounts") or []
-    sources = [Path(str(mount.get("Source"))) for mount in mounts if mount.get("Destination") == HUB]
-    return not sources or any(source.resolve() == hub.resolve() for source in sources)
+    return next((str(mount.get("Source")) for mount in mounts if mount.get("Destination") == HUB), "")
 
 
 def _containers(client: DockerClient) -> list[Container]:
@@ -124,4 +129,5 @@ def _describe(container: Container) -> Server:
         vllm=labels.get("slipway.vllm", ""),
         vllm_commit=labels.get("slipway.vllm_commit", ""),
         channel=labels.get("slipway.channel", ""),
+        cache=_cache(container.attrs),
     )

@@ -2,56 +2,55 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from launch.hub_server.repository import Repository, read_repository
-from launch.hub_server.routes import Answer, Request, ServedHub, Slice
+from launch.hub_server.catalog import Catalog
+from launch.hub_server.repository import FileState, ServedModel
+from launch.hub_server.routes import Answer, Request, ServedHub, Slice, changed
+
+PIECE = 1 << 20
+LARGEST_BODY = 1 << 20  # bytes of a request; a list of paths has less
+TIMEOUT = 600.0  # seconds without a request, or without a byte taken, after which a connection is closed
 
 
-@dataclass
-class ServedFolder:
-    """The repositories in a folder; each is read and hashed at its first request."""
-
-    folder: Path
-    _repositories: dict[str, Repository] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def find(self, model: str) -> Repository | None:
-        """Return the repository of a model, or None if the folder has no such model."""
-        parts = model.split("/")
-        if len(parts) != 2 or any(part.startswith(".") for part in parts):
-            return None
-        with self._lock:
-            if model not in self._repositories and (self.folder / model).is_dir():
-                self._repositories[model] = read_repository(self.folder, model)
-            return self._repositories.get(model)
+class FileChanged(ConnectionAbortedError):
+    """A file is no longer the listed one; the rest of it is not sent."""
 
 
 class HubHandler(BaseHTTPRequestHandler):
-    """Answers one connection's requests. Tests override `respond` and `send_body` to serve faults."""
+    """Answers one connection's requests."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+    timeout = TIMEOUT
     hub: ServedHub
-    requests: list[Request]
 
     def do_GET(self) -> None:
-        """Answer a GET or HEAD."""
-        request = Request(self.command, self.path, {k.lower(): v for k, v in self.headers.items()})
-        self.requests.append(request)
+        """Answer a GET, HEAD or POST."""
+        length = self.headers.get("Content-Length") or "0"
+        if not length.isdecimal() or int(length) > LARGEST_BODY or self.headers.get("Transfer-Encoding"):
+            self.close_connection = True
+            self.send_error(413)
+            return
+        headers = {k.lower(): v for k, v in self.headers.items()}
+        request = Request(self.command, self.path, headers, self.rfile.read(int(length)))
         self.respond(request, self.hub.answer(request))
 
-    do_HEAD = do_GET
+    do_HEAD = do_POST = do_GET
 
     def respond(self, request: Request, answer: Answer) -> None:
         """Send the answer to a request."""
+        if isinstance(answer.body, Slice) and not _is_current(answer.body):
+            answer = changed(answer.body)
         body = answer.body
         length = body.last - body.first if isinstance(body, Slice) else len(body)
         self.send_response(answer.status)
@@ -66,20 +65,41 @@ class HubHandler(BaseHTTPRequestHandler):
         if isinstance(body, bytes):
             self.wfile.write(body)
         elif body.last > body.first:
-            with body.at.open("rb") as stream:
-                self.connection.sendfile(stream, body.first, body.last - body.first)
+            send_file(self.connection, body)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log nothing: a request line may have a URL that is itself a permission."""
 
 
+def send_file(connection: socket.socket, part: Slice) -> None:
+    """Send part of a file. Raises FileChanged before a byte that was written after the file was listed.
+
+    Not with `sendfile`: it hands over pages of the file, and a later write to the file would change what is sent.
+    """
+    buffer = memoryview(bytearray(min(PIECE, part.last - part.first)))
+    with part.at.open("rb", buffering=0) as stream:
+        position = part.first
+        while position < part.last:
+            count = os.preadv(stream.fileno(), [buffer[: part.last - position]], position)
+            if not count or part.state not in (None, FileState.of(os.fstat(stream.fileno()))):
+                raise FileChanged(str(part.at))
+            connection.sendall(buffer[:count])
+            position += count
+
+
+def _is_current(part: Slice) -> bool:
+    try:
+        return part.state in (None, FileState.of(part.at.stat()))
+    except OSError:
+        return False
+
+
 @dataclass
 class HubServer:
-    """A running server. `url` is the value for HF_ENDPOINT; `requests` are those received so far."""
+    """A running server. `url` is the value for HF_ENDPOINT."""
 
     api: ThreadingHTTPServer
     storage: ThreadingHTTPServer
-    requests: list[Request]
 
     @property
     def url(self) -> str:
@@ -95,32 +115,39 @@ class HubServer:
 def serve_folder(
     folder: Path, *, host: str = "127.0.0.1", port: int = 0, token: str = ""
 ) -> AbstractContextManager[HubServer]:
-    """Serve a folder until the block ends. Port 0 takes a free one. Raises OSError if the port is taken."""
-    return serve(ServedFolder(folder).find, host=host, port=port, token=token)
+    """Serve a folder or a cache until the block ends. Port 0 takes a free one. Raises OSError if the port is taken."""
+    return serve_catalog(Catalog(folder).read_all(), host=host, port=port, token=token)
+
+
+def serve_catalog(
+    catalog: Catalog, *, host: str = "127.0.0.1", port: int = 0, token: str = ""
+) -> AbstractContextManager[HubServer]:
+    """Serve the models of a catalog until the block ends. Raises OSError if the port is taken."""
+    return serve(catalog.find, host=host, port=port, token=token, names=catalog.names)
 
 
 @contextmanager
 def serve(
-    find: Callable[[str], Repository | None],
+    find: Callable[[str], ServedModel | None],
     *,
     host: str = "127.0.0.1",
     port: int = 0,
     token: str = "",
+    names: Callable[[], Iterable[str]] = tuple,
     handler: type[HubHandler] = HubHandler,
 ) -> Iterator[HubServer]:
-    """Serve the repositories that `find` returns, until the block ends."""
-    requests: list[Request] = []
+    """Serve the models that `find` returns, until the block ends. `handler` answers the requests."""
     storage, api = (
         _Listener((host, 0), BaseHTTPRequestHandler),
         _Listener((host, port), BaseHTTPRequestHandler),
     )
-    hub = ServedHub(find, f"{_url(storage)}/storage", token)
-    bound = type("BoundHandler", (handler,), {"hub": hub, "requests": requests})
+    hub = ServedHub(find, f"{_url(storage)}/storage", token, names)
+    bound = type("BoundHandler", (handler,), {"hub": hub})
     for server in (api, storage):
         server.RequestHandlerClass = bound
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     try:
-        yield HubServer(api, storage, requests)
+        yield HubServer(api, storage)
     finally:
         for server in (api, storage):
             server.shutdown()
@@ -133,7 +160,7 @@ class _Listener(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore a client that disconnects."""
+        """Ignore a client that disconnects; one whose file was changed was disconnected here."""
 
 
 def _url(server: ThreadingHTTPServer) -> str:

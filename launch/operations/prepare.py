@@ -51,7 +51,7 @@ def prepare(
     Raises Failed for an incomplete snapshot unless it may be fetched, before an image of gigabytes is pulled.
     """
     weights = wanted_weights(plan.model, plan.commit or plan.revision, options.lock)
-    missing = None if plan.local_folder else _missing_weights(plan.model, weights)
+    missing = None if plan.local_folder else _missing_weights(plan.model, weights, events)
     if missing and not how.fetch:
         raise missing
     background = missing is not None
@@ -61,12 +61,14 @@ def prepare(
     image.result()
 
 
-def _missing_weights(model: str, weights: WantedWeights) -> Failed | None:
+def _missing_weights(model: str, weights: WantedWeights, events: Events) -> Failed | None:
+    """Return why the snapshot cannot be served, or say when it was verified."""
     try:
-        require_complete(model, weights.revision, digest=weights.digest)
-        return None
+        found = require_complete(model, weights.revision, digest=weights.digest)
     except Failed as missing:
         return missing
+    events.note(f"weights: {found.files} files, last verified {found.verified}, unchanged since")
+    return None
 
 
 def _fetch(model: str, weights: WantedWeights, events: Events, image: Future[None]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from errors import Failed
+from errors import Failed, SlipwayError
 from launch import atomic_write
 from launch.weights import manifest as manifests
 from launch.weights.cache import ModelFolder, cache_folder
@@ -82,6 +82,23 @@ def described(folder: ModelFolder, manifest: Manifest, revision: str, fetched: i
         manifest.licence,
         min((entry.verified for entry in manifest.wanted), default=""),
     )
+
+
+def last_verified(model: str, commit: str, cache: Path) -> str:
+    """Return when the files that a server reads were verified (UTC), or in one word why that is not known.
+
+    The words are `never` (no manifest), and the kind of the worst fault: `missing`, `damaged`, `changed`, `unverified`.
+    """
+    try:
+        folder = ModelFolder(cache, model)
+        manifest = manifests.load(folder.manifest(commit))
+    except SlipwayError:
+        return "never"
+    if manifest is None:
+        return "never"
+    if faults := faults_of(folder, manifest):
+        return faults[0].kind
+    return min(entry.verified for entry in manifest.wanted)
 
 
 def incomplete_or_changed(model: str, commit: str, faults: list[Fault], fetch: str, verify: str) -> Failed:

@@ -14,7 +14,7 @@ import pytest
 from images.lock.lockfile import LOCK
 from launch.demo.tiny_checkpoint import write_checkpoint
 from launch.hub_server import serve_folder
-from launch.hub_server.repository import read_repository
+from launch.hub_server.model_folder import read_repository
 from launch.weights.cache import ModelFolder
 from tests.conftest import MODEL
 from tests.e2e.conftest import free_port

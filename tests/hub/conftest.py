@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from launch.http.retry import RetryPolicy
-from launch.hub_server.repository import read_repository
+from launch.hub_server.model_folder import read_repository
 from launch.weights.fetch import fetch_model
 from launch.weights.snapshot import Snapshot
 from launch.weights.sources.offline import source_of

@@ -12,7 +12,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
@@ -20,10 +20,12 @@ from pathlib import Path
 
 from launch.hub_server import HubHandler, HubServer
 from launch.hub_server import serve as serve_hub
-from launch.hub_server.repository import Repository
+from launch.hub_server.catalog import Catalog
+from launch.hub_server.file_hashes import FileHashes
+from launch.hub_server.repository import Repository, ServedModel
 from launch.hub_server.routes import Answer, Request, Slice
-from launch.hub_server.server import ServedFolder
 
+HASHES = FileHashes()  # of the folders that many tests serve
 KINDS = (
     "status",  # answer `status` with `headers` and `body`
     "reset",  # send up to byte `at`, then reset the connection
@@ -103,12 +105,14 @@ class Script:
 
 
 class FaultyHandler(HubHandler):
-    """Answers with the faults of a script."""
+    """Answers with the faults of a script, and records the requests."""
 
     script: Script
+    requests: list[Request]
     fault: Fault | None = None
 
     def respond(self, request: Request, answer: Answer) -> None:
+        self.requests.append(request)
         self.fault = self.script.next(request, answer.body)
         if self.fault is None:
             super().respond(request, answer)
@@ -200,16 +204,44 @@ def trickle(connection: socket.socket, part: Slice, fault: Fault) -> None:
             time.sleep(step / fault.rate)
 
 
+@dataclass
+class RecordingServer(HubServer):
+    """A running server with the requests that it received so far."""
+
+    requests: list[Request] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def serve_models(
+    find: Callable[[str], ServedModel | None],
+    *,
+    names: Callable[[], Iterable[str]] = tuple,
+    faults: tuple[Fault, ...] = (),
+    token: str = "",
+    host: str = "127.0.0.1",
+) -> Iterator[RecordingServer]:
+    """Serve models with faults, until the block ends."""
+    requests: list[Request] = []
+    handler = type("ScriptedHandler", (FaultyHandler,), {"script": Script(faults), "requests": requests})
+    with serve_hub(find, host=host, token=token, names=names, handler=handler) as hub:
+        yield RecordingServer(hub.api, hub.storage, requests)
+
+
 def serve(
     find: Callable[[str], Repository | None], *, faults: tuple[Fault, ...] = (), token: str = ""
-) -> AbstractContextManager[HubServer]:
+) -> AbstractContextManager[RecordingServer]:
     """Serve repositories with faults, until the block ends."""
-    handler = type("ScriptedHandler", (FaultyHandler,), {"script": Script(faults)})
-    return serve_hub(find, token=token, handler=handler)
+
+    def find_model(name: str) -> ServedModel | None:
+        repository = find(name)
+        return ServedModel.single(repository) if repository else None
+
+    return serve_models(find_model, faults=faults, token=token)
 
 
 def serve_folder(
-    folder: Path, *, faults: tuple[Fault, ...] = (), token: str = ""
-) -> AbstractContextManager[HubServer]:
-    """Serve a folder with faults, until the block ends."""
-    return serve(ServedFolder(folder).find, faults=faults, token=token)
+    folder: Path, *, faults: tuple[Fault, ...] = (), token: str = "", host: str = "127.0.0.1"
+) -> AbstractContextManager[RecordingServer]:
+    """Serve a folder or a cache with faults, until the block ends."""
+    catalog = Catalog(folder, HASHES).read_all()
+    return serve_models(catalog.find, names=catalog.names, faults=faults, token=token, host=host)

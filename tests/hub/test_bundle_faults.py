@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from errors import Refused, SlipwayError
-from launch.hub_server import HubServer
 from launch.hub_server.repository import Repository, ServedFile
 from launch.weights.bundle.format import MANIFEST_NAME
 from launch.weights.bundle.read import BundleUrl
@@ -21,11 +20,11 @@ from launch.weights.fetch import fetch_model
 from launch.weights.snapshot import Snapshot, require_complete
 from launch.weights.sources.offline import source_of
 from tests.hub.conftest import BIG, MODEL, QUICK, SIZES, fetch_from
-from tests.hub.faults import Fault, serve, serve_folder
+from tests.hub.faults import Fault, RecordingServer, serve, serve_folder
 
 NAMES = (MANIFEST_NAME, *sorted(SIZES))
 ALL = 31 << 20  # bytes of the bundle, less than 1 MiB too few
-ServeBundle = Callable[..., AbstractContextManager[HubServer]]
+ServeBundle = Callable[..., AbstractContextManager[RecordingServer]]
 
 
 @pytest.fixture
@@ -127,7 +126,7 @@ def serve_bundle(unpacked: Path, tmp_path: Path) -> ServeBundle:
     """Serve the bundle, as it is at that time, from a web server with faults."""
     bundle = tmp_path / "dinghy.tar"
 
-    def begin(*faults: Fault) -> AbstractContextManager[HubServer]:
+    def begin(*faults: Fault) -> AbstractContextManager[RecordingServer]:
         served = ServedFile("dinghy.tar", bundle, bundle.stat().st_size, "a" * 40, "b" * 64)
         return serve(lambda model: Repository("any/web", (served,)), faults=faults)
 

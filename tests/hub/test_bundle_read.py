@@ -10,14 +10,13 @@ from pathlib import Path
 import pytest
 
 from errors import SlipwayError
-from launch.hub_server import HubServer
 from launch.hub_server.repository import Repository, ServedFile
 from launch.weights.bundle.write import write_bundle
 from launch.weights.fetch import fetch_model
 from launch.weights.snapshot import require_complete
 from launch.weights.sources.offline import source_of
 from tests.hub.conftest import BIG, MODEL, SIZES, fetch_from
-from tests.hub.faults import Fault, serve, serve_folder
+from tests.hub.faults import Fault, RecordingServer, serve, serve_folder
 
 
 @pytest.fixture
@@ -61,7 +60,7 @@ def test_fetch_from_a_bundle_url_survives_resets(
         assert_complete(fetch_from(f"{hub.url}/any/web/resolve/main/dinghy.tar", cache).path)
 
 
-def web_server(bundle: Path, *faults: Fault) -> AbstractContextManager[HubServer]:
+def web_server(bundle: Path, *faults: Fault) -> AbstractContextManager[RecordingServer]:
     """Serve a bundle from a web server that supports ranges."""
     served = ServedFile("dinghy.tar", bundle, bundle.stat().st_size, "a" * 40, "b" * 64)
     return serve(lambda model: Repository("any/web", (served,)), faults=faults)

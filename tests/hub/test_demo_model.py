@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from launch.engine import images
-from launch.hub_server import serve_folder
 from launch.operations.demo_model import MODEL, endpoint_for
 from launch.operations.events import Events
 from launch.operations.launch_options import LaunchOptions
@@ -15,6 +14,7 @@ from launch.operations.prepare import prepare
 from launch.spec.plan_options import PlanOptions
 from launch.weights.snapshot import require_complete
 from tests.hub.conftest import MODEL as OTHER
+from tests.hub.faults import serve_folder
 from tests.invocation import invoke
 from tests.unit.launch.plan_builders import plan
 

@@ -15,7 +15,7 @@ import yaml
 from images.lock.lockfile import LOCK, load
 from launch.demo.tiny_checkpoint import write_checkpoint
 from launch.hub_server import serve_folder
-from launch.hub_server.repository import read_repository
+from launch.hub_server.model_folder import read_repository
 from launch.operations.demo_model import MODEL
 from launch.weights.cache import ModelFolder
 from tests.invocation import Finished, invoke

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from errors import SlipwayError
-from launch.hub_server.repository import read_repository
+from launch.hub_server.model_folder import read_repository
 from launch.weights.cache import ModelFolder
 from launch.weights.fetch_plan import RESERVE
 from launch.weights.snapshot import Snapshot

@@ -12,7 +12,8 @@ from huggingface_hub import scan_cache_dir
 
 from errors import SlipwayError
 from launch.http.retry import RetryPolicy
-from launch.hub_server.repository import Repository, ServedFile, read_repository
+from launch.hub_server.model_folder import read_repository
+from launch.hub_server.repository import Repository, ServedFile
 from launch.weights.fetch import fetch_model
 from launch.weights.snapshot import Snapshot
 from tests.hub.conftest import MODEL

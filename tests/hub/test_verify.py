@@ -15,6 +15,7 @@ from launch.weights.snapshot import Snapshot, require_complete
 from launch.weights.verify import verify_model
 from tests.hub.conftest import BIG, MODEL, SIZES
 from tests.hub.faults import serve_folder
+from tests.invocation import invoke
 
 
 @pytest.fixture
@@ -246,3 +247,17 @@ def test_deep_verify_survives_an_invalid_index(text: str, snapshot: Snapshot, ca
     (snapshot.path / "model.safetensors.index.json").write_text(text)
     (line,) = verify_model(MODEL, cache=cache, deep=True).bad
     assert line.startswith("model.safetensors.index.json cannot be verified")
+
+
+@pytest.mark.parametrize("lost", [None, BIG], ids=["complete", "a file is missing"])
+def test_verify_without_a_manifest_says_that_it_was_never_verified(
+    lost: str | None, snapshot: Snapshot, cache: Path
+) -> None:
+    shutil.rmtree(cache / "models--harbour--dinghy" / "manifests")
+    if lost:
+        (snapshot.path / lost).resolve().unlink()
+    result = invoke("verify", MODEL, "--cache", str(cache))
+    assert result.code == 1
+    assert f"{MODEL} at {snapshot.commit[:12]} was never verified" in result.err
+    assert (f"{BIG} is missing" in result.err) == bool(lost)
+    assert f"--cache {cache} {'--repair' if lost else '--deep'}" in result.err

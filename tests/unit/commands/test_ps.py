@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +15,9 @@ from commands.ps import ps
 from launch.engine.servers import Server
 from launch.hardware.types import Gpu
 from launch.serving.metrics import Load
+from launch.weights import manifest as manifests
+from launch.weights.cache import ModelFolder
+from launch.weights.manifest import Entry, Manifest
 
 M2 = Server(
     name="slipway-minimax-m2",
@@ -85,6 +89,27 @@ def test_ps_leaves_out_columns_that_are_empty(
 ) -> None:
     listed(monkeypatch, replace(M2, status="exited", gpus="", started="0001-01-01T00:00:00Z"))
     assert capsys.readouterr().out.splitlines()[0].split() == ["NAME", "MODEL", "COMMIT", "STATUS", "URL"]
+
+
+def test_ps_shows_when_the_weights_were_verified(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    listed(monkeypatch, replace(M2, cache=str(tmp_path)))
+    header, row = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert (header[-1], row[-1]) == ("VERIFIED", "never")
+    folder = ModelFolder(tmp_path, M2.model)
+    folder.snapshot(M2.commit).mkdir(parents=True)
+    path = folder.snapshot(M2.commit) / "config.json"
+    path.write_text("{}")
+    status = path.stat()
+    entry = Entry("config.json", 2, "a" * 40, "", "2026-11-27T10:00:00Z", status.st_mtime_ns, status.st_ino)
+    manifests.save(Manifest(M2.model, "main", M2.commit, (entry,)), folder.manifest(M2.commit))
+    listed(monkeypatch, replace(M2, cache=str(tmp_path)))
+    assert capsys.readouterr().out.splitlines()[1].split()[-1] == "2026-11-27"
+    path.write_text("[]")
+    listed(monkeypatch, replace(M2, cache=str(tmp_path)), format="json")
+    (server,) = json.loads(capsys.readouterr().out)
+    assert server["verified"] == "changed"
 
 
 def test_ps_without_servers_says_how_to_start_one(

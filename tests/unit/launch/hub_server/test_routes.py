@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from launch.hub_server.repository import Repository, ServedFile
-from launch.hub_server.routes import PAGE, Answer, Request, ServedHub, Slice
+from launch.hub_server.listing import PAGE
+from launch.hub_server.repository import Repository, ServedFile, ServedModel
+from launch.hub_server.routes import Answer, Request, ServedHub, Slice
 
 LARGE = ServedFile("model.safetensors", Path("/served/m"), 1000, "a" * 40, "b" * 64)
 SMALL = ServedFile("config.json", Path("/served/c"), 10, "c" * 40, "d" * 64)
 FRIGATE = Repository("harbour/frigate", (SMALL, LARGE))
-HUB = ServedHub({"harbour/frigate": FRIGATE}.get, "http://storage:1/storage")
+HUB = ServedHub({"harbour/frigate": ServedModel.single(FRIGATE)}.get, "http://storage:1/storage")
 RESOLVE = f"/harbour/frigate/resolve/{FRIGATE.commit}"
 
 
@@ -57,7 +58,7 @@ def test_invalid_ranges_are_not_satisfiable(range_header: str) -> None:
 
 def test_tree_has_pages() -> None:
     files = tuple(ServedFile(f"{n:05d}.txt", Path("/x"), 1, "a" * 40, "b" * 64) for n in range(PAGE + 5))
-    hub = ServedHub({"harbour/fleet": Repository("harbour/fleet", files)}.get, "")
+    hub = ServedHub({"harbour/fleet": ServedModel.single(Repository("harbour/fleet", files))}.get, "")
     first = answer_to("/api/models/harbour/fleet/tree/main?recursive=true", hub)
     address = f"http://hub:1/api/models/harbour/fleet/tree/main?recursive=true&cursor={PAGE}"
     assert first.headers["Link"] == f'<{address}>; rel="next"'
@@ -83,7 +84,9 @@ def test_missing_things_have_the_hubs_error_codes(target: str, status: int, code
 
 
 def test_every_route_but_the_storage_requires_the_token() -> None:
-    hub = ServedHub({"harbour/frigate": FRIGATE}.get, "http://storage:1/storage", token="t")
+    hub = ServedHub(
+        {"harbour/frigate": ServedModel.single(FRIGATE)}.get, "http://storage:1/storage", token="t"
+    )
     for target in ("/api/models/harbour/frigate", f"{RESOLVE}/config.json", "/api/whoami-v2"):
         assert answer_to(target, hub).status == 401
         assert answer_to(target, hub, authorization="Bearer t").status == 200

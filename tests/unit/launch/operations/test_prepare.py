@@ -19,6 +19,7 @@ from launch.operations.prepare import prepare
 from launch.spec.plan import Mount
 from launch.spec.plan_options import PlanOptions
 from launch.weights.progress import TransferProgress
+from launch.weights.snapshot import Snapshot
 from tests.unit.launch.plan_builders import M2, plan
 
 OPTIONS = PlanOptions(M2)
@@ -46,8 +47,19 @@ def missing(model: str, revision: str, digest: str) -> None:
     raise MISSING
 
 
-def complete(model: str, revision: str, digest: str) -> None:
+def complete(model: str, revision: str, digest: str) -> Snapshot:
     """The weights are here."""
+    return Snapshot(model, revision, revision, Path("/hub"), 3, 10, verified="2026-11-27T10:00:00Z")
+
+
+class Notes(Events):
+    """Events that keep the notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
 
 def test_prepare_refuses_missing_weights_before_it_pulls_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,6 +94,14 @@ def test_prepare_does_nothing_if_image_and_weights_are_here(monkeypatch: pytest.
     monkeypatch.setattr(prepare_module, "require_complete", complete)
     prepare(None, PLAN, OPTIONS, LaunchOptions(fetch=True), Events())  # type: ignore[arg-type]
     assert engine.pulled == []
+
+
+def test_prepare_says_when_the_weights_were_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+    Engine(monkeypatch, here=True)
+    monkeypatch.setattr(prepare_module, "require_complete", complete)
+    events = Notes()
+    prepare(None, PLAN, OPTIONS, LaunchOptions(), events)  # type: ignore[arg-type]
+    assert "weights: 3 files, last verified 2026-11-27T10:00:00Z, unchanged since" in events.notes
 
 
 def test_prepare_stops_the_fetch_when_the_image_fails(monkeypatch: pytest.MonkeyPatch) -> None:
