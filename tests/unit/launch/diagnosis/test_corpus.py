@@ -14,7 +14,7 @@ from launch.diagnosis.log_prefixes import PrefixStripper
 from launch.diagnosis.rules import load_rules
 from launch.diagnosis.types import Outcome
 from tests.conftest import ROOT
-from tests.unit.launch.diagnosis.test_rules import EXAMPLES, cases, worker_traceback
+from tests.unit.launch.diagnosis.test_rules import EXAMPLES, cases, failure_of, worker_traceback
 
 BENIGN = sorted((ROOT / "launch/diagnosis/benign").glob("*.log"))
 FOREIGN = sorted((ROOT / "tests/data/logs/foreign").glob("*.log"))
@@ -80,8 +80,7 @@ def test_rules_match_a_line_after_benign_lines(cause: str, line: str) -> None:
 )
 def test_rules_match_under_their_conditions_after_benign_lines(cause: str, case: dict[str, Any]) -> None:
     banners = [line for path in BEFORE if not path.stem.startswith("start") for line in lines_of(path)]
-    failure = worker_traceback(case["words"], case.get("at", "worker.init_device"))
-    assert diagnose_lines([*banners, *case.get("before", ()), *failure]).cause_id == cause
+    assert diagnose_lines([*banners, *case.get("before", ()), *failure_of(case)]).cause_id == cause
 
 
 @pytest.mark.parametrize("length", [15, 30, 60])
