@@ -28,7 +28,7 @@ from launch.diagnosis.candidates import (
     match_text,
 )
 from launch.diagnosis.exit_signals import match_signal
-from launch.diagnosis.fallback import foreign_log, no_failure, unknown_failure, versions
+from launch.diagnosis.fallback import failing_requests, foreign_log, no_failure, unknown_failure, versions
 from launch.diagnosis.rule_values import captured_values, fill, fill_cause, fill_change
 from launch.diagnosis.rules import Rules
 from launch.diagnosis.types import Confidence, Diagnosis, DiagnosisInput, Outcome, Severity, Traceback
@@ -53,6 +53,11 @@ def _match(analysis: Analysis, rules: Rules) -> Diagnosis:
                 return _diagnosis(found, confidence, analysis)
         if not analysis.healthy:
             return unknown_failure(analysis, rules)
+    elif analysis.refusals:
+        found = next(
+            (one for each in analysis.refusals if (one := _match_traceback(each, analysis, rules))), None
+        )
+        return _diagnosis(found, Confidence.MEDIUM, analysis) if found else failing_requests(analysis)
     previous = analysis.summary.previous
     if not previous:
         return no_failure(analysis, rules)
@@ -86,16 +91,19 @@ def _engine_error(analysis: Analysis, rules: Rules) -> Candidate | None:
 def _causes(analysis: Analysis, rules: Rules) -> Candidate | None:
     """Match the first known traceback. An unknown one that ended the server ends the search.
 
-    A rule that gives way is kept until a later traceback names a cause of its own.
+    A rule that gives way is kept until a later traceback names a cause of its own; it does not answer for an
+    earlier exception that no rule knows.
     """
     kept: Candidate | None = None
+    unread = False  # an earlier exception that no rule knows
     for traceback in analysis.causes:
         if traceback.severity is Severity.HANDLED and (analysis.fatal_cause or not analysis.exiting):
             break
         found = _match_traceback(traceback, analysis, rules)
         if found and not (found.rule.family or found.rule.gives_way):
             return found
-        kept = kept or found
+        unread = unread or (found is None and traceback.severity is not Severity.HANDLED)
+        kept = kept or (None if found and found.rule.gives_way and unread else found)
         if traceback.severity is Severity.FATAL and not (found and found.rule.gives_way):
             break
     return kept
@@ -135,6 +143,8 @@ def best_line(analysis: Analysis, rules: Rules) -> Candidate | None:
 
 def _line_candidates(analysis: Analysis, rules: Rules, gives_way: bool = False) -> Iterator[Candidate | None]:
     for line in analysis.lines:
+        if analysis.went_on_after(line):
+            continue
         if gives_way or not rules.is_consequence(line.text):
             matches = match_line(line, analysis.facts, analysis.summary.phase, rules)
             yield best(one for one in matches if one.rule.gives_way is gives_way)
