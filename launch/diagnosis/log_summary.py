@@ -19,6 +19,7 @@ MAX_LINES = 1000  # problem lines kept from each end
 MAX_LENGTH = 1000  # characters of such a line; rules look at its beginning
 MAX_TAIL = 200  # raw lines kept from the end: they tell for what a start waits
 
+_ENGINE = re.compile(r"EngineCore|Worker|VllmWorker|RayWorker")
 _NUMBERS = re.compile(r"0x[0-9a-fA-F]+|\d+")
 
 
@@ -99,6 +100,8 @@ class LogSummary:
     def _reassess(self, traceback: Traceback) -> Traceback:
         """Lower a traceback to handled if the server answered a request after it, or its process went on."""
         number = traceback.root.number
+        if traceback.severity is Severity.FATAL and _ENGINE.match(traceback.root.process_name):
+            return traceback  # answers after it are those of streams that were open already
         went_on = traceback.severity is Severity.LOGGED and self.went_on_after(number, traceback.root.process)
         survived = number < self.last_answer or went_on
         return replace(traceback, severity=Severity.HANDLED) if survived else traceback
