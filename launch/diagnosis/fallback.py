@@ -109,13 +109,14 @@ def unknown_failure(analysis: Analysis, rules: Rules) -> Diagnosis:
 
 def failing_requests(analysis: Analysis) -> Diagnosis:
     """Report that the server runs and fails to answer requests."""
-    failed = analysis.refusals[0]
+    failed = (*analysis.refusals, *analysis.request_failures)[:1]
+    shown = "the first exception is shown" if failed else "the log shows no exception"
     return Diagnosis(
         "",
-        "the server runs, but requests to it fail; the cause is unknown, and the first exception is shown",
-        _root_and_last(failed),
+        f"the server runs, but requests to it fail; the cause is unknown, and {shown}",
+        tuple(line for one in failed for line in _root_and_last(one)),
         "search vLLM's issues for the exception; if it names a parser or template, check that option",
-        first_exception=failed.root.summary[:MAX_SHOWN],
+        first_exception=failed[0].root.summary[:MAX_SHOWN] if failed else "",
         outcome=Outcome.UNKNOWN,
         versions=versions(analysis),
     )

@@ -123,6 +123,8 @@ class LogReader:
         if '"POST ' in raw and '" 200' in raw:
             self.summary.serving, self.summary.last_answer = True, number
             self.summary.answers += 1
+        elif '"POST ' in raw and '" 500' in raw:
+            self.summary.last_refusal = number
         elif "generation throughput: " in raw and _GENERATES.search(raw):
             self.summary.last_activity = number
         elif _STALLED in raw:

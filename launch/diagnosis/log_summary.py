@@ -40,6 +40,7 @@ class LogSummary:
     last_answer: int = 0  # number of the last line that logs an answered request
     last_progress: int = 0  # number of the last line that begins a phase
     progress: dict[str, int] = field(default_factory=dict)  # the same for each process
+    last_refusal: int = 0  # number of the last line that logs a request answered with a server error
     answers: int = 0  # how many requests the log shows as answered
     last_activity: int = 0  # number of the last line that reports generated tokens
     stall_reports: int = 0  # how often vLLM logged that a rank does not read

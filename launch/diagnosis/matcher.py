@@ -29,10 +29,14 @@ from launch.diagnosis.candidates import (
 )
 from launch.diagnosis.exit_signals import match_signal
 from launch.diagnosis.fallback import failing_requests, foreign_log, no_failure, unknown_failure, versions
-from launch.diagnosis.rule_values import captured_values, fill, fill_cause, fill_change
+from launch.diagnosis.rule_values import captured_values, fill, fill_cause, fill_change, options_not_given
 from launch.diagnosis.rules import Rules
 from launch.diagnosis.types import Confidence, Diagnosis, DiagnosisInput, Outcome, Severity, Traceback
 
+_NOT_GIVEN = (
+    "the log shows that {} was not given, so vLLM chose this by itself: use a newer image (invoke pin, or "
+    "invoke run --image), or set the option to another value"
+)
 _ENGINE_ENDED = re.compile(
     r"Engine core initialization failed|EngineDeadError|WorkerProc initialization failed|died unexpectedly|"
     r"Engine process failed to start"
@@ -58,6 +62,9 @@ def _match(analysis: Analysis, rules: Rules) -> Diagnosis:
             (one for each in analysis.refusals if (one := _match_traceback(each, analysis, rules))), None
         )
         return _diagnosis(found, Confidence.MEDIUM, analysis) if found else failing_requests(analysis)
+    elif analysis.summary.last_refusal > max(analysis.summary.last_answer, analysis.summary.last_activity):
+        line = best_line(analysis, rules)
+        return _diagnosis(line, Confidence.MEDIUM, analysis) if line else failing_requests(analysis)
     previous = analysis.summary.previous
     if not previous:
         return no_failure(analysis, rules)
@@ -191,12 +198,13 @@ def _silent_end(analysis: Analysis, rules: Rules) -> Candidate | None:
 
 def _diagnosis(found: Candidate, confidence: Confidence, analysis: Analysis) -> Diagnosis:
     rule, values = found.rule, captured_values(found.match)
-    change = fill_change(rule, values)
+    absent = options_not_given(rule, analysis.facts)
+    change = None if absent else fill_change(rule, values)
     return Diagnosis(
         rule.id,
         fill_cause(rule.cause, values),
         found.evidence,
-        fill(rule.fix, values),
+        _NOT_GIVEN.format(absent) if absent else fill(rule.fix, values),
         change,
         safe=rule.safe and change is not None,
         known=True,

@@ -27,7 +27,9 @@ def lines_of(path: Path) -> list[str]:
 
 # A server that serves or was stopped begins a new start, so only the lines of starts and images can precede a failure.
 BEFORE = [path for path in BENIGN if path.stem not in ("serving", "stopped", "pod-events")]
-START = "(APIServer pid=1) INFO 11-23 02:57:50 [api_utils.py:286] non-default args: {'max_logprobs': 7}"
+START = (
+    "(APIServer pid=1) INFO 11-23 02:57:50 [api_utils.py:286] non-default args: {'tensor_parallel_size': 2}"
+)
 PRELUDE = [*(line for path in BEFORE for line in lines_of(path)), START]
 
 

@@ -84,9 +84,9 @@ CHAIN = log("chain")
 
 def test_diagnose_matches_any_exception_of_a_chain_and_shows_the_root() -> None:
     found = diagnose_log(CHAIN)
-    assert (found.cause_id, found.first_exception) == ("architecture-unknown", "KeyError: 'minimax_m2'")
+    assert (found.cause_id, found.first_exception) == ("architecture-too-new", "KeyError: 'minimax_m2'")
     assert found.cause == (
-        "this vLLM, or the Transformers in its image, does not support the architecture minimax_m2"
+        "this vLLM, or the Transformers in its image, is too old for the architecture minimax_m2"
     )
 
 

@@ -25,7 +25,12 @@ def diagnose_lines(lines: list[str], exit_code: int | None = 1) -> Diagnosis:
 
 def logged(message: str, *, process: str, before: str, level: str = "ERROR") -> list[str]:
     """Return a traceback as a process logs it after a line of its own."""
-    lines = [before, "Traceback (most recent call last):", '  File "/x/y.py", line 1, in f', *message.splitlines()]
+    lines = [
+        before,
+        "Traceback (most recent call last):",
+        '  File "/x/y.py", line 1, in f',
+        *message.splitlines(),
+    ]
     return [f"({process}) {level} 11-23 02:58:24 [x.py:9] {line}" for line in lines]
 
 
@@ -34,7 +39,9 @@ def in_a_notice(message: str) -> list[str]:
 
 
 def in_a_prompt(message: str) -> list[str]:
-    return [f"(APIServer pid=1) INFO 11-23 02:58 [logger.py:40] Received request chatcmpl-9: prompt: {message!r}, p: 1"]
+    return [
+        f"(APIServer pid=1) INFO 11-23 02:58 [logger.py:40] Received request chatcmpl-9: prompt: {message!r}, p: 1"
+    ]
 
 
 def in_the_options(message: str) -> list[str]:
