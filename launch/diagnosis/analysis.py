@@ -14,14 +14,10 @@ from launch.diagnosis.log_marks import LogMarks
 from launch.diagnosis.log_prefixes import StrippedLine
 from launch.diagnosis.log_reader import read_log
 from launch.diagnosis.log_summary import LogSummary
+from launch.diagnosis.request_failures import refusals
 from launch.diagnosis.rules import Rules
 from launch.diagnosis.types import DiagnosisInput, RaisedException, Severity, Traceback
 
-# Code that serves a request, in the stack of an exception.
-_SERVES_REQUEST = re.compile(
-    r"vllm/entrypoints/|starlette/|fastapi/|uvicorn/|tool_parser|reasoning|vllm/multimodal/|chat_utils|renderers/"
-)
-_TRANSFERS = re.compile(r"kv_transfer/|kv_connector|^nixl|^mooncake")
 # Warnings of Kubernetes, and the event that shows that the pod came further.
 _LATER_EVENTS = {
     "FailedScheduling": re.compile(r"^\s*(?:[\w-]+\s+)?(?:\d+[smhd]\S*\s+)?Normal\s+(?:Scheduled|Started)\b"),
@@ -31,8 +27,6 @@ _LATER_EVENTS = {
     "ImagePull": re.compile(r"Normal\s+(?:Pulled|Started)\b"),
     "Failed to pull image": re.compile(r"Normal\s+(?:Pulled|Started)\b"),
 }
-# Answered requests for each failed one: fewer show that the failure is not that of a single request.
-_RARE = 10
 _EXITING = re.compile(r"before program exit|leaked \w+ objects to clean up at shutdown")
 MAX_SHOWN = 500  # characters of a line
 
@@ -157,38 +151,8 @@ def analyze_start(
         summary=summary,
         marks=marks,
         ended=ended,
-        refusals=tuple(_refusals(requests, summary, rules)),
+        refusals=tuple(refusals(requests, summary, rules)),
     )
-
-
-def _refusals(requests: list[Traceback], summary: LogSummary, rules: Rules) -> list[Traceback]:
-    """Return the failures of requests that are the server's: repeated, or followed by no answer or token.
-
-    A failed transfer of the KV cache is always one: vLLM computes the tokens again and answers all the same.
-    """
-    failures = [
-        one for one in requests if _is_of_frames(one, _SERVES_REQUEST) and _is_server_error(one, rules)
-    ]
-    alive = max(summary.last_answer, summary.last_activity)
-    unanswered = [one for one in failures if one.root.number > alive]
-    repeated = [one for one in failures if sum(_same(one, other) for other in failures) > 1]
-    found = unanswered or repeated
-    frequent = found if _RARE * len(found) >= summary.answers else []
-    return frequent or [
-        one for one in requests if _is_of_frames(one, _TRANSFERS) and _is_server_error(one, rules)
-    ]
-
-
-def _is_of_frames(traceback: Traceback, frames: re.Pattern[str]) -> bool:
-    return any(frames.search(frame) for each in traceback.exceptions for frame in each.frames)
-
-
-def _is_server_error(traceback: Traceback, rules: Rules) -> bool:
-    return not any(rules.is_client_error(each.text) for each in traceback.exceptions)
-
-
-def _same(one: Traceback, other: Traceback) -> bool:
-    return one.root.frames[-1:] == other.root.frames[-1:] and one.root.lines[0] == other.root.lines[0]
 
 
 def _telling_lines(

@@ -60,8 +60,8 @@ def sounds_wrong(line: LogLine) -> bool:
     """Whether a line complains by its level, by its form or by a word; a warning of vLLM itself does not."""
     if line.from_vllm_logger or line.level in ("INFO", "DEBUG"):
         return voice(line) is Voice.ERROR
-    spoken = _WORDS.search(line.text) and not _NONE.search(line.text) and not is_typed(line)
-    return bool(spoken) or voice(line) is Voice.ERROR
+    worded = _WORDS.search(line.text) and not _NONE.search(line.text) and not is_typed(line)
+    return bool(worded) or voice(line) is Voice.ERROR
 
 
 def is_native_warning(line: LogLine) -> bool:

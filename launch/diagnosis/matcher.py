@@ -51,25 +51,34 @@ def match_input(diagnosis_input: DiagnosisInput, rules: Rules) -> Diagnosis:
 def _match(analysis: Analysis, rules: Rules) -> Diagnosis:
     if analysis.is_foreign:
         return foreign_log(analysis)
-    if not (analysis.healthy and analysis.summary.serving):
-        for found, confidence in _search(analysis, rules):
-            if found:
-                return _diagnosis(found, confidence, analysis)
-        if not analysis.healthy:
-            return unknown_failure(analysis, rules)
-    elif analysis.refusals:
-        found = next(
-            (one for each in analysis.refusals if (one := _match_traceback(each, analysis, rules))), None
-        )
-        return _diagnosis(found, Confidence.MEDIUM, analysis) if found else failing_requests(analysis)
-    elif analysis.summary.last_refusal > max(analysis.summary.last_answer, analysis.summary.last_activity):
-        line = best_line(analysis, rules)
-        return _diagnosis(line, Confidence.MEDIUM, analysis) if line else failing_requests(analysis)
+    serves = analysis.healthy and analysis.summary.serving
+    found = _failing_requests(analysis, rules) if serves else _failed_start(analysis, rules)
+    if found:
+        return found
     previous = analysis.summary.previous
     if not previous:
         return no_failure(analysis, rules)
     before = analyze_start(previous, analysis.input, rules, analysis.marks)
     return no_failure(analysis, rules, _match(before, rules))
+
+
+def _failed_start(analysis: Analysis, rules: Rules) -> Diagnosis | None:
+    """Name why a server does not run; None if it may still start."""
+    for found, confidence in _search(analysis, rules):
+        if found:
+            return _diagnosis(found, confidence, analysis)
+    return None if analysis.healthy else unknown_failure(analysis, rules)
+
+
+def _failing_requests(analysis: Analysis, rules: Rules) -> Diagnosis | None:
+    """Name why a server that runs fails to answer; None if it answers, or if only clients are to blame."""
+    summary = analysis.summary
+    refused = summary.last_refusal > max(summary.last_answer, summary.last_activity)
+    if not (analysis.refusals or refused):
+        return None
+    each = (_match_traceback(one, analysis, rules) for one in analysis.refusals)
+    found = next((one for one in each if one), None) or (best_line(analysis, rules) if refused else None)
+    return _diagnosis(found, Confidence.MEDIUM, analysis) if found else failing_requests(analysis)
 
 
 def _search(analysis: Analysis, rules: Rules) -> Iterator[tuple[Candidate | None, Confidence]]:
