@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from launch.diagnosis.complaints import Voice, voice
+from launch.diagnosis.complaints import Voice, sounds_wrong, voice
 from launch.diagnosis.facts import Facts, add_derived
+from launch.diagnosis.innocent_lines import is_innocent
 from launch.diagnosis.log_line import LogLine, parse_line
 from launch.diagnosis.log_marks import LogMarks
 from launch.diagnosis.log_prefixes import StrippedLine
 from launch.diagnosis.log_reader import read_log
 from launch.diagnosis.log_summary import LogSummary
+from launch.diagnosis.request_failures import refusals
 from launch.diagnosis.rules import Rules
 from launch.diagnosis.types import DiagnosisInput, RaisedException, Severity, Traceback
 
+# Warnings of Kubernetes, and the event that shows that the pod came further.
+_LATER_EVENTS = {
+    "FailedScheduling": re.compile(r"^\s*(?:[\w-]+\s+)?(?:\d+[smhd]\S*\s+)?Normal\s+(?:Scheduled|Started)\b"),
+    "FailedMount": re.compile(r"Normal\s+(?:Pulling|Pulled|Started)\b"),
+    "FailedAttachVolume": re.compile(r"Normal\s+(?:Pulling|Pulled|Started)\b"),
+    "FailedCreatePodSandBox": re.compile(r"Normal\s+(?:Pulling|Pulled|Started)\b"),
+    "ImagePull": re.compile(r"Normal\s+(?:Pulled|Started)\b"),
+    "Failed to pull image": re.compile(r"Normal\s+(?:Pulled|Started)\b"),
+}
 _EXITING = re.compile(r"before program exit|leaked \w+ objects to clean up at shutdown")
 MAX_SHOWN = 500  # characters of a line
 
@@ -25,7 +36,8 @@ class Analysis:
     """`causes` are tracebacks that no other explains, `consequences` those that only report another one.
 
     `lines` are those outside tracebacks that can tell something; `error_lines` and `consequence_lines` are the
-    complaints among them. `request_failures` are tracebacks that a serving server reported to its clients.
+    complaints among them. `request_failures` are tracebacks that a serving server reported to its clients;
+    `refusals` are those among them that show a server which runs and cannot answer requests.
     """
 
     input: DiagnosisInput
@@ -40,6 +52,7 @@ class Analysis:
     summary: LogSummary
     marks: LogMarks
     ended: bool
+    refusals: tuple[Traceback, ...] = ()
 
     @property
     def fatal_cause(self) -> Traceback | None:
@@ -54,6 +67,10 @@ class Analysis:
         if self.summary.serving:
             return not self.ended
         return not (self.failing or self.unfinished)
+
+    def went_on_after(self, line: LogLine) -> bool:
+        """Whether the process that logged a complaint began a phase of its start after it."""
+        return _is_of_server(line) and self.summary.went_on_after(line.number, line.process)
 
     @property
     def failing(self) -> bool:
@@ -89,6 +106,12 @@ class Analysis:
         events = tuple(filter(_is_failing_event, self.lines))
         complaints = (*self.error_lines, *self.consequence_lines, *events)
         return next((line.text.strip() for line in complaints), "")[:MAX_SHOWN]
+
+    @property
+    def unread(self) -> LogLine | None:
+        """The last complaint that no healthy server is known to print; only asked if no rule matches."""
+        complaints = (line for line in reversed(self.lines) if sounds_wrong(line))
+        return next((line for line in complaints if not is_innocent(line.text)), None)
 
     @property
     def last_lines(self) -> tuple[str, ...]:
@@ -128,6 +151,7 @@ def analyze_start(
         summary=summary,
         marks=marks,
         ended=ended,
+        refusals=tuple(refusals(requests, summary, rules)),
     )
 
 
@@ -137,11 +161,24 @@ def _telling_lines(
     """Return the lines that can tell of a failure: the server did not go on after them."""
     failed = exited or any(one.severity is not Severity.HANDLED for one in tracebacks)
     survived = summary.last_answer if failed else max(summary.last_answer, summary.last_progress)
+    resolved = {
+        reason: max((line.number for line in summary.lines if later.search(line.text)), default=0)
+        for reason, later in _LATER_EVENTS.items()
+    }
     return [
         line
         for line in summary.lines
-        if not (line.number < survived and _is_of_server(line)) and not rules.is_non_fatal(line.text)
+        if not (line.number < survived and _is_of_server(line))
+        and not rules.is_non_fatal(line.text)
+        and not _is_resolved_event(line, resolved)
     ]
+
+
+def _is_resolved_event(line: LogLine, resolved: Mapping[str, int]) -> bool:
+    """Whether a later event of Kubernetes shows that what this one reports was overcome."""
+    return line.location == "kubernetes" and any(
+        line.number < number and reason in line.text for reason, number in resolved.items()
+    )
 
 
 def _is_of_server(line: LogLine) -> bool:
@@ -157,14 +194,13 @@ def _is_failing_event(line: LogLine) -> bool:
 def _has_ended(
     summary: LogSummary, lines: Iterable[LogLine], tracebacks: Iterable[Traceback], rules: Rules
 ) -> bool:
-    """Whether a server that had served ended: a line says so, or it shut down after an exception."""
-    last = [
-        one for one in tracebacks if one.root.number >= summary.last_answer
-    ]  # handled ones tell of it, too
+    """Whether a server that had served ended: a line says so, or an exception ended one of its processes."""
+    last = [one for one in tracebacks if one.root.number >= summary.last_answer]
     texts = [line.text for line in lines]
-    texts += [exception.summary for one in last for exception in one.exceptions]
-    crashed = any(one.severity is Severity.FATAL for one in last)
-    return any(map(rules.ends_server, texts)) or (crashed and summary.stopping)
+    texts += [
+        exception.summary for one in last for exception in one.exceptions
+    ]  # handled ones tell of it, too
+    return any(map(rules.ends_server, texts)) or any(one.severity is Severity.FATAL for one in tracebacks)
 
 
 def exception_evidence(exception: RaisedException, match: re.Match[str]) -> tuple[str, ...]:

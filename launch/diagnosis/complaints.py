@@ -27,6 +27,14 @@ _ERROR = re.compile(
     r"(?:[\w./-]+ ){0,3}[\w./-]+: (?:\w+ ){0,2}error\b|docker: |(?:ERRO|FATA)\[\d+\]|E: )",
     re.IGNORECASE,
 )
+_WORDS = re.compile(
+    r"\b(?:errors?|fail(?:ed|ure|s)?|fatal|cannot|can't|unable|denied|refused|abort(?:ed|ing)?|killed|panic|exception|"
+    r"crash(?:ed)?|segfault|evicted|timed out|not responding|unreachable|no such|deadlock|corrupt(?:ed)?)\b",
+    re.IGNORECASE,
+)
+_NONE = re.compile(
+    r"(?i)(?:fail\w*|errors?)\b[^\n:=]{0,20}[:=]\s*(?:0|none|false)\b|\b(?:0|no) (?:errors|failures)"
+)
 # What vLLM dumps at level ERROR before it ends: its configuration and the requests.
 _DUMP = re.compile(r"^Dumping (?:input data|scheduler output|scheduler stats)|^SchedulerStats\(")
 # A command that the user typed: `$ docker inspect ...`, `root@host:~# kubectl ...`.
@@ -46,6 +54,14 @@ def voice(line: LogLine) -> Voice:
         return Voice.WARNING if line.level == "WARNING" else Voice.PLAIN
     formed = _EXCEPTION.match(line.text) or _ERROR.match(line.text)
     return Voice.ERROR if formed else Voice.PLAIN
+
+
+def sounds_wrong(line: LogLine) -> bool:
+    """Whether a line complains by its level, by its form or by a word; a warning of vLLM itself does not."""
+    if line.from_vllm_logger or line.level in ("INFO", "DEBUG"):
+        return voice(line) is Voice.ERROR
+    worded = _WORDS.search(line.text) and not _NONE.search(line.text) and not is_typed(line)
+    return bool(worded) or voice(line) is Voice.ERROR
 
 
 def is_native_warning(line: LogLine) -> bool:

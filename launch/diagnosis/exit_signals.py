@@ -10,6 +10,7 @@ from launch.diagnosis.rules import Rules
 
 _SIGNAL_NUMBER = re.compile(
     r"exit ?code:? ?-(\d+)|Failed core proc\(s\): \{[^}]*?: -(\d+)|worker died \(-(\d+)\)|"
+    r"code=(?:killed|dumped), status=(\d+)/|"  # systemd
     r"(?:terminated|killed|died) (?:by|with|due to|from) signal:? (\d+)",
     re.IGNORECASE,
 )

@@ -52,6 +52,8 @@ def read_facts(text: str, facts: Facts) -> None:
         if match := pattern.search(text):
             facts.update({name: value for name, value in match.groupdict().items() if name not in facts})
     if "non-default args" in text:
+        names = (item["name"] for item in _DICT_ITEM.finditer(text))
+        facts.setdefault("given_options", " ".join(names)[:_MAX_VALUE])
         _read_items(_DICT_ITEM, text, facts)
     elif "with config: " in text or "args: Namespace(" in text:
         _read_items(_CALL_ITEM, text, facts)
@@ -68,6 +70,8 @@ def add_derived(facts: Facts) -> Facts:
     """Return the facts with those that follow from several of them."""
     total, local = facts.get("data_parallel_size", ""), facts.get("data_parallel_size_local", "")
     derived: Facts = {}
+    if "given_options" in facts and "tensor_parallel_size" not in facts:
+        derived["tensor_parallel_size"] = "1"  # vLLM's default, which its log leaves out
     if total.isdigit() and local.isdigit() and int(total) > int(local):
         derived["remote_engines"] = str(int(total) - int(local))
     return {**facts, **derived}

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from launch.diagnosis.analysis import MAX_SHOWN, Analysis, show, with_process
 from launch.diagnosis.complaints import is_native_warning
+from launch.diagnosis.log_line import LogLine
 from launch.diagnosis.rule_values import captured_values, fill
 from launch.diagnosis.rules import Rules, exact
 from launch.diagnosis.types import Diagnosis, Outcome, Traceback
@@ -31,8 +32,11 @@ def no_failure(analysis: Analysis, rules: Rules, previous: Diagnosis | None = No
     if previous and previous.first_exception:
         cause = f"no failure in the newest start, which serves; the start before it failed: {previous.cause}"
         return Diagnosis("", cause, previous.evidence, outcome=Outcome.HEALTHY)
-    if not analysis.summary.serving and (waiting := _waiting(analysis, rules)):
-        return waiting
+    if not analysis.summary.serving:
+        if waiting := _waiting(analysis, rules):
+            return waiting
+        if analysis.unread:
+            return unread_complaint(analysis, analysis.unread)
     handled = (*analysis.request_failures, *analysis.causes)[:1]
     lines = tuple(line for traceback in handled for line in _root_and_last(traceback))
     complaints = tuple(show(line) for line in (*analysis.error_lines, *analysis.consequence_lines)[:2])
@@ -57,19 +61,35 @@ def _no_failure_cause(analysis: Analysis, complains: bool) -> str:
     return "no failure in this log"
 
 
+def unread_complaint(analysis: Analysis, line: LogLine) -> Diagnosis:
+    """Report that a part of a log shows no running server, and a complaint that no rule reads."""
+    return Diagnosis(
+        "",
+        "unknown: this log shows no start and no request, and no rule reads its last complaint",
+        (show(line),),
+        "diagnose the whole log of the server, from its first line: invoke diagnose FILE, or invoke diagnose CONTAINER",
+        first_exception=line.text.strip()[:MAX_SHOWN],
+        outcome=Outcome.UNKNOWN,
+        versions=versions(analysis),
+    )
+
+
 def _waiting(analysis: Analysis, rules: Rules) -> Diagnosis | None:
     """Report a start that goes on: what it waits for, since when, and what to check."""
-    cause = "no failure in this log, but it ends before the server is ready"
+    cause = "the log ends before the server is ready, and shows no failure so far"
+    if analysis.unread:
+        cause = "the log ends before the server is ready; no rule reads its last complaint"
+    last = (show(analysis.unread),) if analysis.unread else ()
     for line in reversed(analysis.summary.tail):
         for wait in rules.ends.waits:
             if match := exact(wait.pattern).search(line):
                 what = f"{cause}; it waits for {fill(wait.waits_for, captured_values(match))}"
                 since = _TIME.search(line)
                 cause = f"{what}, since {since[0]}" if since else what
-                return Diagnosis("", cause, (line.strip(),), wait.fix, outcome=Outcome.WAITING)
+                return Diagnosis("", cause, (line.strip(), *last), wait.fix, outcome=Outcome.WAITING)
     if not analysis.summary.has_beginning:
         return None
-    return Diagnosis("", cause, analysis.last_lines[-1:], outcome=Outcome.WAITING)
+    return Diagnosis("", cause, last or analysis.last_lines[-1:], outcome=Outcome.WAITING)
 
 
 def unknown_failure(analysis: Analysis, rules: Rules) -> Diagnosis:
@@ -83,6 +103,21 @@ def unknown_failure(analysis: Analysis, rules: Rules) -> Diagnosis:
         first_exception=first,
         outcome=Outcome.UNKNOWN,
         warnings=_native_warnings(analysis),
+        versions=versions(analysis),
+    )
+
+
+def failing_requests(analysis: Analysis) -> Diagnosis:
+    """Report that the server runs and fails to answer requests."""
+    failed = (*analysis.refusals, *analysis.request_failures)[:1]
+    shown = "the first exception is shown" if failed else "the log shows no exception"
+    return Diagnosis(
+        "",
+        f"the server runs, but requests to it fail; the cause is unknown, and {shown}",
+        tuple(line for one in failed for line in _root_and_last(one)),
+        "search vLLM's issues for the exception; if it names a parser or template, check that option",
+        first_exception=failed[0].root.summary[:MAX_SHOWN] if failed else "",
+        outcome=Outcome.UNKNOWN,
         versions=versions(analysis),
     )
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from launch.diagnosis.rules import Ends, LogPattern
 
 _MAX_SOURCES = 64
+# Another program may import parts of vLLM, so a frame does not show whose log it is.
+_FRAME = re.compile(r"^\s*File \"")
 
 
 class LogMarks:
@@ -27,8 +29,9 @@ class LogMarks:
             self.sources.add(source)
         if self._has_own:
             return
-        self._has_own = self._own.search(text) is not None
-        self._has_related = self._has_related or self._related.search(text) is not None
+        own = self._own.search(text) is not None
+        self._has_own = own and _FRAME.match(text) is None
+        self._has_related = self._has_related or own or self._related.search(text) is not None
         if not self.program:
             self.program = next((name for pattern, name in self._foreign if pattern.search(text)), "")
 

@@ -41,6 +41,7 @@ _COMPLAINT = re.compile(
     r"rror|ERR|xception|Traceback|atal|FATAL|ail|ill|bort|ssert|E\d{4} |Xid|fault|startup complete"
 )
 _WARNING = re.compile(r"\bWARN(?:ING)?\b|Warning: ")
+_GENERATES = re.compile(r"generation throughput: (?!0\.0 )")
 _STOPPING = re.compile(r"Shutting down|Finished server process")
 
 
@@ -121,10 +122,15 @@ class LogReader:
         """Look for the few facts that an unimportant line can tell."""
         if '"POST ' in raw and '" 200' in raw:
             self.summary.serving, self.summary.last_answer = True, number
+            self.summary.answers += 1
+        elif '"POST ' in raw and '" 500' in raw:
+            self.summary.last_refusal = number
+        elif "generation throughput: " in raw and _GENERATES.search(raw):
+            self.summary.last_activity = number
         elif _STALLED in raw:
             self._count_stall(raw, number)
         if not self.summary.serving:
-            self._read_start(raw, number)
+            self._skim_start(raw, number)
         elif "SpecDecoding" in raw:
             read_facts(raw, self.summary.facts)
         elif "own" in raw or "Finished" in raw:
@@ -133,11 +139,20 @@ class LogReader:
             for stripped in self._stripper.strip(raw):
                 self._marks.read(raw, stripped.source)
 
-    def _read_start(self, text: str, number: int) -> None:
+    def _skim_start(self, raw: str, number: int) -> None:
+        """Read what an unimportant line of a start tells; only a milestone is worth the time of parsing it."""
+        if milestone(raw):
+            for stripped in self._stripper.strip(raw):
+                self._read_start(parse_line(stripped, number))
+        else:
+            read_facts(raw, self.summary.facts)
+
+    def _read_start(self, line: LogLine) -> None:
         """Read what a line of a start tells of its phase and its configuration."""
-        if phase := milestone(text):
-            self.summary.phase, self.summary.last_progress = phase, number
-        read_facts(text, self.summary.facts)
+        if phase := milestone(line.text):
+            self.summary.phase, self.summary.last_progress = phase, line.number
+            self.summary.progress[line.process] = line.number
+        read_facts(line.text, self.summary.facts)
 
     def _count_stall(self, raw: str, number: int) -> None:
         """Report a hang after HANG_REPORTS of vLLM's reports, one a minute, that a rank does not read."""
@@ -151,7 +166,7 @@ class LogReader:
             self._mark_serving(line)
         elif "non-default args" in line.text or "API server version" in line.text:
             self._begin_start()
-        self._read_start(line.text, line.number)
+        self._read_start(line)
 
     def _mark_serving(self, line: LogLine) -> None:
         """Drop earlier problems, which did not stop this start; a fatal one belongs to the start before."""
@@ -189,7 +204,7 @@ class LogReader:
     def _keep(self, line: LogLine) -> None:
         if line.text.strip():
             harmless = line.level == "ERROR" and (self._is_about_request(line) or _HANDLED.search(line.text))
-            self._read_start(line.text, line.number)
+            self._read_start(line)
             self.summary.add_line(replace(line, level="WARNING") if harmless else line)
 
     def _is_about_request(self, line: LogLine) -> bool:

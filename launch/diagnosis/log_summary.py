@@ -19,6 +19,7 @@ MAX_LINES = 1000  # problem lines kept from each end
 MAX_LENGTH = 1000  # characters of such a line; rules look at its beginning
 MAX_TAIL = 200  # raw lines kept from the end: they tell for what a start waits
 
+_ENGINE = re.compile(r"EngineCore|Worker|VllmWorker|RayWorker")
 _NUMBERS = re.compile(r"0x[0-9a-fA-F]+|\d+")
 
 
@@ -38,6 +39,10 @@ class LogSummary:
     stopping: bool = False  # the front end reports that it shuts down
     last_answer: int = 0  # number of the last line that logs an answered request
     last_progress: int = 0  # number of the last line that begins a phase
+    progress: dict[str, int] = field(default_factory=dict)  # the same for each process
+    last_refusal: int = 0  # number of the last line that logs a request answered with a server error
+    answers: int = 0  # how many requests the log shows as answered
+    last_activity: int = 0  # number of the last line that reports generated tokens
     stall_reports: int = 0  # how often vLLM logged that a rank does not read
     unfinished: str = ""  # the innermost frame of a traceback whose exception is not in the log
     previous: LogSummary | None = None  # the start before this one, if it failed
@@ -73,6 +78,10 @@ class LogSummary:
         for source in writers - sources - {""}:
             self.forget(source)
 
+    def went_on_after(self, number: int, process: str) -> bool:
+        """Whether a process began a phase of its start after a line of the log."""
+        return number < self.progress.get(process, 0)
+
     @property
     def failed(self) -> bool:
         """Whether a fatal traceback ended this start."""
@@ -90,8 +99,12 @@ class LogSummary:
         return [self._reassess(traceback) for traceback in kept if traceback.exceptions]
 
     def _reassess(self, traceback: Traceback) -> Traceback:
-        """Lower a traceback to handled if the server answered a request after it."""
-        survived = traceback.root.number < self.last_answer
+        """Lower a traceback to handled if the server answered a request after it, or its process went on."""
+        number = traceback.root.number
+        if traceback.severity is Severity.FATAL and _ENGINE.match(traceback.root.process_name):
+            return traceback  # answers after it are those of streams that were open already
+        went_on = traceback.severity is Severity.LOGGED and self.went_on_after(number, traceback.root.process)
+        survived = number < self.last_answer or went_on
         return replace(traceback, severity=Severity.HANDLED) if survived else traceback
 
     @property

@@ -28,11 +28,15 @@ from launch.diagnosis.candidates import (
     match_text,
 )
 from launch.diagnosis.exit_signals import match_signal
-from launch.diagnosis.fallback import foreign_log, no_failure, unknown_failure, versions
-from launch.diagnosis.rule_values import captured_values, fill, fill_cause, fill_change
+from launch.diagnosis.fallback import failing_requests, foreign_log, no_failure, unknown_failure, versions
+from launch.diagnosis.rule_values import captured_values, fill, fill_cause, fill_change, options_not_given
 from launch.diagnosis.rules import Rules
 from launch.diagnosis.types import Confidence, Diagnosis, DiagnosisInput, Outcome, Severity, Traceback
 
+_NOT_GIVEN = (
+    "the log shows that {} was not given, so vLLM chose this by itself: use a newer image (invoke pin, or "
+    "invoke run --image), or set the option to another value"
+)
 _ENGINE_ENDED = re.compile(
     r"Engine core initialization failed|EngineDeadError|WorkerProc initialization failed|died unexpectedly|"
     r"Engine process failed to start"
@@ -47,17 +51,34 @@ def match_input(diagnosis_input: DiagnosisInput, rules: Rules) -> Diagnosis:
 def _match(analysis: Analysis, rules: Rules) -> Diagnosis:
     if analysis.is_foreign:
         return foreign_log(analysis)
-    if not (analysis.healthy and analysis.summary.serving):
-        for found, confidence in _search(analysis, rules):
-            if found:
-                return _diagnosis(found, confidence, analysis)
-        if not analysis.healthy:
-            return unknown_failure(analysis, rules)
+    serves = analysis.healthy and analysis.summary.serving
+    found = _failing_requests(analysis, rules) if serves else _failed_start(analysis, rules)
+    if found:
+        return found
     previous = analysis.summary.previous
     if not previous:
         return no_failure(analysis, rules)
     before = analyze_start(previous, analysis.input, rules, analysis.marks)
     return no_failure(analysis, rules, _match(before, rules))
+
+
+def _failed_start(analysis: Analysis, rules: Rules) -> Diagnosis | None:
+    """Name why a server does not run; None if it may still start."""
+    for found, confidence in _search(analysis, rules):
+        if found:
+            return _diagnosis(found, confidence, analysis)
+    return None if analysis.healthy else unknown_failure(analysis, rules)
+
+
+def _failing_requests(analysis: Analysis, rules: Rules) -> Diagnosis | None:
+    """Name why a server that runs fails to answer; None if it answers, or if only clients are to blame."""
+    summary = analysis.summary
+    refused = summary.last_refusal > max(summary.last_answer, summary.last_activity)
+    if not (analysis.refusals or refused):
+        return None
+    each = (_match_traceback(one, analysis, rules) for one in analysis.refusals)
+    found = next((one for one in each if one), None) or (best_line(analysis, rules) if refused else None)
+    return _diagnosis(found, Confidence.MEDIUM, analysis) if found else failing_requests(analysis)
 
 
 def _search(analysis: Analysis, rules: Rules) -> Iterator[tuple[Candidate | None, Confidence]]:
@@ -86,16 +107,19 @@ def _engine_error(analysis: Analysis, rules: Rules) -> Candidate | None:
 def _causes(analysis: Analysis, rules: Rules) -> Candidate | None:
     """Match the first known traceback. An unknown one that ended the server ends the search.
 
-    A rule that gives way is kept until a later traceback names a cause of its own.
+    A rule that gives way is kept until a later traceback names a cause of its own; it does not answer for an
+    earlier exception that no rule knows.
     """
     kept: Candidate | None = None
+    unread = False  # an earlier exception that no rule knows
     for traceback in analysis.causes:
         if traceback.severity is Severity.HANDLED and (analysis.fatal_cause or not analysis.exiting):
             break
         found = _match_traceback(traceback, analysis, rules)
         if found and not (found.rule.family or found.rule.gives_way):
             return found
-        kept = kept or found
+        unread = unread or (found is None and traceback.severity is not Severity.HANDLED)
+        kept = kept or (None if found and found.rule.gives_way and unread else found)
         if traceback.severity is Severity.FATAL and not (found and found.rule.gives_way):
             break
     return kept
@@ -135,6 +159,8 @@ def best_line(analysis: Analysis, rules: Rules) -> Candidate | None:
 
 def _line_candidates(analysis: Analysis, rules: Rules, gives_way: bool = False) -> Iterator[Candidate | None]:
     for line in analysis.lines:
+        if analysis.went_on_after(line):
+            continue
         if gives_way or not rules.is_consequence(line.text):
             matches = match_line(line, analysis.facts, analysis.summary.phase, rules)
             yield best(one for one in matches if one.rule.gives_way is gives_way)
@@ -181,12 +207,13 @@ def _silent_end(analysis: Analysis, rules: Rules) -> Candidate | None:
 
 def _diagnosis(found: Candidate, confidence: Confidence, analysis: Analysis) -> Diagnosis:
     rule, values = found.rule, captured_values(found.match)
-    change = fill_change(rule, values)
+    absent = options_not_given(rule, analysis.facts)
+    change = None if absent else fill_change(rule, values)
     return Diagnosis(
         rule.id,
         fill_cause(rule.cause, values),
         found.evidence,
-        fill(rule.fix, values),
+        _NOT_GIVEN.format(absent) if absent else fill(rule.fix, values),
         change,
         safe=rule.safe and change is not None,
         known=True,

@@ -32,6 +32,8 @@ def _derived_values(values: Mapping[str, str]) -> dict[str, str]:
     if {"free", "total"} <= values.keys() and float(values["total"]) > 0:
         share = int(100 * float(values["free"]) / float(values["total"])) / 100
         derived |= {"utilization": f"{share:.2f}"} if share > 0 else {}
+    if int(values.get("requests", "0")) > 1:
+        derived["fewer"] = str(int(values["requests"]) // 2)
     if {"heads", "tp"} <= values.keys():
         heads, tp = int(values["heads"]), int(values["tp"])
         divisors = [size for size in range(1, min(heads, tp) + 1) if heads % size == 0]
@@ -64,6 +66,15 @@ def fill_change(rule: Rule, values: Mapping[str, str]) -> dict[str, Any] | None:
     if rule.change is None or any(name not in values for name in names):
         return None
     return {key: _fill_nested(value, values) for key, value in rule.change.items()}
+
+
+def options_not_given(rule: Rule, facts: Mapping[str, str]) -> str:
+    """Return the options that the row's change removes, if the log shows that none of them was given."""
+    removed = rule.change.get("unset", ()) if rule.change else ()
+    given = facts.get("given_options", "").split()
+    if not removed or not given or any(flag.strip("-").replace("-", "_") in given for flag in removed):
+        return ""
+    return " and ".join(removed)
 
 
 def _fill_nested(value: Any, values: Mapping[str, str]) -> Any:

@@ -101,12 +101,13 @@ class Ends:
     """The contents of ends.yaml: what lines without a cause of their own tell about the end of a process.
 
     The keys of `signals` and `exits` are signal numbers and exit codes. `ended` are lines after which a server
-    that had answered requests no longer runs.
+    that had answered requests no longer runs; `client_errors` are failures of requests that the client caused.
     """
 
     consequences: tuple[LogPattern, ...]
     non_fatal: tuple[LogPattern, ...]
     ended: tuple[LogPattern, ...]
+    client_errors: tuple[LogPattern, ...]
     waits: tuple[Wait, ...]
     vllm_marks: tuple[LogPattern, ...]
     foreign_marks: tuple[LogPattern, ...]
@@ -143,6 +144,10 @@ class Rules:
     def is_non_fatal(self, text: str) -> bool:
         """Whether a server that logs the text goes on all the same."""
         return any(row.occurs(text) for row in self._non_fatal.candidates(text))
+
+    def is_client_error(self, text: str) -> bool:
+        """Whether the text reports that a client's request, or its connection, was at fault."""
+        return any(row.occurs(text) for row in self.ends.client_errors)
 
     def ends_server(self, text: str) -> bool:
         """Whether the text reports that the server ended."""

@@ -8,15 +8,14 @@ from pathlib import Path
 
 from launch.data_file import load
 from launch.diagnosis.candidates import match_line
+from launch.diagnosis.innocent_lines import BENIGN
 from launch.diagnosis.log_line import parse_line
 from launch.diagnosis.log_prefixes import PrefixStripper
 from launch.diagnosis.matcher import match_input
 from launch.diagnosis.rules import Ends, Rule, Rules, compiled, load_rules
 from launch.diagnosis.types import DiagnosisInput
 
-BENIGN = Path(__file__).with_name("benign")
-
-_DERIVED = {"nearest", "parser", "utilization", "divisor"}
+_DERIVED = {"nearest", "parser", "utilization", "divisor", "fewer"}
 
 
 def check_symptoms(path: Path) -> list[str]:

@@ -67,7 +67,9 @@ class _OpenTraceback:
         lines = [line.text.rstrip()]
         if ":" not in lines[0] and self.code:
             lines.append(f"    {self.code}")
-        self.exception = RaisedException(line.number, line.process_name, lines, self.frames)
+        self.exception = RaisedException(
+            line.number, line.process_name, lines, self.frames, process=line.process
+        )
         self.traceback.exceptions.append(self.exception)
 
     def read_message(self, line: LogLine) -> bool:

@@ -84,6 +84,7 @@ class RaisedException:
     """One exception: `lines` as printed, starting with `Type: message`; `frames` are `path/file.function`.
 
     `caught` is True if another exception was raised while this one was handled; the two may be unrelated.
+    `process` identifies the process that printed it.
     """
 
     number: int
@@ -91,6 +92,7 @@ class RaisedException:
     lines: list[str]
     frames: list[str] = field(default_factory=list)
     caught: bool = False
+    process: str = ""
 
     @property
     def summary(self) -> str:

@@ -14,7 +14,7 @@ from launch.diagnosis.log_prefixes import PrefixStripper
 from launch.diagnosis.rules import load_rules
 from launch.diagnosis.types import Outcome
 from tests.conftest import ROOT
-from tests.unit.launch.diagnosis.test_rules import EXAMPLES, cases, worker_traceback
+from tests.unit.launch.diagnosis.test_rules import EXAMPLES, cases, failure_of, worker_traceback
 
 BENIGN = sorted((ROOT / "launch/diagnosis/benign").glob("*.log"))
 FOREIGN = sorted((ROOT / "tests/data/logs/foreign").glob("*.log"))
@@ -27,7 +27,9 @@ def lines_of(path: Path) -> list[str]:
 
 # A server that serves or was stopped begins a new start, so only the lines of starts and images can precede a failure.
 BEFORE = [path for path in BENIGN if path.stem not in ("serving", "stopped", "pod-events")]
-START = "(APIServer pid=1) INFO 11-23 02:57:50 [api_utils.py:286] non-default args: {'max_logprobs': 7}"
+START = (
+    "(APIServer pid=1) INFO 11-23 02:57:50 [api_utils.py:286] non-default args: {'tensor_parallel_size': 2}"
+)
 PRELUDE = [*(line for path in BEFORE for line in lines_of(path)), START]
 
 
@@ -80,8 +82,7 @@ def test_rules_match_a_line_after_benign_lines(cause: str, line: str) -> None:
 )
 def test_rules_match_under_their_conditions_after_benign_lines(cause: str, case: dict[str, Any]) -> None:
     banners = [line for path in BEFORE if not path.stem.startswith("start") for line in lines_of(path)]
-    failure = worker_traceback(case["words"], case.get("at", "worker.init_device"))
-    assert diagnose_lines([*banners, *case.get("before", ()), *failure]).cause_id == cause
+    assert diagnose_lines([*banners, *case.get("before", ()), *failure_of(case)]).cause_id == cause
 
 
 @pytest.mark.parametrize("length", [15, 30, 60])

@@ -84,8 +84,10 @@ CHAIN = log("chain")
 
 def test_diagnose_matches_any_exception_of_a_chain_and_shows_the_root() -> None:
     found = diagnose_log(CHAIN)
-    assert (found.cause_id, found.first_exception) == ("architecture-unknown", "KeyError: 'minimax_m2'")
-    assert found.cause == "this vLLM does not support the architecture minimax_m2"
+    assert (found.cause_id, found.first_exception) == ("architecture-too-new", "KeyError: 'minimax_m2'")
+    assert found.cause == (
+        "this vLLM, or the Transformers in its image, is too old for the architecture minimax_m2"
+    )
 
 
 REQUEST = log("request")
@@ -104,7 +106,10 @@ def test_diagnose_does_not_blame_an_earlier_failed_request() -> None:
 
 def test_diagnose_uses_the_newest_failed_start_of_a_restarting_container() -> None:
     start = "(APIServer pid=1) INFO 11-23 02:57:50 [api_utils.py:286] non-default args: {'model': 'm'}\n"
-    first = start + 'Traceback (most recent call last):\n  File "x", line 1, in f\nOSError: [Errno 98] x\n'
+    first = (
+        start
+        + 'Traceback (most recent call last):\n  File "launcher.py", line 1, in f\nOSError: [Errno 98] x\n'
+    )
     second = start + OUT_OF_MEMORY + CONSEQUENCES
     assert diagnose_log(first + second).cause_id == "gpu-memory"
     assert diagnose_log(second + first).cause_id == "port-taken"

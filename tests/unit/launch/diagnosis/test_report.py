@@ -13,7 +13,7 @@ FAILURE = (
 def test_report_has_the_diagnosis_and_the_log_without_addresses() -> None:
     excerpt = Excerpt()
     report = render_report(diagnose(DiagnosisInput(excerpt.read([FAILURE]), 1)), excerpt.lines)
-    assert '"cause_id": "port-taken"' in report
+    assert '"cause_id": "port-taken-at-bind"' in report
     assert "address already in use" in report.rpartition("## Log")[2]
     assert "10.9.8.7" not in report
 

@@ -36,6 +36,11 @@ def worker_traceback(message: str, where: str = "worker.init_device") -> list[st
     return [prefix + line for line in logged] + raw
 
 
+def failure_of(case: dict[str, Any]) -> list[str]:
+    """Return the traceback of a case, or nothing if the lines before it are the failure."""
+    return worker_traceback(case["words"], case.get("at", "worker.init_device")) if "words" in case else []
+
+
 def diagnose_message(message: str, where: str = "worker.init_device") -> Diagnosis:
     return diagnose(DiagnosisInput(worker_traceback(message, where), exit_code=1))
 
@@ -70,7 +75,7 @@ def test_rules_match_by_the_frame_of_an_exception(cause: str, frame: str, messag
     ("cause", "case"), [(cause, case) for cause, rows in EXAMPLES["cases"].items() for case in rows]
 )
 def test_rules_match_under_their_conditions(cause: str, case: dict[str, Any]) -> None:
-    lines = [*case.get("before", ()), *worker_traceback(case["words"], case.get("at", "worker.init_device"))]
+    lines = [*case.get("before", ()), *failure_of(case)]
     assert diagnose(DiagnosisInput(lines, exit_code=1)).cause_id == cause
 
 
@@ -121,7 +126,7 @@ def test_docs_page_is_up_to_date() -> None:
 def test_rules_are_unique_and_use_only_captured_values() -> None:
     rules = load_rules().rules
     assert len({rule.id for rule in rules}) == len(rules)
-    derived = {"nearest", "parser", "utilization", "divisor"}
+    derived = {"nearest", "parser", "utilization", "divisor", "fewer"}
     for rule in rules:
         given = {name for pattern in rule.patterns for name in compiled(pattern).groupindex} | derived
         wanted = set(re.findall(r"<(\w+)>", f"{rule.cause} {rule.fix} {rule.change}"))

@@ -1,0 +1,91 @@
+"""A server that runs and fails to answer requests has a failure; a request that its client spoiled is none."""
+
+from __future__ import annotations
+
+import pytest
+
+from launch.diagnosis.diagnose import Diagnosis, DiagnosisInput, diagnose
+from launch.diagnosis.types import Outcome
+
+READY = "(APIServer pid=1) INFO:     Application startup complete."
+ANSWERED = '(APIServer pid=1) INFO:     10.0.0.3:41 - "POST /v1/chat/completions HTTP/1.1" 200 OK'
+REFUSED = ANSWERED.replace("200 OK", "500 Internal Server Error")
+GENERATES = "(APIServer pid=1) INFO 11-23 [loggers.py:9] Engine 000: Avg generation throughput: 41.8 tokens/s"
+PARSER = "vllm/tool_parsers/hermes_tool_parser"
+
+
+def failed(message: str, file: str = PARSER, process: str = "APIServer") -> list[str]:
+    """Return a failed request as vLLM logs it."""
+    lines = [
+        "Error in extracting tool call from response.",
+        "Traceback (most recent call last):",
+        f'  File "/x/site-packages/{file}.py", line 1, in extract',
+        message,
+    ]
+    return [f"({process} pid=1) ERROR 11-23 02:58:24 [hermes_tool_parser.py:9] {line}" for line in lines]
+
+
+def diagnose_lines(*lines: str) -> Diagnosis:
+    return diagnose(DiagnosisInput(lines))
+
+
+def test_a_request_that_fails_after_the_last_answer_is_a_failure() -> None:
+    found = diagnose_lines(READY, *failed("ValueError: no such tag"))
+    assert (found.cause_id, found.outcome) == ("tool-parser", Outcome.NAMED)
+    assert "no such tag" in found.cause
+
+
+@pytest.mark.parametrize("alive", [ANSWERED, GENERATES])
+def test_a_server_that_goes_on_after_one_failed_request_is_healthy(alive: str) -> None:
+    found = diagnose_lines(READY, *failed("ValueError: no such tag"), alive)
+    assert (found.outcome, found.known) == (Outcome.HEALTHY, False)
+
+
+def test_a_request_that_fails_again_and_again_is_a_failure_although_it_was_answered() -> None:
+    one = [ANSWERED, *failed("ValueError: no such tag")]
+    assert diagnose_lines(READY, *one * 3, ANSWERED).cause_id == "tool-parser"
+    seldom = [*one * 2, *[ANSWERED] * 90]
+    assert diagnose_lines(READY, *seldom).outcome is Outcome.HEALTHY
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "ValueError: This model's maximum context length is 4096 tokens.",
+        "ConnectionResetError: [Errno 104] Connection reset by peer",
+        "jinja2.exceptions.TemplateError: Conversation roles must alternate user/assistant",
+        "PIL.UnidentifiedImageError: cannot identify image file",
+    ],
+)
+def test_a_request_that_its_client_spoiled_is_no_failure_of_the_server(message: str) -> None:
+    assert (
+        diagnose_lines(READY, *failed(message, "vllm/entrypoints/openai/serving_chat")).outcome
+        is Outcome.HEALTHY
+    )
+
+
+def test_a_failed_transfer_of_the_kv_cache_is_named_although_requests_are_answered() -> None:
+    connector = "vllm/distributed/kv_transfer/kv_connector/v1/nixl_connector"
+    lines = failed("RuntimeError: Remote NIXL agent engine ID mismatch.", connector, "Worker_TP0")
+    assert diagnose_lines(READY, *lines, ANSWERED).cause_id == "nixl-engine"
+
+
+def test_requests_that_fail_without_an_exception_are_an_unknown_failure() -> None:
+    found = diagnose_lines(READY, ANSWERED, REFUSED, REFUSED)
+    assert (found.outcome, found.cause) == (
+        Outcome.UNKNOWN,
+        "the server runs, but requests to it fail; the cause is unknown, and the log shows no exception",
+    )
+    assert diagnose_lines(READY, REFUSED, ANSWERED).outcome is Outcome.HEALTHY
+
+
+def test_answers_of_open_streams_do_not_revive_an_engine_that_failed() -> None:
+    crash = [
+        "EngineCore encountered a fatal error.",
+        "Traceback (most recent call last):",
+        '  File "/x/y.py", line 1, in step',
+        "ValueError: invalid value",
+    ]
+    lines = [f"(EngineCore pid=7) ERROR 11-23 02:58:24 [core.py:9] {line}" for line in crash]
+    found = diagnose_lines(READY, ANSWERED, *lines, ANSWERED, ANSWERED)
+    assert (found.outcome, found.first_exception) == (Outcome.UNKNOWN, "ValueError: invalid value")
