@@ -27,6 +27,7 @@ with interrupt.quiet():
         plan,
         ps,
         publish,
+        report,
         run,
         servers,
         supervise,
@@ -37,7 +38,7 @@ with interrupt.quiet():
 ns = Collection()
 for module in (
     *(login, accept, bench, build, demo, diagnose, host, models),
-    *(pin, plan, ps, publish, run, servers, supervise, weights),
+    *(pin, plan, ps, publish, report, run, servers, supervise, weights),
 ):
     for task in Collection.from_module(module).tasks.values():
         ns.add_task(task)

@@ -7,6 +7,7 @@ the noise of the host counts as that noise: three runs that agree by chance do n
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -102,9 +103,9 @@ def compare(
 
 def is_measurement(value: object) -> bool:
     """Return whether a value can be compared: a positive finite number."""
-    return (
-        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
-    )
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 < value <= sys.float_info.max  # false for NaN; an integer may be too large for a float
 
 
 def _logs(values: Sequence[float]) -> list[float]:
