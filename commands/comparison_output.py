@@ -85,10 +85,10 @@ def outcome(found: Comparison) -> str:
     if found.outcome != "cannot tell":
         return str(found.outcome)
     if found.repeats:
-        return f"{found.outcome}; {found.repeats} of each would probably tell"
+        return f"{found.outcome} (about {found.repeats} of each side would)"
     if min(found.old_count, found.new_count) < 2:
-        return f"{found.outcome} from one value"
-    return f"{found.outcome}; more than 100 of each would be needed"
+        return f"{found.outcome} (one value)"
+    return f"{found.outcome} (not even 100 of each side would)"
 
 
 def ratio(value: float) -> str:

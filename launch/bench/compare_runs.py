@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, log
 from statistics import fmean, stdev
@@ -111,8 +112,8 @@ def require_usable(side: Side) -> None:
     """Raise Refused with the reasons if no run of a side may be compared."""
     if side.usable:
         return
-    reasons = dict.fromkeys(_reason(run) for run in side.runs)
-    raise Refused(f"no run of '{side.name}' can be compared", why="; ".join(reasons), fix="invoke bench")
+    why = _reasons(side.runs)
+    raise Refused(f"no run of '{side.name}' can be compared", why=why, fix="invoke bench")
 
 
 def left_out(side: Side) -> list[str]:
@@ -120,8 +121,7 @@ def left_out(side: Side) -> list[str]:
     others = [run for run in side.runs if run not in side.usable]
     if not others:
         return []
-    reasons = "; ".join(map(_reason, others))
-    return [f"{count(len(others), 'run')} of '{side.name}' not compared: {reasons}"]
+    return [f"{count(len(others), 'run')} of '{side.name}' not compared: {_reasons(others)}"]
 
 
 def _row(metric: Metric, old: Side, new: Side, by_start: bool, floor: float) -> Row | None:
@@ -131,11 +131,16 @@ def _row(metric: Metric, old: Side, new: Side, by_start: bool, floor: float) -> 
     return Row(metric, a, b, floor, compare(a.values, b.values, floor, metric.higher_is_better))
 
 
+def _reasons(runs: Sequence[Record]) -> str:
+    """Return why runs cannot be compared, each reason once with its number of runs."""
+    return "; ".join(f"{number} {reason}" for reason, number in Counter(map(_reason, runs)).items())
+
+
 def _reason(run: Record) -> str:
     if run.status != "complete":
-        return f"run {run.id} was {run.status}"
+        return run.status
     void = [remark.sentence for remark in run.validity.remarks if remark.outcome == "void"]
-    return f"run {run.id} is void: {void[0] if void else 'no reason is recorded'}"
+    return f"void: {void[0] if void else 'no reason is recorded'}"
 
 
 def _of_starts(old: Side, new: Side) -> list[str]:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -41,7 +41,7 @@ class Noise(BaseModel):
     start_id: str
     time: str
     runs: int = Field(ge=LEAST)
-    floors: dict[str, float]
+    floors: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
 
 
 def measure_noise(side: Side) -> Noise:

@@ -66,10 +66,10 @@ def test_a_small_spread_counts_as_the_noise_of_the_host() -> None:
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf, 0.0, -1.0, True, None, "100"])
 @pytest.mark.parametrize("side", ["old", "new"])
-def test_a_value_that_is_no_measurement_is_refused(wrong: float, side: str) -> None:
-    values: dict[str, Values] = {"old": [100, 101], "new": [100, 101]}
+def test_a_value_that_is_not_a_measurement_is_refused(wrong: float, side: str) -> None:
+    sides = ([100, wrong], [100, 101])
     with pytest.raises(ValueError, match="not a positive finite number"):
-        compare(**values | {side: [100, wrong]})
+        compare(*(sides if side == "old" else reversed(sides)))
 
 
 def test_a_side_without_values_is_refused() -> None:
