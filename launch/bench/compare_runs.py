@@ -89,12 +89,22 @@ def compare_runs(old: Side, new: Side, floors: Floors | None = None) -> RunCompa
 
 
 def measured(run: Record, metric: Metric) -> float | None:
-    """Return a value of a run's result, or None if it is not a measurement or had too few requests."""
-    value, completed = run.result.get(metric.key), run.result.get("completed")
-    enough = isinstance(completed, int | float) and completed >= metric.least
-    took_time = is_measurement(run.result.get("duration", 1.0))
-    valid = enough and took_time and isinstance(value, int | float) and is_measurement(value)
-    return float(value) if valid and isinstance(value, int | float) else None
+    """Return a value of a run's result, or None if it is not a measurement or is taken of too few values."""
+    value = _number(run, metric.key)
+    # A result without a duration is of a vLLM that does not save it; a duration of 0 is not a measurement.
+    took_time = "duration" not in run.result or _number(run, "duration")
+    return value if took_time and _count(run, metric) >= metric.least else None
+
+
+def _count(run: Record, metric: Metric) -> float:
+    """Return of how many values a metric is taken: of each request, or of each token after the first."""
+    completed = _number(run, "completed") or 0
+    return completed if metric.each == "request" else (_number(run, "total_output_tokens") or 0) - completed
+
+
+def _number(run: Record, key: str) -> float | None:
+    value = run.result.get(key)
+    return float(value) if isinstance(value, int | float) and is_measurement(value) else None
 
 
 def summary(side: Side, metric: Metric, by_start: bool = False) -> Summary | None:

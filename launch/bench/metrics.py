@@ -16,7 +16,7 @@ MAIN = "output_throughput"
 
 @dataclass(frozen=True)
 class Metric:
-    """One value of a result. `least` is the number of completed requests that it needs."""
+    """One value of a result. `least` is the number of values that it needs, one of each request or token."""
 
     key: str
     label: str
@@ -24,6 +24,7 @@ class Metric:
     better: Literal["higher", "lower"]
     why: str
     least: int = 1
+    each: Literal["request", "token"] = "request"
 
     @property
     def higher_is_better(self) -> bool:

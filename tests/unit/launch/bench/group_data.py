@@ -54,7 +54,14 @@ def result(value: Any) -> dict[str, Any]:
     """Return a result of vLLM with this output throughput."""
     latency = 1000 / value if isinstance(value, int | float) and value else value
     latencies = dict.fromkeys(("mean_ttft_ms", "p99_ttft_ms", "mean_tpot_ms", "mean_itl_ms"), latency)
-    return {"completed": 400, "failed": 0, "duration": 60.5, "output_throughput": value, **latencies}
+    return {
+        "completed": 400,
+        "failed": 0,
+        "duration": 60.5,
+        "total_output_tokens": 8000,
+        "output_throughput": value,
+        **latencies,
+    }
 
 
 def side(group: str, values: Sequence[Any], **changes: Any) -> Side:
