@@ -15,6 +15,7 @@ from launch.bench import against
 from launch.bench.compare_runs import compare_runs
 from launch.bench.comparison_options import GateOptions, percentage
 from launch.bench.gate import EXTRA_REPEATS, Decision, baseline, decide, require_same_hardware
+from launch.bench.history import Side
 from launch.bench.metrics import MAIN
 from launch.bench.record import Host, Record, json_line
 from tests.unit.launch.bench.group_data import VOID, runs, side
@@ -57,7 +58,7 @@ def test_decide(new: list[float], limit: float, decision: Decision, metric: str)
 def test_one_metric_with_a_regression_is_enough() -> None:
     slow_start = [run.model_copy(update={"result": {**run.result, "mean_ttft_ms": 20 + i / 10}})
                   for i, run in enumerate(runs("new", OLD))]  # fmt: skip
-    found = compare_runs(side("old", OLD), against.Side("new", tuple(slow_start)))
+    found = compare_runs(side("old", OLD), Side("new", tuple(slow_start)))
     assert decide(found, (MAIN,), 0.05) is Decision.PASSED
     assert decide(found, (MAIN, "mean_ttft_ms"), 0.05) is Decision.REGRESSION
 
