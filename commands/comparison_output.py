@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from commands.output import table
+from launch.plural import count
+from launch.spec.control_characters import one_line
 
 if TYPE_CHECKING:
     from launch.bench.changes import Change
@@ -42,6 +44,11 @@ def comparison_json(found: RunComparison) -> dict[str, Any]:
         "left_out": list(found.left_out),
         "limits": list(found.limits),
     }
+
+
+def minute(side: Side) -> str:
+    """Return when the first run of a side began, to the minute."""
+    return side.runs[0].time[:16].replace("T", " ")
 
 
 def side_json(side: Side) -> dict[str, Any]:
@@ -118,15 +125,13 @@ def change(found: Change) -> str:
     old, new = _short(found.old), _short(found.new)
     if old == new:
         old, new = found.old, found.new
-    return f"{found.name}: {old} -> {new}"
+    return one_line(f"{found.name}: {old} -> {new}")
 
 
 def _title(side: Side) -> str:
-    used, all_runs = len(side.usable), len(side.runs)
-    runs = f"{used}" if used == all_runs else f"{used} of {all_runs}"
-    return (
-        f"{side.name} ({side.runs[0].time[:16].replace('T', ' ')}, {runs} run{'' if all_runs == 1 else 's'})"
-    )
+    used, runs = len(side.usable), count(len(side.runs), "run")
+    which = runs if used == len(side.runs) else f"{used} of {runs}"
+    return one_line(f"{side.name} ({minute(side)}, {which})")
 
 
 def _row(row: Row) -> tuple[str, ...]:

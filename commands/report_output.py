@@ -10,6 +10,7 @@ from commands import comparison_output
 from commands.output import table
 from launch.bench.compare_runs import left_out, summary
 from launch.bench.metrics import MAIN, load_metrics, metric
+from launch.spec.control_characters import one_line
 
 if TYPE_CHECKING:
     from launch.bench.against import Entry
@@ -34,17 +35,16 @@ COLUMNS = ("mean_ttft_ms", "mean_tpot_ms")
 
 def overview_text(entries: Sequence[Entry]) -> str:
     """Format the groups of one workload, then what limits and what may explain each comparison."""
-    workload = {
-        name: value for name, value in entries[-1].side.workload.items() if value not in ("False", "0")
-    }
-    title = f"{workload.pop('model', '')}, {workload.pop('preset', '')}: " + ", ".join(
-        f"{name} {value}" for name, value in workload.items()
-    )
     compared = [entry.comparison for entry in entries if entry.comparison]
-    notes = dict.fromkeys(line for entry in entries for line in left_out(entry.side))
-    notes |= dict.fromkeys(line for found in compared for line in found.limits)
-    lines = [title, table(HEADERS, [_row(entry) for entry in entries])]
-    return "\n".join([*lines, *(f"note: {line}" for line in notes), *map(_changed, compared)])
+    notes = [line for entry in entries for line in (*left_out(entry.side), *_remarks(entry.side))]
+    notes += [line for found in compared for line in found.limits]
+    lines = [
+        _workload(entries[-1].side),
+        table(HEADERS, [_row(entry) for entry in entries]),
+        *(f"note: {line}" for line in dict.fromkeys(notes)),
+        *map(_changed, compared),
+    ]
+    return "\n".join(lines)
 
 
 def overview_json(entries: Sequence[Entry]) -> dict[str, Any]:
@@ -62,13 +62,27 @@ def validity(side: Side) -> str:
     return ", ".join(state if n == len(states) else f"{n} of {len(states)} {state}" for state, n in counts)
 
 
+def _workload(side: Side) -> str:
+    """Format a workload, for example `MODEL, guide-cuda: dataset random, input_len 41`."""
+    values = {name: value for name, value in side.workload.items() if value not in ("False", "0")}
+    model, preset = values.pop("model", ""), values.pop("preset", "")
+    return one_line(f"{model}, {preset}: {', '.join(f'{name} {value}' for name, value in values.items())}")
+
+
+def _remarks(side: Side) -> list[str]:
+    """Return the remarks on runs that are compared, the first one of each rule."""
+    remarks = {remark.rule: remark for run in reversed(side.usable) for remark in run.validity.remarks}
+    return [one_line(f"'{side.name}': {remark.sentence}") for remark in remarks.values()]
+
+
 def _row(entry: Entry) -> tuple[str, ...]:
     side = entry.side
     main = summary(side, metric(MAIN))
     others = (summary(side, metric(key)) for key in COLUMNS)
     figures = [comparison_output.number(one.mean) if one else "-" for one in (main, *others)]
     spread = comparison_output.spread(main) if main else ""
-    start = (side.name, side.runs[0].time[:16].replace("T", " "), str(len(side.runs)), validity(side))
+    name, time = one_line(side.name), one_line(comparison_output.minute(side))
+    start = (name, time, str(len(side.runs)), validity(side))
     return (*start, figures[0], spread, *figures[1:], *_compared(entry.comparison))
 
 

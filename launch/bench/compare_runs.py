@@ -15,6 +15,7 @@ from launch.bench.history import Side, require_same_workload
 from launch.bench.metrics import MAIN, Metric, load_metrics
 from launch.bench.record import Record
 from launch.plural import count
+from launch.spec.control_characters import one_line
 
 Floors = Mapping[str, float]  # noise by key of the metric: standard deviation of logarithms
 
@@ -150,7 +151,7 @@ def _reason(run: Record) -> str:
     if run.status != "complete":
         return run.status
     void = [remark.sentence for remark in run.validity.remarks if remark.outcome == "void"]
-    return f"void: {void[0] if void else 'no reason is recorded'}"
+    return f"void: {one_line(void[0]) if void else 'no reason is recorded'}"
 
 
 def _of_starts(old: Side, new: Side) -> list[str]:

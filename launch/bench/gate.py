@@ -11,6 +11,7 @@ from launch.bench.comparison import Outcome
 from launch.bench.comparison_options import GateOptions
 from launch.bench.history import Side, side_of_file
 from launch.bench.metrics import metric
+from launch.spec.control_characters import one_line
 
 EXTRA_REPEATS = 5  # that a gate may add while it cannot tell
 
@@ -38,7 +39,7 @@ def require_same_hardware(old: Side, new: Side) -> None:
     if theirs != own:
         raise Refused(
             f"the baseline '{old.name}' was measured on other hardware",
-            why=f"{', '.join(sorted(theirs))}, and now {', '.join(sorted(own))}",
+            why=one_line(f"{', '.join(sorted(theirs))}, and now {', '.join(sorted(own))}"),
             fix="record a baseline on this hardware: invoke bench --repeat 5",
         )
 

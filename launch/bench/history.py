@@ -9,6 +9,7 @@ from pathlib import Path
 from errors import Refused, choice
 from launch.bench.record import Record
 from launch.bench.records import SUFFIX, read_file, workload_key
+from launch.spec.control_characters import one_line
 
 LAST = "last"
 _LIST = "invoke report"
@@ -76,7 +77,7 @@ def require_same_workload(old: Side, new: Side) -> None:
     ]
     if different:
         what = f"'{old.name}' and '{new.name}' are different workloads"
-        raise Refused(what, why="; ".join(different), fix=_LIST)
+        raise Refused(one_line(what), why=one_line("; ".join(different)), fix=_LIST)
 
 
 def _one_workload(name: str, runs: Sequence[Record]) -> Side:

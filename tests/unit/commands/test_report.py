@@ -14,7 +14,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from commands.report import report
-from launch.bench.record import Host, Record, json_line
+from launch.bench.record import Host, Record, Remark, Validity, json_line
 from launch.bench.records import write
 from tests.unit.launch.bench.group_data import VOID, runs, server
 
@@ -167,6 +167,28 @@ def test_a_wrong_request_ends_with_2_and_one_clear_message(
 @pytest.mark.parametrize("format", ["text", "json"])
 def test_without_records_there_is_nothing_to_report(out: Report, format: str) -> None:
     assert out(results="", format=format) == ("" if format == "text" else '{\n  "groups": []\n}\n')
+
+
+def test_control_characters_of_a_record_do_not_reach_the_terminal(out: Report, results: Path) -> None:
+    evil = "x\x1b[2J\ny"
+    bad = server(model=evil, vllm=evil)
+    for one in (*runs("g\x1b1", [1, 2], host=HERE, server=bad), *runs("g\n2", [1, 2], host=HERE)):
+        write(one, results)
+    text = out() + out("g\x1b1")
+    assert "\x1b" not in text
+    with pytest.raises(Exit) as end:
+        out("aaaa", "g\x1b1")
+    assert "\x1b" not in str(end.value)
+
+
+def test_remarks_on_compared_runs_are_notes(out: Report, results: Path) -> None:
+    remark = Remark(rule="load", outcome="remarks", sentence="3.1 of 4 requests were in flight")
+    noted = Validity(outcome="remarks", remarks=(remark,))
+    for one in runs("gggg7777", [84, 85], host=HERE, validity=noted):
+        write(one, results)
+    text = out("gggg")
+    assert "remarks" in text
+    assert text.count("note: 'gggg7777': 3.1 of 4 requests were in flight") == 1
 
 
 def test_a_record_of_a_newer_slipway_is_refused(out: Report, results: Path) -> None:
