@@ -8,7 +8,7 @@ from math import isfinite
 from launch.bench.presets import percentile_needs
 from launch.bench.record import Record
 
-PERCENTILES = (90, 95, 99)
+PERCENTILES = (99,)
 _LABELS = {"ttft": "TTFT", "tpot": "TPOT", "itl": "ITL", "e2el": "E2E latency"}
 
 

@@ -161,7 +161,7 @@ class Metrics(Part):
 class Record(Part):
     """One measured run. `group` joins the repeats of one `invoke bench`; `repeat` counts from 1."""
 
-    schema_version: Literal[1] = Field(1, alias="schema")
+    schema_version: Literal[1] = Field(default=1, alias="schema")
     id: str
     group: str
     repeat: int = 1

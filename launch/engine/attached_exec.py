@@ -49,7 +49,7 @@ def execute_attached(
     words = ["sh", "-c", _SHELL, "attached", pid_file, *argv]
     command = client.api.exec_create(container.id, words, stdin=True)["Id"]
     connection = cast("SocketIO", client.api.exec_start(command, socket=True))
-    lines = []
+    lines: list[str] = []
     try:
         for line in split_lines(_output(connection)):
             if not lines:
