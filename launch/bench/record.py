@@ -134,7 +134,12 @@ class Host(Part):
     cpu_threads: int = 0
     memory_bytes: int = 0
     before: HostReading = HostReading()
+    during: HostReading = HostReading()  # the worst value of each kind, from readings during the run
     after: HostReading = HostReading()
+    others_cpus: float | None = None  # CPUs that programs other than this server used, on average
+    steal: float | None = None  # share of the CPU time that the hypervisor gave to other guests
+    neighbours: tuple[str, ...] = ()  # other benchmarks on this host at the same time
+    client_cpus: float | None = None  # CPUs that the client used, on average
     energy_joules: Energy | None = None
     energy_reason: str = ""  # why energy_joules is null
 
@@ -156,7 +161,7 @@ class Metrics(Part):
 class Record(Part):
     """One measured run. `group` joins the repeats of one `invoke bench`; `repeat` counts from 1."""
 
-    schema_version: Literal[1] = Field(1, alias="schema")
+    schema_version: Literal[1] = Field(default=1, alias="schema")
     id: str
     group: str
     repeat: int = 1

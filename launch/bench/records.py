@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from errors import Failed, Refused
-from launch.atomic_write import write_text
+from launch.atomic_write import new_file, write_text
 from launch.bench.record import SCHEMA, Record, json_line
 from launch.paths import results_dir
 
 SUFFIX = ".bench.jsonl"
+VALUES = ".requests.json.gz"
 _BENCH_AGAIN = "invoke bench"
 
 
@@ -31,10 +32,18 @@ def file_of(record: Record, folder: Path) -> Path:
     return folder / f"{time}-{preset}-{record.id}{SUFFIX}"
 
 
-def write(record: Record, folder: Path) -> Path:
-    """Write a record, or replace the one of the same run; return the file. Raises Failed."""
+def write(record: Record, folder: Path, requests: bytes = b"") -> Path:
+    """Write a record, or replace the one of the same run; return the file. Raises Failed.
+
+    `requests` are the compressed values of each request; they are written first, next to the record.
+    """
     path = file_of(record, folder)
     try:
+        if requests:
+            values = path.with_name(path.name.removesuffix(SUFFIX) + VALUES)
+            with new_file(values) as stream:
+                stream.write(requests)
+            record = record.model_copy(update={"requests_file": values.name})
         write_text(path, json_line(record) + "\n")
     except OSError as error:
         raise Failed(

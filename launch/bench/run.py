@@ -1,150 +1,306 @@
-"""Run `vllm bench serve` in the container of a server, and read and record its result.
+"""Measure one run: warm up, load the server from inside its container, and judge and describe what came out.
 
-The exit status of vLLM is 0 even if every request failed, so the numbers of completed and failed requests count.
+The exit status of vLLM's client is 0 even if every request failed, so its result is judged, not its status.
 """
 
 from __future__ import annotations
 
-import json
+import re
+import secrets
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from statistics import fmean, median, quantiles
 
-from errors import Failed, choice
-from launch.access.profiles import HUB
-from launch.data_file import load
+from errors import Failed, SlipwayError
+from launch.bench import counters, result, server, validity
+from launch.bench.canary import Canary
+from launch.bench.host import HostWatch
+from launch.bench.presets import Preset, fresh_tokens, load_of, percentile_needs, sampling_of
+from launch.bench.record import Host, Record, Server, Status
+from launch.bench.result import Result, UnusableResult
+from launch.bench.target import Target
+from launch.bench.validity import CanaryAnswer, Facts
+from launch.bench.warmup import warm_up
+from launch.engine import usage
+from launch.engine.attached_exec import execute_attached
 from launch.engine.client import execute
 
-if TYPE_CHECKING:
-    from docker import DockerClient
-    from docker.models.containers import Container
-
-PRESETS = Path(__file__).with_name("presets.yaml")
-_RESULT = "slipway-bench.json"
+SAVE_EVERY = 2.0  # seconds between two updates of the record of a run that has not ended
 _READS = 3
-_PID_FILE = "/tmp/slipway-bench.pid"
+_PROGRESS = re.compile(r"(\d+)/(\d+) \[")  # tqdm
+_UNKNOWN_OPTION = re.compile(r"unrecognized arguments|ambiguous option")
+_NOT_ENDED = "the run has not ended; the host or this program was stopped"
 
-# (key of vLLM's result, label, unit)
-METRICS = (
-    ("completed", "successful requests", ""),
-    ("failed", "failed requests", ""),
-    ("duration", "duration", "s"),
-    ("request_throughput", "request throughput", "req/s"),
-    ("output_throughput", "output token throughput", "tok/s"),
-    ("total_token_throughput", "total token throughput", "tok/s"),
-    ("mean_ttft_ms", "mean TTFT", "ms"),
-    ("p99_ttft_ms", "P99 TTFT", "ms"),
-    ("mean_tpot_ms", "mean TPOT", "ms"),
-    ("mean_itl_ms", "mean ITL", "ms"),
-)
+Show = Callable[[float, float | None, str], None]  # done, total, a note
+Save = Callable[[Record], object]
 
 
 @dataclass(frozen=True)
-class Preset:
-    """A load from the guide. `scaled` lists the options whose numbers --scale multiplies."""
+class Workload:
+    """What to send: a preset, its command for the model, and the factor by which it was scaled."""
 
-    source: str
+    name: str
+    preset: Preset
     argv: tuple[str, ...]
-    scaled: tuple[str, ...]
+    scale: float = 1.0
 
 
-def load_presets(path: Path = PRESETS) -> dict[str, Preset]:
-    """Read the presets by name."""
-    return load(path, dict[str, Preset])
+@dataclass(frozen=True)
+class Measured:
+    """A record with the compressed values of each request, which belong into a file of their own."""
+
+    record: Record
+    requests: bytes = b""
 
 
-def preset_command(
-    name: str, model: str, scale: float = 1.0, commit: str = "", weights: str = ""
-) -> list[str]:
-    """Return a preset's command for a model; scaled numbers are at least 1. Raises Refused for an unknown preset.
+def prepare(target: Target, workload: Workload, show: Show) -> int:
+    """Warm the server up before the first run and return the number of requests. Raises Failed."""
+    show(0, None, "warm-up")
+    return warm_up(target.url, target.model, load_of(workload.preset, workload.argv), target.key)
 
-    `vllm bench serve` has no option for a revision, so the tokenizer of the served commit is named by its folder.
-    `weights` is a folder of the container that is served instead of a model of the cache.
+
+def measure(
+    target: Target,
+    workload: Workload,
+    group: str,
+    repeat: tuple[int, int],
+    warmed: int,
+    show: Show,
+    save: Save,
+) -> Measured:
+    """Measure one run. A run that fails, or whose server ends, has a record too, which is void.
+
+    `repeat` is the number of the run and the number of all runs of the group. `save` gets a provisional record before
+    the load starts and while it runs, so that a killed client leaves one. Raises Failed before the load starts, and
+    KeyboardInterrupt after the record of the interrupted run was saved.
     """
-    presets = load_presets()
-    if name not in presets:
-        raise choice("preset", name, sorted(presets))
-    argv = [word.replace("{model}", model) for word in presets[name].argv]
-    for option in presets[name].scaled:
-        index = argv.index(option) + 1
-        argv[index] = str(max(1, round(int(argv[index]) * scale)))
-    snapshot = f"{HUB}/models--{model.replace('/', '--')}/snapshots/{commit}" if commit else ""
-    tokenizer = weights or snapshot
-    return [*argv, "--tokenizer", tokenizer] if tokenizer else argv
-
-
-def run_benchmark(
-    client: DockerClient, container: Container, argv: list[str], port: int, show: Callable[[str], None]
-) -> dict[str, Any]:
-    """Run the command in the container and return vLLM's result. Raises Failed if not all requests succeeded."""
-    save = ["--port", str(port), "--save-result", "--result-dir", "/tmp", "--result-filename", _RESULT]
-    status, output = _run_attached(client, container, [*argv, *save], show)
-    if status:
-        raise Failed(f"vllm bench serve exited with {status}", why=output.strip()[-600:])
-    return require_success(_read_result(client, container, output), output)
-
-
-def _read_result(client: DockerClient, container: Container, output: str) -> dict[str, Any]:
-    """Return the result that the benchmark saved. An engine may lose the output of a command that ends at once."""
-    for _ in range(_READS):
-        status, text = execute(client, container, ["cat", f"/tmp/{_RESULT}"])
-        if status:
-            raise Failed("vllm bench serve saved no result", why=output.strip()[-600:])
-        if text.strip():
-            return _parse_result(text)
-    raise Failed("vllm bench serve saved an empty result", why=output.strip()[-600:], fix="invoke bench")
-
-
-def _parse_result(text: str) -> dict[str, Any]:
-    """Return the values of a result. Raises Failed if they are not those of a JSON object."""
+    run = _Run(target, workload, show, save)
+    canary = Canary(target.url, target.model, target.key, server.recipe_of(target.model) is not None)
+    before = canary.before()
+    run.begin(group, repeat, warmed)
     try:
-        result = json.loads(text)
-    except ValueError as error:
-        raise Failed(
-            "the result of vllm bench serve is not JSON", why=str(error), fix="invoke bench"
-        ) from None
-    if not isinstance(result, dict):
-        raise Failed(
-            "the result of vllm bench serve is not a JSON object", why=text[:200], fix="invoke bench"
-        )
-    return result
-
-
-def _run_attached(
-    client: DockerClient, container: Container, argv: list[str], show: Callable[[str], None]
-) -> tuple[int, str]:
-    """Run the command, and kill it on Ctrl-C: the engine would let it continue to load the server."""
-    with_pid_file = ["sh", "-c", f'echo $$ > {_PID_FILE} && exec "$@"', "bench", *argv]
-    try:
-        return execute(client, container, with_pid_file, show)
-    except BaseException:
-        execute(client, container, ["sh", "-c", f"kill $(cat {_PID_FILE})"])
+        found = run.load()
+    except KeyboardInterrupt:
+        save(run.ended("interrupted", "it was interrupted"))
         raise
+    except SlipwayError as error:
+        return Measured(run.failed(error))
+    return run.judged(found, canary.after(before))
 
 
-def require_success(result: dict[str, Any], output: str = "") -> dict[str, Any]:
-    """Return the result. Raises Failed if a request failed, or if no request completed."""
-    failed, completed = result.get("failed"), result.get("completed")
-    if completed and not failed:
-        return result
-    what = f"{failed} of {result.get('num_prompts')} requests failed" if failed else "no request completed"
-    raise Failed(what, why="\n    ".join(output.strip().splitlines()[-4:-1]), fix="invoke logs")
+@dataclass
+class _Run:
+    """One run in progress."""
+
+    target: Target
+    workload: Workload
+    show: Show
+    save: Save
+    seed: int = field(default_factory=lambda: secrets.randbelow(2**31 - 1) + 1)
+    id: str = field(default_factory=lambda: secrets.token_hex(6))
+    finished: int = 0
+    _saved: float = 0.0
+    _loaded: float = 0.0  # when the first request was sent, time.monotonic
+
+    def __post_init__(self) -> None:
+        target = self.target
+        self.server: Server = server.describe(
+            target.client, target.container, server.start_id(target.container)
+        )
+        self.argv = (*self.workload.argv, "--seed", str(self.seed), *self._plumbing())
+        self.watch = HostWatch(
+            target.gpus,
+            lambda: usage.cpu_seconds(target.client, target.container),
+            target.neighbours,
+        )
+
+    def _plumbing(self) -> tuple[str, ...]:
+        """Return the options that do not change the load: where the server is and what to save."""
+        return (
+            *("--port", str(self.target.port), "--save-result", "--save-detailed"),
+            *("--result-dir", "/tmp", "--result-filename", self._file.removeprefix("/tmp/")),
+            *("--percentile-metrics", "ttft,tpot,itl,e2el", "--metric-percentiles", "90,95,99"),
+            # vLLM 0.11 else sends the first prompt twice, and reads it from its cache the second time.
+            *("--ready-check-timeout-sec", "0"),
+        )
+
+    @property
+    def _file(self) -> str:
+        return f"/tmp/slipway-bench-{self.id}.json"
+
+    def begin(self, group: str, repeat: tuple[int, int], warmed: int) -> None:
+        """Make and save the record of a run that has not ended."""
+        workload, argv = self.workload, self.workload.argv
+        self.record = Record(
+            id=self.id,
+            group=group,
+            repeat=repeat[0],
+            repeats=repeat[1],
+            time=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            status="interrupted",
+            preset=workload.name,
+            preset_source=workload.preset.source,
+            scale=workload.scale,
+            argv=self.argv,
+            seed=self.seed,
+            load=load_of(workload.preset, argv).model_copy(update={"warmup_requests": warmed}),
+            sampling=sampling_of(argv),
+            validity=validity.void("complete", _NOT_ENDED),
+            server=self.server,
+            slipway=_own_version(),
+        )
+        self.save(self.record)
+
+    def load(self) -> Result:
+        """Load the server and return vLLM's result. Raises Failed."""
+        self._wall, self._steady = time.time(), time.monotonic()
+        self.before = counters.settled(lambda: counters.read(self.target.url))
+        self.watch.read()
+        status, output = self._execute(self.argv)
+        if status == 2 and _UNKNOWN_OPTION.search(output) and self.workload.preset.spellings:
+            self.argv = self.workload.preset.spelled_out(self.argv)
+            self.record = self.record.model_copy(update={"argv": self.argv})
+            status, output = self._execute(self.argv)
+        self.watch.read()
+        self.after = counters.settled(lambda: counters.read(self.target.url))
+        if status:
+            why = result.last_line(output) or "it printed nothing"
+            raise Failed(f"vllm bench serve exited with {status}", why=why, fix="invoke logs")
+        return result.parse(self._saved_result(), self.record.load.requests)
+
+    def _execute(self, argv: tuple[str, ...]) -> tuple[int, str]:
+        from docker.errors import DockerException
+        from requests.exceptions import RequestException
+
+        target = self.target
+        try:
+            return execute_attached(
+                target.client, target.container, list(argv), self._line, f"{self._file}.pid", self._started
+            )
+        except (DockerException, RequestException, OSError) as error:
+            reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+            raise Failed("the connection to the container ended", why=reason, fix="invoke ps") from None
+
+    def _started(self, pid: int) -> None:
+        self.watch.client_pid = pid
+
+    def _line(self, line: str) -> None:
+        """Follow the progress that vLLM's client prints."""
+        match = _PROGRESS.search(line)
+        if not match:
+            return
+        done, total = int(match[1]), int(match[2])
+        now = time.monotonic()
+        if not self._loaded:
+            self._loaded = now
+            self.watch.restart()
+        self.watch.tick()
+        self.finished = done
+        rate = done / (now - self._loaded) if now > self._loaded else 0.0
+        self.show(done, total, f"{done}/{total} requests, {rate:.1f}/s")
+        if now - self._saved >= SAVE_EVERY:
+            self._saved = now
+            with suppress(Failed):  # the figures will be shown, whether they can be recorded or not
+                self.save(self.record.model_copy(update={"finished_requests": done}))
+
+    def _saved_result(self) -> str:
+        """Return the text of the result. An engine may lose the output of a command that ends at once."""
+        client, container = self.target.client, self.target.container
+        for _ in range(_READS):
+            status, text = execute(client, container, ["cat", self._file])
+            if status:
+                raise UnusableResult("vllm bench serve saved no result", why=text[:200], fix="invoke logs")
+            if text.strip():
+                execute(client, container, ["rm", "-f", self._file, f"{self._file}.pid"])
+                return text
+        raise UnusableResult("vllm bench serve saved an empty result", fix="invoke bench")
+
+    def ended(self, status: Status, why: str) -> Record:
+        """Return the record of a run without a result."""
+        asked = self.record.load.requests
+        sentence = f"{why} after {self.finished} of {asked} requests"
+        return self.record.model_copy(
+            update={
+                "status": status,
+                "finished_requests": self.finished,
+                "validity": validity.void("complete", sentence),
+                "host": self._host(),
+            }
+        )
+
+    def failed(self, error: SlipwayError) -> Record:
+        """Return the record of a run that ended with an error; a server that is gone interrupted it."""
+        if gone := self._gone():
+            return self.ended("interrupted", gone)
+        why = f"{error.what}: {error.why}" if error.why else error.what
+        return self.ended("failed", why)
+
+    def _gone(self) -> str:
+        """Return what happened to the server's container; "" if it still runs as before."""
+        from docker.errors import DockerException
+        from requests.exceptions import RequestException
+
+        try:
+            if self._restarted():
+                return "the server's container was restarted"
+            status = self.target.container.status
+        except (DockerException, RequestException):
+            return "the server's container is gone"
+        return "" if status == "running" else f"the server's container ended (its state is '{status}')"
+
+    def _restarted(self) -> bool:
+        return server.start_id(self.target.container) != self.server.start_id
+
+    def _host(self) -> Host:
+        return self.watch.host(self.target.hardware, self.server.container.cpus)
+
+    def judged(self, found: Result, canary: tuple[CanaryAnswer, ...]) -> Measured:
+        """Return the record of a run with a result."""
+        metrics, host = counters.between(self.before, self.after), self._host()
+        facts = Facts(
+            load=self.record.load,
+            result=found,
+            metrics=metrics,
+            host=host,
+            fresh_tokens=fresh_tokens(self.workload.preset, self.workload.argv),
+            fixed_output=self.record.sampling.ignore_eos,
+            canary=canary,
+            on_gpu=bool(self.target.gpus),
+            scaled=self.workload.scale < 1,
+            restarted=self._restarted(),
+            clock_step=(time.time() - self._wall) - (time.monotonic() - self._steady),
+        )
+        record = self.record.model_copy(
+            update={
+                "status": "complete",
+                "finished_requests": found.completed,
+                "validity": validity.judge(facts),
+                "result": found.values,
+                "metrics": metrics,
+                "host": host,
+                "latency_from_schedule_ms": latency_from_schedule(found, self.record.load.request_rate),
+            }
+        )
+        return Measured(record, result.sidecar(found) if found.requests else b"")
 
 
-def save_result(result: dict[str, Any], facts: dict[str, Any], folder: Path) -> Path:
-    """Write the result with the facts about the run into a folder, and return the file."""
-    path = folder / f"{result['date']}-{facts['preset']}.json"
-    if path.exists():  # two servers whose benchmarks ended in the same second
-        path = path.with_name(f"{path.stem}-{facts['server']}.json")
-    path.write_text(json.dumps({"slipway": facts, "result": result}, indent=2) + "\n")
-    return path
+def latency_from_schedule(found: Result, rate: float | None) -> dict[str, float]:
+    """Return the latency that a user sees who sends at a rate, in ms: it includes the time in the client's queue."""
+    times = [(request.latency + request.queue) * 1000 for request in found.answered]
+    if rate is None or not times:
+        return {}
+    shown = {"mean": fmean(times), "median": median(times)}
+    if len(times) >= percentile_needs(99):
+        shown["p99"] = quantiles(times, n=100, method="inclusive")[98]
+    return shown
 
 
-def format_result(result: dict[str, Any]) -> list[str]:
-    """Format the metrics of a result, one line each."""
-    rows = ((label, result[key], unit) for key, label, unit in METRICS if result.get(key) is not None)
-    return [
-        f"{label + ':':<28}{value:>12{'.2f' if isinstance(value, float) else ''}} {unit}".rstrip()
-        for label, value, unit in rows
-    ]
+def _own_version() -> str:
+    try:
+        return version("slipway")
+    except PackageNotFoundError:
+        return ""
