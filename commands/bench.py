@@ -11,17 +11,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 from invoke.context import Context
 from invoke.exceptions import Exit
 
+from commands.bench_comparison import comparisons, repeats
+from commands.conclusions import end
 from commands.output import bar, emit, say, show
 from commands.servers import running
 from commands.shared_options import DryRun, Format, Name
 from commands.task import verb
 from errors import Failed, Refused, SlipwayError
+from launch.bench.comparison_options import AgainstOptions, GateOptions
 from launch.spec.option import Option
 
 if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
 
+    from launch.bench.history import Side
     from launch.bench.record import Record
     from launch.bench.run import Measured, Workload
 
@@ -48,6 +52,8 @@ def scale_of(label: str, given: Any) -> float:
 @verb()
 def bench(
     c: Context,
+    comparison: AgainstOptions,
+    gate: GateOptions,
     name: Name = "",
     preset: Annotated[
         str,
@@ -80,14 +86,18 @@ def bench(
 ) -> None:
     """Measure a running server with `vllm bench serve` inside its container and record the result.
 
-    Each run is judged: `good`, `remarks` or `void`. The exit code is 1 if a run is void.
+    Each run is judged: `good`, `remarks` or `void`. The exit code is 1 if a run is void, or if a gate fails.
+    A gate that cannot tell adds up to five runs.
 
     invoke bench --preset guide-cuda --repeat 5
     invoke bench slipway-minimax-m2 --preset chat --scale small
+    invoke bench --repeat 5 --against last
+    invoke bench --repeat 5 --gate baseline.jsonl --max-regression 5%
     """
     from launch.engine.client import connect
     from launch.paths import results_dir, writable
 
+    repeat = repeats(comparison, repeat)
     if dry_run:
         _show_commands(name, preset, scale, repeat)
         return
@@ -95,18 +105,20 @@ def bench(
     container = running(client, name)
     workload = _workload(container, preset, scale)
     folder = writable(results_dir(results))  # before the run, which may take an hour
-    group = Group(secrets.token_hex(6), workload, repeat, folder, format)
+    compared = comparisons(comparison, gate, folder, _key(container, workload))
+    group = Group(secrets.token_hex(6), workload, folder, format)
+    data: dict[str, Any] = {}
     try:
-        records = group.measure(client, container)
+        group.measure(client, container, repeat)
+        for found in compared.conclusions(group.side, lambda: group.measure(client, container, 1)[-1]):
+            data |= found.data
+            if format == "text" and found.text:
+                show(f"\n{found.text}")
+            end(found)
     finally:
         if format == "json" and group.records:
-            emit(
-                {
-                    "group": group.id,
-                    "runs": [record.model_dump(mode="json", by_alias=True) for record in group.records],
-                }
-            )
-    if any(record.validity.outcome == "void" for record in records):
+            emit(group.data | data)
+    if group.void:
         raise Exit(code=Failed.code)
 
 
@@ -123,6 +135,15 @@ def _workload(container: Container | None, preset: str, scale: float) -> Workloa
     folder = weights if weights.startswith("/") else ""
     argv = command(chosen, model, scale, labels.get("slipway.commit", ""), folder)
     return Workload(preset, chosen, argv, scale)
+
+
+def _key(container: Container, workload: Workload) -> dict[str, str]:
+    """Return what earlier runs must have in common with this benchmark."""
+    from launch.bench.presets import load_of, sampling_of
+    from launch.bench.records import workload_of
+
+    load, sampling = load_of(workload.preset, workload.argv), sampling_of(workload.argv)
+    return workload_of(container.labels["slipway.model"], workload.name, load, sampling)
 
 
 def _show_commands(name: str, preset: str, scale: float, repeat: int) -> None:
@@ -148,13 +169,32 @@ class Group:
 
     id: str
     workload: Workload
-    repeats: int
     folder: Path
     format: str
     records: list[Record] = field(default_factory=list)
 
-    def measure(self, client: DockerClient, container: Container) -> list[Record]:
-        """Measure, show and record each run, until the server is gone. Raises Failed if a record cannot be written."""
+    @property
+    def side(self) -> Side:
+        """The runs as one side of a comparison."""
+        from launch.bench.history import Side
+
+        return Side(self.id, tuple(self.records))
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The runs as JSON values."""
+        return {
+            "group": self.id,
+            "runs": [run.model_dump(mode="json", by_alias=True) for run in self.records],
+        }
+
+    @property
+    def void(self) -> bool:
+        """Whether a run is void."""
+        return any(record.validity.outcome == "void" for record in self.records)
+
+    def measure(self, client: DockerClient, container: Container, count: int) -> list[Record]:
+        """Measure, show and record runs, until the server is gone. Raises Failed if a record cannot be written."""
         from launch.bench.lock import only_benchmark_of
         from launch.bench.run import measure, prepare
         from launch.bench.target import of_container
@@ -163,14 +203,15 @@ class Group:
             target = of_container(client, container, lock)
             with bar(f"warm-up for {self.workload.name}") as progress:
                 warmed = prepare(target, self.workload, progress.update)
-            for number in range(1, self.repeats + 1):
-                count = f" {number}/{self.repeats}" if self.repeats > 1 else ""
-                with bar(f"bench {self.workload.name}{count}") as progress:
+            first, last = len(self.records) + 1, len(self.records) + count
+            for number in range(first, last + 1):
+                place = f" {number}/{last}" if last > 1 else ""
+                with bar(f"bench {self.workload.name}{place}") as progress:
                     measured = measure(
                         target,
                         self.workload,
                         self.id,
-                        (number, self.repeats),
+                        (number, last),
                         warmed,
                         progress.update,
                         self._save,

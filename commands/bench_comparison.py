@@ -1,113 +1,81 @@
-"""What `invoke bench` concludes from its runs, and `invoke report --gate` from recorded ones."""
+"""Compare the runs of `invoke bench` with earlier ones. What they are compared with is read before the first run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from commands import comparison_output
-from commands.output import LOG, emit, show
-from errors import Failed, SlipwayError
+from errors import Refused
 
 if TYPE_CHECKING:
-    from launch.bench.compare_runs import RunComparison
-    from launch.bench.comparison_options import GateOptions
-    from launch.bench.gate import Decision
+    from commands.conclusions import Conclusion
+    from launch.bench.comparison_options import AgainstOptions, GateOptions
     from launch.bench.history import Side
     from launch.bench.record import Record
 
 
 @dataclass(frozen=True)
-class Conclusion:
-    """A part of the output: text for a person, values for a program, then a warning or an error."""
+class Comparisons:
+    """The comparisons that follow a benchmark. `earlier` is None if there is no run to compare with."""
 
-    text: str
-    data: Mapping[str, Any]
-    warning: str = ""
-    error: SlipwayError | None = None
-    runs: tuple[Record, ...] = field(default=())  # measured for this conclusion
+    asked: AgainstOptions
+    gate: GateOptions
+    earlier: Side | None = None
+    baseline: Side | None = None
 
+    def conclusions(self, runs: Side, again: Callable[[], Record]) -> Iterator[Conclusion]:
+        """Yield what follows from runs; nothing if all are void. `again` measures one more run for the gate."""
+        from commands import conclusions
 
-def finish(found: Conclusion, format: str) -> None:
-    """Print a conclusion. Raises its error."""
-    emit(found.data) if format == "json" else show(found.text)
-    if found.warning:
-        LOG.warning("%s", found.warning)
-    if found.error:
-        raise found.error
-
-
-def against(new: Side, old: Side | None) -> Conclusion:
-    """Compare runs with earlier ones; `old` is None if there are none of the same workload."""
-    from launch.bench.against import compare
-
-    if old is None:
-        return Conclusion(
-            "", {"comparison": None}, "there is no earlier run of this workload to compare with"
-        )
-    found = compare(old, new)
-    data = {"comparison": comparison_output.comparison_json(found)}
-    return Conclusion(comparison_output.comparison_text(found), data)
+        if not runs.usable:
+            return
+        if found := conclusions.guide(runs):
+            yield found
+        if self.asked.noise:
+            yield conclusions.noise(runs)
+        if self.asked.against:
+            yield conclusions.against(runs, self.earlier)
+        if self.baseline:
+            yield conclusions.gated(runs, self.baseline, self.gate, again)
 
 
-def gated(
-    new: Side, old: Side, options: GateOptions, again: Callable[[], Record] | None = None
-) -> Conclusion:
-    """Compare runs with a baseline, and decide. Raises Refused if they cannot be compared."""
-    from launch.bench.against import gate
+def comparisons(
+    asked: AgainstOptions, gate: GateOptions, folder: Path, workload: Mapping[str, str]
+) -> Comparisons:
+    """Find what a benchmark of this workload is compared with. Raises Refused if it cannot be compared."""
+    from launch.bench import gate as gates
+    from launch.bench.history import require_workload
 
-    found, decision = gate(old, new, options, again)
-    text = f"{comparison_output.comparison_text(found)}\ngate: {decision}"
-    data = {
-        "comparison": comparison_output.comparison_json(found),
-        "gate": {"result": str(decision), "metrics": list(options.metrics), "max_regression": options.limit},
-    }
-    warning, error = _consequence(found, decision, options)
-    return Conclusion(text, data, warning, error, found.new.runs[len(new.runs) :])
+    earlier = _earlier(asked.against, folder, workload) if asked.against else None
+    baseline = gates.baseline(gate) if gate.gate else None
+    for side in filter(None, (earlier, baseline)):
+        require_workload(side, "this benchmark", workload)
+    return Comparisons(asked, gate, earlier, baseline)
 
 
-def noise(side: Side) -> Conclusion:
-    """Measure the noise of this host and keep it. Raises Refused if there are too few runs."""
-    from launch.bench.metrics import load_metrics
-    from launch.bench.noise import measure_noise, save
+def repeats(asked: AgainstOptions, repeat: int) -> int:
+    """Return the number of runs: the noise needs several. Raises Refused for too few."""
+    from launch.bench.noise import LEAST, USUAL
 
-    found = measure_noise(side)
-    path = save(found)
-    rows = [f"{m.label}: {100 * found.floors[m.key]:.1f} %" for m in load_metrics() if m.key in found.floors]
-    text = f"noise of this host ({found.runs} runs of one start): {', '.join(rows)}\nkept in {path}"
-    return Conclusion(text, {"noise": found.model_dump(mode="json", by_alias=True)})
-
-
-def guide(side: Side) -> Conclusion | None:
-    """Return the guide's figures next to those of its own benchmark; None for other runs."""
-    from launch.bench.guide_figures import guide_rows, load_guide_figures
-
-    rows, caution = guide_rows(side), load_guide_figures().caution
-    if not rows:
-        return None
-    data = {"guide": comparison_output.guide_json(rows, caution)}
-    return Conclusion(comparison_output.guide_text(rows, caution), data)
+    if not asked.noise or repeat >= LEAST:
+        return repeat
+    if repeat == 1:
+        return USUAL
+    raise Refused(f"--noise needs --repeat {LEAST} or more (got '{repeat}')", fix=f"--repeat {USUAL}")
 
 
-def _consequence(
-    found: RunComparison, decision: Decision, options: GateOptions
-) -> tuple[str, SlipwayError | None]:
-    """Return the warning and the error of a decision."""
-    from launch.bench.gate import Decision, decide_row
+def _earlier(name: str, folder: Path, workload: Mapping[str, str]) -> Side | None:
+    """Return the named runs; for `last` the newest ones of this host and workload, if there are any."""
+    from launch.bench.against import of_host, read_history
+    from launch.bench.compare_runs import require_usable
+    from launch.bench.history import LAST, find_side, newest
 
-    rows = [row for key in options.metrics if decide_row(row := found.row(key), options.limit) is decision]
-    why = "; ".join(
-        f"{row.metric.key}: ratio {comparison_output.ratio(row.comparison.ratio)}, "
-        f"interval {comparison_output.interval(row.comparison)}"
-        for row in rows
-    )
-    accepted = f"{why}; accepted regression: {options.max_regression}"
-    fix = f"invoke report {found.old.name} {found.new.name}"
-    if decision is Decision.REGRESSION:
-        return "", Failed(f"slower than the baseline '{found.old.name}'", why=accepted, fix=fix)
-    if decision is Decision.PASSED:
-        return "", None
-    what = f"the gate cannot tell whether it is slower than '{found.old.name}'"
-    more = "invoke bench --gate FILE --repeat 10"
-    return ("", Failed(what, why=accepted, fix=more)) if options.strict else (f"{what}: {accepted}", None)
+    known = read_history(folder)
+    if name == LAST:
+        return newest(of_host(known, platform.node()), workload)
+    side = find_side(name, known)
+    require_usable(side)
+    return side

@@ -94,7 +94,7 @@ def _compare(known: list[Side], names: tuple[str, ...], format: str) -> None:
 
 
 def _gate(known: list[Side], names: tuple[str, ...], options: GateOptions, format: str) -> None:
-    from commands.bench_comparison import finish, gated
+    from commands.conclusions import finish, gated
     from launch.bench.gate import baseline
     from launch.bench.history import find_side
 

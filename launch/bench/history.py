@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,18 +46,23 @@ def groups(records: Sequence[Record]) -> list[Side]:
     return [Side(name, tuple(runs.values())) for name, runs in found.items()]
 
 
+def newest(known: Sequence[Side], workload: Mapping[str, str]) -> Side | None:
+    """Return the newest group of a workload that has a usable run."""
+    return next((one for one in reversed(known) if one.usable and one.workload == workload), None)
+
+
 def previous(side: Side, known: Sequence[Side]) -> Side | None:
-    """Return the newest older group with the same workload that has a usable run."""
+    """Return the newest older group of the same workload that has a usable run."""
     older = [one for one in known if one.name != side.name and one.runs[0].time < side.runs[0].time]
-    return next((one for one in reversed(older) if one.usable and one.workload == side.workload), None)
+    return newest(older, side.workload)
 
 
-def find_side(text: str, known: Sequence[Side], like: Side | None = None) -> Side:
+def find_side(text: str, known: Sequence[Side]) -> Side:
     """Return the runs that `text` names: groups, runs, files or servers, several joined by commas.
 
-    `last` is the newest group; with `like`, the newest older one of the same workload. Raises Refused.
+    `last` is the newest group. Raises Refused.
     """
-    parts = [_find(part.strip(), known, like) for part in text.split(",")]
+    parts = [_find(part.strip(), known) for part in text.split(",")]
     name = text if len(parts) > 1 else parts[0].name
     return _one_workload(name, [run for part in parts for run in part.runs])
 
@@ -69,14 +74,19 @@ def side_of_file(path: str) -> Side:
 
 def require_same_workload(old: Side, new: Side) -> None:
     """Raise Refused with the keys that differ, unless two sides have the same workload."""
-    a, b = old.workload, new.workload
+    require_workload(old, new.name, new.workload)
+
+
+def require_workload(old: Side, name: str, workload: Mapping[str, str]) -> None:
+    """Raise Refused with the keys that differ, unless a side has the workload of what is called `name`."""
+    a, b = old.workload, workload
     different = [
-        f"{name} {a.get(name, 'not set')} and {b.get(name, 'not set')}"
-        for name in dict.fromkeys((*a, *b))
-        if a.get(name) != b.get(name)
+        f"{key} {a.get(key, 'not set')} and {b.get(key, 'not set')}"
+        for key in dict.fromkeys((*a, *b))
+        if a.get(key) != b.get(key)
     ]
     if different:
-        what = f"'{old.name}' and '{new.name}' are different workloads"
+        what = f"'{old.name}' and '{name}' are different workloads"
         raise Refused(one_line(what), why=one_line("; ".join(different)), fix=_LIST)
 
 
@@ -90,9 +100,11 @@ def _one_workload(name: str, runs: Sequence[Record]) -> Side:
     return side
 
 
-def _find(text: str, known: Sequence[Side], like: Side | None) -> Side:
+def _find(text: str, known: Sequence[Side]) -> Side:
+    if text == LAST and not known:
+        raise Refused("there are no recorded runs", fix="invoke bench")
     if text == LAST:
-        return _last(known, like)
+        return known[-1]
     exact = [one for one in known if one.name == text]
     runs = [run for one in known for run in one.runs if run.id == text]
     if exact or runs:
@@ -101,7 +113,7 @@ def _find(text: str, known: Sequence[Side], like: Side | None) -> Side:
         return side_of_file(text)
     of_server = [one for one in known if one.runs[0].server.name == text]
     if of_server:
-        return _last(of_server, like)
+        return of_server[-1]
     return _by_prefix(text, known)
 
 
@@ -110,14 +122,6 @@ def _is_file(text: str) -> bool:
         return Path(text).is_file()
     except (OSError, ValueError):  # no file can have this name
         return False
-
-
-def _last(known: Sequence[Side], like: Side | None) -> Side:
-    found = previous(like, known) if like else next(reversed(known), None)
-    if found is None:
-        what = "no earlier run of this workload can be compared" if like else "there are no recorded runs"
-        raise Refused(what, fix=_LIST if like else "invoke bench")
-    return found
 
 
 def _by_prefix(text: str, known: Sequence[Side]) -> Side:

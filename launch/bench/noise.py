@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from errors import Failed, Refused
+from errors import Failed
 from launch.atomic_write import write_text
 from launch.bench.changes import image
 from launch.bench.compare_runs import summary
@@ -22,6 +22,7 @@ from launch.bench.metrics import load_metrics
 from launch.paths import state_dir, writable
 
 LEAST = 4  # repeats of one start
+USUAL = 5  # repeats, if the user does not say how many
 _log = logging.getLogger(__name__)
 
 
@@ -45,14 +46,14 @@ class Noise(BaseModel):
 
 
 def measure_noise(side: Side) -> Noise:
-    """Return the noise that a group shows. Raises Refused unless it has LEAST usable runs of one start."""
+    """Return the noise that a group shows. Raises Failed unless it has LEAST usable runs of one start."""
     usable = side.usable
     if len(usable) < LEAST or len(side.starts) > 1:
         why = f"'{side.name}' has {len(usable)} usable runs in {len(side.starts)} starts of a server"
-        raise Refused(
+        raise Failed(
             f"the noise is measured from {LEAST} or more runs of one start",
             why=why,
-            fix=f"invoke bench --noise --repeat {LEAST + 1}",
+            fix=f"invoke bench --noise --repeat {USUAL}",
         )
     summaries = {metric.key: summary(side, metric) for metric in load_metrics()}
     floors = {

@@ -13,7 +13,7 @@ from typing import Any
 
 from errors import Failed, Refused
 from launch.atomic_write import new_file, write_text
-from launch.bench.record import SCHEMA, Record, json_line
+from launch.bench.record import SCHEMA, Load, Record, Sampling, json_line
 from launch.paths import results_dir
 
 SUFFIX = ".bench.jsonl"
@@ -81,9 +81,14 @@ def workload_key(record: Record) -> dict[str, str]:
 
     What is compared (image, layout, hardware, weights) is not part of it.
     """
-    load = record.load.model_dump(exclude={"warmup_requests"})
-    sampling = record.sampling.model_dump(exclude={"options"}) | record.sampling.options
-    values = {"model": record.server.model, "preset": record.preset, **load, **sampling}
+    return workload_of(record.server.model, record.preset, record.load, record.sampling)
+
+
+def workload_of(model: str, preset: str, load: Load, sampling: Sampling) -> dict[str, str]:
+    """Return the same for a run that has not begun."""
+    sent = load.model_dump(exclude={"warmup_requests"})
+    chosen = sampling.model_dump(exclude={"options"}) | sampling.options
+    values = {"model": model, "preset": preset, **sent, **chosen}
     return {name: str(value) for name, value in values.items() if value not in (None, "")}
 
 

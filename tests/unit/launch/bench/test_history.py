@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from errors import Refused
-from launch.bench.history import Side, find_side, groups, previous, side_of_file
+from launch.bench.history import Side, find_side, groups, newest, previous, side_of_file
 from launch.bench.record import Record, json_line
 from tests.unit.launch.bench.group_data import VOID, load, runs, server
 
@@ -46,6 +46,8 @@ def test_a_run_that_is_read_twice_counts_once() -> None:
 def test_previous_is_the_newest_older_group_of_the_workload_with_a_usable_run() -> None:
     assert previous(KNOWN[3], KNOWN) == KNOWN[0]
     assert previous(KNOWN[0], KNOWN) is None
+    assert newest(KNOWN, KNOWN[0].workload) == KNOWN[3]
+    assert newest(KNOWN, {"model": "other"}) is None
 
 
 @pytest.mark.parametrize(
@@ -62,10 +64,6 @@ def test_previous_is_the_newest_older_group_of_the_workload_with_a_usable_run() 
 )
 def test_find_side_by_group_start_of_a_group_run_server_or_several(text: str, ids: list[str]) -> None:
     assert [run.id for run in find_side(text, KNOWN).runs] == ids
-
-
-def test_last_for_a_new_group_is_the_one_before_of_its_workload() -> None:
-    assert find_side("last", KNOWN, like=KNOWN[3]).name == "aaaa1111"
 
 
 def test_find_side_reads_a_file_of_several_groups(tmp_path: Path) -> None:
@@ -111,11 +109,6 @@ def test_without_records_the_error_says_so() -> None:
             find_side(text, [])
         assert "there are no recorded runs" in f"{refused.value.what} {refused.value.why}"
         assert refused.value.fix == "invoke bench"
-
-
-def test_last_without_an_earlier_run_of_the_workload_is_refused() -> None:
-    with pytest.raises(Refused, match="no earlier run of this workload"):
-        find_side("last", KNOWN, like=KNOWN[0])
 
 
 def changed(**values: Any) -> str:
