@@ -92,10 +92,10 @@ def outcome(found: Comparison) -> str:
     if found.outcome != "cannot tell":
         return str(found.outcome)
     if found.repeats:
-        return f"{found.outcome} (about {found.repeats} of each side would)"
+        return f"{found.outcome} (about {found.repeats} of each are needed)"
     if min(found.old_count, found.new_count) < 2:
         return f"{found.outcome} (one value)"
-    return f"{found.outcome} (not even 100 of each side would)"
+    return f"{found.outcome} (more than 100 of each are needed)"
 
 
 def ratio(value: float) -> str:
