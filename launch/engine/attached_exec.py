@@ -21,15 +21,21 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 # $1 is the file for the process id, the rest is the command. A shell without job control gives background processes
-# /dev/null as their input and lets them ignore SIGINT: hence descriptor 3 and SIGTERM.
+# /dev/null as their input and lets them ignore SIGINT: hence descriptor 3 and SIGTERM. The shell waits for both, because
+# the first process of a container, vLLM, does not reap orphans.
 _SHELL = """
 pid_file=$1; shift
 exec 3<&0
 "$@" 3<&- </dev/null &
 command=$!
 echo $command > "$pid_file"
-(cat <&3; kill $command) >/dev/null 2>&1 &
+(while read -r _ <&3; do :; done; kill $command) >/dev/null 2>&1 &
+watcher=$!
 wait $command
+status=$?
+kill $watcher 2>/dev/null
+wait $watcher 2>/dev/null
+exit $status
 """
 
 
