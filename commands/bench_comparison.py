@@ -32,6 +32,8 @@ class Comparisons:
 
         if not runs.usable:
             return
+        if found := conclusions.spread(runs):
+            yield found
         if found := conclusions.guide(runs):
             yield found
         if self.asked.noise:

@@ -45,6 +45,17 @@ def end(found: Conclusion) -> None:
         raise found.error
 
 
+def spread(runs: Side) -> Conclusion | None:
+    """Return the mean and the spread of several runs; None for one run."""
+    from commands.report_output import group_json, overview_text
+    from launch.bench.against import Entry
+
+    if len(runs.runs) < 2:
+        return None
+    entry = Entry(runs, None)
+    return Conclusion(overview_text([entry]), {"summary": group_json(entry)})
+
+
 def against(new: Side, old: Side | None) -> Conclusion:
     """Compare runs with earlier ones; `old` is None if there are none of the same workload."""
     from launch.bench.against import compare

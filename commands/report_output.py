@@ -49,7 +49,25 @@ def overview_text(entries: Sequence[Entry]) -> str:
 
 def overview_json(entries: Sequence[Entry]) -> dict[str, Any]:
     """Return groups and their comparisons as JSON values."""
-    return {"groups": [_entry_json(entry) for entry in entries]}
+    return {"groups": [group_json(entry) for entry in entries]}
+
+
+def group_json(entry: Entry) -> dict[str, Any]:
+    """Return a group, its metrics and its comparison as JSON values."""
+    side = entry.side
+    summaries = ((one, summary(side, one)) for one in load_metrics())
+    return {
+        **comparison_output.side_json(side),
+        "workload": side.workload,
+        "validity": validity(side),
+        "reasons": [remark.sentence for run in side.runs for remark in run.validity.remarks],
+        "metrics": {
+            one.key: {"unit": one.unit, **comparison_output.summary_json(found)}
+            for one, found in summaries
+            if found
+        },
+        "comparison": comparison_output.comparison_json(entry.comparison) if entry.comparison else None,
+    }
 
 
 def validity(side: Side) -> str:
@@ -96,20 +114,3 @@ def _compared(found: RunComparison | None) -> tuple[str, str, str]:
 def _changed(found: RunComparison) -> str:
     changes = "; ".join(map(comparison_output.change, found.changes)) or "nothing that is recorded"
     return f"changed from {found.old.name} to {found.new.name}: {changes}"
-
-
-def _entry_json(entry: Entry) -> dict[str, Any]:
-    side = entry.side
-    summaries = ((one, summary(side, one)) for one in load_metrics())
-    return {
-        **comparison_output.side_json(side),
-        "workload": side.workload,
-        "validity": validity(side),
-        "reasons": [remark.sentence for run in side.runs for remark in run.validity.remarks],
-        "metrics": {
-            one.key: {"unit": one.unit, **comparison_output.summary_json(found)}
-            for one, found in summaries
-            if found
-        },
-        "comparison": comparison_output.comparison_json(entry.comparison) if entry.comparison else None,
-    }
