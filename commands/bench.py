@@ -156,7 +156,7 @@ class Group:
     def measure(self, client: DockerClient, container: Container) -> list[Record]:
         """Measure, show and record each run, until the server is gone. Raises Failed if a record cannot be written."""
         from launch.bench.lock import only_benchmark_of
-        from launch.bench.run import measure, prepare
+        from launch.bench.run import Repeat, measure, prepare
         from launch.bench.target import of_container
 
         with only_benchmark_of(str(container.name), str(container.short_id)) as lock:
@@ -166,15 +166,8 @@ class Group:
             for number in range(1, self.repeats + 1):
                 count = f" {number}/{self.repeats}" if self.repeats > 1 else ""
                 with bar(f"bench {self.workload.name}{count}") as progress:
-                    measured = measure(
-                        target,
-                        self.workload,
-                        self.id,
-                        (number, self.repeats),
-                        warmed,
-                        progress.update,
-                        self._save,
-                    )
+                    repeat = Repeat(self.id, number, self.repeats, warmed)
+                    measured = measure(target, self.workload, repeat, progress.update, self._save)
                 self._finish(measured)
                 if measured.record.status == "interrupted":
                     break

@@ -50,6 +50,17 @@ class Workload:
 
 
 @dataclass(frozen=True)
+class Repeat:
+    """One run of a group: its number and how many there are, the requests that warmed the server up, its prompts."""
+
+    group: str
+    number: int = 1
+    of: int = 1
+    warmed: int = 0
+    seed: int = field(default_factory=lambda: secrets.randbelow(2**31 - 1) + 1)  # never 0, vLLM's default
+
+
+@dataclass(frozen=True)
 class Measured:
     """A record with the compressed values of each request, which belong into a file of their own."""
 
@@ -63,25 +74,16 @@ def prepare(target: Target, workload: Workload, show: Show) -> int:
     return warm_up(target.url, target.model, load_of(workload.preset, workload.argv), target.key)
 
 
-def measure(
-    target: Target,
-    workload: Workload,
-    group: str,
-    repeat: tuple[int, int],
-    warmed: int,
-    show: Show,
-    save: Save,
-) -> Measured:
+def measure(target: Target, workload: Workload, repeat: Repeat, show: Show, save: Save) -> Measured:
     """Measure one run. A run that fails, or whose server ends, has a record too, which is void.
 
-    `repeat` is the number of the run and the number of all runs of the group. `save` gets a provisional record before
-    the load starts and while it runs, so that a killed client leaves one. Raises Failed before the load starts, and
-    KeyboardInterrupt after the record of the interrupted run was saved.
+    `save` gets a provisional record before the load starts and while it runs, so that a killed client leaves one.
+    Raises Failed before the load starts, and KeyboardInterrupt after the record of the interrupted run was saved.
     """
-    run = _Run(target, workload, show, save)
+    run = _Run(target, workload, repeat, show, save)
     canary = Canary(target.url, target.model, target.key, server.recipe_of(target.model) is not None)
     before = canary.before()
-    run.begin(group, repeat, warmed)
+    run.begin()
     try:
         found = run.load()
     except KeyboardInterrupt:
@@ -98,9 +100,9 @@ class _Run:
 
     target: Target
     workload: Workload
+    repeat: Repeat
     show: Show
     save: Save
-    seed: int = field(default_factory=lambda: secrets.randbelow(2**31 - 1) + 1)
     id: str = field(default_factory=lambda: secrets.token_hex(6))
     finished: int = 0
     _saved: float = 0.0
@@ -111,7 +113,7 @@ class _Run:
         self.server: Server = server.describe(
             target.client, target.container, server.start_id(target.container)
         )
-        self.argv = (*self.workload.argv, "--seed", str(self.seed), *self._plumbing())
+        self.argv = (*self.workload.argv, "--seed", str(self.repeat.seed), *self._plumbing())
         self.watch = HostWatch(
             target.gpus,
             lambda: usage.cpu_seconds(target.client, target.container),
@@ -132,22 +134,22 @@ class _Run:
     def _file(self) -> str:
         return f"/tmp/slipway-bench-{self.id}.json"
 
-    def begin(self, group: str, repeat: tuple[int, int], warmed: int) -> None:
+    def begin(self) -> None:
         """Make and save the record of a run that has not ended."""
         workload, argv = self.workload, self.workload.argv
         self.record = Record(
             id=self.id,
-            group=group,
-            repeat=repeat[0],
-            repeats=repeat[1],
+            group=self.repeat.group,
+            repeat=self.repeat.number,
+            repeats=self.repeat.of,
             time=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             status="interrupted",
             preset=workload.name,
             preset_source=workload.preset.source,
             scale=workload.scale,
             argv=self.argv,
-            seed=self.seed,
-            load=load_of(workload.preset, argv).model_copy(update={"warmup_requests": warmed}),
+            seed=self.repeat.seed,
+            load=load_of(workload.preset, argv).model_copy(update={"warmup_requests": self.repeat.warmed}),
             sampling=sampling_of(argv),
             validity=validity.void("complete", _NOT_ENDED),
             server=self.server,
