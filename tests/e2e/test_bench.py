@@ -1,4 +1,4 @@
-"""Benchmarks of real vLLM on a CPU: `pytest -m slow tests/e2e/test_bench.py`, in this order; the last test ends the server."""
+"""Benchmarks of real vLLM on a CPU: `pytest -m slow tests/e2e/test_bench.py`. The last test ends the server."""
 
 from __future__ import annotations
 

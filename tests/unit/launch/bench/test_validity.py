@@ -109,9 +109,8 @@ def test_more_than_one_percent_of_cached_prompts_is_void(hits: int, outcome: lis
 
 
 def test_a_shared_prefix_on_purpose_is_expected() -> None:
-    shared = {"fresh_tokens": 10, "metrics": metrics(prefix_hits=31 * REQUESTS)}
-    assert found(facts(**shared)) == []
-    again = sentence(facts(**{**shared, "metrics": metrics(prefix_hits=40 * REQUESTS)}))
+    assert found(facts(fresh_tokens=10, metrics=metrics(prefix_hits=31 * REQUESTS))) == []
+    again = sentence(facts(fresh_tokens=10, metrics=metrics(prefix_hits=40 * REQUESTS)))
     assert again.startswith("97.6% of the prompt tokens were read from the prefix cache, at most 75.6%")
 
 
@@ -242,7 +241,9 @@ def test_a_clock_that_was_set_is_a_remark(step: float, way: str) -> None:
 def test_a_run_on_a_gpu_takes_a_minute_unless_it_is_scaled() -> None:
     assert sentence(facts(on_gpu=True)) == "the run took 40.0 s; 60 s are needed"
     assert found(facts(on_gpu=True, scaled=True)) == []
-    assert sentence(facts({"duration": 19, "latencies": [0.47] * 40})) == "the run took 19.0 s; 20 s are needed"
+    assert (
+        sentence(facts({"duration": 19, "latencies": [0.47] * 40})) == "the run took 19.0 s; 20 s are needed"
+    )
 
 
 def test_few_rounds_of_requests_are_a_remark() -> None:
