@@ -48,7 +48,7 @@ def test_nvidia_values_are_in_watts_joules_and_megahertz(monkeypatch: pytest.Mon
     assert gpu_state.read([H100]) == (GpuState("GPU 0", 1980, 2619, 700, 61, ("power limit",), 1.5),)
 
 
-def test_nvidia_values_that_a_gpu_does_not_report_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nvidia_values_that_a_gpu_does_not_report_stay_empty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", nvml())
     assert gpu_state.read([H100]) == (GpuState("GPU 0"),)
 
