@@ -108,31 +108,31 @@ def wait_for(condition: Callable[[], object], what: str, seconds: float = 90) ->
         time.sleep(0.1)
 
 
+def test_the_command_of_the_guide_typed_before_does_not_change_a_run(
+    server: Container, target: Target
+) -> None:
+    """Seeds are fixed: with 416 tokens in the vocabulary, some random prompts of more than a block are equal."""
+    work = workload(server, 0.02, random_input=300)
+    status, output = server.exec_run([*work.argv, "--port", "8000"])  # seed 0, as the guide has it
+    assert status == 0, output
+    again, other = run(target, work, seed=0), run(target, work, seed=1)
+    assert void_rules(again) == {"fresh prompts"}
+    assert "of the prompt tokens were read from the prefix cache" in again.validity.remarks[0].sentence
+    assert not void_rules(other), other.validity
+
+
 def test_a_run_has_figures_and_counts_what_the_server_counts(server: Container, tmp_path: Path) -> None:
-    options = ("--scale", "0.2", "--repeat", "2", "--results", str(tmp_path))
+    """Prompts are shorter than a block of the prefix cache, so that none of them is read from it."""
+    options = ("--scale", "0.06", "--repeat", "2", "--results", str(tmp_path))
     invoke("bench", NAME, *options).ok()
     records = read_all(tmp_path)
     assert len({record.seed for record in records}) == 2
     for record in records:
-        assert not void_rules(record), record.validity
         assert record.metrics.generation_tokens == record.result["total_output_tokens"]
-        assert record.metrics.prefix_hits == 0
+        assert (record.metrics.prefix_hits, record.metrics.preemptions) == (0, 0)
         assert record.server.kv_cache_tokens
         assert record.server.start_seconds["import"] > 0
         assert record.host.energy_joules or record.host.energy_reason
-
-
-def test_the_command_of_the_guide_typed_before_does_not_change_a_run(
-    server: Container, target: Target
-) -> None:
-    work = workload(server, 0.2, random_input=512)
-    status, output = server.exec_run([*work.argv, "--port", "8000"])  # seed 0, as the guide has it
-    assert status == 0, output
-    first = run(target, work)
-    assert not void_rules(first), first.validity
-    again = run(target, work, seed=first.seed or 0)
-    assert void_rules(again) == {"fresh prompts"}
-    assert again.result["mean_ttft_ms"] < first.result["mean_ttft_ms"]  # type: ignore[operator]
 
 
 def test_another_client_makes_a_run_void(server: Container, target: Target) -> None:

@@ -18,6 +18,7 @@ METRICS = Metrics(
     generation_tokens=REQUESTS * TOKENS, prompt_tokens=REQUESTS * 41, prefix_queries=REQUESTS * 41, prefix_hits=0,
     preemptions=0, ttft_mean_s=0.1, e2e_mean_s=1.0, running_before=0, waiting_before=0,
 )  # fmt: skip
+GONE = "the server's container was restarted"
 CLOSED = Load(dataset="random", input_len=41, output_len=TOKENS, requests=REQUESTS, concurrency=1)
 
 
@@ -51,7 +52,7 @@ def test_a_good_run_has_no_remarks() -> None:
 def test_a_remark_makes_no_run_void_and_one_void_rule_does() -> None:
     short = facts(on_gpu=True)
     assert judge(short).outcome == "remarks"
-    assert judge(replace(short, restarted=True)).outcome == "void"
+    assert judge(replace(short, gone=GONE)).outcome == "void"
 
 
 def test_every_rule_says_what_it_checks() -> None:
@@ -227,7 +228,7 @@ def test_a_host_that_was_not_itself_is_a_remark(host: Host, text: str) -> None:
 
 def test_preemptions_are_a_remark_and_a_restart_is_void() -> None:
     assert sentence(facts(metrics=metrics(preemptions=3))).startswith("3 requests were preempted")
-    assert found(facts(restarted=True)) == [("host", "void")]
+    assert found(facts(gone=GONE)) == [("host", "void")]
 
 
 @pytest.mark.parametrize(("step", "way"), [(-3600, "back by 3600 s"), (60, "forward by 60 s")])
