@@ -196,7 +196,7 @@ class Group:
     def measure(self, client: DockerClient, container: Container, count: int) -> list[Record]:
         """Measure, show and record runs, until the server is gone. Raises Failed if a record cannot be written."""
         from launch.bench.lock import only_benchmark_of
-        from launch.bench.run import measure, prepare
+        from launch.bench.run import Repeat, measure, prepare
         from launch.bench.target import of_container
 
         with only_benchmark_of(str(container.name), str(container.short_id)) as lock:
@@ -207,15 +207,8 @@ class Group:
             for number in range(first, last + 1):
                 place = f" {number}/{last}" if last > 1 else ""
                 with bar(f"bench {self.workload.name}{place}") as progress:
-                    measured = measure(
-                        target,
-                        self.workload,
-                        self.id,
-                        (number, last),
-                        warmed,
-                        progress.update,
-                        self._save,
-                    )
+                    repeat = Repeat(self.id, number, last, warmed)
+                    measured = measure(target, self.workload, repeat, progress.update, self._save)
                 self._finish(measured)
                 if measured.record.status == "interrupted":
                     break

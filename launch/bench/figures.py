@@ -38,7 +38,7 @@ def figures(record: Record) -> tuple[Figure, ...]:
     completed = _value(record, "completed") or 0
     counts = [Figure(name, f"{label} requests", _value(record, name)) for name, label in _COUNTS]
     if not completed:
-        return tuple(counts)
+        return tuple(count for count in counts if count.value is not None)
     rates = [Figure(name, label, _value(record, name), unit) for name, label, unit in _RATES]
     times = [figure for kind in _LABELS for figure in _times(record, kind)]
     schedule = record.latency_from_schedule_ms

@@ -51,7 +51,7 @@ class Facts:
     canary: tuple[CanaryAnswer, ...] = ()
     on_gpu: bool = False
     scaled: bool = False
-    restarted: bool = False
+    gone: str = ""  # what happened to the server's container; "" if it ran all the time
     clock_step: float = 0.0  # seconds; negative: the clock was set back
 
 
@@ -231,8 +231,8 @@ def client_keeps_up(facts: Facts) -> Iterator[Remark]:
 def host_as_usual(facts: Facts) -> Iterator[Remark]:
     """The host ran this server only, at its usual speed, without a restart."""
     rule, host = "host", facts.host
-    if facts.restarted:
-        yield _void(rule, "the server's container was restarted during the run")
+    if facts.gone:
+        yield _void(rule, f"{facts.gone} during the run")
     if facts.metrics.preemptions:
         yield _remark(rule, f"{facts.metrics.preemptions} requests were preempted: the KV cache was full")
     if abs(facts.clock_step) > CLOCK_STEP:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 # $1 is the file for the process id, the rest is the command. A shell without job control gives background processes
-# /dev/null as their input and lets them ignore SIGINT: hence descriptor 3 and SIGTERM. The shell waits for both, because
-# the first process of a container, vLLM, does not reap orphans.
+# /dev/null as their input and lets them ignore SIGINT: hence descriptor 3 and SIGTERM. The shell waits for both,
+# because the first process of a container, vLLM, does not reap orphans.
 _SHELL = """
 pid_file=$1; shift
 exec 3<&0
