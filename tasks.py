@@ -28,6 +28,7 @@ with interrupt.quiet():
         ps,
         publish,
         recipes,
+        report,
         run,
         servers,
         supervise,
@@ -38,7 +39,7 @@ with interrupt.quiet():
 ns = Collection()
 for module in (
     *(login, accept, bench, build, demo, diagnose, host, models),
-    *(pin, plan, ps, publish, recipes, run, servers, supervise, weights),
+    *(pin, plan, ps, publish, recipes, report, run, servers, supervise, weights),
 ):
     for task in Collection.from_module(module).tasks.values():
         ns.add_task(task)

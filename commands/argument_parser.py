@@ -140,12 +140,17 @@ def _set(argument: Argument, flag: str, value: str | None, words: list[str], con
 
 
 def _assign(verb: Verb, context: ParserContext, arguments: list[str]) -> None:
-    """Assign arguments to options. If there are too few, optional ones get none: those before a required one first."""
+    """Assign arguments to options. If there are too few, optional ones get none: those before a required one first.
+
+    If the last option is repeatable, it takes all arguments that are left.
+    """
     slots = [o for o in verb.options if o.positional and not context.flags[f"--{o.flag}"].got_value]
     last = max((index for index, option in enumerate(slots) if option.required), default=0)
     optional = [o for o in (*slots[:last], *reversed(slots[last:])) if not o.required]
     for option in optional[: max(0, len(slots) - len(arguments))]:
         slots.remove(option)
+    if slots and slots[-1].repeatable:
+        slots += [slots[-1]] * (len(arguments) - len(slots))
     for option, word in zip(slots, arguments, strict=False):
         context.flags[f"--{option.flag}"].value = word
     if len(arguments) > len(slots):

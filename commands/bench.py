@@ -1,56 +1,82 @@
-"""`invoke bench`: the guide's load on a running server, recorded in the results folder."""
+"""`invoke bench`: a load on a running server, measured, judged and recorded in the results folder."""
 
 from __future__ import annotations
 
-import platform
+import secrets
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from invoke.context import Context
+from invoke.exceptions import Exit
 
+from commands.bench_comparison import comparisons, repeats
+from commands.conclusions import end
 from commands.output import bar, emit, say, show
 from commands.servers import running
 from commands.shared_options import DryRun, Format, Name
 from commands.task import verb
-from errors import Refused
+from errors import Failed, Refused, SlipwayError
+from launch.bench.comparison_options import AgainstOptions, GateOptions
 from launch.spec.option import Option
 
 if TYPE_CHECKING:
+    from docker import DockerClient
     from docker.models.containers import Container
 
-LABELS = (
-    *("model", "commit", "plan", "strategy", "vllm", "vllm_commit"),
-    *("image", "image_name", "image_id", "image_digest", "channel"),
-)
+    from launch.bench.history import Side
+    from launch.bench.record import Record
+    from launch.bench.run import Measured, Workload
+
+MOST_REPEATS = 100
+MODEL = "MiniMaxAI/MiniMax-M2"  # of the command that --dry-run shows without a server
 
 
 def scale_of(label: str, given: Any) -> float:
-    """Parse a factor above 0 and at most 1. Raises Refused for anything else."""
+    """Parse `small`, or a factor above 0 and at most 1. Raises Refused for anything else."""
+    from launch.bench.presets import SMALL
+
+    if str(given) == "small":
+        return SMALL
     try:
         factor = float(given)
     except ValueError:
         factor = 0
     if not 0 < factor <= 1:
-        raise Refused(f"{label} must be a number above 0 and at most 1 (got '{given}')", fix=f"{label} 0.01")
+        what = f"{label} must be small, or a number above 0 and at most 1 (got '{given}')"
+        raise Refused(what, fix=f"{label} 0.01")
     return factor
 
 
 @verb()
 def bench(
     c: Context,
+    comparison: AgainstOptions,
+    gate: GateOptions,
     name: Name = "",
     preset: Annotated[
-        str, Option("commands of the guide to run", choices=("guide-cuda", "guide-rocm"))
+        str,
+        Option(
+            "load to send: guide-cuda, guide-rocm, chat, agent, long-context, code, or one of the recipe",
+            metavar="PRESET",
+        ),
     ] = "guide-cuda",
     scale: Annotated[
         float,
         Option(
-            "factor for lengths and number of requests, e.g. 0.01 on a CPU", metavar="NUMBER", parse=scale_of
+            "factor for lengths, requests and concurrency, e.g. 0.02 on a CPU; small is 0.1",
+            metavar="NUMBER",
+            parse=scale_of,
         ),
     ] = 1.0,
+    repeat: Annotated[
+        int, Option("number of measured runs, each with other prompts", minimum=1, maximum=MOST_REPEATS)
+    ] = 1,
     results: Annotated[
         str,
         Option(
-            "folder for the record, e.g. ./results (default: results/ in the state folder)",
+            "folder for the records, e.g. ./results (default: results/ in the state folder)",
             metavar="PATH",
             setting=True,
         ),
@@ -58,37 +84,149 @@ def bench(
     dry_run: DryRun = False,
     format: Format = "text",
 ) -> None:
-    """Run `vllm bench serve` inside a running server's container and record the result."""
-    from launch.bench.run import format_result, preset_command, run_benchmark, save_result
+    """Measure a running server with `vllm bench serve` inside its container and record the result.
+
+    Each run is judged: `good`, `remarks` or `void`. The exit code is 1 if a run is void, or if a gate fails.
+    A gate that cannot tell adds up to five runs.
+
+    invoke bench --preset guide-cuda --repeat 5
+    invoke bench slipway-minimax-m2 --preset chat --scale small
+    invoke bench --repeat 5 --against last
+    invoke bench --repeat 5 --gate baseline.jsonl --max-regression 5%
+    """
     from launch.engine.client import connect
     from launch.paths import results_dir, writable
 
-    client = connect()
-    server = running(client, name)
-    model, weights = server.labels["slipway.model"], server.labels.get("slipway.weights", "")
-    commit = server.labels.get("slipway.commit", "")
-    words = preset_command(preset, model, scale, commit, weights if weights.startswith("/") else "")
+    repeat = repeats(comparison, repeat)
     if dry_run:
-        print(" ".join(["docker", "exec", str(server.name), *words]))
+        _show_commands(name, preset, scale, repeat)
         return
+    client = connect()
+    container = running(client, name)
+    workload = _workload(container, preset, scale)
     folder = writable(results_dir(results))  # before the run, which may take an hour
-    with bar(f"bench {preset}") as progress:
-        result = run_benchmark(client, server, words, 8000, lambda line: progress.update(0, None, line[-60:]))
-    facts = {
-        "server": server.name,
-        "preset": preset,
-        "scale": scale,
-        "argv": words,
-        "host": platform.node(),
-        **_labels(server),
-    }
-    path = save_result(result, facts, folder)
-    if format == "json":
-        emit({"slipway": facts, "result": result})
-        return
-    show("\n".join(format_result(result)))
-    say(f"recorded in {path}")
+    compared = comparisons(comparison, gate, folder, _key(container, workload))
+    group = Group(secrets.token_hex(6), workload, folder, format)
+    data: dict[str, Any] = {}
+    try:
+        group.measure(client, container, repeat)
+        for found in compared.conclusions(group.side, lambda: group.measure(client, container, 1)[-1]):
+            data |= found.data
+            if format == "text" and found.text:
+                show(f"\n{found.text}")
+            end(found)
+    finally:
+        if format == "json" and group.records:
+            emit(group.data | data)
+    if group.void:
+        raise Exit(code=Failed.code)
 
 
-def _labels(server: Container) -> dict[str, str]:
-    return {key: server.labels.get(f"slipway.{key}", "") for key in LABELS}
+def _workload(container: Container | None, preset: str, scale: float) -> Workload:
+    """Return the load for a server; without one, for the model of the guide. Raises Refused for an unknown preset."""
+    from launch.bench.presets import command, preset_of, presets
+    from launch.bench.run import Workload
+    from launch.bench.server import recipe_of
+
+    labels = container.labels if container else {"slipway.model": MODEL}
+    model, weights = labels["slipway.model"], labels.get("slipway.weights", "")
+    recipe = recipe_of(model)
+    chosen = preset_of(preset, presets(recipe.extension.bench, recipe.name) if recipe else presets())
+    folder = weights if weights.startswith("/") else ""
+    argv = command(chosen, model, scale, labels.get("slipway.commit", ""), folder)
+    return Workload(preset, chosen, argv, scale)
+
+
+def _key(container: Container, workload: Workload) -> dict[str, str]:
+    """Return what earlier runs must have in common with this benchmark."""
+    from launch.bench.presets import load_of, sampling_of
+    from launch.bench.records import workload_of
+
+    load, sampling = load_of(workload.preset, workload.argv), sampling_of(workload.argv)
+    return workload_of(container.labels["slipway.model"], workload.name, load, sampling)
+
+
+def _show_commands(name: str, preset: str, scale: float, repeat: int) -> None:
+    """Print what would run. Without an engine or a server, the command is that for the model of the guide."""
+    from launch.engine.client import connect
+    from launch.engine.containers import name_for
+
+    try:
+        container = running(connect(), name)
+    except SlipwayError as error:
+        say(f"No server: {error.what}. The command is for {MODEL}.")
+        container = None
+    workload = _workload(container, preset, scale)
+    target = str(container.name) if container else name or name_for(MODEL)
+    for number in range(1, repeat + 1):
+        seed = "SEED" if repeat == 1 else f"SEED-{number}"
+        print(shlex.join(["docker", "exec", target, *workload.argv, "--seed", seed]))
+
+
+@dataclass
+class Group:
+    """The runs of one command."""
+
+    id: str
+    workload: Workload
+    folder: Path
+    format: str
+    records: list[Record] = field(default_factory=list)
+
+    @property
+    def side(self) -> Side:
+        """The runs as one side of a comparison."""
+        from launch.bench.history import Side
+
+        return Side(self.id, tuple(self.records))
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The runs as JSON values."""
+        return {
+            "group": self.id,
+            "runs": [run.model_dump(mode="json", by_alias=True) for run in self.records],
+        }
+
+    @property
+    def void(self) -> bool:
+        """Whether a run is void."""
+        return any(record.validity.outcome == "void" for record in self.records)
+
+    def measure(self, client: DockerClient, container: Container, count: int) -> list[Record]:
+        """Measure, show and record runs, until the server is gone. Raises Failed if a record cannot be written."""
+        from launch.bench.lock import only_benchmark_of
+        from launch.bench.run import Repeat, measure, prepare
+        from launch.bench.target import of_container
+
+        with only_benchmark_of(str(container.name), str(container.short_id)) as lock:
+            target = of_container(client, container, lock)
+            with bar(f"warm-up for {self.workload.name}") as progress:
+                warmed = prepare(target, self.workload, progress.update)
+            first, last = len(self.records) + 1, len(self.records) + count
+            for number in range(first, last + 1):
+                place = f" {number}/{last}" if last > 1 else ""
+                with bar(f"bench {self.workload.name}{place}") as progress:
+                    repeat = Repeat(self.id, number, last, warmed)
+                    measured = measure(target, self.workload, repeat, progress.update, self._save)
+                self._finish(measured)
+                if measured.record.status == "interrupted":
+                    break
+        return self.records
+
+    def _save(self, record: Record) -> None:
+        from launch.bench.records import write
+
+        write(record, self.folder)
+
+    def _finish(self, measured: Measured) -> None:
+        """Show the figures of a run, then write its record: a full disk must not lose the measurement."""
+        from launch.bench.figures import format_figures, format_load, format_validity
+        from launch.bench.records import write
+
+        self.records.append(measured.record)
+        if self.format == "text":
+            lines = [format_load(measured.record), *format_figures(measured.record)]
+            show("\n".join([*lines, *format_validity(measured.record)]))
+        path = write(measured.record, self.folder, measured.requests)
+        say(f"recorded in {path}")

@@ -13,7 +13,7 @@ GROUPS = {
     "Weights": ("fetch", "verify", "models", "serve-weights"),
     "Launch": ("recipes", "plan", "run"),
     "Servers": ("ps", "logs", "chat", "shell", "exec", "restart", "stop", "supervise", "events"),
-    "Measure": ("accept", "bench"),
+    "Measure": ("accept", "bench", "report"),
     "Diagnose": ("diagnose",),
     "Publish": ("publish",),
     "Try": ("demo",),

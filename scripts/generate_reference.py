@@ -1,4 +1,4 @@
-"""Write docs/reference/commands.md and settings.md from the commands, their options and the exit codes.
+"""Write the pages of docs/reference that follow from the code: commands, settings and the record of a benchmark.
 
 python -m scripts.generate_reference
 """
@@ -6,6 +6,7 @@ python -m scripts.generate_reference
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from commands.program_name import GROUPS
 from commands.settings import PREFIXES
 from errors import Failed, Refused
+from launch.bench.record import json_schema
 from tasks import ns
 
 if TYPE_CHECKING:
@@ -150,6 +152,19 @@ An unknown key is an error.
 """
 
 
+def record_page() -> str:
+    """Return the page of the record of a benchmark."""
+    return f"""{NOTE}# Record of a benchmark
+
+`slipway bench` writes each run as one line of JSON that follows this JSON schema. A later version may add fields. It
+raises `schema` if an older reader would misread a record, and Slipway refuses records with a newer `schema`.
+
+```json
+{json.dumps(json_schema(), indent=2)}
+```
+"""
+
+
 def _code(text: str) -> str:
     """Return a code span; in a table, a vertical bar in backquotes is printed differently by each renderer."""
     return f"<code>{text.replace('|', '&#124;')}</code>" if "|" in text else f"`{text}`"
@@ -164,9 +179,10 @@ def _cell(text: str) -> str:
 
 
 def main() -> None:
-    """Write both pages."""
+    """Write the pages."""
     (FOLDER / "commands.md").write_text(commands_page())
     (FOLDER / "settings.md").write_text(settings_page())
+    (FOLDER / "bench-record.md").write_text(record_page())
 
 
 if __name__ == "__main__":

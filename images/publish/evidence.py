@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from errors import Refused
+from launch.bench.records import UnreadableRecord, read_file
 
 SCHEMA = 1  # of the report of `invoke accept`
 _TEST_AGAIN = "run invoke accept --output FILE, or invoke bench, with this image"
@@ -14,29 +16,53 @@ _TEST_AGAIN = "run invoke accept --output FILE, or invoke bench, with this image
 
 def require_good_run(record: Path, image: str, image_id: str) -> None:
     """Raise Refused unless the record shows a good run of the image. `image` is its name."""
+    run = _acceptance_test(record) or _benchmark(record)
+    if run.tested not in (image, image_id):
+        what = f"{record} is {run.kind} of {run.name or run.tested}"
+        why = f"the image to promote is {image} ({image_id[:19]}), and it tested {run.tested[:80]}"
+        raise Refused(what, why=why, fix=_TEST_AGAIN)
+    if run.fault:
+        raise Refused(f"{record}: {run.fault}", fix=_TEST_AGAIN)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What was tested, by its image ID if that is known, and what went wrong; "" if nothing."""
+
+    kind: str
+    tested: str
+    name: str
+    fault: str
+
+
+def _benchmark(record: Path) -> _Run:
+    """Return the newest run in a file of records. Raises Refused if it has none."""
+    try:
+        newest = read_file(record)[-1]
+    except UnreadableRecord as error:
+        fix = "run invoke bench or invoke accept, which write one"
+        raise Refused(
+            f"{record} is not a benchmark result or an acceptance report", why=error.why or error.what, fix=fix
+        ) from None
+    server, found = newest.server, newest.validity
+    fault = "; ".join(remark.sentence for remark in found.remarks if remark.outcome == "void")
+    return _Run(
+        "a benchmark",
+        server.image_id or server.image,
+        server.image,
+        f"the run is void: {fault}" if found.outcome == "void" else "",
+    )
+
+
+def _acceptance_test(record: Path) -> _Run | None:
+    """Return the run in an acceptance report; None for a file of another kind."""
     try:
         data = json.loads(record.read_text())
         facts = data["slipway"]
-        fault = _acceptance(data) if "acceptance" in data else _benchmark(data["result"])
         tested = str(facts.get("image_id") or facts.get("image") or facts["url"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        what = f"{record} is not a benchmark result or an acceptance report"
-        raise Refused(
-            what, why=str(error), fix="run invoke bench or invoke accept, which write one"
-        ) from None
-    kind = "an acceptance test" if "acceptance" in data else "a benchmark"
-    if tested not in (image, image_id):
-        what = f"{record} is {kind} of {facts.get('image') or tested}"
-        why = f"the image to promote is {image} ({image_id[:19]}), and it tested {tested[:80]}"
-        raise Refused(what, why=why, fix=_TEST_AGAIN)
-    if fault:
-        raise Refused(f"{record}: {fault}", fix=_TEST_AGAIN)
-
-
-def _benchmark(result: Any) -> str:
-    """Return what is wrong with a benchmark; "" if nothing."""
-    completed, failed = int(result["completed"]), int(result.get("failed") or 0)
-    return f"{completed} requests served, {failed} failed" if failed or not completed else ""
+        return _Run("an acceptance test", tested, str(facts.get("image") or ""), _acceptance(data))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _acceptance(data: Any) -> str:

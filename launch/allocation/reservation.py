@@ -87,7 +87,7 @@ def locked(timeout: float = 120.0, path: Path | None = None) -> Iterator[None]:
     The kernel drops the lock when the process ends, so a crash leaves nothing behind.
     """
     path = path or lock_path()
-    handle = _open(path)
+    handle = open_lock(path)
     try:
         _wait(handle, path, timeout)
         yield
@@ -96,7 +96,7 @@ def locked(timeout: float = 120.0, path: Path | None = None) -> Iterator[None]:
         os.close(handle)
 
 
-def _open(path: Path) -> int:
+def open_lock(path: Path) -> int:
     """Return a handle for flock. In a sticky folder another user's file opens only without O_CREAT."""
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
     for extra in (0, os.O_CREAT):

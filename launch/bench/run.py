@@ -1,150 +1,259 @@
-"""Run `vllm bench serve` in the container of a server, and read and record its result.
-
-The exit status of vLLM is 0 even if every request failed, so the numbers of completed and failed requests count.
-"""
+"""Measure one run: load the server from inside its container, then judge and describe what came out."""
 
 from __future__ import annotations
 
-import json
+import secrets
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from statistics import fmean, median, quantiles
 
-from errors import Failed, choice
-from launch.access.profiles import HUB
-from launch.data_file import load
-from launch.engine.client import execute
+from errors import Failed, SlipwayError
+from launch.bench import counters, result, server, validity
+from launch.bench.canary import Canary
+from launch.bench.counters import Counters
+from launch.bench.host import HostWatch
+from launch.bench.load_client import LoadClient, engine_errors, saving
+from launch.bench.presets import Preset, fresh_tokens, load_of, percentile_needs, sampling_of
+from launch.bench.record import Record, Status
+from launch.bench.result import Result
+from launch.bench.target import Target
+from launch.bench.validity import CanaryAnswer, Facts
+from launch.bench.warmup import warm_up
+from launch.engine import usage
 
-if TYPE_CHECKING:
-    from docker import DockerClient
-    from docker.models.containers import Container
+SAVE_EVERY = 2.0  # seconds between two updates of the record of a run that has not ended
+_NOT_ENDED = "the run has not ended; the host or this program was stopped"
 
-PRESETS = Path(__file__).with_name("presets.yaml")
-_RESULT = "slipway-bench.json"
-_READS = 3
-_PID_FILE = "/tmp/slipway-bench.pid"
-
-# (key of vLLM's result, label, unit)
-METRICS = (
-    ("completed", "successful requests", ""),
-    ("failed", "failed requests", ""),
-    ("duration", "duration", "s"),
-    ("request_throughput", "request throughput", "req/s"),
-    ("output_throughput", "output token throughput", "tok/s"),
-    ("total_token_throughput", "total token throughput", "tok/s"),
-    ("mean_ttft_ms", "mean TTFT", "ms"),
-    ("p99_ttft_ms", "P99 TTFT", "ms"),
-    ("mean_tpot_ms", "mean TPOT", "ms"),
-    ("mean_itl_ms", "mean ITL", "ms"),
-)
+Show = Callable[[float, float | None, str], None]  # done, total, a note
+Save = Callable[[Record], object]
 
 
 @dataclass(frozen=True)
-class Preset:
-    """A load from the guide. `scaled` lists the options whose numbers --scale multiplies."""
+class Workload:
+    """What to send: a preset, its command for the model, and the factor by which it was scaled."""
 
-    source: str
+    name: str
+    preset: Preset
     argv: tuple[str, ...]
-    scaled: tuple[str, ...]
+    scale: float = 1.0
 
 
-def load_presets(path: Path = PRESETS) -> dict[str, Preset]:
-    """Read the presets by name."""
-    return load(path, dict[str, Preset])
+@dataclass(frozen=True)
+class Repeat:
+    """One run of a group: its number and how many there are, the requests that warmed the server up, its prompts."""
+
+    group: str
+    number: int = 1
+    of: int = 1
+    warmed: int = 0
+    seed: int = field(default_factory=lambda: secrets.randbelow(2**31 - 1) + 1)  # never 0, vLLM's default
 
 
-def preset_command(
-    name: str, model: str, scale: float = 1.0, commit: str = "", weights: str = ""
-) -> list[str]:
-    """Return a preset's command for a model; scaled numbers are at least 1. Raises Refused for an unknown preset.
+@dataclass(frozen=True)
+class Measured:
+    """A record with the compressed values of each request, which belong into a file of their own."""
 
-    `vllm bench serve` has no option for a revision, so the tokenizer of the served commit is named by its folder.
-    `weights` is a folder of the container that is served instead of a model of the cache.
+    record: Record
+    requests: bytes = b""
+
+
+def prepare(target: Target, workload: Workload, show: Show) -> int:
+    """Warm the server up before the first run and return the number of requests. Raises Failed."""
+    show(0, None, "warm-up")
+    return warm_up(target.url, target.model, load_of(workload.preset, workload.argv), target.key)
+
+
+def measure(target: Target, workload: Workload, repeat: Repeat, show: Show, save: Save) -> Measured:
+    """Measure one run. A run that fails, or whose server ends, has a record too, which is void.
+
+    `save` gets a provisional record before the load starts and while it runs, so that a killed client leaves one.
+    Raises Failed before the load starts, and KeyboardInterrupt after the record of the interrupted run was saved.
     """
-    presets = load_presets()
-    if name not in presets:
-        raise choice("preset", name, sorted(presets))
-    argv = [word.replace("{model}", model) for word in presets[name].argv]
-    for option in presets[name].scaled:
-        index = argv.index(option) + 1
-        argv[index] = str(max(1, round(int(argv[index]) * scale)))
-    snapshot = f"{HUB}/models--{model.replace('/', '--')}/snapshots/{commit}" if commit else ""
-    tokenizer = weights or snapshot
-    return [*argv, "--tokenizer", tokenizer] if tokenizer else argv
-
-
-def run_benchmark(
-    client: DockerClient, container: Container, argv: list[str], port: int, show: Callable[[str], None]
-) -> dict[str, Any]:
-    """Run the command in the container and return vLLM's result. Raises Failed if not all requests succeeded."""
-    save = ["--port", str(port), "--save-result", "--result-dir", "/tmp", "--result-filename", _RESULT]
-    status, output = _run_attached(client, container, [*argv, *save], show)
-    if status:
-        raise Failed(f"vllm bench serve exited with {status}", why=output.strip()[-600:])
-    return require_success(_read_result(client, container, output), output)
-
-
-def _read_result(client: DockerClient, container: Container, output: str) -> dict[str, Any]:
-    """Return the result that the benchmark saved. An engine may lose the output of a command that ends at once."""
-    for _ in range(_READS):
-        status, text = execute(client, container, ["cat", f"/tmp/{_RESULT}"])
-        if status:
-            raise Failed("vllm bench serve saved no result", why=output.strip()[-600:])
-        if text.strip():
-            return _parse_result(text)
-    raise Failed("vllm bench serve saved an empty result", why=output.strip()[-600:], fix="invoke bench")
-
-
-def _parse_result(text: str) -> dict[str, Any]:
-    """Return the values of a result. Raises Failed if they are not those of a JSON object."""
+    canary = Canary(target.url, target.model, target.key, server.recipe_of(target.model) is not None)
+    before = canary.before()
+    run = _Run(target, _provisional(target, workload, repeat), show, save)
+    save(run.record)
     try:
-        result = json.loads(text)
-    except ValueError as error:
-        raise Failed(
-            "the result of vllm bench serve is not JSON", why=str(error), fix="invoke bench"
-        ) from None
-    if not isinstance(result, dict):
-        raise Failed(
-            "the result of vllm bench serve is not a JSON object", why=text[:200], fix="invoke bench"
-        )
-    return result
-
-
-def _run_attached(
-    client: DockerClient, container: Container, argv: list[str], show: Callable[[str], None]
-) -> tuple[int, str]:
-    """Run the command, and kill it on Ctrl-C: the engine would let it continue to load the server."""
-    with_pid_file = ["sh", "-c", f'echo $$ > {_PID_FILE} && exec "$@"', "bench", *argv]
-    try:
-        return execute(client, container, with_pid_file, show)
-    except BaseException:
-        execute(client, container, ["sh", "-c", f"kill $(cat {_PID_FILE})"])
+        loaded = _load(run, workload)
+    except KeyboardInterrupt:
+        save(run.ended("interrupted", "it was interrupted"))
         raise
+    except SlipwayError as error:
+        return Measured(run.failed(error))
+    return _judged(run, workload, loaded, canary.after(before))
 
 
-def require_success(result: dict[str, Any], output: str = "") -> dict[str, Any]:
-    """Return the result. Raises Failed if a request failed, or if no request completed."""
-    failed, completed = result.get("failed"), result.get("completed")
-    if completed and not failed:
-        return result
-    what = f"{failed} of {result.get('num_prompts')} requests failed" if failed else "no request completed"
-    raise Failed(what, why="\n    ".join(output.strip().splitlines()[-4:-1]), fix="invoke logs")
+def _provisional(target: Target, workload: Workload, repeat: Repeat) -> Record:
+    """Return the record of a run that has not ended."""
+    load, id = load_of(workload.preset, workload.argv), secrets.token_hex(6)
+    return Record(
+        id=id,
+        group=repeat.group,
+        repeat=repeat.number,
+        repeats=repeat.of,
+        time=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        status="interrupted",
+        preset=workload.name,
+        preset_source=workload.preset.source,
+        scale=workload.scale,
+        argv=saving(workload.argv, repeat.seed, target.port, _file(id)),
+        seed=repeat.seed,
+        load=load.model_copy(update={"warmup_requests": repeat.warmed}),
+        sampling=sampling_of(workload.argv),
+        validity=validity.void("complete", _NOT_ENDED),
+        server=server.describe(target.client, target.container, server.start_id(target.container)),
+        slipway=_own_version(),
+    )
 
 
-def save_result(result: dict[str, Any], facts: dict[str, Any], folder: Path) -> Path:
-    """Write the result with the facts about the run into a folder, and return the file."""
-    path = folder / f"{result['date']}-{facts['preset']}.json"
-    if path.exists():  # two servers whose benchmarks ended in the same second
-        path = path.with_name(f"{path.stem}-{facts['server']}.json")
-    path.write_text(json.dumps({"slipway": facts, "result": result}, indent=2) + "\n")
-    return path
+def _file(id: str) -> str:
+    """Return the file of the result in the container."""
+    return f"/tmp/slipway-bench-{id}.json"
 
 
-def format_result(result: dict[str, Any]) -> list[str]:
-    """Format the metrics of a result, one line each."""
-    rows = ((label, result[key], unit) for key, label, unit in METRICS if result.get(key) is not None)
-    return [
-        f"{label + ':':<28}{value:>12{'.2f' if isinstance(value, float) else ''}} {unit}".rstrip()
-        for label, value, unit in rows
-    ]
+@dataclass
+class _Run:
+    """One run in progress: its record so far, the requests that have finished, and the readings of the host."""
+
+    target: Target
+    record: Record
+    show: Show
+    save: Save
+    finished: int = 0
+    _first: float = 0.0  # when the first request was sent, time.monotonic
+    _saved: float = 0.0
+
+    def __post_init__(self) -> None:
+        target = self.target
+        self.watch = HostWatch(
+            target.gpus, lambda: usage.cpu_seconds(target.client, target.container), target.neighbours
+        )
+
+    def client(self) -> LoadClient:
+        """Return the client of this run."""
+        requests = self.record.load.requests
+        return LoadClient(self.target, requests, _file(self.record.id), self._progressed, self._started)
+
+    def _started(self, pid: int) -> None:
+        self.watch.client_pid = pid
+
+    def _progressed(self, done: int) -> None:
+        """Show and save the progress. Readings start with the first request: the client takes seconds to start."""
+        now = time.monotonic()
+        if not self._first:
+            self._first = now
+            self.watch.restart()
+        self.watch.tick()
+        self.finished = done
+        rate = done / (now - self._first) if now > self._first else 0.0
+        total = self.record.load.requests
+        self.show(done, total, f"{done}/{total} requests, {rate:.1f}/s")
+        if now - self._saved >= SAVE_EVERY:
+            self._saved = now
+            with suppress(Failed):  # the figures will be shown, whether they can be recorded or not
+                self.save(self.record.model_copy(update={"finished_requests": done}))
+
+    def ended(self, status: Status, why: str) -> Record:
+        """Return the record of a run without a result."""
+        sentence = f"{why} after {self.finished} of {self.record.load.requests} requests"
+        changes = {
+            "status": status,
+            "finished_requests": self.finished,
+            "validity": validity.void("complete", sentence),
+            "host": self.watch.host(self.target.hardware, self.record.server.container.cpus),
+        }
+        return self.record.model_copy(update=changes)
+
+    def failed(self, error: SlipwayError) -> Record:
+        """Return the record of a run that ended with an error; a server that is gone interrupted it."""
+        if gone := self.gone():
+            return self.ended("interrupted", gone)
+        return self.ended("failed", f"{error.what}: {error.why}" if error.why else error.what)
+
+    def gone(self) -> str:
+        """Return what happened to the server's container; "" if it still runs as before."""
+        try:
+            with engine_errors():
+                restarted = server.start_id(self.target.container) != self.record.server.start_id
+                status = self.target.container.status
+        except Failed:
+            return "the server's container was removed"
+        if status != "running":
+            return f"the server's container ended (its state is '{status}')"
+        return "the server's container was restarted" if restarted else ""
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """What a load left: the command that ran, vLLM's result, and the server's counters before and after."""
+
+    argv: tuple[str, ...]
+    result: Result
+    before: Counters
+    after: Counters
+    clock_step: float  # seconds that the host's clock moved more than time passed
+
+
+def _load(run: _Run, workload: Workload) -> _Loaded:
+    """Load the server. Raises Failed."""
+    client, record = run.client(), run.record
+    wall, steady = time.time(), time.monotonic()
+    before = counters.settled(lambda: counters.read(run.target.url))
+    run.watch.read()
+    argv = client.run(record.argv, workload.preset.spelled_out(record.argv))
+    run.watch.read()
+    after = counters.settled(lambda: counters.read(run.target.url))
+    step = (time.time() - wall) - (time.monotonic() - steady)
+    return _Loaded(argv, result.parse(client.result(), record.load.requests), before, after, step)
+
+
+def _judged(run: _Run, workload: Workload, loaded: _Loaded, canary: tuple[CanaryAnswer, ...]) -> Measured:
+    """Return the record of a run with a result."""
+    record, target, found = run.record, run.target, loaded.result
+    facts = Facts(
+        load=record.load,
+        result=found,
+        metrics=counters.between(loaded.before, loaded.after),
+        host=run.watch.host(target.hardware, record.server.container.cpus),
+        fresh_tokens=fresh_tokens(workload.preset, workload.argv),
+        fixed_output=record.sampling.ignore_eos,
+        canary=canary,
+        on_gpu=bool(target.gpus),
+        scaled=workload.scale < 1,
+        gone=run.gone(),
+        clock_step=loaded.clock_step,
+    )
+    changes = {
+        "status": "complete",
+        "argv": loaded.argv,
+        "finished_requests": found.completed,
+        "validity": validity.judge(facts),
+        "result": found.values,
+        "metrics": facts.metrics,
+        "host": facts.host,
+        "latency_from_schedule_ms": latency_from_schedule(found, record.load.request_rate),
+    }
+    requests = result.sidecar(found) if found.requests else b""
+    return Measured(record.model_copy(update=changes), requests)
+
+
+def latency_from_schedule(found: Result, rate: float | None) -> dict[str, float]:
+    """Return the latency that a user sees who sends at a rate, in ms: it includes the time in the client's queue."""
+    times = [(request.latency + request.queue) * 1000 for request in found.answered]
+    if rate is None or not times:
+        return {}
+    shown = {"mean": fmean(times), "median": median(times)}
+    if len(times) >= percentile_needs(99):
+        shown["p99"] = quantiles(times, n=100, method="inclusive")[98]
+    return shown
+
+
+def _own_version() -> str:
+    try:
+        return version("slipway")
+    except PackageNotFoundError:
+        return ""

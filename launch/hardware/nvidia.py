@@ -17,7 +17,7 @@ def read(root: Path = Path("/")) -> VendorReport:
     import pynvml  # type: ignore[import-untyped]
 
     try:
-        with _nvml(pynvml):
+        with nvml_session(pynvml):
             return _report(pynvml, root)
     except pynvml.NVMLError as error:
         absent = error.value == pynvml.NVML_ERROR_LIBRARY_NOT_FOUND and not _loaded(root)
@@ -25,7 +25,8 @@ def read(root: Path = Path("/")) -> VendorReport:
 
 
 @contextmanager
-def _nvml(nvml: ModuleType) -> Iterator[None]:
+def nvml_session(nvml: ModuleType) -> Iterator[None]:
+    """Load the driver's library for as long as the block takes. Raises NVMLError."""
     nvml.nvmlInit()
     try:
         yield
@@ -40,19 +41,19 @@ def _loaded(root: Path) -> str:
 
 def _report(nvml: ModuleType, root: Path) -> VendorReport:
     count = range(nvml.nvmlDeviceGetCount())
-    handles = {index: _query(nvml, nvml.nvmlDeviceGetHandleByIndex, index) for index in count}
+    handles = {index: query(nvml, nvml.nvmlDeviceGetHandleByIndex, index) for index in count}
     gpus = tuple(_gpu(nvml, root, index, handles) for index in handles)
-    version = _query(nvml, nvml.nvmlSystemGetCudaDriverVersion_v2)
+    version = query(nvml, nvml.nvmlSystemGetCudaDriverVersion_v2)
     return VendorReport(
         "nvidia",
-        driver=_query(nvml, nvml.nvmlSystemGetDriverVersion) or _loaded(root),
+        driver=query(nvml, nvml.nvmlSystemGetDriverVersion) or _loaded(root),
         runtime=f"{version // 1000}.{version % 1000 // 10}" if version else "",
         gpus=gpus,
         problems=tuple(f"GPU {gpu.index}: {gpu.problem}" for gpu in gpus if gpu.problem),
     )
 
 
-def _query(nvml: ModuleType, function: Callable[..., Any], *args: Any) -> Any:
+def query(nvml: ModuleType, function: Callable[..., Any], *args: Any) -> Any:
     """Return the result of an NVML function, None if driver, library or GPU do not support it."""
     try:
         return function(*args)
@@ -64,20 +65,20 @@ def _gpu(nvml: ModuleType, root: Path, index: int, handles: dict[int, Any]) -> G
     handle, problem = handles[index], _problem(nvml, index)
     if handle is None:
         return Gpu(index, "nvidia", problem=problem)
-    name = _query(nvml, nvml.nvmlDeviceGetName, handle) or ""
-    arch = _arch(_query(nvml, nvml.nvmlDeviceGetCudaComputeCapability, handle))
-    pci = _pci(_query(nvml, nvml.nvmlDeviceGetPciInfo, handle))
+    name = query(nvml, nvml.nvmlDeviceGetName, handle) or ""
+    arch = _arch(query(nvml, nvml.nvmlDeviceGetCudaComputeCapability, handle))
+    pci = _pci(query(nvml, nvml.nvmlDeviceGetPciInfo, handle))
     memory = _memory(nvml, handle)
     numa = sysfs.read_number(root / "sys/bus/pci/devices" / pci / "numa_node") if pci else None
-    ecc = _query(nvml, nvml.nvmlDeviceGetEccMode, handle)
-    mig = _query(nvml, nvml.nvmlDeviceGetMigMode, handle)
+    ecc = query(nvml, nvml.nvmlDeviceGetEccMode, handle)
+    mig = query(nvml, nvml.nvmlDeviceGetMigMode, handle)
     return Gpu(
         index=index,
         vendor="nvidia",
         name=name,
         hardware=gpu_ids.nvidia(name, arch),
         arch=arch,
-        uuid=_query(nvml, nvml.nvmlDeviceGetUUID, handle) or "",
+        uuid=query(nvml, nvml.nvmlDeviceGetUUID, handle) or "",
         pci=pci,
         numa=numa if numa is not None and numa >= 0 else None,
         memory=int(memory.total) if memory else None,
@@ -113,7 +114,7 @@ def _memory(nvml: ModuleType, handle: Any) -> Any:
     try:
         return nvml.nvmlDeviceGetMemoryInfo(handle, version=nvml.nvmlMemory_v2)
     except nvml.NVMLError:
-        return _query(nvml, nvml.nvmlDeviceGetMemoryInfo, handle)
+        return query(nvml, nvml.nvmlDeviceGetMemoryInfo, handle)
 
 
 def _links(nvml: ModuleType, index: int, handles: dict[int, Any]) -> tuple[int, ...]:
@@ -127,11 +128,11 @@ def _links(nvml: ModuleType, index: int, handles: dict[int, Any]) -> tuple[int, 
 
 
 def _are_joined(nvml: ModuleType, one: Any, other: Any, kind: int) -> bool:
-    return bool(_query(nvml, nvml.nvmlDeviceGetP2PStatus, one, other, kind) == nvml.NVML_P2P_STATUS_OK)
+    return bool(query(nvml, nvml.nvmlDeviceGetP2PStatus, one, other, kind) == nvml.NVML_P2P_STATUS_OK)
 
 
 def _processes(nvml: ModuleType, handle: Any, root: Path) -> tuple[GpuProcess, ...]:
-    running = _query(nvml, nvml.nvmlDeviceGetComputeRunningProcesses, handle) or []
+    running = query(nvml, nvml.nvmlDeviceGetComputeRunningProcesses, handle) or []
     return tuple(
         GpuProcess(
             int(p.pid), sysfs.read_text(root / f"proc/{p.pid}/comm"), p.usedGpuMemory and int(p.usedGpuMemory)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import isfinite
 
@@ -45,12 +45,17 @@ def parse_page(text: str) -> Load:
 
 
 def _sums(text: str, names: tuple[str, ...]) -> dict[str, float]:
-    """Add up each metric over its labels."""
-    sums = dict.fromkeys(names, 0.0)
+    """Add up each metric over its labels; 0 for a metric that the page does not have."""
+    return {**dict.fromkeys(names, 0.0), **sums_of(text, names)}
+
+
+def sums_of(text: str, names: Collection[str]) -> dict[str, float]:
+    """Add up each metric of a Prometheus page over its labels, so over all engines; only metrics that it has."""
+    sums: dict[str, float] = {}
     for line in text.splitlines():
         name = line.split("{", 1)[0].split(" ", 1)[0]
-        if name in sums:
-            sums[name] += _number(line.rsplit(" ", 1)[-1])
+        if name in names:
+            sums[name] = sums.get(name, 0.0) + _number(line.rsplit(" ", 1)[-1])
     return sums
 
 

@@ -31,6 +31,7 @@ def ask(
     *,
     max_tokens: int = 256,
     min_tokens: int = 0,
+    temperature: float | None = None,
     tools: Sequence[Mapping[str, Any]] = (),
     api_key: str = "",
     timeout: float = 300,
@@ -45,6 +46,7 @@ def ask(
         "max_tokens": max_tokens,
         "stream": True,
         **({"min_tokens": min_tokens} if min_tokens else {}),
+        **({} if temperature is None else {"temperature": temperature}),
         **({"tools": list(tools)} if tools else {}),
     }
     calls: dict[int, list[str]] = {}

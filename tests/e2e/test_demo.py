@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,9 @@ def test_demo_runs_every_step_and_leaves_no_server(settings: dict[str, str], eng
     assert "A slipway is a ramp on the shore from which a ship is launched." in finished.out
     assert 'get_weather({"city": "Tokyo"})' in finished.out
     assert "serves at http://127.0.0.1:" in finished.out
-    assert "failed requests:                       0" in finished.out
+    assert re.search(r"^failed requests: +0$", finished.out, re.MULTILINE)
+    assert re.search(r"^output token throughput: +[\d.]+ tok/s$", finished.out, re.MULTILINE)
+    assert re.search(r"^validity: +(good|remarks)$", finished.out, re.MULTILINE)
     assert not exists(engine)
     assert MODEL in invoke("models", **settings).ok().out
 

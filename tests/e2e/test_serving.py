@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import testinfra
 
-from launch.paths import results_dir
+from launch.bench.record import Record
+from launch.bench.records import read_all
 from tests.conftest import MODEL
 from tests.e2e.conftest import WANTED
 from tests.invocation import invoke
@@ -64,14 +64,13 @@ def test_run_refuses_another_plan_of_the_same_name(server: Server, settings: dic
 
 @pytest.mark.parametrize("preset", ["guide-cuda", "guide-rocm"])
 def test_bench_measures_and_records_the_load_of_the_guide(server: Server, preset: str) -> None:
-    benchmark = invoke(
-        "bench", "--preset", preset, "--scale", "0.02", "--name", server["name"], "--format", "json"
-    ).json
-    assert benchmark["result"]["failed"] == 0
-    assert benchmark["result"]["completed"] > 0
-    assert benchmark["slipway"]["plan"] == server["plan"]
-    recorded = [json.loads(path.read_text()) for path in results_dir().glob(f"*-{preset}.json")]
-    assert benchmark in recorded
+    options = ("--preset", preset, "--scale", "0.02", "--format", "json")
+    run = Record.model_validate(invoke("bench", server["name"], *options).json["runs"][0])
+    assert (run.status, run.result["failed"]) == ("complete", 0)
+    assert run.result["completed"] == run.load.requests
+    assert (run.server.plan, run.server.kv_cache_tokens) == (server["plan"], server["kv_tokens"])
+    assert run.validity.outcome != "void", run.validity
+    assert run.id in {recorded.id for recorded in read_all()}
 
 
 def test_container_has_only_the_privileges_of_the_plan(server: Server, engine: DockerClient) -> None:

@@ -80,9 +80,9 @@ def test_ps_names_the_commit(server: dict[str, Any], locked: str) -> None:
 
 
 def test_bench_takes_the_tokenizer_of_the_commit_and_records_it(server: dict[str, Any], locked: str) -> None:
-    record = invoke("bench", "--name", NAME, "--scale", "0.01", "--format", "json").json
-    assert record["slipway"]["commit"] == locked
-    assert record["result"]["tokenizer_id"].endswith(f"/snapshots/{locked}")
+    (run,) = invoke("bench", "--name", NAME, "--scale", "0.01", "--format", "json").json["runs"]
+    assert run["server"]["weights_commit"] == locked
+    assert run["result"]["tokenizer_id"].endswith(f"/snapshots/{locked}")
 
 
 def test_a_restart_loads_the_same_commit(server: dict[str, Any], engine: DockerClient, locked: str) -> None:

@@ -79,8 +79,8 @@ def test_a_local_folder_answers_in_english_with_the_planned_kv_cache(smollm2: Pa
     assert "Paris" in chat("What is the capital of France?").out
     rows = {row["name"]: row["model"] for row in invoke("ps", "--format", "json").json}
     assert rows[SERVER] == "SmolLM2-135M-Instruct"
-    result = invoke("bench", "--scale", "0.01", "--name", SERVER, "--format", "json").json["result"]
-    assert (result["completed"], result["failed"]) == (1, 0)
+    (run,) = invoke("bench", "--scale", "0.01", "--name", SERVER, "--format", "json").json["runs"]
+    assert (run["result"]["completed"], run["result"]["failed"]) == (4, 0)
 
 
 def test_a_model_of_the_hub_is_planned_fetched_and_served_within_a_memory_limit(

@@ -144,9 +144,11 @@ class EveryHost:
 
     def test_bench_records_the_plan_that_runs(self, host: SimulatedHost, started: Finished) -> None:
         options = ("--preset", f"guide-{self.platform}", "--scale", "0.1", "--format", "json")
-        record = host.invoke("bench", *options).json
-        assert record["result"]["failed"] == 0
-        assert record["slipway"]["model"] == MODEL
+        run = host.invoke("bench", *options).json["runs"][0]
+        assert run["result"]["failed"] == 0
+        assert run["validity"]["outcome"] != "void"
+        assert run["server"]["model"] == MODEL
+        assert (run["host"]["hardware"], run["host"]["count"]) == (self.gpu, 8)
 
     def test_restart_keeps_image_access_and_commit(
         self, host: SimulatedHost, details: Details, commit: str

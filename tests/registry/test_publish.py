@@ -17,9 +17,11 @@ from images.lock.lockfile import load
 from images.publish import promote, publish, referrers, sbom, signing, verify
 from images.publish.attestation import open_envelope, tag_for
 from images.publish.publish import PublishRequest
+from launch.bench.record import Outcome, Remark, Server, Validity, json_line
 from tests.registry.published import CAPABILITIES, TAGS, existing, ignore, make_key
 from tests.registry.pushed import push
 from tests.registry.serving import PASSWORD, Running
+from tests.unit.launch.bench.records_data import record
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -157,10 +159,11 @@ def test_publish_works_with_tls_and_a_password(
     assert locked_registry.client(PASSWORD, url).manifest(REPOSITORY, TAGS[0]).digest == done.digest
 
 
-def benchmark(path: Path, image: str, completed: int = 10, failed: int = 0) -> Path:
-    """Write a benchmark result."""
-    data = {"slipway": {"image": image}, "result": {"completed": completed, "failed": failed}}
-    path.write_text(json.dumps(data))
+def benchmark(path: Path, image: str, outcome: Outcome = "good") -> Path:
+    """Write the record of a benchmark."""
+    server = Server(name="s", start_id="x", model="m", image=image)
+    remark = Remark(rule="all answered", outcome=outcome, sentence="7 of 10 requests were answered")
+    path.write_text(json_line(record(server=server, validity=Validity(outcome=outcome, remarks=(remark,)))))
     return path
 
 
@@ -168,11 +171,11 @@ def test_promote_tags_the_published_image_known_good(
     engine: DockerClient, registry: Running, publish_request: Request, tmp_path: Path
 ) -> None:
     request = publish_request(registry.host)
-    record = benchmark(tmp_path / "run.json", request.image)
+    run = benchmark(tmp_path / "run.json", request.image)
     with pytest.raises(Failed, match="is not published"):
-        promote.promote(engine, request, record)
+        promote.promote(engine, request, run)
     done = publish.publish(engine, request, ignore)
-    promote.promote(engine, request, record)
+    promote.promote(engine, request, run)
     assert registry.client().manifest(REPOSITORY, "rocm-nightly-known-good").digest == done.digest
 
 
@@ -180,8 +183,7 @@ def test_promote_tags_the_published_image_known_good(
     ("change", "message"),
     [
         ({"image": "slipway/other:1"}, "is a benchmark of slipway/other:1"),
-        ({"failed": 3}, "10 requests served, 3 failed"),
-        ({"completed": 0}, "0 requests served"),
+        ({"outcome": "void"}, "7 of 10 requests were answered"),
     ],
 )
 def test_promote_refuses_a_benchmark_of_another_image_or_with_failures(
@@ -194,9 +196,9 @@ def test_promote_refuses_a_benchmark_of_another_image_or_with_failures(
 ) -> None:
     request = publish_request(registry.host)
     publish.publish(engine, request, ignore)
-    record = benchmark(tmp_path / "run.json", **{"image": request.image, **change})
+    run = benchmark(tmp_path / "run.json", **{"image": request.image, **change})
     with pytest.raises(Refused, match=message):
-        promote.promote(engine, request, record)
+        promote.promote(engine, request, run)
     assert existing(registry.client(), ["rocm-nightly-known-good"]) == []
 
 

@@ -37,6 +37,16 @@ def sail(
 
 
 @verb()
+def race(
+    c: Context,
+    course: Annotated[str, Option("course", positional=True)] = "",
+    ships: Annotated[tuple[str, ...], Option("ships", metavar="SHIPS...", positional=True)] = (),
+) -> None:
+    """Race some ships."""
+    print(course, ships)
+
+
+@verb()
 def moor(c: Context) -> None:
     """Stop."""
     print("moored")
@@ -50,7 +60,7 @@ class OneVerb(VerbProgram):
 
 def run(line: str, kind: type[VerbProgram] = VerbProgram) -> int:
     with pytest.raises(SystemExit) as end:
-        kind(namespace=Collection(sail, moor)).run(["invoke", *line.split()])
+        kind(namespace=Collection(sail, race, moor)).run(["invoke", *line.split()])
         raise SystemExit(0)
     return int(str(end.value.code))
 
@@ -71,6 +81,9 @@ def run(line: str, kind: type[VerbProgram] = VerbProgram) -> int:
         ("sail -- -5", "Argo -5"),
         ("sail - ", "Argo -"),
         ("sail Beagle -- go far", "Beagle go far"),
+        ("race", "()"),
+        ("race round Beagle Argo", "round ('Beagle', 'Argo')"),
+        ("race round --ships Beagle --ships Argo", "round ('Beagle', 'Argo')"),
     ],
 )
 def test_words_of_a_verb_become_values(line: str, printed: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -211,3 +211,4 @@ def test_reference_is_what_the_code_says() -> None:
     """If this fails, run `make reference`."""
     assert (ROOT / "docs/reference/commands.md").read_text() == generate_reference.commands_page()
     assert (ROOT / "docs/reference/settings.md").read_text() == generate_reference.settings_page()
+    assert (ROOT / "docs/reference/bench-record.md").read_text() == generate_reference.record_page()

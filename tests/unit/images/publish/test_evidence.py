@@ -12,6 +12,8 @@ from errors import Refused
 from images.publish.evidence import require_good_run
 from launch.acceptance.report import report
 from launch.acceptance.types import ItemResult
+from launch.bench.record import Outcome, Remark, Server, Validity, json_line
+from tests.unit.launch.bench.records_data import record
 
 IMAGE, ID = "slipway/vllm-cpu:1", "sha256:abc"
 
@@ -28,10 +30,29 @@ def test_a_complete_acceptance_test_is_accepted(tmp_path: Path) -> None:
     require_good_run(acceptance(tmp_path / "a.json"), IMAGE, ID)
 
 
-def test_a_benchmark_is_accepted(tmp_path: Path) -> None:
-    record = tmp_path / "b.json"
-    record.write_text(json.dumps({"slipway": {"image": IMAGE}, "result": {"completed": 3, "failed": 0}}))
-    require_good_run(record, IMAGE, ID)
+def benchmark(path: Path, outcome: Outcome = "good") -> Path:
+    """Write the record of a benchmark of the image."""
+    server = Server(name="s", start_id="x", model="m", image=IMAGE)
+    remark = Remark(rule="all answered", outcome=outcome, sentence="2 of 4 requests were answered")
+    found = Validity(outcome=outcome, remarks=(remark,))
+    path.write_text(json_line(record(server=server, validity=found)) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("outcome", ["good", "remarks"])
+def test_a_benchmark_is_accepted(outcome: Outcome, tmp_path: Path) -> None:
+    require_good_run(benchmark(tmp_path / "b.jsonl", outcome), IMAGE, ID)
+
+
+def test_a_void_benchmark_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="the run is void: 2 of 4 requests were answered"):
+        require_good_run(benchmark(tmp_path / "b.jsonl", "void"), IMAGE, ID)
+
+
+def test_the_newest_benchmark_of_a_file_counts(tmp_path: Path) -> None:
+    both = benchmark(tmp_path / "a", "void").read_text() + benchmark(tmp_path / "b").read_text()
+    (tmp_path / "both").write_text(both)
+    require_good_run(tmp_path / "both", IMAGE, ID)
 
 
 @pytest.mark.parametrize(
