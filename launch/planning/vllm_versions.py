@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -70,7 +70,6 @@ def table() -> VersionTable:
     return load(Path(__file__).with_suffix(".yaml"), VersionTable)
 
 
-@lru_cache(maxsize=1024)
 def parse(version: str) -> Version:
     """Return a vLLM version without its pre-release and build parts. Raises Refused if it is not a version."""
     try:
