@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 from pathlib import Path
 
 # invoke switches compiled modules off, so that each start would compile all of them again (0.05 s).
 sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
+# pydantic would read the metadata of every installed package to find plugins, and Slipway uses none (0.04 s).
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+gc.set_threshold(50_000, 20, 100)  # imports make many objects that live until the end (0.01 s)
 
 from commands import interrupt  # noqa: E402
 

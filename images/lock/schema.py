@@ -14,7 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from errors import Refused, choice
 from images.field_checks import Commit, Digest, FullCommit, Name, OptionalSha256, Sha256
 
-ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}$")]
+ModelName = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}$")
+]
 PlatformName = Literal["cpu", "rocm", "cuda"]
 Mirror = Annotated[str, Field(pattern=r"^$|^\S+@sha256:[0-9a-f]{64}$")]
 

@@ -15,7 +15,7 @@ from launch.recipe_sources.limits import (
     MAX_FILES,
     check_path,
     check_sizes,
-    is_wanted,
+    is_recipe_file,
     refused,
 )
 
@@ -48,7 +48,7 @@ def _sizes(folder: Path) -> Iterator[tuple[str, int]]:
             status = path.lstat()
             if stat.S_ISLNK(status.st_mode):
                 raise refused(f"{name} is a symbolic link")
-            if not is_wanted(name):
+            if not is_recipe_file(name):
                 continue
             if not stat.S_ISREG(status.st_mode):
                 raise refused(f"{name} is not a regular file")

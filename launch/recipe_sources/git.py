@@ -26,7 +26,7 @@ from launch.recipe_sources.limits import (
     MIB,
     check_path,
     check_sizes,
-    is_wanted,
+    is_recipe_file,
     refused,
 )
 from launch.recipe_sources.location import Location
@@ -102,7 +102,7 @@ def read_files(location: Location, commit: str, repository: Path) -> dict[str, b
 
 
 def _entries(listing: bytes) -> Iterator[tuple[str, str, int]]:
-    """Yield path, object and size of each file that is wanted."""
+    """Yield path, object and size of each recipe, strategy and table."""
     for line in listing.split(b"\0")[:-1]:
         head, _, raw = line.partition(b"\t")
         mode, kind, name, size = head.decode("ascii").split()
@@ -113,7 +113,7 @@ def _entries(listing: bytes) -> Iterator[tuple[str, str, int]]:
         check_path(path)
         if mode == "120000":
             raise refused(f"{path} is a symbolic link")
-        if kind == "blob" and is_wanted(path):
+        if kind == "blob" and is_recipe_file(path):
             yield path, name, int(size)
 
 
@@ -207,7 +207,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _error(location: Location, said: str) -> Failed:
-    lines = [one_line(line) for line in said.splitlines() if line.startswith(("fatal: ", "error: "))]
-    why = lines[0].partition(": ")[2] if lines else one_line(said)
+def _error(location: Location, printed: str) -> Failed:
+    lines = [one_line(line) for line in printed.splitlines() if line.startswith(("fatal: ", "error: "))]
+    why = lines[0].partition(": ")[2] if lines else one_line(printed)
     return Failed(f"cannot fetch '{location.url}'", why=why[:300], fix=f"git ls-remote {location.url}")

@@ -19,7 +19,7 @@ FOLDERS, FILES = ("models", "strategies"), ("taxonomy.yaml",)
 YAML = (".yaml", ".yml")
 
 
-def is_wanted(path: str) -> bool:
+def is_recipe_file(path: str) -> bool:
     """Return whether a path of a source, with slashes, is a recipe, a strategy or the hardware table."""
     return path in FILES or (path.partition("/")[0] in FOLDERS and path.endswith(YAML))
 

@@ -21,7 +21,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*::?//?|ext::")
 
 @dataclass(frozen=True)
 class Location:
-    """A place to fetch recipes from. `protocol` is what git may use; "" is a folder that is no repository."""
+    """A place to fetch recipes from. `protocol` is what git may use; "" is a folder that is not a repository."""
 
     url: str
     protocol: str = ""

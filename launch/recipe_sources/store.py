@@ -81,7 +81,7 @@ def keep(source: Source, files: Mapping[str, bytes], workplace: Path) -> None:
 
 @contextmanager
 def changing() -> Iterator[Path]:
-    """Lock the list, and yield an empty folder beside it that is removed at the end. Raises Failed."""
+    """Lock the list, and yield an empty folder next to it that is removed at the end. Raises Failed."""
     from filelock import FileLock, Timeout
 
     home = paths.writable(_home())

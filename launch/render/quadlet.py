@@ -15,7 +15,7 @@ from launch.render.health import INTERVAL, RETRIES, TIMEOUT, health_command, sta
 from launch.render.shell import LAUNCHER_VARIABLE, make_folders, published
 from launch.spec.plan import Container, Plan, Process
 
-FOLDER = "~/.config/containers/systemd"
+FOLDER, SYSTEM_FOLDER = "~/.config/containers/systemd", "/etc/containers/systemd"
 CLUSTER = "%h/.config/slipway/cluster.env"  # the launcher's variables: HEAD_IP=..., IFACE_NAME=...
 PLAIN = re.compile(r"[A-Za-z0-9_./:=@+,-]+")
 KEEP_GROUPS = (
@@ -59,7 +59,13 @@ def _file(plan: Plan, process: Process, name: str) -> str:
         "[Install]",
         "WantedBy=default.target",
     ]
-    return f"# {FOLDER}/{name}\n{_comments(plan)}" + "\n".join(lines)
+    return f"# {_path(plan.container, name)}\n{_comments(plan)}" + "\n".join(lines)
+
+
+def _path(container: Container, name: str) -> str:
+    """Return where the file belongs. A container of uid 0 is root's, or with `--access profiling` a user's."""
+    own = f"{FOLDER}/{name}"
+    return own if _is_rootless(container) else f"{SYSTEM_FOLDER}/{name} for root, {own} for a user"
 
 
 def _comments(plan: Plan) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 # Short spellings of vLLM's own parser (vllm/engine/arg_utils.py).
 SHORT = {
@@ -42,7 +42,7 @@ class Arg:
     why: str = ""
     joined: bool = False
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Return the long form, which is the same for all ways to write the flag."""
         return long_form(self.flag)
@@ -113,6 +113,11 @@ def is_flag(word: str) -> bool:
 
 def parse(argv: Sequence[str], source: str = "", why: str = "") -> tuple[Arg, ...]:
     """Split argv into options; a value belongs to the flag before it."""
+    return _parse(tuple(argv), source, why)
+
+
+@lru_cache(maxsize=4096)  # the layers of a recipe are the same in each of its plans
+def _parse(argv: tuple[str, ...], source: str, why: str) -> tuple[Arg, ...]:
     args: list[Arg] = []
     for word in argv:
         if is_flag(word):

@@ -53,7 +53,7 @@ def test_machines_are_a_list_without_repetition() -> None:
         (",".join(f"h200x{n}" for n in range(1, 40)), "takes 1 to 32 machines"),
     ],
 )
-def test_a_machine_that_is_none_is_refused(text: str, message: str) -> None:
+def test_what_is_not_a_machine_is_refused(text: str, message: str) -> None:
     with pytest.raises(Refused, match="--compare") as refused:
         machines(text, catalog())
     assert message in refused.value.what
@@ -74,7 +74,7 @@ def test_users_are_not_known_without_an_estimate() -> None:
     assert held(None, None) is None
 
 
-def test_a_context_that_is_longer_than_the_longest_holds_nobody() -> None:
+def test_a_context_that_is_longer_than_the_longest_holds_no_user() -> None:
     assert held(10_000, 999) == 0
 
 

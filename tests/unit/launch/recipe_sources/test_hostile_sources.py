@@ -84,7 +84,7 @@ def test_vllm_is_known_by_name() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "-x", "../x", "a/b", "A", "x" * 41, "a b", ".", "a\n"])
-def test_a_name_that_is_no_folder_is_refused(name: str) -> None:
+def test_a_name_that_cannot_be_a_folder_is_refused(name: str) -> None:
     with pytest.raises(Refused, match="is not a name"):
         recipe_sources.add(name, "/tmp")
 
@@ -92,7 +92,7 @@ def test_a_name_that_is_no_folder_is_refused(name: str) -> None:
 @pytest.mark.parametrize(
     "revision", ["--upload-pack=x", "a..b", "a b", "@{1}", ":x", "x:refs/heads/y", "+x", "/a"]
 )
-def test_a_revision_that_is_no_name_is_refused(revision: str, tmp_path: Path) -> None:
+def test_a_revision_that_cannot_be_a_name_is_refused(revision: str, tmp_path: Path) -> None:
     team = write_repository(tmp_path / "team")
     with pytest.raises(Refused, match="is not a branch, tag or commit"):
         recipe_sources.add("team", str(team), revision)

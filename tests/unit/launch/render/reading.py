@@ -231,7 +231,7 @@ def _docker_options(words: list[str]) -> tuple[dict[str, list[str]], list[str]]:
 
 
 def of_quadlet(plan: Plan, process: Process) -> Facts:
-    text = re.split(r"^# ~", quadlet.render(plan), flags=re.M)[process.node + 1]
+    text = list(quadlet.files(plan).values())[process.node]
     settings: dict[str, list[str]] = {}
     for line in text.splitlines():
         key, _, value = line.partition("=")

@@ -67,3 +67,10 @@ def test_auto_needs_a_published_port(nodes: int, access: str) -> None:
     with pytest.raises(Refused, match="--port auto cannot be used with") as refused:
         plan(hardware="mi300x", nodes=nodes, access=access, port=AUTO_PORT)
     assert refused.value.fix == "--port 8000"
+
+
+def test_a_unit_of_root_belongs_to_the_system() -> None:
+    found = quadlet.render(plan(gpus=4, facts={"uid": 0, "gid": 0}))
+    assert found.startswith("# /etc/containers/systemd/slipway.container for root, ")
+    assert "UserNS" not in found
+    assert "UserNS=keep-id\n" in quadlet.render(plan(gpus=4))
