@@ -227,6 +227,11 @@ def _not_verified(report: Report, command: str) -> Failed:
         return Failed(
             f"{name} was never verified", why=why, fix=f"{command} {'--repair' if faults else '--deep'}"
         )
+    if all(one.kind == "unverified" for one in faults):
+        fix = command.replace(
+            "verify", "fetch", 1
+        )  # its listing has the hashes; what is right is not transferred
+        return Failed(f"{len(faults)} of {found.files} files cannot be verified offline", why=why, fix=fix)
     what = f"{len(faults)} of {found.files} files are missing or damaged"
     return Failed(what, why=why, fix=f"{command}{' --deep' * report.deep} --repair")
 

@@ -58,7 +58,7 @@ def test_fetch_continues_after_the_disk_was_full(
     cache = small_disk / "cache"
     with serve_folder(folder) as hub:
         with monkeypatch.context() as patch:
-            patch.setattr("launch.weights.fetch.require_space", lambda place, needed: None)
+            patch.setattr("launch.weights.preflight.require_space", lambda model, place, needed: None)
             with pytest.raises(SlipwayError, match="is full"):
                 fetch(hub.url, cache=cache)
         kept = bytes_on_disk(cache)
@@ -128,7 +128,7 @@ def test_fetch_copies_another_hosts_partial_file_only_if_there_is_space(
         with pytest.raises(SlipwayError, match=r"needs .* more"):
             fetch(hub.url, cache=cache, include=(BIG,))
         with pytest.MonkeyPatch.context() as patch, pytest.raises(SlipwayError, match="is full"):
-            patch.setattr("launch.weights.fetch.require_space", lambda place, needed: None)
+            patch.setattr("launch.weights.preflight.require_space", lambda model, place, needed: None)
             fetch(hub.url, cache=cache, include=(BIG,))
     assert other.stat().st_size == 12 << 20
     assert not list(other.parent.glob("*.copy"))

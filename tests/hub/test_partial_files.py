@@ -12,7 +12,7 @@ import pytest
 from errors import SlipwayError
 from launch.hub_server.model_folder import read_repository
 from launch.weights.cache import ModelFolder
-from launch.weights.fetch_plan import RESERVE
+from launch.weights.preflight import RESERVE
 from launch.weights.snapshot import Snapshot
 from launch.weights.transfer import partial_file
 from tests.hub.conftest import BIG, MODEL, SIZES

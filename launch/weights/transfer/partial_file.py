@@ -34,7 +34,12 @@ def host() -> str:
 
 def own(folder: ModelFolder, blob: str) -> Path:
     """Return the path of this host's partial file."""
-    return folder.blobs / f"{blob}.slipway-{host()}.incomplete"
+    return folder.blobs / name(blob)
+
+
+def name(blob: str) -> str:
+    """Return the name of this host's partial file."""
+    return f"{blob}.slipway-{host()}.incomplete"
 
 
 def find(folder: ModelFolder) -> dict[str, list[Path]]:
@@ -54,13 +59,14 @@ def remove_old_copies(folder: ModelFolder) -> None:
             path.unlink()
 
 
-def usable_bytes(folder: ModelFolder, entries: Iterable[Entry]) -> tuple[int, int]:
+def usable_bytes(folder: ModelFolder, commit: str, entries: Iterable[Entry]) -> tuple[int, int]:
     """Return the bytes that earlier fetches left: on all hosts, and on this one. Raises Failed."""
     all_hosts = this_host = 0
     try:
         partial_files = find(folder)
         for entry in entries:
-            own_files = (folder.blobs / entry.blob, own(folder, entry.blob))
+            copy = folder.snapshot(commit) / entry.path  # where links do not work
+            own_files = (folder.blobs / entry.blob, own(folder, entry.blob), copy)
             all_hosts += _longest(entry, (*own_files, *partial_files.get(entry.blob, [])))
             this_host += _longest(entry, own_files)
     except OSError as error:

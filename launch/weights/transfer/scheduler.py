@@ -7,6 +7,7 @@ left. A file that another process is fetching is left to it, and checked again l
 from __future__ import annotations
 
 import errno
+import os
 import threading
 import time
 from collections import deque
@@ -217,7 +218,11 @@ def explain(error: BaseException, cache: Path) -> BaseException:
     if isinstance(error, SlipwayError) or not isinstance(error, OSError):
         return error
     again = "then run the same command again; finished parts are kept"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno == errno.EDQUOT:
+        what, fix = f"the quota on the disk of {cache} is used up", f"ask for a larger quota, {again}"
+    elif error.errno == errno.ENOSPC and not _has_inodes(cache):
+        what, fix = f"the disk of {cache} has no free inodes", f"delete files there (df -i), {again}"
+    elif error.errno == errno.ENOSPC:
         what, fix = f"the disk of {cache} is full", f"free some space, or use --cache; {again}"
     elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         what, fix = f"cannot write to {cache}", "use --cache DIR with your own folder"
@@ -229,3 +234,12 @@ def explain(error: BaseException, cache: Path) -> BaseException:
     else:
         what, fix = f"the disk of {cache} fails", f"check it, {again}"
     return Failed(what, why=str(error), fix=fix)
+
+
+def _has_inodes(cache: Path) -> bool:
+    """Whether a disk can have more files. A disk that counts no inodes says 0 of 0."""
+    try:
+        facts = os.statvfs(cache)
+    except OSError:
+        return True
+    return not facts.f_files or facts.f_favail > 0
