@@ -18,6 +18,7 @@ from launch.weights import preflight
 from launch.weights.cache import ModelFolder
 from launch.weights.fetch import fetch_model
 from launch.weights.local_folder import check_folder
+from launch.weights.manifest import Entry
 from launch.weights.snapshot import Snapshot, require_complete
 from launch.weights.verify import verify_model
 from tests.hub.conftest import BIG, MODEL, QUICK, SIZES
@@ -111,7 +112,7 @@ def test_a_file_that_is_too_large_for_the_file_system_is_named(
         real(file, size)
 
     monkeypatch.setattr(os, "ftruncate", of_fat)
-    entry = preflight.Entry("model.safetensors", 5 << 30, "a" * 64)
+    entry = Entry("model.safetensors", 5 << 30, "a" * 64)
     with pytest.raises(SlipwayError, match=r"cannot have a file of 5\.0 GiB"):
         preflight._require_sizes(MODEL, folder, entry)
 
