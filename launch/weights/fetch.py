@@ -34,6 +34,7 @@ from launch.weights.sources.hub import Hub, endpoint_of
 from launch.weights.sources.xet import Xet
 from launch.weights.transfer import partial_file
 from launch.weights.transfer.scheduler import WORKERS, Scheduler, explain
+from launch.weights.transfer.shared_cache import group_permissions
 
 OnProgress = Callable[[TransferProgress], None]
 
@@ -77,9 +78,21 @@ def execute(
     on_progress: OnProgress = lambda progress: None,
 ) -> Snapshot:
     """Execute a plan. The manifest is written first, so that a later check knows what is missing, and last."""
-    folder, manifest = plan.folder, plan.manifest
     if not plan.missing and not _has_missing_names(plan):
-        return described(folder, manifest, manifest.revision)
+        return described(plan.folder, plan.manifest, plan.manifest.revision)
+    with group_permissions(plan.folder.cache):
+        return _execute(plan, source, workers, policy, xet, on_progress)
+
+
+def _execute(
+    plan: FetchPlan,
+    source: Source,
+    workers: int,
+    policy: RetryPolicy | None,
+    xet: Xet | None,
+    on_progress: OnProgress,
+) -> Snapshot:
+    folder, manifest = plan.folder, plan.manifest
     partial_file.remove_old_copies(folder)
     try:
         require_possible(folder, manifest, plan.missing, plan.to_write)

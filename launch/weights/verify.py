@@ -24,6 +24,7 @@ from launch.weights.manifest import BLOB, Entry, Manifest, checked
 from launch.weights.progress import TransferProgress
 from launch.weights.snapshot import Snapshot, absence, described, fetch_command, file_faults
 from launch.weights.transfer.scheduler import explain
+from launch.weights.transfer.shared_cache import group_permissions
 
 INDEX = "model.safetensors.index.json"
 UNKNOWN_HASH = "0" * 64
@@ -146,7 +147,10 @@ def _hash(
     bad = {one.path for one in results if isinstance(one, Fault)}
     manifest = manifest.with_entries(one for one in results if isinstance(one, Entry))
     manifest = manifest.with_entries(mark_unverified(one) for one in entries if one.path in bad)
-    with contextlib.suppress(OSError):  # a read-only cache can be verified too
+    with (
+        contextlib.suppress(OSError),
+        group_permissions(folder.cache),
+    ):  # a read-only cache can be verified too
         manifests.save(manifest, folder.manifest(manifest.commit))
     return manifest, [one for one in results if isinstance(one, Fault)]
 
