@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -165,12 +166,21 @@ def verify(
     ] = False,
     format: Format = "text",
 ) -> None:
-    """Check, offline, that a model in the cache is complete and was not changed."""
+    """Check, offline, that a model in the cache is complete and was not changed.
+
+    invoke verify MiniMaxAI/MiniMax-M2 --deep
+    invoke verify ./folder --deep       (of hf download --local-dir)
+    """
     from launch.operations.demo_model import endpoint_for
     from launch.operations.locked_models import wanted_weights
     from launch.weights.snapshot import verify_command
     from launch.weights.verify import verify_model
 
+    if model.startswith((".", "/", "~")):
+        if repair or schedule or revision or cache or lock:
+            raise Refused(f"'{model}' is a folder, with which only --deep and --format can be used")
+        _verify_folder(model, deep, format)
+        return
     folder = _cache("verify", model, cache)
     weights = wanted_weights(model, revision, lock)
     if schedule:
@@ -187,16 +197,35 @@ def verify(
             endpoint=endpoint,
             on_progress=progress.transfer,
         )
-    if format == "json":
-        emit(report.as_dict())
     for line in report.repaired:
         say(f"repaired: {line}")
+    _show_report(report, verify_command(model, weights.revision, folder), format)
+
+
+def _verify_folder(given: str, deep: bool, format: str) -> None:
+    """Check a folder of `hf download --local-dir`."""
+    from launch.weights.verify import verify_folder
+
+    path = Path(given).expanduser()
+    if not path.is_dir():
+        raise Refused(f"no such folder: '{given}'", fix="invoke verify ORGANIZATION/NAME")
+    with bar(f"verify {given}") as progress:
+        report = verify_folder(path, deep=deep, on_progress=progress.transfer)
+    _show_report(report, shlex.join(["invoke", "verify", given]), format, is_folder=True)
+
+
+def _show_report(report: Report, command: str, format: str, is_folder: bool = False) -> None:
+    """Print the result. Raises Failed for files that are not the listed ones; `command` is the one that was run."""
+    if format == "json":
+        emit(report.as_dict())
     if not report.ok:
-        raise _not_verified(report, verify_command(model, weights.revision, folder))
+        raise _not_verified(report, command, is_folder)
     if format == "text":
         since = report.snapshot.verified
         checked = (
-            "every byte" if deep else f"unchanged since {since}, when every byte was; --deep does it again"
+            "every byte"
+            if report.deep
+            else f"unchanged since {since}, when every byte was; --deep does it again"
         )
         show(f"{report.snapshot.files} files are verified ({checked})\n{report.snapshot.path}")
 
@@ -213,7 +242,7 @@ def _schedule(model: str, revision: str, cache: Path | None, deep: bool, repair:
     return schedule(model, (*command(), "verify", model, *words), Path.cwd())
 
 
-def _not_verified(report: Report, command: str) -> Failed:
+def _not_verified(report: Report, command: str, is_folder: bool = False) -> Failed:
     """Return the error for a snapshot that is not known to be complete, with the next command."""
     from launch.weights.snapshot import lines_of
 
@@ -224,15 +253,17 @@ def _not_verified(report: Report, command: str) -> Failed:
     if not report.known:
         also = f"; {why}" if faults else ""
         why = f"it has no manifest, because another tool downloaded it{also}"
-        return Failed(
-            f"{name} was never verified", why=why, fix=f"{command} {'--repair' if faults else '--deep'}"
-        )
-    if all(one.kind == "unverified" for one in faults):
+        repair = "--repair" if faults and not is_folder else "--deep"
+        return Failed(f"{name} was never verified", why=why, fix=f"{command} {repair}")
+    if not is_folder and all(one.kind == "unverified" for one in faults):
         fix = command.replace(
             "verify", "fetch", 1
         )  # its listing has the hashes; what is right is not transferred
         return Failed(f"{len(faults)} of {found.files} files cannot be verified offline", why=why, fix=fix)
     what = f"{len(faults)} of {found.files} files are missing or damaged"
+    if is_folder:
+        where = shlex.join(["--revision", found.commit, "--local-dir", str(found.path)])
+        return Failed(what, why=why, fix=f"hf download ORGANIZATION/NAME {where}")
     return Failed(what, why=why, fix=f"{command}{' --deep' * report.deep} --repair")
 
 

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, replace
 from glob import escape
@@ -18,8 +18,10 @@ from launch.weights import manifest as manifests
 from launch.weights import safe_read
 from launch.weights.cache import ModelFolder, cache_folder
 from launch.weights.fetch import OnProgress, fetch_model
+from launch.weights.fetch_plan import merge
 from launch.weights.file_state import Fault
 from launch.weights.hashing import mark_unverified, verify_blob
+from launch.weights.local_download import NOTES, DownloadFolder, notes
 from launch.weights.manifest import BLOB, Entry, Manifest, checked
 from launch.weights.progress import TransferProgress
 from launch.weights.snapshot import Snapshot, absence, described, fetch_command, file_faults
@@ -87,22 +89,56 @@ def verify_model(
     stored = manifests.load(folder.manifest(commit))
     manifest = stored or _from_links(folder, commit)
     manifests.require_digest(manifest, digest, fetch_command(model, revision, cache))
-    faults = _faults(folder, manifest, by_hash=deep or stored is None)
-    if deep:
-        wrong = {fault.path for fault in faults}
-        entries = [entry for entry in manifest.wanted if entry.path not in wrong]
-        manifest, more = _hash(folder, manifest, entries, on_progress)
-        faults += more
-    known = deep or stored is not None
-    report = Report(described(folder, manifest, revision), deep, tuple(faults), known)
+    report = _report(folder, manifest, revision, stored is not None, deep, on_progress)
     if report.ok or not repair:
         return report
-    _mark_unverified(folder, manifest, [fault.path for fault in faults])
+    _mark_unverified(folder, manifest, [fault.path for fault in report.faults])
     include = tuple(escape(entry.path) for entry in manifest.wanted) if stored else ()
     fetch_model(
         model, revision=commit, include=include, cache=cache, endpoint=endpoint, on_progress=on_progress
     )
     return replace(report, faults=(), known=True, repaired=report.faults)
+
+
+def verify_folder(
+    folder: Path, *, deep: bool = False, on_progress: OnProgress = lambda progress: None
+) -> Report:
+    """Check a folder that `hf download --local-dir` made against its notes, as `verify_model` does a snapshot.
+
+    Raises Failed for a folder without notes: no hash of its files is known.
+    """
+    download = DownloadFolder(folder.absolute(), folder.name)
+    if not (known := notes(folder)):
+        raise Failed(
+            f"no hash of the files in '{folder}' is known",
+            why=f"`hf download --local-dir` leaves them in {NOTES}, and there is none",
+            fix="invoke fetch ORGANIZATION/NAME downloads a model and verifies it",
+        )
+    commit = max(known.values(), key=lambda origin: origin.time).commit
+    stored = manifests.load(download.manifest(commit))
+    sizes = {(entry.path, entry.blob): entry.size for entry in stored.entries} if stored else {}
+    listed = tuple(_noted(folder, name, origin.etag, sizes) for name, origin in known.items())
+    manifest = checked(Manifest(folder.name, commit, commit, listed))
+    return _report(download, merge(manifest, stored), commit, stored is not None, deep, on_progress)
+
+
+def _noted(folder: Path, name: str, etag: str, sizes: Mapping[tuple[str, str], int]) -> Entry:
+    """Return the entry of a file from its note. Notes have no size: it is the verified one, else that on disk."""
+    on_disk = (folder / name).stat().st_size if (folder / name).is_file() else 0
+    return Entry(name, sizes.get((name, etag), on_disk), etag, etag if len(etag) == 64 else "")
+
+
+def _report(
+    folder: ModelFolder, manifest: Manifest, revision: str, known: bool, deep: bool, on_progress: OnProgress
+) -> Report:
+    """Compare the files with a manifest, and with `deep` hash them. `known`: they were verified before."""
+    faults = _faults(folder, manifest, by_hash=deep or not known)
+    if deep:
+        wrong = {fault.path for fault in faults}
+        entries = [entry for entry in manifest.wanted if entry.path not in wrong]
+        manifest, more = _hash(folder, manifest, entries, on_progress)
+        faults += more
+    return Report(described(folder, manifest, revision), deep, tuple(faults), known or deep)
 
 
 def _faults(folder: ModelFolder, manifest: Manifest, by_hash: bool) -> list[Fault]:

@@ -11,15 +11,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from huggingface_hub import snapshot_download
 
 from errors import SlipwayError
 from launch.hub_server.model_folder import read_repository
 from launch.weights.cache import ModelFolder
 from launch.weights.fetch import fetch_model
 from launch.weights.snapshot import Snapshot, require_complete
-from launch.weights.verify import verify_model
+from launch.weights.verify import verify_folder, verify_model
 from tests.hub.conftest import BIG, MODEL, QUICK, SIZES
 from tests.hub.faults import Fault, serve_folder
+from tests.invocation import invoke
 
 LENGTH = 12 << 20
 ALICE, BOB, GROUP = 54_001, 54_002, 54_000
@@ -183,3 +185,44 @@ def test_two_users_do_not_need_a_shared_cache_to_read(
         url = hub.url
         assert as_user(BOB, lambda: fetch_model(MODEL, cache=readable, endpoint=url, policy=QUICK)) == ""
     assert as_user(BOB, lambda: verify_model(MODEL, cache=readable, deep=True)) == ""
+
+
+@pytest.fixture
+def download(folder: Path, tmp_path: Path) -> Path:
+    """A folder that `hf download --local-dir` made."""
+    with serve_folder(folder) as hub:
+        return Path(snapshot_download(MODEL, local_dir=tmp_path / "download", endpoint=hub.url))
+
+
+def test_a_local_dir_download_is_verified(download: Path, commit: str) -> None:
+    shallow = verify_folder(download)
+    assert (shallow.known, shallow.faults) == (False, ())
+    deep = verify_folder(download, deep=True)
+    assert (deep.ok, deep.snapshot.files, deep.snapshot.commit) == (True, len(SIZES), commit)
+    assert verify_folder(download).ok
+    (download / BIG).write_bytes(bytes(SIZES[BIG]))
+    assert [fault.kind for fault in verify_folder(download).faults] == ["changed"]
+    assert [str(fault) for fault in verify_folder(download, deep=True).faults] == [
+        f"{BIG} has the wrong content"
+    ]
+    (download / BIG).write_bytes(b"short")
+    assert [str(fault) for fault in verify_folder(download).faults] == [
+        f"{BIG} has 5 bytes instead of {SIZES[BIG]}"
+    ]
+    (download / BIG).unlink()
+    assert [fault.kind for fault in verify_folder(download).faults] == ["missing"]
+
+
+def test_verify_of_a_folder_says_what_to_run(download: Path, tmp_path: Path) -> None:
+    result = invoke("verify", str(download))
+    assert "was never verified" in result.err
+    assert f"invoke verify {download} --deep" in result.err
+    assert (
+        f"{len(SIZES)} files are verified (every byte)" in invoke("verify", str(download), "--deep").ok().out
+    )
+    (download / BIG).unlink()
+    assert "hf download ORGANIZATION/NAME --revision" in invoke("verify", str(download)).err
+    (tmp_path / "plain").mkdir()
+    assert "no hash of the files in" in invoke("verify", str(tmp_path / "plain")).err
+    assert invoke("verify", str(tmp_path / "nothing")).code == 2
+    assert invoke("verify", str(download), "--repair").code == 2
