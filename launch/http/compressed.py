@@ -52,14 +52,14 @@ class CompressedBody:
 
     def readinto(self, view: memoryview) -> int:
         """Read what has arrived, at most up to `end`. Raises TransientError if the connection breaks."""
-        room = min(len(view), self.end - self.position)
+        space = min(len(view), self.end - self.position)
         data = b""
         try:
             while not data:
                 self._packed = self._packed or self.response.read1(PIECE)
                 if not self._packed:
                     break
-                data = self._unpacker.decompress(self._packed, room)
+                data = self._unpacker.decompress(self._packed, space)
                 self._packed = self._unpacker.unconsumed_tail
         except zlib.error as error:
             reason_ = f"the server sent the file compressed, and it is not valid: {error}"

@@ -13,8 +13,10 @@ from launch.http.pool import ConnectionPool
 from launch.http.retry import RetryPolicy, TransientError
 from launch.weights import lfs_pointer
 from launch.weights import manifest as manifests
+from launch.weights.cache import ModelFolder
 from launch.weights.fetch_plan import FetchPlan, is_verified, merge, plan_fetch
 from launch.weights.file_state import name_fault
+from launch.weights.hash_snapshot import hash_files
 from launch.weights.manifest import Entry
 from launch.weights.preflight import require_possible
 from launch.weights.progress import TransferProgress
@@ -80,6 +82,8 @@ def execute(
     """Execute a plan. The manifest is written first, so that a later check knows what is missing, and last."""
     if not plan.missing and not _has_missing_names(plan):
         return described(plan.folder, plan.manifest, plan.manifest.revision)
+    if _is_read_only(plan.folder) and _is_here(plan):
+        return _verify_in_place(plan, on_progress)
     with group_permissions(plan.folder.cache):
         return _execute(plan, source, workers, policy, xet, on_progress)
 
@@ -117,6 +121,28 @@ def _execute(
             fix=f"another program changes {folder.path}: stop it, or move the folder away, then fetch again",
         )
     return described(folder, manifest, manifest.revision, fetched)
+
+
+def _is_read_only(folder: ModelFolder) -> bool:
+    return folder.path.is_dir() and not os.access(folder.path, os.W_OK)
+
+
+def _is_here(plan: FetchPlan) -> bool:
+    """Whether all files are in the snapshot, with the right sizes, and only their content is not verified."""
+    faults = (name_fault(plan.folder, plan.manifest.commit, entry) for entry in plan.manifest.wanted)
+    return all(fault is None or fault.kind in ("unverified", "changed") for fault in faults)
+
+
+def _verify_in_place(plan: FetchPlan, on_progress: OnProgress) -> Snapshot:
+    """Hash what is in a read-only cache. Raises Failed for files that would have to be fetched."""
+    manifest, faults = hash_files(plan.folder, plan.manifest, list(plan.missing), on_progress)
+    if faults:
+        raise Failed(
+            f"{manifest.model} is damaged in the read-only cache '{plan.folder.cache}'",
+            why=lines_of(faults),
+            fix=f"invoke verify {manifest.model} --deep --repair, on a host that can write to the cache",
+        )
+    return described(plan.folder, manifest, manifest.revision)
 
 
 def _require_no_pointers(plan: FetchPlan, source: Source, policy: RetryPolicy) -> None:

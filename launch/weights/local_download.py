@@ -42,7 +42,7 @@ class DownloadFolder(ModelFolder):
 
     @property
     def blobs(self) -> Path:
-        """A folder that does not exist: the files are no links."""
+        """A folder that does not exist: the files are not links to blobs."""
         return self.cache / MANIFESTS / "blobs"
 
     def snapshot(self, commit: str) -> Path:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import threading
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from glob import escape
 from pathlib import Path
@@ -20,18 +16,14 @@ from launch.weights.cache import ModelFolder, cache_folder
 from launch.weights.fetch import OnProgress, fetch_model
 from launch.weights.fetch_plan import merge
 from launch.weights.file_state import Fault
-from launch.weights.hashing import mark_unverified, verify_blob
+from launch.weights.hash_snapshot import UNKNOWN_HASH, hash_files
+from launch.weights.hashing import mark_unverified
 from launch.weights.local_download import NOTES, DownloadFolder, notes
 from launch.weights.manifest import BLOB, Entry, Manifest, checked
-from launch.weights.progress import TransferProgress
 from launch.weights.snapshot import Snapshot, absence, described, fetch_command, file_faults
 from launch.weights.transfer.scheduler import explain
-from launch.weights.transfer.shared_cache import group_permissions
 
 INDEX = "model.safetensors.index.json"
-UNKNOWN_HASH = "0" * 64
-NOT_A_LINK = "cannot be verified: it is not a link to a blob, so its hash is unknown"
-WRONG = "has the wrong content"
 
 
 @dataclass(frozen=True)
@@ -136,7 +128,7 @@ def _report(
     if deep:
         wrong = {fault.path for fault in faults}
         entries = [entry for entry in manifest.wanted if entry.path not in wrong]
-        manifest, more = _hash(folder, manifest, entries, on_progress)
+        manifest, more = hash_files(folder, manifest, entries, on_progress)
         faults += more
     return Report(described(folder, manifest, revision), deep, tuple(faults), known or deep)
 
@@ -145,56 +137,6 @@ def _faults(folder: ModelFolder, manifest: Manifest, by_hash: bool) -> list[Faul
     """Return what can be seen without reading; what only a hash can decide is left out if the hashes decide."""
     faults = file_faults(folder, manifest)
     return [one for one in faults if not (by_hash and one.kind in ("changed", "unverified"))]
-
-
-def _hash(
-    folder: ModelFolder, manifest: Manifest, entries: list[Entry], on_progress: OnProgress
-) -> tuple[Manifest, list[Fault]]:
-    """Hash files in parallel; record the results in the manifest, and return it with the bad ones."""
-    progress = TransferProgress(total=sum(entry.size for entry in entries))
-    stop = threading.Event()
-
-    def verify(entry: Entry) -> Entry | Fault:
-        progress.begin(entry.path, entry.size)
-        path = folder.snapshot(manifest.commit) / entry.path
-        try:
-            verified = verify_blob(entry, path, lambda count: progress.add(entry.path, count), stop)
-        except OSError as error:
-            return Fault(entry.path, "damaged", f"cannot be read: {error.strerror}")
-        finally:
-            progress.end(entry.path)
-        if entry.blob == UNKNOWN_HASH:
-            return Fault(entry.path, "unverified", NOT_A_LINK)
-        if verified is None:
-            return Fault(entry.path, "damaged", WRONG)
-        # File systems without links give a file a new inode at times.
-        return verified if path.is_symlink() else replace(verified, inode=0)
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        try:
-            largest_first = sorted(entries, key=lambda entry: -entry.size)
-            futures = [pool.submit(verify, entry) for entry in largest_first]
-            _watch(set(futures), lambda: on_progress(progress))
-        except BaseException:
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    results = [future.result() for future in futures]
-    bad = {one.path for one in results if isinstance(one, Fault)}
-    manifest = manifest.with_entries(one for one in results if isinstance(one, Entry))
-    manifest = manifest.with_entries(mark_unverified(one) for one in entries if one.path in bad)
-    with (
-        contextlib.suppress(OSError),
-        group_permissions(folder.cache),
-    ):  # a read-only cache can be verified too
-        manifests.save(manifest, folder.manifest(manifest.commit))
-    return manifest, [one for one in results if isinstance(one, Fault)]
-
-
-def _watch(futures: set[Future[Entry | Fault]], on_progress: Callable[[], None]) -> None:
-    while futures:
-        _, futures = wait(futures, timeout=0.2)
-        on_progress()
 
 
 def _mark_unverified(folder: ModelFolder, manifest: Manifest, paths: list[str]) -> None:

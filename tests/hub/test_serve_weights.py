@@ -251,7 +251,7 @@ def test_a_request_for_files_that_are_being_hashed_is_asked_to_come_again(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hashed = threading.Event()
-    monkeypatch.setattr("launch.hub_server.catalog.PATIENCE", 0.01)
+    monkeypatch.setattr("launch.hub_server.catalog.LONGEST_WAIT", 0.01)
     monkeypatch.setattr(Catalog, "_read", lambda self, name: hashed.wait(20))
     hub = ServedHub(Catalog(folder).find, "")
     answer = hub.answer(Request("GET", f"/api/models/{MODEL}", {}))
