@@ -32,6 +32,13 @@ def test_resolve_redirects_to_the_storage_for_a_large_file() -> None:
     }
 
 
+@pytest.mark.parametrize(("proxy", "scheme"), [({}, "http"), ({"x-forwarded-proto": "https"}, "https")])
+def test_large_files_are_at_the_address_that_the_client_uses(proxy: dict[str, str], scheme: str) -> None:
+    hub = ServedHub({"harbour/frigate": ServedModel.single(FRIGATE)}.get)
+    answer = answer_to(f"{RESOLVE}/model.safetensors", hub, **proxy)
+    assert answer.headers["Location"].startswith(f"{scheme}://hub:1/storage/harbour/frigate/")
+
+
 def test_resolve_sends_a_small_file_with_gits_hash() -> None:
     answer = answer_to("/harbour/frigate/resolve/main/config.json")
     assert (answer.status, answer.headers["ETag"]) == (200, f'"{SMALL.blob_id}"')
