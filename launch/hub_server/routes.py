@@ -75,8 +75,8 @@ class Answer:
 class ServedHub:
     """Models, who may read them, and where their large files are.
 
-    `find` returns a model or None, and may raise NotReady. `storage` is the URL of another host for large files; empty if
-    they are on this one. Without `token`, everyone may read.
+    `find` returns a model or None, and may raise NotReady. `storage` is the URL of another host that large files are
+    redirected to, as on the Hub; if it is empty, all files are sent at once. Without `token`, everyone may read.
     """
 
     find: Callable[[str], ServedModel | None]
@@ -93,10 +93,6 @@ class ServedHub:
                 }
                 return _answer(respond, self, request, parts)
         return _error(404, "EntryNotFound", "The page does not exist.")
-
-    def storage_for(self, request: Request) -> str:
-        """Return where large files are: a whole URL, since huggingface_hub follows a relative one too early."""
-        return self.storage or f"{request.base}/storage"
 
     def admits(self, request: Request) -> bool:
         """Whether the request has the token, if one is required."""
@@ -218,9 +214,9 @@ def _resolve(hub: ServedHub, request: Request, part: dict[str, str]) -> Answer:
     if file.fault:
         return _error(404, "EntryNotFound", f"{file.path} {file.fault}")
     headers = {"X-Repo-Commit": repository.commit}
-    if not file.lfs:
+    if not file.lfs or not hub.storage:
         return _content(request, file, headers)
-    url = f"{hub.storage_for(request)}/{repository.model}/{file.sha256}/{quote(file.path)}"
+    url = f"{hub.storage}/{repository.model}/{file.sha256}/{quote(file.path)}"
     linked = {"X-Linked-Size": str(file.size), "X-Linked-Etag": f'"{file.sha256}"', "Location": url}
     return Answer(302, {**headers, **linked, "ETag": f'"{file.etag}"'})
 
