@@ -20,6 +20,7 @@ with interrupt.quiet():
         build,
         demo,
         diagnose,
+        fetch,
         host,
         login,
         models,
@@ -28,16 +29,17 @@ with interrupt.quiet():
         ps,
         publish,
         run,
+        serve_weights,
         servers,
         supervise,
-        weights,
+        verify,
     )
     from commands.verb_program import check_settings, settings_of, teach
 
 ns = Collection()
 for module in (
-    *(login, accept, bench, build, demo, diagnose, host, models),
-    *(pin, plan, ps, publish, run, servers, supervise, weights),
+    *(login, accept, bench, build, demo, diagnose, fetch, host, models),
+    *(pin, plan, ps, publish, run, serve_weights, servers, supervise, verify),
 ):
     for task in Collection.from_module(module).tasks.values():
         ns.add_task(task)
