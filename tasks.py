@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
 # pydantic would read the metadata of every installed package to find plugins, and Slipway uses none (0.04 s).
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-gc.set_threshold(50_000, 20, 100)  # imports make many objects that live until the end (0.01 s)
 
 from commands import interrupt  # noqa: E402
 
@@ -25,6 +23,7 @@ with interrupt.quiet():
         build,
         demo,
         diagnose,
+        fetch,
         host,
         login,
         models,
@@ -35,16 +34,17 @@ with interrupt.quiet():
         recipes,
         report,
         run,
+        serve_weights,
         servers,
         supervise,
-        weights,
+        verify,
     )
     from commands.verb_program import check_settings, teach
 
 ns = Collection()
 for module in (
-    *(login, accept, bench, build, demo, diagnose, host, models),
-    *(pin, plan, ps, publish, recipes, report, run, servers, supervise, weights),
+    *(login, accept, bench, build, demo, diagnose, fetch, host, models),
+    *(pin, plan, ps, publish, recipes, report, run, serve_weights, servers, supervise, verify),
 ):
     for task in Collection.from_module(module).tasks.values():
         ns.add_task(task)

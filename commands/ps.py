@@ -62,7 +62,7 @@ def _with_health(server: Server, answers: bool) -> Server:
 
 
 def _verified(server: Server) -> str:
-    """Return when the weights of a server were verified, or why that is not known; "" if they are no snapshot."""
+    """Return when the weights of a server were verified, or why that is not known; "" for a local folder."""
     from launch.weights.snapshot import last_verified
 
     if not (server.cache and server.commit):

@@ -143,11 +143,11 @@ def _send(
         raise route.untrusted(error) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         connection.close()
-        route.require_proxy_login(error)
+        route.require_proxy_accepts(error)
         raise NoResponse(
             route.no_response(error), fix="check the network, the proxy and the address"
         ) from None
-    route.require_proxy_login(raw.status)
+    route.require_proxy_accepts(raw.status)
     return Response(
         url, raw.status, {name.lower(): value for name, value in raw.getheaders()}, raw, connection
     )

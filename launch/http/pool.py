@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from urllib.request import getproxies_environment
 
 from launch.http.connection import Route
-from launch.http.retry import RetryPolicy, TransientError
+from launch.http.retry import RetryPolicy
 from launch.http.url import Origin, origin
 
 NO_MORE_FILES = (errno.EMFILE, errno.ENFILE)
@@ -44,9 +44,9 @@ class ConnectionPool:
             connection.close()
             if isinstance(error, OSError) and error.errno in NO_MORE_FILES:
                 raise  # a limit of this host: waiting does not help
-            route.require_proxy_login(error)
-            raise TransientError(route.no_response(error)) from error
-        route.require_proxy_login(response.status)
+            route.require_proxy_accepts(error)
+            raise route.transient(error) from error
+        route.require_proxy_accepts(response.status)
         return connection, response
 
     def _request(

@@ -10,6 +10,9 @@ from urllib.request import getproxies_environment
 
 from errors import Failed
 
+# Statuses of a refused CONNECT that another attempt does not change; 502 to 504 are about the host behind the proxy.
+FORBIDDEN = frozenset({"400", "401", "403", "404", "405", "451", "501"})
+
 
 def proxy_for(parts: SplitResult, proxies: Mapping[str, str] | None = None) -> SplitResult | None:
     """Return the proxy for a URL, or None. Raises Failed for a proxy that cannot be used.
@@ -46,6 +49,15 @@ def login_refused(proxy: SplitResult, scheme: str) -> Failed:
         f"the proxy {place(proxy)} {what}",
         why="it answered 407 (proxy authentication required)",
         fix=f"set {scheme.upper()}_PROXY=http://USER:PASSWORD@{place(proxy)}",
+    )
+
+
+def host_refused(proxy: SplitResult, host: str, status: str) -> Failed:
+    """Return the error for a proxy that does not connect to a host. `host` has its port."""
+    return Failed(
+        f"the proxy {place(proxy)} does not allow {host}",
+        why=f"it answered {status} to CONNECT {host}",
+        fix=f"ask for {host} to be added to the allow list of the proxy, or add the host to NO_PROXY",
     )
 
 

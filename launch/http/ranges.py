@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from launch.http.client import MOST_REDIRECTS, REDIRECTS
+from launch.http.compressed import encoding
 from launch.http.connection import reason
 from launch.http.pool import ConnectionPool
-from launch.http.retry import Headers, TransientError, retry_after
+from launch.http.retry import LASTING, Headers, TransientError, retry_after
 from launch.http.url import Origin, origin, printable, redirect_target
 
 BUSY = frozenset({408, 425, 429, *range(500, 600)})
@@ -93,9 +94,13 @@ def follow(
         target = redirect_target(url, location)
         if not target:
             shown = printable(location)[:80]
-            raise TransientError(f"{urlsplit(url).hostname} redirects to no valid URL: {shown}")
+            raise TransientError(
+                f"{urlsplit(url).hostname} redirects to no valid URL: {shown}", attempts=LASTING
+            )
         url = target
-    raise TransientError(f"{urlsplit(url).hostname}: redirected more than {MOST_REDIRECTS} times")
+    raise TransientError(
+        f"{urlsplit(url).hostname}: redirected more than {MOST_REDIRECTS} times", attempts=LASTING
+    )
 
 
 def _discard(connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> None:
@@ -109,20 +114,25 @@ def _discard(connection: http.client.HTTPConnection, response: http.client.HTTPR
 
 def content_range(response: http.client.HTTPResponse, size: int | None = None) -> tuple[int, int]:
     """Return first byte and end (exclusive) of the part in a response. Raises TransientError for another file."""
-    if response.headers.get("Content-Encoding", "").strip().lower() not in ("", "identity"):
-        raise TransientError("the server sent the file compressed, although the request excluded that")
+    if name := encoding(response.headers):
+        raise _other_file(f"the server sent the file compressed ({printable(name)})")
     if response.status == 200 and size is not None:
         length = response.headers.get("Content-Length")
         if length is not None and length != str(size):
-            raise TransientError(f"the response has {printable(length)} bytes, the listing says {size}")
+            raise _other_file(f"the response has {printable(length)} bytes, the listing says {size}")
         return 0, size
     header = response.headers.get("Content-Range", "")
     part = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", header)
     if not part:
-        raise TransientError(f"the response has no valid range: {printable(header) or 'none'}")
+        raise _other_file(f"the response has no valid range: {printable(header) or 'none'}")
     if size is not None and part[3] not in ("*", str(size)):
-        raise TransientError(f"the server has {part[3]} bytes, the listing says {size}")
+        raise _other_file(f"the server has {part[3]} bytes, the listing says {size}")
     first, end = int(part[1]), int(part[2]) + 1
     if not first < end:
-        raise TransientError(f"the response has an empty range: {printable(header)}")
+        raise _other_file(f"the response has an empty range: {printable(header)}")
     return first, end
+
+
+def _other_file(text: str) -> TransientError:
+    """Return the error for a response that is not part of the listed file: a changed file, or a login page."""
+    return TransientError(text, attempts=LASTING)

@@ -14,6 +14,8 @@ from typing import Any, Protocol, TypeVar
 from launch.deadline import DeadlineExceeded, call_with_deadline
 
 LONGEST = 1e9  # seconds, instead of infinity
+LASTING = 3  # attempts for a failure that another attempt hardly ever changes: a few seconds
+UNKNOWN_NAME = 5  # attempts for a name that does not exist: about 10 s, for a resolver that is just starting
 LONGEST_TRIES = 2  # times the response timeout, until a server that never completes a response is given up
 
 logger = logging.getLogger(__name__)
@@ -21,9 +23,13 @@ Result = TypeVar("Result")
 
 
 class TransientError(Exception):
-    """A failure that may be gone at the next try. `retry_after` is the time in seconds that the server asked for."""
+    """A failure that may be gone at the next try. `retry_after` is the time in seconds that the server asked for.
 
-    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+    `attempts` limits the tries for a failure that hardly ever passes; None leaves it to the policy.
+    """
+
+    def __init__(self, reason: str, retry_after: float | None = None, attempts: int | None = None) -> None:
+        self.attempts = attempts
         self.reason = reason + (f", and asks to wait {retry_after:.0f} s" if retry_after else "")
         self.retry_after = retry_after
         super().__init__(self.reason)
@@ -49,7 +55,7 @@ class RetryPolicy:
 
     def wait(self, failures: int, error: TransientError) -> float | None:
         """Return the seconds to wait after so many failures in a row, or None to give up."""
-        if failures >= self.attempts:
+        if failures >= min(self.attempts, error.attempts or self.attempts):
             return None
         own = float(min(self.longest_wait, self.first_wait * 2 ** (failures - 1)))
         if error.retry_after is None:

@@ -23,7 +23,7 @@ from launch.weights.cache import MODEL, ModelFolder
 
 PREFIX = "models--"
 READ_AGAIN = 1.0  # seconds after which a request looks for changes
-PATIENCE = 1.5  # seconds that a request waits for a reading: enough for all but large new files
+LONGEST_WAIT = 1.5  # seconds that a request waits for a reading: enough for all but large new files
 
 
 class NotReady(Exception):
@@ -81,7 +81,7 @@ class Catalog:
 
     def _collect(self, reading: _Reading, running: Future[ServedModel]) -> None:
         """Take over a reading that is complete, or soon will be. One that failed leaves the one before."""
-        wait([running], timeout=PATIENCE)
+        wait([running], timeout=LONGEST_WAIT)
         if not running.done():
             return
         with self._lock:

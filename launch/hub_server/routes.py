@@ -51,6 +51,12 @@ class Request:
         return unquote(self.raw_path)
 
     @property
+    def base(self) -> str:
+        """This server's URL as the client uses it, also through a proxy that adds TLS."""
+        scheme = "https" if self.headers.get("x-forwarded-proto") == "https" else "http"
+        return f"{scheme}://{self.headers.get('host', '')}"
+
+    @property
     def query(self) -> dict[str, str]:
         """The parameters of the query, the first value of each."""
         return {name: values[0] for name, values in parse_qs(urlsplit(self.target).query).items()}
@@ -67,13 +73,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class ServedHub:
-    """Models, who may read them, and where their large files are (`storage`: scheme and host).
+    """Models, who may read them, and where their large files are.
 
-    `find` returns a model or None, and may raise NotReady. Without `token`, everyone may read.
+    `find` returns a model or None, and may raise NotReady. `storage` is the URL of another host that large files are
+    redirected to, as on the Hub; if it is empty, all files are sent at once. Without `token`, everyone may read.
     """
 
     find: Callable[[str], ServedModel | None]
-    storage: str
+    storage: str = ""
     token: str = ""
     names: Callable[[], Iterable[str]] = tuple
 
@@ -86,14 +93,6 @@ class ServedHub:
                 }
                 return _answer(respond, self, request, parts)
         return _error(404, "EntryNotFound", "The page does not exist.")
-
-    def storage_for(self, request: Request) -> str:
-        """Return where large files are: if the host has many addresses, the one that the client uses."""
-        storage = urlsplit(self.storage)
-        if storage.hostname != "0.0.0.0":
-            return self.storage
-        host = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")
-        return f"{storage.scheme}://{host}:{storage.port}{storage.path}" if host else self.storage
 
     def admits(self, request: Request) -> bool:
         """Whether the request has the token, if one is required."""
@@ -203,7 +202,7 @@ def _tree(hub: ServedHub, request: Request, part: dict[str, str]) -> Answer:
     page, following = found
     if not following:
         return _json(page)
-    url = f"http://{request.headers.get('host', '')}{request.raw_path}?recursive=true&cursor={following}"
+    url = f"{request.base}{request.raw_path}?recursive=true&cursor={following}"
     return _json(page, {"Link": f'<{url}>; rel="next"'})
 
 
@@ -215,9 +214,9 @@ def _resolve(hub: ServedHub, request: Request, part: dict[str, str]) -> Answer:
     if file.fault:
         return _error(404, "EntryNotFound", f"{file.path} {file.fault}")
     headers = {"X-Repo-Commit": repository.commit}
-    if not file.lfs:
+    if not file.lfs or not hub.storage:
         return _content(request, file, headers)
-    url = f"{hub.storage_for(request)}/{repository.model}/{file.sha256}/{quote(file.path)}"
+    url = f"{hub.storage}/{repository.model}/{file.sha256}/{quote(file.path)}"
     linked = {"X-Linked-Size": str(file.size), "X-Linked-Etag": f'"{file.sha256}"', "Location": url}
     return Answer(302, {**headers, **linked, "ETag": f'"{file.etag}"'})
 

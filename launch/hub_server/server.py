@@ -1,4 +1,4 @@
-"""The sockets of the served Hub: one port for the API, another for large files, as on the real Hub."""
+"""The sockets of the served Hub."""
 
 from __future__ import annotations
 
@@ -99,7 +99,6 @@ class HubServer:
     """A running server. `url` is the value for HF_ENDPOINT."""
 
     api: ThreadingHTTPServer
-    storage: ThreadingHTTPServer
 
     @property
     def url(self) -> str:
@@ -134,24 +133,23 @@ def serve(
     port: int = 0,
     token: str = "",
     names: Callable[[], Iterable[str]] = tuple,
+    storage: str = "",
     handler: type[HubHandler] = HubHandler,
 ) -> Iterator[HubServer]:
-    """Serve the models that `find` returns, until the block ends. `handler` answers the requests."""
-    storage, api = (
-        _Listener((host, 0), BaseHTTPRequestHandler),
-        _Listener((host, port), BaseHTTPRequestHandler),
+    """Serve the models that `find` returns, until the block ends.
+
+    `storage` is the URL of another host for large files. `handler` answers the requests.
+    """
+    api = _Listener((host, port), BaseHTTPRequestHandler)
+    api.RequestHandlerClass = type(
+        "BoundHandler", (handler,), {"hub": ServedHub(find, storage, token, names)}
     )
-    hub = ServedHub(find, f"{_url(storage)}/storage", token, names)
-    bound = type("BoundHandler", (handler,), {"hub": hub})
-    for server in (api, storage):
-        server.RequestHandlerClass = bound
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    threading.Thread(target=api.serve_forever, args=(0.05,), daemon=True).start()
     try:
-        yield HubServer(api, storage)
+        yield HubServer(api)
     finally:
-        for server in (api, storage):
-            server.shutdown()
-            server.server_close()
+        api.shutdown()
+        api.server_close()
 
 
 class _Listener(ThreadingHTTPServer):

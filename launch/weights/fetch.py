@@ -7,16 +7,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from errors import Failed
+from errors import Failed, SlipwayError
 from launch import atomic_write
-from launch.http.retry import RetryPolicy
+from launch.http.pool import ConnectionPool
+from launch.http.retry import RetryPolicy, TransientError
+from launch.weights import lfs_pointer
 from launch.weights import manifest as manifests
-from launch.weights.fetch_plan import FetchPlan, is_verified, merge, plan_fetch, require_space
+from launch.weights.cache import ModelFolder
+from launch.weights.fetch_plan import FetchPlan, is_verified, merge, plan_fetch
 from launch.weights.file_state import name_fault
+from launch.weights.hash_snapshot import hash_files
 from launch.weights.manifest import Entry
+from launch.weights.preflight import require_possible
 from launch.weights.progress import TransferProgress
 from launch.weights.snapshot import (
     Snapshot,
+    adopt_copies,
     described,
     file_faults,
     lines_of,
@@ -30,9 +36,7 @@ from launch.weights.sources.hub import Hub, endpoint_of
 from launch.weights.sources.xet import Xet
 from launch.weights.transfer import partial_file
 from launch.weights.transfer.scheduler import WORKERS, Scheduler, explain
-
-PATH_MAX = 4096  # bytes of a path in Linux, including its end
-TEMPORARY = 100  # bytes by which a link's temporary name may be longer
+from launch.weights.transfer.shared_cache import group_permissions
 
 OnProgress = Callable[[TransferProgress], None]
 
@@ -76,17 +80,32 @@ def execute(
     on_progress: OnProgress = lambda progress: None,
 ) -> Snapshot:
     """Execute a plan. The manifest is written first, so that a later check knows what is missing, and last."""
-    folder, manifest = plan.folder, plan.manifest
     if not plan.missing and not _has_missing_names(plan):
-        return described(folder, manifest, manifest.revision)
-    _require_short_paths(plan)
+        return described(plan.folder, plan.manifest, plan.manifest.revision)
+    if _is_read_only(plan.folder) and _is_here(plan):
+        return _verify_in_place(plan, on_progress)
+    with group_permissions(plan.folder.cache):
+        return _execute(plan, source, workers, policy, xet, on_progress)
+
+
+def _execute(
+    plan: FetchPlan,
+    source: Source,
+    workers: int,
+    policy: RetryPolicy | None,
+    xet: Xet | None,
+    on_progress: OnProgress,
+) -> Snapshot:
+    folder, manifest = plan.folder, plan.manifest
     partial_file.remove_old_copies(folder)
-    require_space(folder, plan.to_write)
     try:
+        require_possible(folder, manifest, plan.missing, plan.to_write)
+        _require_no_pointers(plan, source, policy or RetryPolicy())
         require_inside(folder, manifest.commit)
         folder.blobs.mkdir(parents=True, exist_ok=True)
         folder.snapshot(manifest.commit).mkdir(parents=True, exist_ok=True)
         manifests.save(manifest, folder.manifest(manifest.commit))
+        adopt_copies(folder, manifest.commit, plan.missing)
         if xet:
             xet.download(folder, manifest, plan.missing)
         fetched = _transfer(plan, source, workers, policy or RetryPolicy(), on_progress)
@@ -104,15 +123,56 @@ def execute(
     return described(folder, manifest, manifest.revision, fetched)
 
 
-def _require_short_paths(plan: FetchPlan) -> None:
-    """Raise Failed for file names that are too long for paths in this cache."""
-    folder = len(os.fsencode(plan.folder.snapshot(plan.manifest.commit)))
-    if folder + max(len(entry.path.encode()) for entry in plan.manifest.wanted) + TEMPORARY > PATH_MAX:
+def _is_read_only(folder: ModelFolder) -> bool:
+    return folder.path.is_dir() and not os.access(folder.path, os.W_OK)
+
+
+def _is_here(plan: FetchPlan) -> bool:
+    """Whether all files are in the snapshot, with the right sizes, and only their content is not verified."""
+    faults = (name_fault(plan.folder, plan.manifest.commit, entry) for entry in plan.manifest.wanted)
+    return all(fault is None or fault.kind in ("unverified", "changed") for fault in faults)
+
+
+def _verify_in_place(plan: FetchPlan, on_progress: OnProgress) -> Snapshot:
+    """Hash what is in a read-only cache. Raises Failed for files that would have to be fetched."""
+    manifest, faults = hash_files(plan.folder, plan.manifest, list(plan.missing), on_progress)
+    if faults:
         raise Failed(
-            f"the path of {plan.folder.cache} is too long for the file names of {plan.folder.model}",
-            why=f"a path has at most {PATH_MAX} bytes; nothing was fetched",
-            fix="use --cache DIR with a shorter path",
+            f"{manifest.model} is damaged in the read-only cache '{plan.folder.cache}'",
+            why=lines_of(faults),
+            fix=f"invoke verify {manifest.model} --deep --repair, on a host that can write to the cache",
         )
+    return described(plan.folder, manifest, manifest.revision)
+
+
+def _require_no_pointers(plan: FetchPlan, source: Source, policy: RetryPolicy) -> None:
+    """Raise Failed if the source has Git LFS pointers in place of weights: a clone without `git lfs pull`."""
+    pool = ConnectionPool(policy)
+    suspects = [entry for entry in plan.missing if lfs_pointer.may_be_pointer(entry.path, entry.size)]
+    try:
+        pointers = [one.path for one in suspects if lfs_pointer.begins_like_pointer(_read(source, one, pool))]
+    finally:
+        pool.close()
+    if pointers:
+        where = plan.manifest.source or "the source"
+        raise Failed(
+            f"{where} has Git LFS pointers instead of the weights of {plan.manifest.model}",
+            why=f"{pointers[0]} is one of {len(pointers)}; nothing was fetched",
+            fix="run `git lfs pull` where the files were cloned, or fetch from another source",
+        )
+
+
+def _read(source: Source, entry: Entry, pool: ConnectionPool) -> bytes:
+    """Return the content of a small file, or nothing if it cannot be read: the transfer will say why."""
+    content = bytearray(entry.size)
+    try:
+        reader = source.open(entry, 0, entry.size, pool)
+        while reader.position < reader.end:
+            reader.readinto(memoryview(content)[reader.position :])
+        reader.close()
+    except (TransientError, SlipwayError):
+        return b""
+    return bytes(content)
 
 
 def _has_missing_names(plan: FetchPlan) -> bool:
@@ -160,9 +220,23 @@ def _publish(plan: FetchPlan, verified: list[Entry]) -> None:
     manifests.save(
         current.with_entries(updated), path
     )  # first: a link that fails must not lose the verification
-    for entry in wanted:
-        if entry.blob in by_blob or is_verified(plan.folder, entry):
-            link(plan.folder, plan.manifest.commit, entry)
+    commit = plan.manifest.commit
+    here = [entry for entry in wanted if entry.blob in by_blob or is_verified(plan.folder, commit, entry)]
+    copied = [entry.path for entry in here if not link(plan.folder, commit, entry)]
+    if copied:
+        _note_copies(plan, copied)
+
+
+def _note_copies(plan: FetchPlan, paths: list[str]) -> None:
+    """Record files that are not links: their inodes are not kept, since such file systems give a file a new one."""
+    path = plan.folder.manifest(plan.manifest.commit)
+    if manifest := manifests.load(path):
+        entries = [entry for entry in manifest.entries if entry.path in paths]
+        root = plan.folder.snapshot(plan.manifest.commit)
+        times = {entry.path: (root / entry.path).stat().st_mtime_ns for entry in entries}
+        manifests.save(
+            manifest.with_entries(replace(one, inode=0, mtime_ns=times[one.path]) for one in entries), path
+        )
 
 
 def is_offline(environ: Mapping[str, str] = os.environ) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
@@ -13,13 +12,10 @@ from typing import Any
 from errors import Failed, Refused
 from launch.weights import manifest as manifests
 from launch.weights.cache import ModelFolder, cache_folder
-from launch.weights.file_state import content_fault
+from launch.weights.file_state import content_fault, content_of
 from launch.weights.manifest import Entry, Manifest
-from launch.weights.progress import amount
 from launch.weights.source import Source
 from launch.weights.transfer import partial_file
-
-RESERVE = 64 << 20  # bytes that stay free on the disk
 
 
 @dataclass(frozen=True)
@@ -80,9 +76,11 @@ def plan_fetch(
         listed, digest, f"check HF_ENDPOINT; invoke pin --model {model} pins other files"
     )
     manifest = merge(listed, manifests.load(folder.manifest(listed.commit)))
-    by_blob = {entry.blob: entry for entry in manifest.wanted if not is_verified(folder, entry)}
+    by_blob = {
+        entry.blob: entry for entry in manifest.wanted if not is_verified(folder, manifest.commit, entry)
+    }
     missing = tuple(by_blob.values())
-    return FetchPlan(folder, manifest, missing, *partial_file.usable_bytes(folder, missing))
+    return FetchPlan(folder, manifest, missing, *partial_file.usable_bytes(folder, manifest.commit, missing))
 
 
 def select(manifest: Manifest, include: tuple[str, ...], exclude: tuple[str, ...]) -> Manifest:
@@ -130,18 +128,6 @@ def merge(listed: Manifest, stored: Manifest | None) -> Manifest:
     return replace(listed, entries=tuple(merged(entry) for entry in listed.entries))
 
 
-def is_verified(folder: ModelFolder, entry: Entry) -> bool:
-    """Whether the blob was verified and has not been changed since."""
-    return content_fault(folder.blobs / entry.blob, entry) is None
-
-
-def require_space(folder: ModelFolder, needed: int) -> None:
-    """Raise Failed, before the first byte, if the disk is too small."""
-    existing = next(path for path in (folder.blobs, *folder.blobs.parents) if path.exists())
-    free = shutil.disk_usage(existing).free
-    if needed + RESERVE > free:
-        raise Failed(
-            f"{folder.model} needs {amount(needed)} more, and {existing} has {amount(free)} free",
-            why=f"{amount(RESERVE)} stay free; nothing was fetched",
-            fix="free some space, or use --cache DIR on another disk",
-        )
+def is_verified(folder: ModelFolder, commit: str, entry: Entry) -> bool:
+    """Whether the content was verified and has not been changed since: the blob, or a copy where links do not work."""
+    return content_fault(content_of(folder, commit, entry), entry) is None

@@ -1,4 +1,7 @@
-"""What is wrong with one file of a snapshot, as far as its name, size, time and inode show it. No byte is read."""
+"""What is wrong with one file of a snapshot, as far as its name, size, time and inode show it.
+
+No byte is read, except of files so small that they may be Git LFS pointers.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Literal
 
+from launch.weights import lfs_pointer
 from launch.weights.cache import ModelFolder
 from launch.weights.manifest import Entry
 
@@ -36,6 +40,12 @@ def name_fault(folder: ModelFolder, commit: str, entry: Entry) -> Fault | None:
     return content_fault(path, entry)
 
 
+def content_of(folder: ModelFolder, commit: str, entry: Entry) -> Path:
+    """Return where the content of a file is: its blob, or the file in the snapshot where links do not work."""
+    blob, path = folder.blobs / entry.blob, folder.snapshot(commit) / entry.path
+    return path if not os.path.lexists(blob) and path.is_file() and not path.is_symlink() else blob
+
+
 def content_fault(path: Path, entry: Entry) -> Fault | None:
     """Return how a file differs from the one that was verified.
 
@@ -47,13 +57,20 @@ def content_fault(path: Path, entry: Entry) -> Fault | None:
         return Fault(entry.path, "missing", "is missing")
     if not S_ISREG(status.st_mode):
         return Fault(entry.path, "missing", "is not a file")
-    if status.st_size != entry.size:
-        return Fault(entry.path, "damaged", f"has {status.st_size} bytes instead of {entry.size}")
+    if damage := _damage(path, status, entry):
+        return Fault(entry.path, "damaged", damage)
     if not entry.verified:
         return Fault(entry.path, "unverified", "is not verified")
     if is_same_file(status, entry):
         return None
     return Fault(entry.path, "changed", f"was changed since it was verified ({entry.verified})")
+
+
+def _damage(path: Path, status: os.stat_result, entry: Entry) -> str:
+    if status.st_size != entry.size:
+        return f"has {status.st_size} bytes instead of {entry.size}"
+    pointer = lfs_pointer.may_be_pointer(entry.path, entry.size) and lfs_pointer.is_pointer(path)
+    return "is a Git LFS pointer instead of the weights" if pointer else ""
 
 
 def is_same_file(status: os.stat_result, entry: Entry) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 from errors import Refused
 from launch.recipes.model_kind import check_files
+from launch.weights import lfs_pointer
 
 
 def served_name(folder: Path) -> str:
@@ -23,6 +24,7 @@ def check_folder(folder: Path, names: Collection[str], index: Mapping[str, Any],
     _require_mountable(folder, names, given)
     _require_shards(names, index, given)
     _require_readable(folder, names, given)
+    _require_no_pointers(folder, names, given)
 
 
 def folder_of(given: str) -> Path:
@@ -76,6 +78,15 @@ def _require_readable(folder: Path, names: Collection[str], given: str) -> None:
             shown = given if path == folder else f"{given}/{path.name}"
             why = f"its owner is {status.st_uid} and its mode {stat.S_IMODE(status.st_mode):o}"
             raise Refused(f"the server cannot read '{shown}'", why=why, fix=f"chmod -R a+rX {given}")
+
+
+def _require_no_pointers(folder: Path, names: Collection[str], given: str) -> None:
+    """Raise Refused for what a clone without Git LFS has instead of weights."""
+    for name in sorted(names):
+        path = folder / name
+        if lfs_pointer.may_be_pointer(name, path.stat().st_size) and lfs_pointer.is_pointer(path):
+            why = "the repository was cloned without Git LFS"
+            raise Refused(f"'{given}/{name}' is a Git LFS pointer", why=why, fix=f"git -C {given} lfs pull")
 
 
 def _link_fix(folder: Path, given: str) -> str:

@@ -7,8 +7,10 @@ paths on this host, and its hashes become file names.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -17,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from errors import Failed
-from launch import atomic_write
+from launch import atomic_write, paths
 from launch.weights import safe_read
 from launch.weights.cache import COMMIT
 
 FORMAT = 1
+READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 MOST_FILES = 100_000  # a model has a few hundred; the limit ends an endless listing
 MOST_BYTES = 256 << 20  # of a manifest: a hundred thousand long names have less
 LARGEST = 1 << 60  # bytes of a file; no disk is larger
@@ -143,7 +146,7 @@ def require_digest(manifest: Manifest, digest: str, fix: str) -> None:
 def load(path: Path) -> Manifest | None:
     """Return the manifest in a file, or None if there is no file. Raises Failed if it cannot be read."""
     try:
-        manifest = parse(safe_read.read(path, MOST_BYTES))
+        manifest = parse(safe_read.read(_newest(path), MOST_BYTES))
         if manifest.commit != path.stem:
             raise ValueError(f"it is of another commit, {manifest.commit}")
         return manifest
@@ -182,5 +185,42 @@ def _require_types(one: Manifest | Entry) -> None:
 
 
 def save(manifest: Manifest, path: Path) -> None:
-    """Write a manifest; readers see the old one or the new one."""
+    """Write a manifest; readers see the old one or the new one. Raises OSError."""
+    _write(manifest, path)
+    _own_copy(path).unlink(missing_ok=True)
+
+
+def save_verified(manifest: Manifest, path: Path) -> None:
+    """Write a manifest after a verification, for this user alone if the cache is read-only. Raises OSError."""
+    try:
+        save(manifest, path)
+    except OSError as error:
+        if error.errno not in READ_ONLY:
+            raise
+        _write(manifest, _own_copy(path))
+
+
+def _write(manifest: Manifest, path: Path) -> None:
     atomic_write.write_text(path, json.dumps(manifest.as_dict(), indent=1) + "\n")
+
+
+def _own_copy(path: Path) -> Path:
+    """Return where this user keeps the manifest of a cache that is read-only: what was verified, and when."""
+    place = hashlib.sha256(os.fsencode(path.absolute().parent)).hexdigest()[:16]
+    return paths.state_dir() / "manifests" / place / path.name
+
+
+def _newest(path: Path) -> Path:
+    """Return the manifest to read: this user's own copy if it is newer than the one in the cache."""
+    own = _own_copy(path)
+    try:
+        return own if own.stat().st_mtime_ns > _time(path) else path
+    except OSError:
+        return path
+
+
+def _time(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0

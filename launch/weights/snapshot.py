@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shlex
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,12 @@ from errors import Failed, SlipwayError
 from launch import atomic_write
 from launch.weights import manifest as manifests
 from launch.weights.cache import ModelFolder, cache_folder
-from launch.weights.file_state import Fault, Kind, name_fault
+from launch.weights.file_state import Fault, Kind, content_of, name_fault
 from launch.weights.manifest import WEIGHTS, Entry, Manifest
 
 ORDER: tuple[Kind, ...] = ("missing", "damaged", "unverified", "changed")
+# What `symlink` fails with on FAT, exFAT and some network file systems. `EACCES` is a matter of permissions.
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 SHOWN = 5  # faults in one message
 
 
@@ -150,18 +153,58 @@ def file_faults(folder: ModelFolder, manifest: Manifest) -> list[Fault]:
     return [fault for fault in faults if fault]
 
 
-def link(folder: ModelFolder, commit: str, entry: Entry) -> None:
-    """Link the file's name in the snapshot to its blob, atomically. Raises OSError."""
+def link(folder: ModelFolder, commit: str, entry: Entry) -> bool:
+    """Link the file's name in the snapshot to its blob, atomically. Raises OSError.
+
+    Return false if the file system has no links: then the file itself is there, as with huggingface_hub.
+    """
     path = folder.snapshot(commit) / entry.path
     target = os.path.relpath(folder.blobs / entry.blob, path.parent)
     if path.is_symlink() and os.readlink(path) == target:  # noqa: PTH115 -- readlink as text, to compare
-        return
+        return True
     _require_folder(folder, commit, path.parent, Path(entry.path).parent)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{entry.blob}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)
-    temporary.symlink_to(target)
+    try:
+        temporary.symlink_to(target)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        _place(folder, commit, entry, temporary)
+        return False
     temporary.replace(path)
+    return True
+
+
+def _place(folder: ModelFolder, commit: str, entry: Entry, temporary: Path) -> None:
+    """Put the content itself at a file's name: moved, or copied if another name has the same content."""
+    blob, path = folder.blobs / entry.blob, folder.snapshot(commit) / entry.path
+    if blob.is_file():
+        blob.replace(path)
+    elif not path.is_file():
+        same = next(one for one in _names_of(folder, commit, entry) if one.is_file())
+        shutil.copyfile(same, temporary)
+        temporary.replace(path)
+
+
+def _names_of(folder: ModelFolder, commit: str, entry: Entry) -> list[Path]:
+    """Return all names with this content in a snapshot."""
+    manifest = manifests.load(folder.manifest(commit))
+    entries = manifest.entries if manifest else ()
+    return [folder.snapshot(commit) / one.path for one in entries if one.blob == entry.blob]
+
+
+def adopt_copies(folder: ModelFolder, commit: str, missing: Sequence[Entry]) -> None:
+    """Move files that are in the snapshot instead of links to their blobs' names, where a fetch verifies them.
+
+    huggingface_hub leaves such files where links do not work. Raises OSError.
+    """
+    for entry in missing:
+        path, blob = folder.snapshot(commit) / entry.path, folder.blobs / entry.blob
+        _require_folder(folder, commit, path.parent, Path(entry.path).parent)
+        if content_of(folder, commit, entry) == path and path.stat().st_size == entry.size:
+            path.replace(blob)
 
 
 def require_inside(folder: ModelFolder, commit: str) -> None:

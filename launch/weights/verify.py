@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import threading
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from glob import escape
 from pathlib import Path
@@ -18,17 +14,16 @@ from launch.weights import manifest as manifests
 from launch.weights import safe_read
 from launch.weights.cache import ModelFolder, cache_folder
 from launch.weights.fetch import OnProgress, fetch_model
+from launch.weights.fetch_plan import merge
 from launch.weights.file_state import Fault
-from launch.weights.hashing import mark_unverified, verify_blob
+from launch.weights.hash_snapshot import UNKNOWN_HASH, hash_files
+from launch.weights.hashing import mark_unverified
+from launch.weights.local_download import NOTES, DownloadFolder, notes
 from launch.weights.manifest import BLOB, Entry, Manifest, checked
-from launch.weights.progress import TransferProgress
 from launch.weights.snapshot import Snapshot, absence, described, fetch_command, file_faults
 from launch.weights.transfer.scheduler import explain
 
 INDEX = "model.safetensors.index.json"
-UNKNOWN_HASH = "0" * 64
-NOT_A_LINK = "cannot be verified: it is not a link to a blob, so its hash is unknown"
-WRONG = "has the wrong content"
 
 
 @dataclass(frozen=True)
@@ -86,17 +81,10 @@ def verify_model(
     stored = manifests.load(folder.manifest(commit))
     manifest = stored or _from_links(folder, commit)
     manifests.require_digest(manifest, digest, fetch_command(model, revision, cache))
-    faults = _faults(folder, manifest, by_hash=deep or stored is None)
-    if deep:
-        wrong = {fault.path for fault in faults}
-        entries = [entry for entry in manifest.wanted if entry.path not in wrong]
-        manifest, more = _hash(folder, manifest, entries, on_progress)
-        faults += more
-    known = deep or stored is not None
-    report = Report(described(folder, manifest, revision), deep, tuple(faults), known)
+    report = _report(folder, manifest, revision, stored is not None, deep, on_progress)
     if report.ok or not repair:
         return report
-    _mark_unverified(folder, manifest, [fault.path for fault in faults])
+    _mark_unverified(folder, manifest, [fault.path for fault in report.faults])
     include = tuple(escape(entry.path) for entry in manifest.wanted) if stored else ()
     fetch_model(
         model, revision=commit, include=include, cache=cache, endpoint=endpoint, on_progress=on_progress
@@ -104,54 +92,51 @@ def verify_model(
     return replace(report, faults=(), known=True, repaired=report.faults)
 
 
+def verify_folder(
+    folder: Path, *, deep: bool = False, on_progress: OnProgress = lambda progress: None
+) -> Report:
+    """Check a folder that `hf download --local-dir` made against its notes, as `verify_model` does a snapshot.
+
+    Raises Failed for a folder without notes: no hash of its files is known.
+    """
+    download = DownloadFolder(folder.absolute(), folder.name)
+    if not (known := notes(folder)):
+        raise Failed(
+            f"no hash of the files in '{folder}' is known",
+            why=f"`hf download --local-dir` leaves them in {NOTES}, and there is none",
+            fix="invoke fetch ORGANIZATION/NAME downloads a model and verifies it",
+        )
+    commit = max(known.values(), key=lambda origin: origin.time).commit
+    stored = manifests.load(download.manifest(commit))
+    sizes = {(entry.path, entry.blob): entry.size for entry in stored.entries} if stored else {}
+    listed = tuple(_noted(folder, name, origin.etag, sizes) for name, origin in known.items())
+    manifest = checked(Manifest(folder.name, commit, commit, listed))
+    return _report(download, merge(manifest, stored), commit, stored is not None, deep, on_progress)
+
+
+def _noted(folder: Path, name: str, etag: str, sizes: Mapping[tuple[str, str], int]) -> Entry:
+    """Return the entry of a file from its note. Notes have no size: it is the verified one, else that on disk."""
+    on_disk = (folder / name).stat().st_size if (folder / name).is_file() else 0
+    return Entry(name, sizes.get((name, etag), on_disk), etag, etag if len(etag) == 64 else "")
+
+
+def _report(
+    folder: ModelFolder, manifest: Manifest, revision: str, known: bool, deep: bool, on_progress: OnProgress
+) -> Report:
+    """Compare the files with a manifest, and with `deep` hash them. `known`: they were verified before."""
+    faults = _faults(folder, manifest, by_hash=deep or not known)
+    if deep:
+        wrong = {fault.path for fault in faults}
+        entries = [entry for entry in manifest.wanted if entry.path not in wrong]
+        manifest, more = hash_files(folder, manifest, entries, on_progress)
+        faults += more
+    return Report(described(folder, manifest, revision), deep, tuple(faults), known or deep)
+
+
 def _faults(folder: ModelFolder, manifest: Manifest, by_hash: bool) -> list[Fault]:
     """Return what can be seen without reading; what only a hash can decide is left out if the hashes decide."""
     faults = file_faults(folder, manifest)
     return [one for one in faults if not (by_hash and one.kind in ("changed", "unverified"))]
-
-
-def _hash(
-    folder: ModelFolder, manifest: Manifest, entries: list[Entry], on_progress: OnProgress
-) -> tuple[Manifest, list[Fault]]:
-    """Hash files in parallel; record the results in the manifest, and return it with the bad ones."""
-    progress = TransferProgress(total=sum(entry.size for entry in entries))
-    stop = threading.Event()
-
-    def verify(entry: Entry) -> Entry | Fault:
-        progress.begin(entry.path, entry.size)
-        path = folder.snapshot(manifest.commit) / entry.path
-        try:
-            verified = verify_blob(entry, path, lambda count: progress.add(entry.path, count), stop)
-        except OSError as error:
-            return Fault(entry.path, "damaged", f"cannot be read: {error.strerror}")
-        finally:
-            progress.end(entry.path)
-        if entry.blob == UNKNOWN_HASH:
-            return Fault(entry.path, "unverified", NOT_A_LINK)
-        return verified or Fault(entry.path, "damaged", WRONG)
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        try:
-            largest_first = sorted(entries, key=lambda entry: -entry.size)
-            futures = [pool.submit(verify, entry) for entry in largest_first]
-            _watch(set(futures), lambda: on_progress(progress))
-        except BaseException:
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    results = [future.result() for future in futures]
-    bad = {one.path for one in results if isinstance(one, Fault)}
-    manifest = manifest.with_entries(one for one in results if isinstance(one, Entry))
-    manifest = manifest.with_entries(mark_unverified(one) for one in entries if one.path in bad)
-    with contextlib.suppress(OSError):  # a read-only cache can be verified too
-        manifests.save(manifest, folder.manifest(manifest.commit))
-    return manifest, [one for one in results if isinstance(one, Fault)]
-
-
-def _watch(futures: set[Future[Entry | Fault]], on_progress: Callable[[], None]) -> None:
-    while futures:
-        _, futures = wait(futures, timeout=0.2)
-        on_progress()
 
 
 def _mark_unverified(folder: ModelFolder, manifest: Manifest, paths: list[str]) -> None:

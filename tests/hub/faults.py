@@ -13,7 +13,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -219,12 +219,18 @@ def serve_models(
     faults: tuple[Fault, ...] = (),
     token: str = "",
     host: str = "127.0.0.1",
+    own_storage: bool = True,
 ) -> Iterator[RecordingServer]:
-    """Serve models with faults, until the block ends."""
+    """Serve models with faults, until the block ends; large files from another port, as the Hub does, if asked."""
     requests: list[Request] = []
     handler = type("ScriptedHandler", (FaultyHandler,), {"script": Script(faults), "requests": requests})
-    with serve_hub(find, host=host, token=token, names=names, handler=handler) as hub:
-        yield RecordingServer(hub.api, hub.storage, requests)
+    with ExitStack() as stack:
+        url = ""
+        if own_storage:
+            url = stack.enter_context(serve_hub(find, handler=handler)).url + "/storage"
+        options = {"host": host, "token": token, "names": names, "storage": url, "handler": handler}
+        hub = stack.enter_context(serve_hub(find, **options))  # type: ignore[arg-type]
+        yield RecordingServer(hub.api, requests)
 
 
 def serve(
@@ -240,8 +246,20 @@ def serve(
 
 
 def serve_folder(
-    folder: Path, *, faults: tuple[Fault, ...] = (), token: str = "", host: str = "127.0.0.1"
+    folder: Path,
+    *,
+    faults: tuple[Fault, ...] = (),
+    token: str = "",
+    host: str = "127.0.0.1",
+    own_storage: bool = True,
 ) -> AbstractContextManager[RecordingServer]:
     """Serve a folder or a cache with faults, until the block ends."""
     catalog = Catalog(folder, HASHES).read_all()
-    return serve_models(catalog.find, names=catalog.names, faults=faults, token=token, host=host)
+    options = {
+        "names": catalog.names,
+        "faults": faults,
+        "token": token,
+        "host": host,
+        "own_storage": own_storage,
+    }
+    return serve_models(catalog.find, **options)  # type: ignore[arg-type]

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from huggingface_hub import snapshot_download
 
 from errors import SlipwayError
-from launch.weights.snapshot import Snapshot
+from launch.weights.snapshot import Snapshot, require_complete
 from launch.weights.transfer import partial_file
 from launch.weights.transfer.file_download import SPAN
 from launch.weights.verify import verify_model
@@ -58,7 +59,7 @@ def test_fetch_continues_after_the_disk_was_full(
     cache = small_disk / "cache"
     with serve_folder(folder) as hub:
         with monkeypatch.context() as patch:
-            patch.setattr("launch.weights.fetch.require_space", lambda place, needed: None)
+            patch.setattr("launch.weights.preflight.require_space", lambda model, place, needed: None)
             with pytest.raises(SlipwayError, match="is full"):
                 fetch(hub.url, cache=cache)
         kept = bytes_on_disk(cache)
@@ -88,6 +89,36 @@ def test_fetch_and_verify_in_a_read_only_cache(
         subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
         assert_complete(fetch(hub.url, cache=cache).path)  # complete: nothing to write
         assert verify_model(MODEL, cache=cache, deep=True).bad == ()
+
+
+def test_a_read_only_cache_that_hf_filled_is_verified_and_can_be_served(
+    folder: Path,
+    small_disk: Path,
+    fetch: Callable[..., Snapshot],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("SLIPWAY_STATE_DIR", str(tmp_path / "own"))
+    cache = small_disk / "cache"
+    subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)
+    with serve_folder(folder) as hub:
+        path = Path(snapshot_download(MODEL, cache_dir=cache, endpoint=hub.url))
+        subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+        with pytest.raises(SlipwayError, match="was never verified"):
+            require_complete(MODEL, cache=cache)
+        snapshot = fetch(hub.url, cache=cache)
+    assert (snapshot.path, snapshot.fetched) == (path, 0)
+    assert require_complete(MODEL, cache=cache).verified
+    monkeypatch.setenv("SLIPWAY_STATE_DIR", str(tmp_path / "another"))
+    assert verify_model(MODEL, cache=cache, deep=True).ok
+    assert require_complete(MODEL, cache=cache).verified
+    subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    (path / BIG).resolve().write_bytes(bytes(SIZES[BIG]))
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(SlipwayError, match="was changed since it was verified"):
+        require_complete(MODEL, cache=cache)
+    with serve_folder(folder) as hub, pytest.raises(SlipwayError, match="is damaged in the read-only cache"):
+        fetch(hub.url, cache=cache)
 
 
 def test_fetch_keeps_only_what_a_failing_disk_has(
@@ -128,7 +159,7 @@ def test_fetch_copies_another_hosts_partial_file_only_if_there_is_space(
         with pytest.raises(SlipwayError, match=r"needs .* more"):
             fetch(hub.url, cache=cache, include=(BIG,))
         with pytest.MonkeyPatch.context() as patch, pytest.raises(SlipwayError, match="is full"):
-            patch.setattr("launch.weights.fetch.require_space", lambda place, needed: None)
+            patch.setattr("launch.weights.preflight.require_space", lambda model, place, needed: None)
             fetch(hub.url, cache=cache, include=(BIG,))
     assert other.stat().st_size == 12 << 20
     assert not list(other.parent.glob("*.copy"))

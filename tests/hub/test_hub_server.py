@@ -14,10 +14,11 @@ from tests.hub.conftest import MODEL, SIZES
 from tests.hub.faults import Fault, serve_folder
 
 
+@pytest.mark.parametrize("own_storage", [False, True], ids=["one port", "large files on another port"])
 def test_snapshot_download_gets_every_file(
-    folder: Path, cache: Path, assert_complete: Callable[[Path], None]
+    own_storage: bool, folder: Path, cache: Path, assert_complete: Callable[[Path], None]
 ) -> None:
-    with serve_folder(folder) as hub:
+    with serve_folder(folder, own_storage=own_storage) as hub:
         assert_complete(Path(snapshot_download(MODEL, cache_dir=cache, endpoint=hub.url)))
 
 

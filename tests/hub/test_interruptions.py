@@ -151,7 +151,7 @@ def test_fetch_continues_another_hosts_partial_file(
         with pytest.raises(SlipwayError):
             fetch(hub.url, workers=1)
     names = [path.name.partition(".slipway-")[2] for path in cache.glob("models--*/blobs/*.incomplete")]
-    assert names == ["other-host.incomplete"]
+    assert names == [f"other-host-{os.getuid()}.incomplete"]
     kept = bytes_on_disk(cache)
     assert kept > 1 << 20
     monkeypatch.setattr("socket.gethostname", lambda: "this-host")

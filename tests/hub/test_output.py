@@ -98,7 +98,7 @@ def test_the_next_command_is_quoted_for_the_shell(
 
 
 def test_hub_server_redirects_a_client_to_the_address_it_used(folder: Path, cache: Path) -> None:
-    with serve_folder(folder, host="0.0.0.0") as hub:
+    with serve_folder(folder, host="0.0.0.0", own_storage=False) as hub:
         snapshot = fetch_model(
             MODEL, cache=cache, endpoint=hub.url.replace("0.0.0.0", "127.0.0.1"), policy=QUICK
         )

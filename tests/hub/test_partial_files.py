@@ -12,7 +12,7 @@ import pytest
 from errors import SlipwayError
 from launch.hub_server.model_folder import read_repository
 from launch.weights.cache import ModelFolder
-from launch.weights.fetch_plan import RESERVE
+from launch.weights.preflight import RESERVE
 from launch.weights.snapshot import Snapshot
 from launch.weights.transfer import partial_file
 from tests.hub.conftest import BIG, MODEL, SIZES
@@ -62,7 +62,7 @@ def test_fetch_needs_space_for_a_copy_of_another_hosts_partial_file(
 def test_fetch_removes_an_incomplete_copy_of_an_earlier_version(
     own: Path, folder: Path, fetch: Callable[..., Snapshot], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stale = own.with_suffix(".copy")
+    stale = own.with_name(f"{own.name.partition('.')[0]}.slipway-{partial_file.host()}.copy")
     stale.write_bytes(b"x")
     monkeypatch.setattr(shutil, "disk_usage", lambda at: Usage(0, 0, 0 if stale.exists() else 1 << 40))
     with serve_folder(folder) as hub:

@@ -98,9 +98,24 @@ TABLE = [
     Row("a redirect without a host, once", (Fault("redirect", "resolve", location="http://:1/", times=1),)),
     # The listing
     Row(
-        "a compressed listing",
+        "a compressed listing of no files",
         (page(gzip.compress(b"[]"), **{"Content-Encoding": "gzip"}),),
-        "compressed",
+        "has no files",
+    ),
+    Row(
+        "a listing that is not compressed as it says",
+        (page(b"[]", **{"Content-Encoding": "gzip"}),),
+        "compressed and not valid",
+    ),
+    Row(
+        "a listing of 32 MiB in 32 KiB",
+        (page(gzip.compress(b" " * (32 << 20)), **{"Content-Encoding": "gzip"}),),
+        "more than 16 MiB",
+    ),
+    Row(
+        "a listing in an unknown compression",
+        (page(b"[]", **{"Content-Encoding": "br"}),),
+        "compressed (br)",
     ),
     Row("a listing whose pages form a circle", (page(b"[]", Link='<?again>; rel="next"'),), "form a circle"),
     Row(

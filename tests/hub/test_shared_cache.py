@@ -51,7 +51,7 @@ def paths(folder: Path, cache: Path, tmp_path: Path) -> Paths:
 
 def link_old_copy(paths: Paths) -> None:
     paths.other.write_bytes(b"what another host has")
-    paths.own.with_suffix(".copy").symlink_to(paths.outside)
+    (paths.folder.blobs / f"{paths.blob}.slipway-{partial_file.host()}.copy").symlink_to(paths.outside)
 
 
 def link_subfolder(paths: Paths) -> None:

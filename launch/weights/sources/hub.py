@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 from errors import Failed, Refused
+from launch.http.compressed import CompressedBody
 from launch.http.pool import ConnectionPool
 from launch.http.proxies import through_proxy
 from launch.http.ranges import Body
@@ -17,7 +18,7 @@ from launch.http.retry import Result, RetryPolicy, TransientError, call_with_ret
 from launch.http.url import is_http_url, origin, printable, public
 from launch.weights.cache import COMMIT
 from launch.weights.manifest import DISTRUST, MOST_FILES, Entry, Manifest, checked
-from launch.weights.sources.hub_errors import transient
+from launch.weights.sources.hub_errors import require_listing, transient
 from launch.weights.sources.hub_files import HubFiles
 
 MOST_PAGES = 2000
@@ -42,7 +43,7 @@ class Hub:
         self._files = HubFiles(self.endpoint, self.model, manifest.commit, token)
         return manifest
 
-    def open(self, entry: Entry, first: int, end: int, pool: ConnectionPool) -> Body:
+    def open(self, entry: Entry, first: int, end: int, pool: ConnectionPool) -> Body | CompressedBody:
         """Read bytes `first` to `end` of a file."""
         assert self._files is not None, "`manifest` is called first"
         return self._files.open(entry, first, end, pool)
@@ -69,7 +70,7 @@ class Hub:
         visited: set[str] = set()
         while url and len(visited) < MOST_PAGES and url not in visited:
             visited.add(url)
-            page, url = self._retry(partial(_read_page, url, token, self.endpoint))
+            page, url = self._retry(partial(_read_page, url, token, self.endpoint), url, listing=True)
             entries += page
             if not url or len(entries) > MOST_FILES:
                 return tuple(entries)
@@ -77,16 +78,28 @@ class Hub:
         fix = "try again later, or another mirror"
         raise Failed(f"{self.model}: the listing does not end", why=why, fix=fix)
 
-    def _retry(self, function: Callable[[], Result]) -> Result:
-        """Call a function of huggingface_hub with retries. Raises Failed when the policy ends them."""
-        where = public(self.endpoint) + through_proxy(self.endpoint)  # raises Failed for an unusable proxy
+    def _retry(self, function: Callable[[], Result], url: str = "", listing: bool = False) -> Result:
+        """Call a function of huggingface_hub with retries. Raises Failed when the policy ends them.
+
+        `url` is what it requests, if that may be on another host; `listing` says that it is a list of files.
+        """
+        at = self.endpoint if not url or origin(url) == origin(self.endpoint) else url
+        where = public(at) + through_proxy(at)  # raises Failed for an unusable proxy
+
+        def explained(error: Exception) -> TransientError:
+            if listing:
+                require_listing(error, self.model, where)
+            return transient(error, self.model)
+
         try:
-            return call_with_retries(self.policy, function, lambda error: transient(error, self.model), where)
+            return call_with_retries(self.policy, function, explained, where)
         except TransientError as error:
+            named = f" {public(self.endpoint)} named it for the next page of the listing;"
+            other = "" if at == self.endpoint else named
             raise Failed(
                 f"{where} does not answer for {self.model}",
                 why=error.reason,
-                fix="check HF_ENDPOINT, proxy and network; models in the cache can be served without them",
+                fix=f"check{other} HF_ENDPOINT, proxy and network; models in the cache can be served without them",
             ) from error
 
 

@@ -9,6 +9,8 @@ from launch.http.client import NoResponse, NotFound
 from launch.http.retry import TransientError, retry_after
 from launch.http.url import printable
 
+NO_API = (404, 405, 501)
+
 
 def transient(error: Exception, model: str) -> TransientError:
     """Return an exception of huggingface_hub as an error that may pass. Raises Failed or Refused for others."""
@@ -26,7 +28,7 @@ def transient(error: Exception, model: str) -> TransientError:
         ) from error
     if isinstance(error, errors.HfHubHTTPError) and error.response is not None:
         status, headers = error.response.status_code, error.response.headers
-        if status in (408, 425, 429) or status >= 500:
+        if status in (408, 425, 429) or (status >= 500 and status != 501):
             return TransientError(f"it answered {status}", retry_after(headers))
         if "Invalid credentials" in (headers.get("X-Error-Message") or ""):
             raise token_rejected(model) from error
@@ -34,6 +36,21 @@ def transient(error: Exception, model: str) -> TransientError:
     if isinstance(error, errors.LocalTokenNotFoundError | errors.OfflineModeIsEnabled):
         raise Failed(f"{model}: {error}", fix="invoke login; unset HF_HUB_OFFLINE") from error
     return TransientError(_reason(error))
+
+
+def require_listing(error: Exception, model: str, where: str) -> None:
+    """Raise Failed if a server that has the model does not have the API that lists its files."""
+    from huggingface_hub import errors
+
+    if not isinstance(error, errors.HfHubHTTPError) or error.response is None:
+        return
+    status = error.response.status_code
+    if status in NO_API and not error.response.headers.get("X-Error-Code"):
+        raise Failed(
+            f"{where} does not list the files of {model}",
+            why=f"it answered {status} to /api/models/{model}/tree, so it has no tree API",
+            fix="use a mirror that has the tree API (HF_ENDPOINT); without it no hash is known to verify files with",
+        ) from error
 
 
 def _code(error: Any) -> str:

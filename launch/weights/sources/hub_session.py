@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import httpx2
 from huggingface_hub import set_client_factory
 
-from launch.http import client
+from launch.http import client, compressed
 from launch.http.retry import RetryPolicy, TransientError
+from launch.http.url import printable
 
 LARGEST_RESPONSE = 16 << 20  # bytes of JSON; a page of a listing has 1000 entries of about 300
 
@@ -32,11 +33,13 @@ class _Transport(httpx2.BaseTransport):
             body=request.read() or None,
             timeout=self._timeout,
         )
-        if response.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-            response.close()
-            # A few KiB of compressed data can hold many GiB.
-            raise TransientError("its response is compressed, although the request excluded that")
         content = response.read(LARGEST_RESPONSE)
+        if name := compressed.encoding({"Content-Encoding": response.headers.pop("content-encoding", "")}):
+            if name not in compressed.ENCODINGS:
+                text = f"its response is compressed ({printable(name)}), although the request excluded that"
+                raise TransientError(text, attempts=compressed.USELESS)
+            response.headers.pop("content-length", None)
+            content = compressed.unpack(content, LARGEST_RESPONSE)
         return httpx2.Response(response.status, headers=response.headers, content=content)
 
 

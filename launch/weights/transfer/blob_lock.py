@@ -7,6 +7,7 @@ hosts a claim decides: a file that is created atomically, names its host, and is
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import stat
 import time
@@ -30,7 +31,7 @@ class BlobLocks:
 
     def __init__(self, folder: ModelFolder) -> None:
         self._folder = folder
-        self._held: dict[str, BaseFileLock] = {}
+        self._held: dict[str, BaseFileLock | _ReadOnlyLock] = {}
         self._touches: dict[
             str, tuple[int, float]
         ] = {}  # of others' claims: the last touch, and when it was seen
@@ -113,7 +114,31 @@ class BlobLocks:
         return time.monotonic() - since < SILENCE
 
 
-def _try_lock(folder: ModelFolder, blob: str) -> BaseFileLock | None:
+class _ReadOnlyLock:
+    """A lock on a file of another user that this user may only read: flock asks for no more."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+
+    def release(self) -> None:
+        """Release the lock."""
+        os.close(self._file)
+
+
+def _lock_of_other_user(path: Path) -> _ReadOnlyLock | None:
+    """Return the lock, held, or None if another process holds it. Raises OSError."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(file)
+        if isinstance(error, BlockingIOError):
+            return None
+        raise
+    return _ReadOnlyLock(file)
+
+
+def _try_lock(folder: ModelFolder, blob: str) -> BaseFileLock | _ReadOnlyLock | None:
     """Return the lock, held, or None if another process holds it. Raises OSError."""
     from filelock import FileLock, SoftFileLock, Timeout
 
@@ -124,6 +149,8 @@ def _try_lock(folder: ModelFolder, blob: str) -> BaseFileLock | None:
         lock = kind(path, mode=0o664, thread_local=False)
         try:
             lock.acquire(timeout=0)
+        except PermissionError:
+            return _lock_of_other_user(path)
         except Timeout:
             return None
         except NotImplementedError:

@@ -211,8 +211,7 @@ class FileDownload:
             status = blob.stat()
             if status.st_size != self.entry.size:
                 raise
-        for path in self._partial_files:
-            path.unlink(missing_ok=True)
+        partial_file.remove(self._partial_files)
         return status
 
     def close(self) -> None:

@@ -1,8 +1,9 @@
 """Partial files: find what earlier fetches left, and continue it.
 
-Each host has its own partial file of a blob, so that locks that do not work cost time, not content. It is always
-a prefix of the whole file, so its length says how far the fetch came. In a shared cache a name may be a trap:
-only regular files are written to, and none is waited for.
+Each user on each host has a partial file of a blob, so that locks that do not work cost time, not content, and no user
+has to write to a file of another one. It is always a prefix of the whole file, so its length says how far the fetch
+came. What huggingface_hub left is used up to its first hole, since hf_xet may write out of order. In a shared cache a
+name may be a trap: only regular files are written to, and none is waited for.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import errno
 import glob
 import os
+import re
 import socket
 import stat
 import threading
@@ -23,6 +25,8 @@ from launch.weights.cache import ModelFolder
 from launch.weights.hashing import PIECE, Digest
 from launch.weights.manifest import Entry
 
+_OWN = re.compile(r"\.slipway-.+\.incomplete$")
+_HF = re.compile(r"([0-9a-f]{40}|[0-9a-f]{64})(\.[0-9a-f]{8})?\.incomplete")
 BLOCK = 4096  # bytes that a disk writes as one
 UNFORCED = 256 << 20  # bytes that may not be on disk yet, at most: a span for each of 32 workers
 
@@ -33,18 +37,28 @@ def host() -> str:
 
 
 def own(folder: ModelFolder, blob: str) -> Path:
-    """Return the path of this host's partial file."""
-    return folder.blobs / f"{blob}.slipway-{host()}.incomplete"
+    """Return the path of this user's partial file on this host."""
+    return folder.blobs / name(blob)
+
+
+def name(blob: str) -> str:
+    """Return the name of this user's partial file on this host."""
+    return f"{blob}.slipway-{host()}-{os.getuid()}.incomplete"
 
 
 def find(folder: ModelFolder) -> dict[str, list[Path]]:
-    """Return the partial files of all hosts by blob; the folder may have thousands of files and is read once."""
+    """Return all partial files by blob; the folder may have thousands of files and is read once."""
     by_blob: dict[str, list[Path]] = {}
-    for path in sorted(folder.blobs.glob("*.slipway-*.incomplete")):
+    for path in sorted(folder.blobs.glob("*.incomplete")):
         with contextlib.suppress(FileNotFoundError):
-            if stat.S_ISREG(path.lstat().st_mode):
+            if (_OWN.search(path.name) or is_of_hf(path)) and stat.S_ISREG(path.lstat().st_mode):
                 by_blob.setdefault(path.name.partition(".")[0], []).append(path)
     return by_blob
+
+
+def is_of_hf(path: Path) -> bool:
+    """Whether huggingface_hub left this partial file: `ETAG.incomplete`, or since 2.4 `ETAG.12345678.incomplete`."""
+    return bool(_HF.fullmatch(path.name))
 
 
 def remove_old_copies(folder: ModelFolder) -> None:
@@ -54,13 +68,21 @@ def remove_old_copies(folder: ModelFolder) -> None:
             path.unlink()
 
 
-def usable_bytes(folder: ModelFolder, entries: Iterable[Entry]) -> tuple[int, int]:
+def remove(paths: Iterable[Path]) -> None:
+    """Delete partial files of a blob that is complete; those that this user may not delete stay."""
+    for path in paths:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def usable_bytes(folder: ModelFolder, commit: str, entries: Iterable[Entry]) -> tuple[int, int]:
     """Return the bytes that earlier fetches left: on all hosts, and on this one. Raises Failed."""
     all_hosts = this_host = 0
     try:
         partial_files = find(folder)
         for entry in entries:
-            own_files = (folder.blobs / entry.blob, own(folder, entry.blob))
+            copy = folder.snapshot(commit) / entry.path  # where links do not work
+            own_files = (folder.blobs / entry.blob, own(folder, entry.blob), copy)
             all_hosts += _longest(entry, (*own_files, *partial_files.get(entry.blob, [])))
             this_host += _longest(entry, own_files)
     except OSError as error:
@@ -155,7 +177,10 @@ def _lengthen(file: int, size: int, partial_files: list[Path]) -> None:
     try:
         position = os.fstat(file).st_size
         while data := os.pread(other, min(PIECE, size - position), position):
-            position += os.pwrite(file, data, position)
+            good = bytes_before_zeros(memoryview(data)) if is_of_hf(longest) else len(data)
+            position += os.pwrite(file, data[:good], position)
+            if good < len(data):
+                break
     finally:
         os.close(other)
 

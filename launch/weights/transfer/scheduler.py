@@ -7,6 +7,7 @@ left. A file that another process is fetching is left to it, and checked again l
 from __future__ import annotations
 
 import errno
+import os
 import threading
 import time
 from collections import deque
@@ -22,7 +23,7 @@ from launch.weights.hashing import mark_verified, verify_blob
 from launch.weights.manifest import Entry
 from launch.weights.progress import TransferProgress
 from launch.weights.source import Source
-from launch.weights.transfer import partial_file
+from launch.weights.transfer import partial_file, shared_cache
 from launch.weights.transfer.blob_lock import BlobLocks
 from launch.weights.transfer.file_download import FileDownload, Superseded
 from launch.weights.transfer.worker import Worker
@@ -157,6 +158,7 @@ class Scheduler:
         self._progress.begin(entry.path, entry.size)
         blob = self._folder.blobs / entry.blob
         if blob.is_file() and (verified := verify_blob(entry, blob, count_bytes, self._stop)):
+            partial_file.remove(self._partial_files.get(entry.blob, ()))
             self._close(entry, verified)
             return None
         if blob.is_dir():
@@ -217,8 +219,14 @@ def explain(error: BaseException, cache: Path) -> BaseException:
     if isinstance(error, SlipwayError) or not isinstance(error, OSError):
         return error
     again = "then run the same command again; finished parts are kept"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno == errno.EDQUOT:
+        what, fix = f"the quota on the disk of {cache} is used up", f"ask for a larger quota, {again}"
+    elif error.errno == errno.ENOSPC and not _has_inodes(cache):
+        what, fix = f"the disk of {cache} has no free inodes", f"delete files there (df -i), {again}"
+    elif error.errno == errno.ENOSPC:
         what, fix = f"the disk of {cache} is full", f"free some space, or use --cache; {again}"
+    elif error.errno in (errno.EACCES, errno.EPERM) and (place := shared_cache.others_folder(error, cache)):
+        return shared_cache.not_shared(place, error)
     elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         what, fix = f"cannot write to {cache}", "use --cache DIR with your own folder"
     elif error.errno in (errno.EFBIG, *NO_MORE_FILES):
@@ -229,3 +237,12 @@ def explain(error: BaseException, cache: Path) -> BaseException:
     else:
         what, fix = f"the disk of {cache} fails", f"check it, {again}"
     return Failed(what, why=str(error), fix=fix)
+
+
+def _has_inodes(cache: Path) -> bool:
+    """Whether a disk can have more files. A disk that counts no inodes says 0 of 0."""
+    try:
+        facts = os.statvfs(cache)
+    except OSError:
+        return True
+    return not facts.f_files or facts.f_favail > 0

@@ -10,6 +10,6 @@ def test_get_raises_at_once_if_this_process_has_too_many_open_files(monkeypatch:
     def fail(*arguments: object, **options: object) -> None:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("socket.create_connection", fail)
+    monkeypatch.setattr("launch.http.happy_eyeballs.connect", fail)
     with pytest.raises(OSError, match="Too many open files"):
         ConnectionPool(RetryPolicy()).get("http://hub", {})

@@ -32,6 +32,18 @@ def test_resolve_redirects_to_the_storage_for_a_large_file() -> None:
     }
 
 
+def test_resolve_sends_a_large_file_itself_if_there_is_no_other_storage() -> None:
+    hub = ServedHub({"harbour/frigate": ServedModel.single(FRIGATE)}.get)
+    answer = answer_to(f"{RESOLVE}/model.safetensors", hub)
+    assert (answer.status, answer.headers["ETag"]) == (200, f'"{LARGE.sha256}"')
+    assert answer.body == Slice(LARGE.at, 0, 1000)
+
+
+@pytest.mark.parametrize(("proxy", "scheme"), [({}, "http"), ({"x-forwarded-proto": "https"}, "https")])
+def test_the_next_page_is_at_the_address_that_the_client_uses(proxy: dict[str, str], scheme: str) -> None:
+    assert Request("GET", "/x", {"host": "hub:1", **proxy}).base == f"{scheme}://hub:1"
+
+
 def test_resolve_sends_a_small_file_with_gits_hash() -> None:
     answer = answer_to("/harbour/frigate/resolve/main/config.json")
     assert (answer.status, answer.headers["ETag"]) == (200, f'"{SMALL.blob_id}"')
