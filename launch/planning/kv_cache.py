@@ -89,6 +89,8 @@ class Pool:
     def longest(self, gib_bytes: float) -> int:
         """Return the longest context of one request; vLLM keeps one block back."""
         blocks = gib_bytes // self.block_bytes - (0 if self.packed else 1)
+        if len(self.groups) == 1 and self.groups[0][0] == FULL:
+            return max(0, int(blocks)) * self.groups[0][1]
         low, high = 0, 1
         while self.blocks_of(high) <= blocks and high < 1 << 40:
             low, high = high, high * 2

@@ -108,7 +108,8 @@ def budget_of(shape: ModelShape, demand: Demand) -> Budget | None:
 def _fit(demand: Demand, pool: Pool, budget: Budget, measured: KvMeasurement | None) -> Fit:
     kv, least, most = (gib * GIB for gib in (budget.kv, budget.kv - budget.error, budget.kv + budget.error))
     context = demand.context or demand.longest or ANY_CONTEXT
-    tokens, longest = pool.tokens(kv, context), pool.longest(least) or pool.longest(kv)
+    tokens, safe = pool.tokens(kv, context), pool.longest(least)
+    longest = safe or pool.longest(kv)
     estimate = Fit(
         result="fits",
         kv_tokens=tokens * demand.layout.dp,
@@ -118,10 +119,10 @@ def _fit(demand: Demand, pool: Pool, budget: Budget, measured: KvMeasurement | N
         expected_error=round(min(1.0, budget.error / budget.kv), 3) if budget.kv > 0 else 1.0,
         detail=_detail(budget, measured),
     )
-    if pool.longest(most) <= 0:
+    if not safe and not pool.longest(most):
         return replace(estimate, result="does not fit", kv_tokens=0, kv_tokens_per_replica=0, max_model_len=0,
                        detail=_too_large(demand, budget))  # fmt: skip
-    if demand.context and demand.context > pool.longest(least):
+    if demand.context and demand.context > safe:
         too_long = demand.context > pool.longest(most)
         return replace(estimate, result="does not fit" if too_long else "unknown")
     return estimate if tokens else replace(estimate, result="unknown")

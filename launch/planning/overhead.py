@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from packaging.version import Version
@@ -91,7 +91,7 @@ class Server:
 
 def batch_of(hardware: str, memory_gib: float, version: str) -> Batch:
     """Return the default batch of this vLLM on a card of this kind and memory."""
-    rows = [row for row in table().batches if not version or Version(version) >= Version(row.since)]
+    rows = [row for row in table().batches if _since(version, row.since)]
     small = hardware in table().small_batches
     return next(row for row in rows if memory_gib >= row.from_gib and (not small or not row.from_gib))
 
@@ -127,5 +127,6 @@ def _copies(sampler: Sampler, server: Server) -> float:
     return sampler.since if _since(server.version, table().sampler_since) else sampler.before
 
 
+@lru_cache(maxsize=1024)
 def _since(version: str, first: str) -> bool:
     return not version or Version(version) >= Version(first)

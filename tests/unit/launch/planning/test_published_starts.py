@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from statistics import median
 
 import pytest
 
-from benchmarks.memory import POINTS, Point, Start, error_of, fit, start_of
+from benchmarks.memory import POINTS, Point, Start, error_of, fit, lines, start_of
 from launch.data_file import load
 from launch.planning.kv_cache import Limits, pool_of
 from launch.planning.overhead import in_flight, table
@@ -70,3 +71,8 @@ def test_all_but_two_of_the_unseen_starts_are_within_20_percent() -> None:
 def test_the_expected_error_is_that_of_nine_of_ten_starts() -> None:
     counted = [start for start in STARTS if start.point.use != "rounded"]
     assert table().error_gib == error_of(counted, table().coefficients)
+
+
+def test_the_documentation_has_the_table_of_the_fit() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "explanation" / "memory.md").read_text()
+    assert "\n".join(lines(STARTS, table().coefficients)) in page
