@@ -37,7 +37,7 @@ class Analysis:
 
     `lines` are those outside tracebacks that can tell something; `error_lines` and `consequence_lines` are the
     complaints among them. `request_failures` are tracebacks that a serving server reported to its clients;
-    `refusals` are those among them that show a server which runs and cannot answer requests.
+    `died` tells that a line reports the end of a process. `refusals` are those among them that show a server which runs and cannot answer requests.
     """
 
     input: DiagnosisInput
@@ -52,6 +52,7 @@ class Analysis:
     summary: LogSummary
     marks: LogMarks
     ended: bool
+    died: bool = False
     refusals: tuple[Traceback, ...] = ()
 
     @property
@@ -78,7 +79,7 @@ class Analysis:
         fatal = any(one.severity is not Severity.HANDLED for one in (*self.causes, *self.consequences))
         ended = self.input.exit_code not in (0, None) or self.input.oom_killed or bool(self.engine_lines)
         events = any(map(_is_failing_event, self.lines))
-        return fatal or ended or events or bool(self.error_lines or self.consequence_lines)
+        return fatal or ended or events or self.died or bool(self.error_lines or self.consequence_lines)
 
     @property
     def exiting(self) -> bool:
@@ -151,6 +152,7 @@ def analyze_start(
         summary=summary,
         marks=marks,
         ended=ended,
+        died=any(rules.ends_server(line.text) for line in lines),
         refusals=tuple(refusals(requests, summary, rules)),
     )
 

@@ -134,7 +134,8 @@ def _unknown_cause(analysis: Analysis, first: str) -> str:
     if consequences and not analysis.causes:
         return "the log contains only consequences, not their cause"
     if not first and not analysis.engine_lines:
-        return f"the server exited with code {analysis.input.exit_code} and left no error in its log"
+        code = analysis.input.exit_code
+        return f"the server exited{'' if code is None else f' with code {code}'} and left no error in its log"
     return "unknown cause; the first exception is shown"
 
 
