@@ -37,7 +37,8 @@ class Analysis:
 
     `lines` are those outside tracebacks that can tell something; `error_lines` and `consequence_lines` are the
     complaints among them. `request_failures` are tracebacks that a serving server reported to its clients;
-    `died` tells that a line reports the end of a process. `refusals` are those among them that show a server which runs and cannot answer requests.
+    `refusals` are those among them that show a server which runs and cannot answer requests. `died` tells that a
+    line reports the end of a process.
     """
 
     input: DiagnosisInput

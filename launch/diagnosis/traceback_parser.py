@@ -12,7 +12,8 @@ from launch.diagnosis.types import RaisedException, Severity, Traceback
 TRACEBACK_START = "Traceback (most recent call last"
 
 _EXCEPTION = re.compile(
-    r"^(?:\w+\.)*(?:[A-Z]\w*|\w*(?:[Ee]rror|[Ee]xception|[Tt]imeout))(?::(?=\s|$)|$).*$", re.DOTALL
+    r"^(?:\w+\.)*(?:[A-Z]\w*|\w*(?:[Ee]rror|[Ee]xception|[Tt]imeout))(?:\(\w+\))?(?::(?=\s|$)|$).*$",
+    re.DOTALL,
 )
 _FRAME = re.compile(r'^\s*File "(?P<file>[^"]*)", line \d+(?:, in (?P<name>\S+))?')
 _INSTALLED = re.compile(r"^.*/(?:site|dist)-packages/|^.*/lib/python3\.\d+/|^.*/(?=vllm/)")
