@@ -28,6 +28,7 @@ _LATER_EVENTS = {
     "Failed to pull image": re.compile(r"Normal\s+(?:Pulled|Started)\b"),
 }
 _EXITING = re.compile(r"before program exit|leaked \w+ objects to clean up at shutdown")
+_STOPPED = re.compile(r"SystemExit|KeyboardInterrupt|(?:\w+\.)*CancelledError")
 MAX_SHOWN = 500  # characters of a line
 
 
@@ -201,7 +202,8 @@ def _has_ended(
     raised = [one for one in tracebacks if one.severity is not Severity.HANDLED]
     texts = [line.text for line in lines]
     texts += [exception.summary for one in raised for exception in one.exceptions]
-    return any(map(rules.ends_server, texts)) or any(one.severity is Severity.FATAL for one in raised)
+    crashed = any(one.severity is Severity.FATAL and not _STOPPED.match(one.root.summary) for one in raised)
+    return crashed or any(map(rules.ends_server, texts))
 
 
 def exception_evidence(exception: RaisedException, match: re.Match[str]) -> tuple[str, ...]:

@@ -31,7 +31,8 @@ _FATAL = re.compile(
 _ENGINE_THREAD = re.compile(r"(?m)^Exception in thread \S+ \(process_(?:input|output)_sockets\)")
 _HANDLED = re.compile(
     r"(?m)^Exception ignored in|^Exception in thread|Logging error|Task exception was never|Exception in ASGI|"
-    r"^Exception in callback|Error in atexit|Error in sys\.excepthook|[Ee]xception while exporting",
+    r"^Exception in callback|Error in atexit|Error in sys\.excepthook|[Ee]xception while exporting|"
+    r"Failed to load plugin",
 )
 # Modules that serve a single request: their errors are reported to the client.
 _REQUEST_MODULES = re.compile(
