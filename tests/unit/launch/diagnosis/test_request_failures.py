@@ -89,3 +89,15 @@ def test_answers_of_open_streams_do_not_revive_an_engine_that_failed() -> None:
     lines = [f"(EngineCore pid=7) ERROR 11-23 02:58:24 [core.py:9] {line}" for line in crash]
     found = diagnose_lines(READY, ANSWERED, *lines, ANSWERED, ANSWERED)
     assert (found.outcome, found.first_exception) == (Outcome.UNKNOWN, "ValueError: invalid value")
+
+
+@pytest.mark.parametrize("interrupt", ["SystemExit", "KeyboardInterrupt"])
+def test_a_server_that_was_stopped_is_healthy(interrupt: str) -> None:
+    stopped = [
+        "(APIServer pid=1) INFO 11-23 [launcher.py:1] Shutting down FastAPI HTTP server.",
+        "(EngineCore pid=7) Process EngineCore:",
+        "(EngineCore pid=7) Traceback (most recent call last):",
+        '(EngineCore pid=7)   File "/x/vllm/v1/engine/core.py", line 1, in signal_handler',
+        f"(EngineCore pid=7) {interrupt}",
+    ]
+    assert diagnose_lines(READY, ANSWERED, *stopped).outcome is Outcome.HEALTHY
