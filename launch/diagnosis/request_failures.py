@@ -6,7 +6,7 @@ import re
 
 from launch.diagnosis.log_summary import LogSummary
 from launch.diagnosis.rules import Rules
-from launch.diagnosis.types import Traceback
+from launch.diagnosis.types import Severity, Traceback
 
 # Code that serves a request, in the stack of an exception.
 _SERVES_REQUEST = re.compile(
@@ -35,8 +35,10 @@ def refusals(requests: list[Traceback], summary: LogSummary, rules: Rules) -> li
 
 
 def _is_of_request(traceback: Traceback) -> bool:
-    in_engine = _ENGINE.match(traceback.root.process_name) is not None
-    return in_engine or _is_of_frames(traceback, _SERVES_REQUEST)
+    logged = traceback.severity is Severity.LOGGED
+    return (logged and _ENGINE.match(traceback.root.process_name) is not None) or _is_of_frames(
+        traceback, _SERVES_REQUEST
+    )
 
 
 def _is_of_frames(traceback: Traceback, frames: re.Pattern[str]) -> bool:
