@@ -1,4 +1,4 @@
-"""A server that runs and fails to answer requests has a failure; a request that its client spoiled is none."""
+"""A server that runs and fails to answer requests has failed; a bad request of a client does not."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_request_that_fails_again_and_again_is_a_failure_although_it_was_answe
         "PIL.UnidentifiedImageError: cannot identify image file",
     ],
 )
-def test_a_request_that_its_client_spoiled_is_no_failure_of_the_server(message: str) -> None:
+def test_a_server_whose_client_sent_a_bad_request_is_healthy(message: str) -> None:
     assert (
         diagnose_lines(READY, *failed(message, "vllm/entrypoints/openai/serving_chat")).outcome
         is Outcome.HEALTHY
