@@ -21,6 +21,8 @@ LEARNING_LINES = 200  # lines whose prefix is learned even if their text is skip
 MARKING_LINES = 5000  # lines in which marks of a program are searched
 _TAIL_LENGTH = 500
 
+_PROMPT = "Received request "  # what vLLM logs of a request, with the prompt behind it
+_HEAD = 200  # characters
 _STALLED = "No available shared memory broadcast block found"
 _FATAL = re.compile(
     r"failed to start|fatal error|hit an exception|^Process \S+:$|engine (?:core|process|loop)|"
@@ -121,6 +123,8 @@ class LogReader:
 
     def _skim(self, raw: str, number: int) -> None:
         """Look for the few facts that an unimportant line can tell."""
+        if _PROMPT in raw[:_HEAD]:
+            return  # a user's text tells nothing of the server
         if '"POST ' in raw and '" 200' in raw:
             self.summary.serving, self.summary.last_answer = True, number
             self.summary.answers += 1
@@ -163,6 +167,8 @@ class LogReader:
                 self.summary.add_line(replace(parse_line(stripped, number), level="ERROR"))
 
     def _read_milestone(self, line: LogLine) -> None:
+        if _PROMPT in line.text[:_HEAD]:
+            return
         if "startup complete" in line.text:
             self._mark_serving(line)
         elif "non-default args" in line.text or "API server version" in line.text:

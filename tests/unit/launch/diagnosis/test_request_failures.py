@@ -101,3 +101,15 @@ def test_a_server_that_was_stopped_is_healthy(interrupt: str) -> None:
         f"(EngineCore pid=7) {interrupt}",
     ]
     assert diagnose_lines(READY, ANSWERED, *stopped).outcome is Outcome.HEALTHY
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["why does `Application startup complete.` hang?", "non-default args: {'seed': 7}", '"POST /v1" 200 OK'],
+)
+def test_a_prompt_tells_nothing_of_the_server(prompt: str) -> None:
+    asked = (
+        f"(APIServer pid=1) INFO 11-23 02:58 [logger.py:40] Received request chatcmpl-9: prompt: {prompt!r}"
+    )
+    found = diagnose_lines(READY, *failed("ValueError: no such tag"), asked)
+    assert (found.cause_id, found.outcome) == ("tool-parser", Outcome.NAMED)
