@@ -45,6 +45,7 @@ _COMPLAINT = re.compile(
 )
 _WARNING = re.compile(r"\bWARN(?:ING)?\b|Warning: ")
 _GENERATES = re.compile(r"generation throughput: (?!0\.0 )")
+_IDLE = re.compile(r"Running: 0 reqs, (?:Swapped: 0 reqs, )?(?:Waiting|Pending): [1-9]")
 _STOPPING = re.compile(r"Shutting down|Finished server process")
 
 
@@ -130,8 +131,8 @@ class LogReader:
             self.summary.answers += 1
         elif '"POST ' in raw and '" 500' in raw:
             self.summary.last_refusal = number
-        elif "generation throughput: " in raw and _GENERATES.search(raw):
-            self.summary.last_activity = number
+        elif "generation throughput: " in raw:
+            self._read_statistics(raw, number)
         elif _STALLED in raw:
             self._count_stall(raw, number)
         if not self.summary.serving:
@@ -143,6 +144,14 @@ class LogReader:
         if number <= LEARNING_LINES and (" pid=" in raw or "INFO " in raw):
             for stripped in self._stripper.strip(raw):
                 self._marks.read(raw, stripped.source)
+
+    def _read_statistics(self, raw: str, number: int) -> None:
+        """Read one of vLLM's periodic reports: whether it generates, or lets requests wait while none runs."""
+        if _GENERATES.search(raw):
+            self.summary.last_activity = number
+        idle = _IDLE.search(raw) is not None
+        self.summary.idle_waits = self.summary.idle_waits + 1 if idle else 0
+        self.summary.idle_report = raw.strip()
 
     def _skim_start(self, raw: str, number: int) -> None:
         """Read what an unimportant line of a start tells; only a milestone is worth the time of parsing it."""

@@ -113,3 +113,18 @@ def test_a_prompt_tells_nothing_of_the_server(prompt: str) -> None:
     )
     found = diagnose_lines(READY, *failed("ValueError: no such tag"), asked)
     assert (found.cause_id, found.outcome) == ("tool-parser", Outcome.NAMED)
+
+
+IDLE = (
+    "(APIServer pid=1) INFO 11-23 [loggers.py:9] Engine 000: Avg prompt throughput: 0.0 tokens/s, "
+    "Avg generation throughput: 0.0 tokens/s, Running: 0 reqs, Waiting: 2 reqs, GPU KV cache usage: 0.0%"
+)
+
+
+def test_requests_that_wait_while_none_runs_are_a_failure() -> None:
+    assert diagnose_lines(READY, ANSWERED, *[IDLE] * 3).cause_id == "requests-not-scheduled"
+    assert (
+        diagnose_lines(READY, *[IDLE] * 3, IDLE.replace("Running: 0", "Running: 1")).outcome
+        is Outcome.HEALTHY
+    )
+    assert diagnose_lines(READY, ANSWERED, IDLE).outcome is Outcome.HEALTHY
