@@ -28,6 +28,7 @@ _LATER_EVENTS = {
     "Failed to pull image": re.compile(r"Normal\s+(?:Pulled|Started)\b"),
 }
 _EXITING = re.compile(r"before program exit|leaked \w+ objects to clean up at shutdown")
+_STOPPED = re.compile(r"SystemExit|KeyboardInterrupt|(?:\w+\.)*CancelledError")
 MAX_SHOWN = 500  # characters of a line
 
 
@@ -37,7 +38,8 @@ class Analysis:
 
     `lines` are those outside tracebacks that can tell something; `error_lines` and `consequence_lines` are the
     complaints among them. `request_failures` are tracebacks that a serving server reported to its clients;
-    `refusals` are those among them that show a server which runs and cannot answer requests.
+    `refusals` are those among them that show a server which runs and cannot answer requests. `died` tells that a
+    line reports the end of a process.
     """
 
     input: DiagnosisInput
@@ -52,6 +54,7 @@ class Analysis:
     summary: LogSummary
     marks: LogMarks
     ended: bool
+    died: bool = False
     refusals: tuple[Traceback, ...] = ()
 
     @property
@@ -78,7 +81,7 @@ class Analysis:
         fatal = any(one.severity is not Severity.HANDLED for one in (*self.causes, *self.consequences))
         ended = self.input.exit_code not in (0, None) or self.input.oom_killed or bool(self.engine_lines)
         events = any(map(_is_failing_event, self.lines))
-        return fatal or ended or events or bool(self.error_lines or self.consequence_lines)
+        return fatal or ended or events or self.died or bool(self.error_lines or self.consequence_lines)
 
     @property
     def exiting(self) -> bool:
@@ -151,6 +154,7 @@ def analyze_start(
         summary=summary,
         marks=marks,
         ended=ended,
+        died=any(rules.ends_server(line.text) for line in lines),
         refusals=tuple(refusals(requests, summary, rules)),
     )
 
@@ -197,10 +201,9 @@ def _has_ended(
     """Whether a server that had served ended: a line says so, or an exception ended one of its processes."""
     last = [one for one in tracebacks if one.root.number >= summary.last_answer]
     texts = [line.text for line in lines]
-    texts += [
-        exception.summary for one in last for exception in one.exceptions
-    ]  # handled ones tell of it, too
-    return any(map(rules.ends_server, texts)) or any(one.severity is Severity.FATAL for one in tracebacks)
+    texts += [exception.summary for one in last for exception in one.exceptions]  # also of handled ones
+    crashes = (one.root.summary for one in tracebacks if one.severity is Severity.FATAL)
+    return any(map(rules.ends_server, texts)) or any(not _STOPPED.match(crash) for crash in crashes)
 
 
 def exception_evidence(exception: RaisedException, match: re.Match[str]) -> tuple[str, ...]:

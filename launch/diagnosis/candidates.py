@@ -24,6 +24,7 @@ _GLUE = re.compile(
     r"concurrent|multiprocessing|threading|pydantic|json|pathlib|typing|inspect|runpy|subprocess|uvloop|os|"
     r"shutil|tempfile|<frozen)\b|.*\.pxi?\.|.*\.pyx\.|.*tvm_ffi"
 )
+_MARGIN = 512 * 2**20  # bytes; the allocator asks for more than it reports, and the driver keeps some memory
 _TIE = 0.9  # two matches are equal if their weights differ less
 # The kernel's messages may be appended to a log, whatever their time.
 _KERNEL_LINE = re.compile(r"^\[ *\d+\.\d+\] |^\[\w{3} \w{3} +\d+ [\d:]+ \d{4}\] |NVRM: Xid|\bamdgpu \d{4}:")
@@ -168,10 +169,10 @@ def _in_versions(wanted: str, version: str) -> bool:
 
 
 def _sizes_agree(rule: Rule, match: re.Match[str]) -> bool:
-    """Whether each size that the row calls larger is larger than the other in the match."""
+    """Whether each size that the row calls larger is clearly larger than the other in the match."""
     values = captured_values(match)
     for larger, smaller in rule.exceeds.items():
         sizes = size_of(values.get(larger, "")), size_of(values.get(smaller, ""))
-        if sizes[0] is None or sizes[1] is None or sizes[0] <= sizes[1]:
+        if sizes[0] is None or sizes[1] is None or sizes[0] < max(2 * sizes[1], sizes[1] + _MARGIN):
             return False
     return True

@@ -24,7 +24,8 @@ _EXCEPTION = re.compile(
 _ERROR = re.compile(
     r"^\W*(?:\([^()]{1,40}\)\s+)?"
     r"(?:(?:[\w.-]+[ _]){0,2}(?:error|fatal|failure|failed|panic|abort(?:ed)?)(?: error)?\s?[:|!]|"
-    r"(?:[\w./-]+ ){0,3}[\w./-]+: (?:\w+ ){0,2}error\b|docker: |(?:ERRO|FATA)\[\d+\]|E: )",
+    r"(?:[\w./-]+ ){0,3}[\w./-]+: (?:\w+ ){0,2}error\b|docker: |Error response from daemon: |what\(\): |"
+    r"(?:ERRO|FATA)\[\d+\]|E: )",
     re.IGNORECASE,
 )
 _WORDS = re.compile(

@@ -61,6 +61,11 @@ def _no_failure_cause(analysis: Analysis, complains: bool) -> str:
     return "no failure in this log"
 
 
+def _first_of(tail: tuple[str, ...], pattern: str) -> str:
+    """Return the first of the lines at the end of the log that match: the wait began with it."""
+    return next((line for line in tail if exact(pattern).search(line)), "")
+
+
 def unread_complaint(analysis: Analysis, line: LogLine) -> Diagnosis:
     """Report that a part of a log shows no running server, and a complaint that no rule reads."""
     return Diagnosis(
@@ -84,7 +89,7 @@ def _waiting(analysis: Analysis, rules: Rules) -> Diagnosis | None:
         for wait in rules.ends.waits:
             if match := exact(wait.pattern).search(line):
                 what = f"{cause}; it waits for {fill(wait.waits_for, captured_values(match))}"
-                since = _TIME.search(line)
+                since = _TIME.search(_first_of(analysis.summary.tail, wait.pattern) or line)
                 cause = f"{what}, since {since[0]}" if since else what
                 return Diagnosis("", cause, (line.strip(), *last), wait.fix, outcome=Outcome.WAITING)
     if not analysis.summary.has_beginning:
@@ -134,7 +139,8 @@ def _unknown_cause(analysis: Analysis, first: str) -> str:
     if consequences and not analysis.causes:
         return "the log contains only consequences, not their cause"
     if not first and not analysis.engine_lines:
-        return f"the server exited with code {analysis.input.exit_code} and left no error in its log"
+        code = analysis.input.exit_code
+        return f"the server exited{'' if code is None else f' with code {code}'} and left no error in its log"
     return "unknown cause; the first exception is shown"
 
 

@@ -21,6 +21,8 @@ LEARNING_LINES = 200  # lines whose prefix is learned even if their text is skip
 MARKING_LINES = 5000  # lines in which marks of a program are searched
 _TAIL_LENGTH = 500
 
+_PROMPT = "Received request "  # what vLLM logs of a request, with the prompt behind it
+_HEAD = 200  # characters
 _STALLED = "No available shared memory broadcast block found"
 _FATAL = re.compile(
     r"failed to start|fatal error|hit an exception|^Process \S+:$|engine (?:core|process|loop)|"
@@ -31,7 +33,8 @@ _FATAL = re.compile(
 _ENGINE_THREAD = re.compile(r"(?m)^Exception in thread \S+ \(process_(?:input|output)_sockets\)")
 _HANDLED = re.compile(
     r"(?m)^Exception ignored in|^Exception in thread|Logging error|Task exception was never|Exception in ASGI|"
-    r"^Exception in callback|Error in atexit|Error in sys\.excepthook|[Ee]xception while exporting",
+    r"^Exception in callback|Error in atexit|Error in sys\.excepthook|[Ee]xception while exporting|"
+    r"Failed to load plugin",
 )
 # Modules that serve a single request: their errors are reported to the client.
 _REQUEST_MODULES = re.compile(
@@ -42,6 +45,7 @@ _COMPLAINT = re.compile(
 )
 _WARNING = re.compile(r"\bWARN(?:ING)?\b|Warning: ")
 _GENERATES = re.compile(r"generation throughput: (?!0\.0 )")
+_IDLE = re.compile(r"Running: 0 reqs, (?:Swapped: 0 reqs, )?(?:Waiting|Pending): [1-9]")
 _STOPPING = re.compile(r"Shutting down|Finished server process")
 
 
@@ -120,13 +124,15 @@ class LogReader:
 
     def _skim(self, raw: str, number: int) -> None:
         """Look for the few facts that an unimportant line can tell."""
+        if _PROMPT in raw[:_HEAD]:
+            return  # a user's text tells nothing of the server
         if '"POST ' in raw and '" 200' in raw:
             self.summary.serving, self.summary.last_answer = True, number
             self.summary.answers += 1
         elif '"POST ' in raw and '" 500' in raw:
             self.summary.last_refusal = number
-        elif "generation throughput: " in raw and _GENERATES.search(raw):
-            self.summary.last_activity = number
+        elif "generation throughput: " in raw:
+            self._read_statistics(raw, number)
         elif _STALLED in raw:
             self._count_stall(raw, number)
         if not self.summary.serving:
@@ -138,6 +144,14 @@ class LogReader:
         if number <= LEARNING_LINES and (" pid=" in raw or "INFO " in raw):
             for stripped in self._stripper.strip(raw):
                 self._marks.read(raw, stripped.source)
+
+    def _read_statistics(self, raw: str, number: int) -> None:
+        """Read one of vLLM's periodic reports: whether it generates, or lets requests wait while none runs."""
+        if _GENERATES.search(raw):
+            self.summary.last_activity = number
+        idle = _IDLE.search(raw) is not None
+        self.summary.idle_waits = self.summary.idle_waits + 1 if idle else 0
+        self.summary.idle_report = raw.strip()
 
     def _skim_start(self, raw: str, number: int) -> None:
         """Read what an unimportant line of a start tells; only a milestone is worth the time of parsing it."""
@@ -162,6 +176,8 @@ class LogReader:
                 self.summary.add_line(replace(parse_line(stripped, number), level="ERROR"))
 
     def _read_milestone(self, line: LogLine) -> None:
+        if _PROMPT in line.text[:_HEAD]:
+            return
         if "startup complete" in line.text:
             self._mark_serving(line)
         elif "non-default args" in line.text or "API server version" in line.text:

@@ -42,6 +42,8 @@ class LogSummary:
     progress: dict[str, int] = field(default_factory=dict)  # the same for each process
     last_refusal: int = 0  # number of the last line that logs a request answered with a server error
     answers: int = 0  # how many requests the log shows as answered
+    idle_waits: int = 0  # how often in a row, at the end, vLLM reported requests that wait while none runs
+    idle_report: str = ""  # the last of these reports
     last_activity: int = 0  # number of the last line that reports generated tokens
     stall_reports: int = 0  # how often vLLM logged that a rank does not read
     unfinished: str = ""  # the innermost frame of a traceback whose exception is not in the log

@@ -33,6 +33,8 @@ from launch.diagnosis.rule_values import captured_values, fill, fill_cause, fill
 from launch.diagnosis.rules import Rules
 from launch.diagnosis.types import Confidence, Diagnosis, DiagnosisInput, Outcome, Severity, Traceback
 
+_QUOTES_ERROR = re.compile(r"failed with error ['\"]\w")
+_STALLED_REPORTS = 3  # one each 10 seconds: no request waits that long if any can be scheduled
 _NOT_GIVEN = (
     "the log shows that {} was not given, so vLLM chose this by itself: use a newer image (invoke pin, or "
     "invoke run --image), or set the option to another value"
@@ -74,6 +76,9 @@ def _failing_requests(analysis: Analysis, rules: Rules) -> Diagnosis | None:
     """Name why a server that runs fails to answer; None if it answers, or if only clients are to blame."""
     summary = analysis.summary
     refused = summary.last_refusal > max(summary.last_answer, summary.last_activity)
+    if summary.idle_waits >= _STALLED_REPORTS:
+        stalled = Candidate(rules.ends.unscheduled, None, (summary.idle_report[:MAX_SHOWN],))
+        return _diagnosis(stalled, Confidence.MEDIUM, analysis)
     if not (analysis.refusals or refused):
         return None
     each = (_match_traceback(one, analysis, rules) for one in analysis.refusals)
@@ -198,6 +203,9 @@ def _silent_end(analysis: Analysis, rules: Rules) -> Candidate | None:
     rank "WorkerProc initialization failed" without an exception of the rank (both observed on CPU).
     """
     roots = [one.root for one in analysis.consequences if _ENGINE_ENDED.search(one.root.summary)]
+    texts = [one.root.text for one in analysis.consequences]
+    if any(_QUOTES_ERROR.search(text) for text in texts):
+        return None
     printed = any(not line.level for line in analysis.error_lines)
     if not analysis.summary.has_beginning or not roots or printed:
         return None

@@ -6,12 +6,13 @@ import re
 
 from launch.diagnosis.log_summary import LogSummary
 from launch.diagnosis.rules import Rules
-from launch.diagnosis.types import Traceback
+from launch.diagnosis.types import Severity, Traceback
 
 # Code that serves a request, in the stack of an exception.
 _SERVES_REQUEST = re.compile(
     r"vllm/entrypoints/|starlette/|fastapi/|uvicorn/|tool_parser|reasoning|vllm/multimodal/|chat_utils|renderers/"
 )
+_ENGINE = re.compile(r"EngineCore|\w*Worker")
 _TRANSFERS = re.compile(r"kv_transfer/|kv_connector|^nixl|^mooncake")
 # Answered requests for each failed one: fewer show that the failure is not that of a single request.
 _RARE = 10
@@ -22,9 +23,7 @@ def refusals(requests: list[Traceback], summary: LogSummary, rules: Rules) -> li
 
     A failed transfer of the KV cache is always one: vLLM computes the tokens again and answers all the same.
     """
-    failures = [
-        one for one in requests if _is_of_frames(one, _SERVES_REQUEST) and _is_server_error(one, rules)
-    ]
+    failures = [one for one in requests if _is_of_request(one) and _is_server_error(one, rules)]
     alive = max(summary.last_answer, summary.last_activity)
     unanswered = [one for one in failures if one.root.number > alive]
     repeated = [one for one in failures if sum(_same(one, other) for other in failures) > 1]
@@ -33,6 +32,13 @@ def refusals(requests: list[Traceback], summary: LogSummary, rules: Rules) -> li
     return frequent or [
         one for one in requests if _is_of_frames(one, _TRANSFERS) and _is_server_error(one, rules)
     ]
+
+
+def _is_of_request(traceback: Traceback) -> bool:
+    logged = traceback.severity is Severity.LOGGED
+    return (logged and _ENGINE.match(traceback.root.process_name) is not None) or _is_of_frames(
+        traceback, _SERVES_REQUEST
+    )
 
 
 def _is_of_frames(traceback: Traceback, frames: re.Pattern[str]) -> bool:

@@ -115,6 +115,7 @@ class Ends:
     exits: Mapping[int, Rule]
     oom_killed: Rule
     silent_end: Rule
+    unscheduled: Rule
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,11 @@ from launch.diagnosis.types import RaisedException, Severity, Traceback
 TRACEBACK_START = "Traceback (most recent call last"
 
 _EXCEPTION = re.compile(
-    r"^(?:\w+\.)*(?:[A-Z]\w*|\w*(?:[Ee]rror|[Ee]xception|[Tt]imeout))(?::(?=\s|$)|$).*$", re.DOTALL
+    r"^(?:\w+\.)*(?:[A-Z]\w*|\w*(?:[Ee]rror|[Ee]xception|[Tt]imeout))(?:\(\w+\))?(?::(?=\s|$)|$).*$",
+    re.DOTALL,
 )
+# Ray prints the traceback of its worker below its own exception.
+_REMOTE = re.compile(r"^ray\.exceptions\.RayTaskError\(")
 _FRAME = re.compile(r'^\s*File "(?P<file>[^"]*)", line \d+(?:, in (?P<name>\S+))?')
 _INSTALLED = re.compile(r"^.*/(?:site|dist)-packages/|^.*/lib/python3\.\d+/|^.*/(?=vllm/)")
 _CHAINED = re.compile(
@@ -111,6 +114,9 @@ class TracebackParser:
             return False
         if opened.exception is None:
             return opened.read_frame(line.text) or self._read_unindented(opened, line)
+        if _REMOTE.search(opened.exception.lines[0]) and _FRAME.match(line.text):
+            opened.start_next()
+            return opened.read_frame(line.text)
         if chained := _CHAINED.search(line.text):
             opened.link(bool(chained["caught"]))
             return True

@@ -1,4 +1,4 @@
-"""A server that runs and fails to answer requests has a failure; a request that its client spoiled is none."""
+"""A server that runs and fails to answer requests has failed; a bad request of a client does not."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_request_that_fails_again_and_again_is_a_failure_although_it_was_answe
         "PIL.UnidentifiedImageError: cannot identify image file",
     ],
 )
-def test_a_request_that_its_client_spoiled_is_no_failure_of_the_server(message: str) -> None:
+def test_a_server_whose_client_sent_a_bad_request_is_healthy(message: str) -> None:
     assert (
         diagnose_lines(READY, *failed(message, "vllm/entrypoints/openai/serving_chat")).outcome
         is Outcome.HEALTHY
@@ -89,3 +89,42 @@ def test_answers_of_open_streams_do_not_revive_an_engine_that_failed() -> None:
     lines = [f"(EngineCore pid=7) ERROR 11-23 02:58:24 [core.py:9] {line}" for line in crash]
     found = diagnose_lines(READY, ANSWERED, *lines, ANSWERED, ANSWERED)
     assert (found.outcome, found.first_exception) == (Outcome.UNKNOWN, "ValueError: invalid value")
+
+
+@pytest.mark.parametrize("interrupt", ["SystemExit", "KeyboardInterrupt"])
+def test_a_server_that_was_stopped_is_healthy(interrupt: str) -> None:
+    stopped = [
+        "(APIServer pid=1) INFO 11-23 [launcher.py:1] Shutting down FastAPI HTTP server.",
+        "(EngineCore pid=7) Process EngineCore:",
+        "(EngineCore pid=7) Traceback (most recent call last):",
+        '(EngineCore pid=7)   File "/x/vllm/v1/engine/core.py", line 1, in signal_handler',
+        f"(EngineCore pid=7) {interrupt}",
+    ]
+    assert diagnose_lines(READY, ANSWERED, *stopped).outcome is Outcome.HEALTHY
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["why does `Application startup complete.` hang?", "non-default args: {'seed': 7}", '"POST /v1" 200 OK'],
+)
+def test_a_prompt_tells_nothing_of_the_server(prompt: str) -> None:
+    asked = (
+        f"(APIServer pid=1) INFO 11-23 02:58 [logger.py:40] Received request chatcmpl-9: prompt: {prompt!r}"
+    )
+    found = diagnose_lines(READY, *failed("ValueError: no such tag"), asked)
+    assert (found.cause_id, found.outcome) == ("tool-parser", Outcome.NAMED)
+
+
+IDLE = (
+    "(APIServer pid=1) INFO 11-23 [loggers.py:9] Engine 000: Avg prompt throughput: 0.0 tokens/s, "
+    "Avg generation throughput: 0.0 tokens/s, Running: 0 reqs, Waiting: 2 reqs, GPU KV cache usage: 0.0%"
+)
+
+
+def test_requests_that_wait_while_none_runs_are_a_failure() -> None:
+    assert diagnose_lines(READY, ANSWERED, *[IDLE] * 3).cause_id == "requests-not-scheduled"
+    assert (
+        diagnose_lines(READY, *[IDLE] * 3, IDLE.replace("Running: 0", "Running: 1")).outcome
+        is Outcome.HEALTHY
+    )
+    assert diagnose_lines(READY, ANSWERED, IDLE).outcome is Outcome.HEALTHY

@@ -137,3 +137,15 @@ def test_diagnose_leaves_out_optional_parts_of_a_cause() -> None:
         raised("RuntimeError: The NVIDIA driver on your system is too old (found version 12020).")
     )
     assert "the NVIDIA driver (CUDA 12020) is older" in format_text(found)
+
+
+def test_diagnose_reads_the_stack_of_a_remote_worker_of_ray() -> None:
+    log = (
+        "INFO 03-18 10:00:00 [ray_utils.py:1] Initializing a V1 LLM engine\n"
+        "Traceback (most recent call last):\n"
+        '  File "/x/ray_executor.py", line 1, in f\n'
+        "ray.exceptions.RayTaskError(OutOfMemoryError): ray::RayWorkerWrapper.execute_method() (pid=1)\n"
+        '  File "/x/gpu_worker.py", line 1, in load_model\n'
+        "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 MiB.\n"
+    )
+    assert diagnose_log(log).cause_id == "gpu-memory-at-load"

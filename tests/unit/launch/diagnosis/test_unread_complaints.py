@@ -38,7 +38,7 @@ def test_a_complaint_that_no_rule_reads_is_unknown(line: str) -> None:
         "ls: cannot access '/dev/elsewhere': No such file or directory",
     ],
 )
-def test_a_complaint_that_healthy_servers_print_as_well_is_none(line: str) -> None:
+def test_a_complaint_that_healthy_servers_print_as_well_is_ignored(line: str) -> None:
     assert diagnose_lines("vllm", line).outcome is Outcome.HEALTHY
 
 
@@ -66,7 +66,7 @@ def test_a_warning_of_kubernetes_is_dropped_if_the_pod_came_further(later: str, 
     assert diagnose_lines(EVENT, later, START).outcome is outcome
 
 
-def test_a_cure_does_not_remove_an_option_that_was_not_given() -> None:
+def test_a_fix_does_not_remove_an_option_that_was_not_given() -> None:
     invalid = "ValueError: Selected backend AttentionBackendEnum.X is not valid for this configuration. Reason: ['y']"
     given = START.replace("'seed': 7", "'attention_backend': 'X'")
     found = diagnose(DiagnosisInput([given, *worker_traceback(invalid)], 1))
