@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from docker.errors import APIError
 
 from tests.conftest import SERVER
 from tests.hosts.engines import start_docker
@@ -66,7 +69,19 @@ def out_of_memory(host: SimulatedHost) -> None:
     used = facts["memory_stats"]["usage"]
     container.update(mem_limit=used + (64 << 20), memswap_limit=used + (64 << 20))
     container.exec_run(["python3", "-c", "hog = bytearray(512 << 20)"])
-    container.update(mem_limit=ENOUGH, memswap_limit=ENOUGH)  # a limit outlives a restart
+    lift_the_limit(container)
+
+
+def lift_the_limit(container: Container) -> None:
+    """Give a container enough memory again: a limit outlives a restart. The engine refuses it while one ends."""
+    for attempt in range(50):
+        try:
+            container.update(mem_limit=ENOUGH, memswap_limit=ENOUGH)
+            return
+        except APIError:
+            if attempt == 49:
+                raise
+            time.sleep(0.2)
 
 
 def container_full_disk(host: SimulatedHost) -> None:
