@@ -6,6 +6,7 @@ A reader accepts any number of lines in a file, so that files can be concatenate
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from launch.paths import results_dir
 SUFFIX = ".bench.jsonl"
 VALUES = ".requests.json.gz"
 _BENCH_AGAIN = "invoke bench"
+_log = logging.getLogger(__name__)
 
 
 class UnreadableRecord(Refused):
@@ -115,6 +117,7 @@ def _records(path: Path, lines: list[str], strict: bool) -> Iterator[Record]:
                 raise _no_record(path, f"line {number}: {_reason(error)}") from None
             if strict and len(lines) == 1 and _is_json(line):
                 raise _no_record(path, _reason(error)) from None
+            _log.warning("'%s': line %d is not a record and is left out: %s", path, number, _reason(error))
 
 
 class _NewerSchema(Exception):

@@ -48,11 +48,15 @@ def test_read_all_of_a_missing_folder_is_empty(tmp_path: Path) -> None:
     assert read_all(tmp_path / "absent") == []
 
 
-def test_read_all_leaves_out_damaged_files_and_files_of_others(tmp_path: Path) -> None:
+def test_read_all_leaves_out_damaged_files_and_files_of_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     good = write(record(), tmp_path)
     (tmp_path / "x.bench.jsonl").write_text(good.read_text()[:40])
     (tmp_path / "y.json").write_text("{}")
     assert read_all(tmp_path) == [record()]
+    assert "x.bench.jsonl': line 1 is not a record and is left out" in caplog.text
+    assert "y.json" not in caplog.text
 
 
 def test_read_file_reads_concatenated_files_and_tolerates_half_a_last_line(tmp_path: Path) -> None:
