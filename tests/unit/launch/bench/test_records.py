@@ -44,6 +44,11 @@ def test_read_all_returns_the_oldest_first(tmp_path: Path) -> None:
     assert [one.id for one in read_all(tmp_path)] == ["10", "20", "30"]
 
 
+def test_a_text_with_another_line_end_stays_in_its_record(tmp_path: Path) -> None:
+    one = record(result={"error": "a\u2028b\x85c"})
+    assert read_file(write(one, tmp_path)) == [one]
+
+
 def test_read_all_of_a_missing_folder_is_empty(tmp_path: Path) -> None:
     assert read_all(tmp_path / "absent") == []
 
@@ -79,6 +84,7 @@ LINE = json_line(record())
         ("[]", "it is not a JSON object"),
         ("5", "it is not a JSON object"),
         ("null", "it is not a JSON object"),
+        (f"{'[' * 100_000}\n{LINE}", "line 1: its values are nested too deeply"),
         (f"x\n{LINE}", "line 1: "),
         (json.dumps({"slipway": {}, "result": {}}), "id: Field required"),
         (LINE.replace('"schema":1', '"schema":0'), "schema: "),
