@@ -1,8 +1,8 @@
 """Compare real vLLM with itself, and with itself 20 % slower: `pytest -m slow tests/e2e/test_bench_comparison.py`.
 
 The server has less CPU time than the host could give it, so that other programs of the host disturb it little. For
-the slower server this limit is 20 % lower, and nothing else of it changes. Most values come from a small client of
-this test, because `vllm bench serve` takes many seconds to start and a comparison needs many values.
+the slower server this limit is 20 % lower, and nothing else of it changes. The values come from a small client of this
+test, because `vllm bench serve` takes many seconds to start and the comparisons need many values.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,11 +30,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 NAME = "slipway-bench-test"
-LOAD = ("--preset", "chat", "--scale", "0.05")
-TOKENS, REQUESTS, CONCURRENCY = 51, 24, 2  # of one value; a prompt and an answer have the same length
+TOKENS, REQUESTS, CONCURRENCY = 51, 8, 2  # of one value; a prompt and an answer have the same length
 GROUP, GROUPS = 3, 13  # 12 comparisons of a group with the next one and 8 with the one after it
 PERIOD = 100_000  # microseconds
-CPU_TIME, LESS_CPU_TIME = 80_000, 64_000  # microseconds of each period
+CPU_TIME, LESS_CPU_TIME = 40_000, 32_000  # microseconds of each period
 
 
 @pytest.fixture(scope="module")
@@ -100,22 +98,3 @@ def test_a_server_that_is_20_percent_slower_is_found_with_five_values(server: Co
     found = compare(old, new)
     print([round(value) for value in (*old, *new)], found)
     assert found.outcome is Outcome.SLOWER
-
-
-def test_bench_against_the_last_runs_and_a_gate(server: Container, tmp_path: Path) -> None:
-    folder = ("--results", str(tmp_path))
-    invoke("bench", NAME, *LOAD, "--noise", *folder).ok()
-    baseline = tmp_path / "baseline.jsonl"
-    baseline.write_text("".join(path.read_text() for path in sorted(tmp_path.glob("*.bench.jsonl"))))
-    same = invoke("bench", NAME, *LOAD, "--repeat", "3", "--against", "last", *folder).ok()
-    assert "changed: nothing that is recorded" in same.out
-    server.update(cpu_period=PERIOD, cpu_quota=CPU_TIME // 4)  # beyond the noise of a busy host
-    try:
-        slow = invoke("bench", NAME, *LOAD, "--repeat", "3", "--gate", str(baseline), *folder)
-    finally:
-        server.update(cpu_period=PERIOD, cpu_quota=CPU_TIME)
-    print(same.out, slow.out, slow.err)
-    assert slow.code == 1
-    assert "slower than the baseline" in slow.err
-    assert "changed: CPUs of the container: 0.8 -> 0.2" in slow.out
-    assert invoke("report", *folder).ok().out.count(MODEL) == 1
