@@ -142,8 +142,9 @@ def _key(container: Container, workload: Workload) -> dict[str, str]:
     from launch.bench.presets import load_of, sampling_of
     from launch.bench.records import workload_of
 
-    load, sampling = load_of(workload.preset, workload.argv), sampling_of(workload.argv)
-    return workload_of(container.labels["slipway.model"], workload.name, load, sampling)
+    model, vllm = container.labels["slipway.model"], container.labels.get("slipway.vllm", "")
+    sampling = sampling_of(workload.argv, vllm)
+    return workload_of(model, workload.name, load_of(workload.preset, workload.argv), sampling)
 
 
 def _show_commands(name: str, preset: str, scale: float, repeat: int) -> None:

@@ -88,7 +88,7 @@ def gated(
 
 
 def noise(side: Side) -> Conclusion:
-    """Measure the noise of this host and keep it. Raises Refused if there are too few runs."""
+    """Measure the noise of this host and keep it. Raises Failed if there are too few runs."""
     from launch.bench.metrics import load_metrics
     from launch.bench.noise import measure_noise, save
 

@@ -78,19 +78,30 @@ def _overview(known: list[Side], recorded: int, format: str) -> None:
 
 def _compare(known: list[Side], names: tuple[str, ...], format: str) -> None:
     from commands.comparison_output import comparison_json, comparison_text
-    from commands.report_output import overview_json, overview_text
-    from launch.bench.against import Entry, compare_named
+    from launch.bench.against import compare_named
     from launch.bench.history import find_side
 
     if len(names) == 1:
-        entry = Entry(find_side(names[0], known), None)
-        emit(overview_json([entry])) if format == "json" else show(overview_text([entry]))
+        _one(find_side(names[0], known), format)
         return
     found = compare_named(names, known)
     if format == "json":
         emit({"comparisons": [comparison_json(one) for one in found]})
     else:
         show("\n\n".join(map(comparison_text, found)))
+
+
+def _one(side: Side, format: str) -> None:
+    """Print one side, and the figures of the guide if it is the guide's benchmark."""
+    from commands.conclusions import guide
+    from commands.report_output import overview_json, overview_text
+    from launch.bench.against import Entry
+
+    entry, figures = Entry(side, None), guide(side)
+    if format == "json":
+        emit({**overview_json([entry]), **(figures.data if figures else {})})
+    else:
+        show("\n\n".join([overview_text([entry]), *([figures.text] if figures else [])]))
 
 
 def _gate(known: list[Side], names: tuple[str, ...], options: GateOptions, format: str) -> None:

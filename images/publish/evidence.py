@@ -42,7 +42,9 @@ def _benchmark(record: Path) -> _Run:
     except UnreadableRecord as error:
         fix = "run invoke bench or invoke accept, which write one"
         raise Refused(
-            f"{record} is not a benchmark result or an acceptance report", why=error.why or error.what, fix=fix
+            f"{record} is not a benchmark result or an acceptance report",
+            why=error.why or error.what,
+            fix=fix,
         ) from None
     server, found = newest.server, newest.validity
     fault = "; ".join(remark.sentence for remark in found.remarks if remark.outcome == "void")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from launch.bench.record import Host, HostReading, Record, Server
 
 NOT_RECORDED = "-"
 # Relative. The clocks of a GPU and of a CPU differ by some MHz between two readings of an idle host.
 CLOCK_TOLERANCE = {"GPU clock": 0.02, "GPU memory clock": 0.02, "CPU clock": 0.1}
+OTHERS_TOLERANCE = 0.1  # of the CPUs of a host
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ def changes(old: Sequence[Record], new: Sequence[Record]) -> tuple[Change, ...]:
     facts_old, facts_new = [facts(run) for run in old], [facts(run) for run in new]
     names = dict.fromkeys(name for one in (*facts_old, *facts_new) for name in one)
     found = (Change(name, _values(facts_old, name), _values(facts_new, name)) for name in names)
-    return tuple(one for one in found if _differs(one))
+    return (*(one for one in found if _differs(one)), *_other_programs(old, new))
 
 
 def facts(run: Record) -> dict[str, str]:
@@ -78,6 +80,7 @@ def _hardware(host: Host) -> dict[str, str]:
         "CPU threads": _amount(host.cpu_threads),
         "memory of the host": _amount(host.memory_bytes),
         **_clocks(host.before, host.after),
+        "GPU throttling": _throttling(host),
     }
 
 
@@ -91,6 +94,11 @@ def _clocks(before: HostReading, after: HostReading) -> dict[str, str]:
         "CPU clock": _highest((before.cpu_mhz, after.cpu_mhz), "MHz"),
         "CPU governor": before.cpu_governor,
     }
+
+
+def _throttling(host: Host) -> str:
+    readings = (host.before, host.during, host.after)
+    return " ".join(sorted({reason for one in readings for gpu in one.gpus for reason in gpu.throttle}))
 
 
 def _highest(values: Iterable[float | None], unit: str) -> str:
@@ -112,6 +120,18 @@ def _server(server: Server) -> dict[str, str]:
         "GPUs of the container": " ".join(container.gpus),
         "KV cache tokens": _amount(server.kv_cache_tokens),
     }
+
+
+def _other_programs(old: Sequence[Record], new: Sequence[Record]) -> tuple[Change, ...]:
+    """Return how many CPUs other programs used, if that differs by more than OTHERS_TOLERANCE of all CPUs."""
+    used = [[run.host.others_cpus for run in side if run.host.others_cpus is not None] for side in (old, new)]
+    if not all(used):
+        return ()
+    before, now = map(fmean, used)
+    cpus = max(run.host.cpu_threads for run in (*old, *new)) or 1
+    if abs(before - now) <= OTHERS_TOLERANCE * cpus:
+        return ()
+    return (Change("CPUs used by other programs", f"{before:.1f}", f"{now:.1f}"),)
 
 
 def _amount(value: float | None) -> str:

@@ -10,6 +10,8 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+from packaging.version import InvalidVersion, Version
+
 from errors import Failed, choice
 from launch.access.profiles import HUB
 from launch.bench.record import Load, Sampling
@@ -18,6 +20,8 @@ from launch.data_file import load
 PRESETS = Path(__file__).with_name("presets.yaml")
 SMALL = 0.1  # what `--scale small` means
 PER_SLOT = 4  # requests for each request in flight, at least: else the start and the end are most of the run
+RANDOM_IGNORES_EOS = Version("0.12")  # from it on, with random data (vllm#28227)
+SERVER_TEMPERATURE = Version("0.15")  # from it on, no temperature is sent by default; before, 0 (vllm#32723)
 _SAMPLING = (
     *("--top-p", "--top-k", "--min-p", "--frequency-penalty", "--presence-penalty"),
     *("--repetition-penalty", "--extra-body", "--logprobs"),
@@ -155,15 +159,23 @@ def _first(values: Mapping[str, str], options: tuple[str, ...]) -> int | None:
     return next((int(values[option]) for option in options if option in values), None)
 
 
-def sampling_of(argv: tuple[str, ...]) -> Sampling:
-    """Return how a command chooses tokens. vLLM ignores the end of sequence with random data in any case."""
-    values = option_values(argv)
-    temperature = values.get("--temperature")
+def sampling_of(argv: tuple[str, ...], vllm: str = "") -> Sampling:
+    """Return how a command chooses tokens. `vllm` is the version of its client; "" stands for a current one."""
+    values, version = option_values(argv), _version(vllm)
+    default = 0.0 if version < SERVER_TEMPERATURE else None
+    endless = values.get("--dataset-name") == "random" and version >= RANDOM_IGNORES_EOS
     return Sampling(
-        temperature=None if temperature is None else float(temperature),
-        ignore_eos="--ignore-eos" in argv or values.get("--dataset-name") == "random",
+        temperature=float(values["--temperature"]) if "--temperature" in values else default,
+        ignore_eos="--ignore-eos" in argv or endless,
         options={option.removeprefix("--"): values[option] for option in _SAMPLING if option in values},
     )
+
+
+def _version(vllm: str) -> Version:
+    try:
+        return Version(Version(vllm).base_version)
+    except InvalidVersion:
+        return SERVER_TEMPERATURE
 
 
 def fresh_tokens(preset: Preset, argv: tuple[str, ...]) -> int | None:

@@ -6,6 +6,7 @@ A reader accepts any number of lines in a file, so that files can be concatenate
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from launch.paths import results_dir
 SUFFIX = ".bench.jsonl"
 VALUES = ".requests.json.gz"
 _BENCH_AGAIN = "invoke bench"
+_log = logging.getLogger(__name__)
 
 
 class UnreadableRecord(Refused):
@@ -69,7 +71,8 @@ def read_file(path: Path, strict: bool = True) -> list[Record]:
 
     The last line may be cut: a host that lost its power or its disk space leaves such lines in concatenated files.
     """
-    lines = [line for line in _text(path).splitlines() if line.strip()]
+    # Not splitlines: a text of a record may contain other line ends, for example U+2028.
+    lines = [line for line in _text(path).split("\n") if line.strip()]
     records = list(_records(path, lines, strict))
     if strict and not records:
         raise _no_record(path, "it is empty" if not lines else "its only line is cut")
@@ -115,6 +118,7 @@ def _records(path: Path, lines: list[str], strict: bool) -> Iterator[Record]:
                 raise _no_record(path, f"line {number}: {_reason(error)}") from None
             if strict and len(lines) == 1 and _is_json(line):
                 raise _no_record(path, _reason(error)) from None
+            _log.warning("'%s': line %d is not a record and is left out: %s", path, number, _reason(error))
 
 
 class _NewerSchema(Exception):
@@ -123,7 +127,7 @@ class _NewerSchema(Exception):
 
 def _record(line: str) -> Record:
     """Parse one line. Raises ValueError, or _NewerSchema."""
-    data: Any = json.loads(line)
+    data = _parse(line)
     if not isinstance(data, dict):
         raise ValueError("it is not a JSON object")
     version = data.get("schema")
@@ -134,10 +138,18 @@ def _record(line: str) -> Record:
 
 def _is_json(line: str) -> bool:
     try:
-        json.loads(line)
+        _parse(line)
     except ValueError:
         return False
     return True
+
+
+def _parse(line: str) -> Any:
+    """Return the JSON value of a line. Raises ValueError."""
+    try:
+        return json.loads(line)
+    except RecursionError:
+        raise ValueError("its values are nested too deeply") from None
 
 
 def _reason(error: ValueError) -> str:

@@ -90,6 +90,7 @@ def measure(target: Target, workload: Workload, repeat: Repeat, show: Show, save
 def _provisional(target: Target, workload: Workload, repeat: Repeat) -> Record:
     """Return the record of a run that has not ended."""
     load, id = load_of(workload.preset, workload.argv), secrets.token_hex(6)
+    described = server.describe(target.client, target.container, server.start_id(target.container))
     return Record(
         id=id,
         group=repeat.group,
@@ -103,9 +104,9 @@ def _provisional(target: Target, workload: Workload, repeat: Repeat) -> Record:
         argv=saving(workload.argv, repeat.seed, target.port, _file(id)),
         seed=repeat.seed,
         load=load.model_copy(update={"warmup_requests": repeat.warmed}),
-        sampling=sampling_of(workload.argv),
+        sampling=sampling_of(workload.argv, described.vllm),
         validity=validity.void("complete", _NOT_ENDED),
-        server=server.describe(target.client, target.container, server.start_id(target.container)),
+        server=described,
         slipway=_own_version(),
     )
 

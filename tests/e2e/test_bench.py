@@ -78,13 +78,13 @@ def target(server: Container, engine: DockerClient) -> Iterator[Target]:
         yield of_container(engine, server, lock)
 
 
-def workload(container: Container, scale: float, **changes: int) -> Workload:
-    """Return the load of the guide, scaled, for the server."""
-    preset: Preset = load_presets()["guide-cuda"]
+def workload(container: Container, scale: float, name: str = "guide-cuda", **changes: int) -> Workload:
+    """Return a load, scaled, for the server."""
+    preset: Preset = load_presets()[name]
     argv = list(command(preset, MODEL, scale, container.labels["slipway.commit"]))
     for option, number in changes.items():
         argv[argv.index(f"--{option.replace('_', '-')}") + 1] = str(number)
-    return Workload("guide-cuda", preset, tuple(argv), scale)
+    return Workload(name, preset, tuple(argv), scale)
 
 
 def run(target: Target, work: Workload, **repeat: int) -> Record:
@@ -133,6 +133,13 @@ def test_a_run_has_figures_and_counts_what_the_server_counts(server: Container, 
         assert record.server.kv_cache_tokens
         assert record.server.start_seconds["import"] > 0
         assert record.host.energy_joules or record.host.energy_reason
+
+
+@pytest.mark.parametrize("name", ["guide-rocm", "chat", "agent", "long-context", "code"])
+def test_every_preset_runs(name: str, server: Container, target: Target) -> None:
+    record = run(target, workload(server, 0.003, name))
+    assert not void_rules(record), record.validity
+    assert record.result["total_output_tokens"] == record.load.requests * (record.load.output_len or 0)
 
 
 def test_another_client_makes_a_run_void(server: Container, target: Target) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -158,7 +159,8 @@ def test_a_restart_in_the_middle_makes_a_run_void(started: Start, server: Contai
     assert process.returncode == 1, err
     (record,) = read_all(tmp_path)
     assert (record.status, record.validity.outcome) == ("interrupted", "void")
-    assert record.validity.remarks[0].sentence.startswith("the server's container was restarted after ")
+    # The container is up again, or not yet.
+    assert re.match("the server's container (was restarted|ended)", record.validity.remarks[0].sentence)
 
 
 def test_a_server_that_is_killed_makes_a_run_void(started: Start, server: Container, tmp_path: Path) -> None:

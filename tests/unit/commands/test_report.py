@@ -90,6 +90,18 @@ def test_groups_of_other_hosts_are_shown_only_by_name(out: Report) -> None:
     assert "ffff6666" in out("ffff6666")
 
 
+def test_a_run_of_the_guide_is_shown_with_the_ratio_to_its_figures_and_no_result(out: Report) -> None:
+    text = out("aaaa")
+    rows = [line.split() for line in text.splitlines()]
+    assert ["output", "tokens", "(tok/s)", "115.95", "100", "0.862"] in rows
+    assert text.endswith(
+        "one run of MiniMaxAI/MiniMax-M2, TP4 on 4 x NVIDIA H20-3e: one run, other hardware\n"
+    )
+    assert "slower" not in text
+    assert json.loads(out("aaaa", format="json"))["guide"]["figures"][0]["key"] == "output_throughput"
+    assert "GUIDE" not in out("eeee")
+
+
 def test_named_runs_are_compared_each_with_the_one_before(out: Report) -> None:
     text = out("aaaa", "bbbb", "dddd")
     assert text.count("compared with") == 2

@@ -77,6 +77,26 @@ def test_a_power_limit_counts_in_full() -> None:
     assert of_hosts(old, new) == (Change("GPU power limit", "700 W", "690 W"),)
 
 
+@pytest.mark.parametrize(
+    ("used", "changed"), [([0.1, 0.3], False), ([1.0, 1.2], True), ([None, None], False)]
+)
+def test_other_programs_of_the_host_count_as_a_change_if_they_use_more_cpus(
+    used: list[float | None], changed: bool
+) -> None:
+    old, new = (
+        [run.model_copy(update={"host": Host(cpu_threads=2, others_cpus=one)}) for one in values
+         for run in runs(str(one), [1])]
+        for values in ([0.1, 0.2], used)
+    )  # fmt: skip
+    expected = (Change("CPUs used by other programs", "0.2", "1.1"),) if changed else ()
+    assert changes(old, new) == expected
+
+
+def test_throttling_during_the_run_is_named() -> None:
+    new = Host(during=HostReading(gpus=(GpuReading(), GpuReading(throttle=("sw_thermal", "sw_power_cap")))))
+    assert of_hosts(Host(), new) == (Change("GPU throttling", "-", "sw_power_cap sw_thermal"),)
+
+
 def test_a_side_that_differs_within_itself_shows_all_its_values() -> None:
     mixed = (*runs("a", [1], server=server(vllm="0.32.0")), *runs("b", [1], server=server(vllm="0.33.0")))
     assert changes(mixed, runs("c", [1], server=server(vllm="0.33.0"))) == (

@@ -79,9 +79,21 @@ def test_load_of_reads_the_shared_prefixes_of_agents() -> None:
     assert (load.prefix_len, load.prefixes, load.input_len) == (4096, 8, 512)
 
 
-def test_sampling_of_the_guide_is_the_default_of_the_server_without_an_end() -> None:
-    sampling = sampling_of(tuple(GUIDE_CUDA.split()))
-    assert (sampling.temperature, sampling.ignore_eos) == (None, True)
+@pytest.mark.parametrize(
+    ("vllm", "temperature", "ignore_eos"),
+    [
+        ("", None, True),
+        ("0.32.0+cpu", None, True),
+        ("0.14.1", 0, True),
+        ("0.11.0", 0, False),
+        ("dev", None, True),
+    ],
+)
+def test_sampling_of_the_guide_depends_on_the_version_of_vllm(
+    vllm: str, temperature: float | None, ignore_eos: bool
+) -> None:
+    sampling = sampling_of(tuple(GUIDE_CUDA.split()), vllm)
+    assert (sampling.temperature, sampling.ignore_eos) == (temperature, ignore_eos)
 
 
 def test_sampling_of_records_every_other_option() -> None:

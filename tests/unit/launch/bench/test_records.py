@@ -44,15 +44,24 @@ def test_read_all_returns_the_oldest_first(tmp_path: Path) -> None:
     assert [one.id for one in read_all(tmp_path)] == ["10", "20", "30"]
 
 
+def test_a_text_with_another_line_end_stays_in_its_record(tmp_path: Path) -> None:
+    one = record(result={"error": "a\u2028b\x85c"})
+    assert read_file(write(one, tmp_path)) == [one]
+
+
 def test_read_all_of_a_missing_folder_is_empty(tmp_path: Path) -> None:
     assert read_all(tmp_path / "absent") == []
 
 
-def test_read_all_leaves_out_damaged_files_and_files_of_others(tmp_path: Path) -> None:
+def test_read_all_leaves_out_damaged_files_and_files_of_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     good = write(record(), tmp_path)
     (tmp_path / "x.bench.jsonl").write_text(good.read_text()[:40])
     (tmp_path / "y.json").write_text("{}")
     assert read_all(tmp_path) == [record()]
+    assert "x.bench.jsonl': line 1 is not a record and is left out" in caplog.text
+    assert "y.json" not in caplog.text
 
 
 def test_read_file_reads_concatenated_files_and_tolerates_half_a_last_line(tmp_path: Path) -> None:
@@ -75,6 +84,7 @@ LINE = json_line(record())
         ("[]", "it is not a JSON object"),
         ("5", "it is not a JSON object"),
         ("null", "it is not a JSON object"),
+        (f"{'[' * 100_000}\n{LINE}", "line 1: its values are nested too deeply"),
         (f"x\n{LINE}", "line 1: "),
         (json.dumps({"slipway": {}, "result": {}}), "id: Field required"),
         (LINE.replace('"schema":1', '"schema":0'), "schema: "),
