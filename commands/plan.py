@@ -101,9 +101,10 @@ def _render_all(repository: RecipeRepository, target: str, vllm: str) -> None:
     from launch.planning.matrix import rows
     from launch.recipes.repository import builtin_shapes
 
-    readable, broken = repository.read(repository.first_folder_names())
+    names = repository.first_folder_names()
+    readable, broken = repository.read(names)
     shapes = builtin_shapes()
-    found = [row for recipe in readable for row in rows(repository, recipe, shapes, vllm)]
+    found = [row for recipe in readable for row in rows(repository, recipe, shapes, vllm, frozenset(names))]
     text = "".join(json.dumps(row) + "\n" for row in found)
     if target == "-":
         print(text, end="")
