@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PROBE = Path(__file__).with_name("vocabulary_probe.py")
 WHEEL = "/tmp/wheel"  # in the container
 LIMIT = "300"  # seconds; reading takes 20
-# The probe imports the other one, which is no file in the image.
+# The probe imports the other one, which is not a file in the image.
 START = """
 import sys, types
 first = sys.modules["capabilities_probe"] = types.ModuleType("capabilities_probe")

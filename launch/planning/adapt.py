@@ -99,15 +99,20 @@ def _instead_of_env(variable: EnvVar, row: VersionRow | None) -> str:
 
 def _adapt_arg(arg: Arg, known: Known) -> Replacement:
     row = table().flags.get(head(arg))
-    if _has(known, row, known.has_option(arg)):
-        if row and row.again and known.version >= row.again and arg.source != USER:
-            why = f"{arg.flag} is not in every release ({row.source})"
-            return Replacement(why=_left_out(why, row, ""))
-        return _adapt_keys(arg, known)
+    if not _has(known, row, known.has_option(arg)):
+        return _lacking(arg, row, known)
+    if row and row.again and known.version >= row.again and arg.source != USER:
+        why = f"{arg.flag} is not in every release ({row.source})"
+        return Replacement(why=_left_out(why, row, ""))
+    return _adapt_keys(arg, known)
+
+
+def _lacking(arg: Arg, row: VersionRow | None, known: Known) -> Replacement:
+    """Replace, leave out or refuse an option that this version does not have."""
     why = _lacks(arg.flag, row, known)
     elsewhere = in_versions(versions_with_option(head(arg)))
     if arg.source == USER:
-        return _users_unknown(arg, row, known, why, elsewhere)
+        return _users(arg, row, known, why, elsewhere)
     if row and row.use:
         return Replacement(args=(replace(arg, flag=row.use),), why=f"{why}: replaced by {row.use}")
     if row and row.env:
@@ -120,8 +125,12 @@ def _adapt_arg(arg: Arg, known: Known) -> Replacement:
     raise Refused(why + similar_option(arg, known.words), why=f"{arg.source} sets it", fix=_correct(arg))
 
 
-def _users_unknown(arg: Arg, row: VersionRow | None, known: Known, why: str, elsewhere: str) -> Replacement:
+def _users(arg: Arg, row: VersionRow | None, known: Known, why: str, elsewhere: str) -> Replacement:
     """Refuse an option of the user; keep one of which nothing is known if the version is not known either."""
+    positive = known.words.option(head(arg).replace("--no-", "--", 1))
+    if head(arg).startswith("--no-") and positive and positive.kind == "switch":
+        off = positive.off[:1]  # without such a form, an option that is not given is off
+        return Replacement(args=tuple(replace(arg, flag=name) for name in off))
     near = "" if row or elsewhere else similar_option(arg, known.words)
     if not (row or elsewhere or near or known.checks_names):
         return Replacement(args=(arg,))
@@ -200,7 +209,7 @@ def _check_arg(arg: Arg, known: Known) -> None:
 
 
 def _for_version(known: Known, source: str) -> str:
-    version = f"vLLM {known.version}" if known.exact else "every vLLM that Slipway knows"
+    version = f"checked against vLLM {known.version}" if known.exact else "checked against all known versions of vLLM"
     return version if source == USER else f"{version}; {source} sets it"
 
 

@@ -16,7 +16,7 @@ SHOWN = 60  # characters of a value in a message
 # JSON numbers with a suffix, outside strings: {"cpu_bytes_to_use": 80m} (vllm/engine/arg_utils.py)
 STRINGS = re.compile(r'("(?:[^"\\]|\\.)*")')
 SUFFIXED = re.compile(r"\b\d+(?:\.\d+)?[kKmMgGtT]\b")
-SIGNS = {0: "a non-negative integer", 1: "a positive integer"}
+SIGNS: Mapping[float | None, str] = {0: "a non-negative integer", 1: "a positive integer"}
 JSON_TYPES: Mapping[type, str] = {
     type(None): "null",
     bool: "boolean",
@@ -144,7 +144,7 @@ BROKEN = object()
 
 
 def parsed_json(text: str) -> Any:
-    """Return the JSON value of a text, BROKEN if it is none. Numbers may have a suffix, as in vLLM."""
+    """Return the JSON value of a text, BROKEN if it has none. Numbers may have a suffix, as in vLLM."""
     parts = STRINGS.split(text)
     parts[::2] = (SUFFIXED.sub(lambda match: str(size_of(match[0])), part) for part in parts[::2])
     try:
@@ -256,7 +256,7 @@ def dotted_value(key: str, text: str) -> Any:
 def dotted_faults(option: VllmOption, key: str, values: tuple[str, ...], words: Vocabulary) -> Iterator[str]:
     """Yield what is wrong with an option that sets one key of a JSON object."""
     if option.kind not in ("config", "json", "object_or_text"):
-        yield f"has no keys: {option.name} is no JSON object"
+        yield f"has no keys: {option.name} is not a JSON object"
     elif len(values) != 1:
         yield "takes one value" if values else "needs a value"
     elif option.kind == "config":

@@ -30,13 +30,12 @@ class Bounds:
 
     def holds(self, number: float) -> bool:
         """Return whether a number keeps the limits. NaN breaks every limit."""
-        checks = (
-            (self.gt, lambda limit: number > limit),
-            (self.ge, lambda limit: number >= limit),
-            (self.lt, lambda limit: number < limit),
-            (self.le, lambda limit: number <= limit),
+        return (
+            (self.gt is None or number > self.gt)
+            and (self.ge is None or number >= self.ge)
+            and (self.lt is None or number < self.lt)
+            and (self.le is None or number <= self.le)
         )
-        return all(limit is None or holds(limit) for limit, holds in checks)
 
     def limits(self) -> list[str]:
         """Return the limits in words."""
@@ -140,12 +139,18 @@ def vocabulary(version: str) -> Vocabulary | None:
 def read(path: Path) -> Vocabulary:
     """Return the vocabulary in a file."""
     data = json.loads(path.read_text(encoding="utf-8"))
-    lists = {name: frozenset(data[name]) for name in ("tool_parsers", "reasoning_parsers")}
     env = {name: tuple(kind) if isinstance(kind, list) else kind for name, kind in data["env"].items()}
     registered = {name: tuple(words) for name, words in data["registered"].items()}
-    head = {name: data[name] for name in ("version", "commit", "source")}
     return Vocabulary(
-        **head, **lists, rows=data["options"], keys=data["configs"], env=env, registered=registered
+        version=data["version"],
+        commit=data["commit"],
+        source=data["source"],
+        rows=data["options"],
+        keys=data["configs"],
+        env=env,
+        tool_parsers=frozenset(data["tool_parsers"]),
+        reasoning_parsers=frozenset(data["reasoning_parsers"]),
+        registered=registered,
     )
 
 

@@ -265,6 +265,6 @@ def test_plan_as_dict_has_the_public_keys() -> None:
 
 
 def test_make_plan_notes_that_options_of_the_user_are_not_checked() -> None:
-    old = {"vllm": "0.13.0", "settings": (("--of-that-version", "100"),)}
-    assert any("--set and --env are not checked" in note for note in plan(M2, "h200", 4, **old).notes)
+    made = plan(M2, "h200", 4, vllm="0.13.0", settings=(("--of-that-version", "100"),))
+    assert any("--set and --env are not checked" in note for note in made.notes)
     assert not any("not checked" in note for note in plan(M2, "h200", 4).notes)
