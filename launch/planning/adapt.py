@@ -14,9 +14,10 @@ from errors import Refused, choice
 from launch.planning.config_keys import fix_keys
 from launch.planning.known_names import Known, head, in_versions, known_names, similar_option, written_out
 from launch.planning.near import hint
-from launch.planning.option_values import dotted_faults, env_fault, value_faults
+from launch.planning.option_values import dotted_faults, env_fault, shown, value_faults
 from launch.planning.vllm_versions import USER, VersionRow, parse, table
 from launch.spec.inputs import Image
+from launch.spec.plan_options import VARIABLE
 from launch.spec.vllm_args import Arg, Draft, EnvVar, last_wins
 from launch.spec.vocabulary import versions_with_env, versions_with_option
 
@@ -35,6 +36,11 @@ class Replacement:
 def adapt(draft: Draft, image: Image) -> Draft:
     """Return the command for the image's vLLM. Raises Refused for what it does not accept and nothing replaces."""
     known = known_names(image, parse(image.vllm_version))
+    for variable in draft.env:
+        if not VARIABLE.fullmatch(variable.name):
+            raise Refused(
+                f"'{shown(variable.name)}' is not the name of a variable", why=f"{variable.source} sets it"
+            )
     draft = _written_out(draft, known)
     replacements = [_adapt_env(variable, known) for variable in draft.env]
     replacements += [_adapt_arg(arg, known) for arg in draft.args]
@@ -209,7 +215,11 @@ def _check_arg(arg: Arg, known: Known) -> None:
 
 
 def _for_version(known: Known, source: str) -> str:
-    version = f"checked against vLLM {known.version}" if known.exact else "checked against all known versions of vLLM"
+    version = (
+        f"checked against vLLM {known.version}"
+        if known.exact
+        else "checked against all known versions of vLLM"
+    )
     return version if source == USER else f"{version}; {source} sets it"
 
 

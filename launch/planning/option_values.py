@@ -94,7 +94,7 @@ def _is_choice(option: VllmOption, value: str, choices: tuple[str, ...]) -> bool
 
 
 def _looks_like_an_object(value: str) -> bool:
-    return value.strip().startswith("{") and value.strip().endswith("}")
+    return value.strip().startswith("{")
 
 
 def shown(value: str) -> str:
@@ -109,7 +109,7 @@ def _number_noun(option: VllmOption, noun: str) -> str:
     """Return what a number must be, with its limits."""
     if option.kind == "integer" and option.ge in SIGNS and option.le is None:
         return SIGNS[option.ge]
-    return " and ".join((noun, *option.limits()))
+    return noun if option.kind == "size_or_auto" else " and ".join((noun, *option.limits()))
 
 
 def _integer(text: str) -> int | None:
@@ -127,7 +127,8 @@ def _float(text: str) -> float | None:
 
 
 def _size_or_auto(text: str) -> int | None:
-    return -1 if text.strip().lower() == "auto" else size_of(text)
+    size = -1 if text.strip().lower() == "auto" else size_of(text)
+    return size or None  # an empty context serves nothing
 
 
 READERS: Mapping[str, tuple[str, Callable[[str], float | None]]] = {
@@ -207,6 +208,8 @@ def key_fault(key: ConfigKey, value: Any) -> str:
 def _accepts(key: ConfigKey, value: Any) -> bool:
     """Return whether a key accepts the type of a value. A number may be written as a string."""
     kind = JSON_TYPES.get(type(value), "")
+    if kind == "integer" and any(isinstance(choice, int) for choice in key.choices):
+        return False  # its choices are the numbers that it accepts
     if kind in key.accepts or (kind == "integer" and "number" in key.accepts):
         return True
     if kind == "number":

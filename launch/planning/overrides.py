@@ -15,6 +15,14 @@ from launch.recipes.schema import Recipe, Workaround
 from launch.spec.plan_options import PlanOptions
 from launch.spec.vllm_args import Arg, Draft, EnvVar, long_form, parse
 
+# Options of vLLM that Slipway sets itself, and what sets them.
+OWN = {
+    "--model": "name the model as the argument: invoke plan org/name",
+    "--port": "--port PORT",
+    "--config": "write its options with --set --flag=value",
+    "--api-key": "--listen ADDRESS, which makes an API key and keeps it out of the command line",
+    "--hf-token": "invoke login",
+}
 FLAG = re.compile(r"--?[A-Za-z][A-Za-z0-9_-]*(\.[^\s=]+)?\+?", re.ASCII)
 # Every process in the container can read a token in the server's environment.
 SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_API_TOKEN")
@@ -33,7 +41,13 @@ def apply(draft: Draft, options: PlanOptions, recipe: Recipe) -> Draft:
         draft = _workaround(draft, name, recipe)
     if options.max_model_len is not None:
         draft = _set(draft, "--max-model-len", str(options.max_model_len))
-    _check_once("--set", ((long_form(flag), value) for flag, value in options.settings))
+    settings = [(long_form(flag), value) for flag, value in options.settings]
+    context = [] if options.max_model_len is None else [("--max-model-len", str(options.max_model_len))]
+    _check_once("--set", (*context, *settings))
+    for flag, _ in settings:
+        if flag in OWN:
+            why = "it would not agree with the rest of the plan"
+            raise Refused(f"--set {flag} cannot be used", why=why, fix=OWN[flag])
     _check_once("--env", options.env)
     for flag, value in options.settings:
         draft = _set(draft, flag, value)
