@@ -36,11 +36,7 @@ class Replacement:
 def adapt(draft: Draft, image: Image) -> Draft:
     """Return the command for the image's vLLM. Raises Refused for what it does not accept and nothing replaces."""
     known = known_names(image, parse(image.vllm_version))
-    for variable in draft.env:
-        if not VARIABLE.fullmatch(variable.name):
-            raise Refused(
-                f"'{shown(variable.name)}' is not the name of a variable", why=f"{variable.source} sets it"
-            )
+    _check_variables(draft)
     draft = _written_out(draft, known)
     replacements = [_adapt_env(variable, known) for variable in draft.env]
     replacements += [_adapt_arg(arg, known) for arg in draft.args]
@@ -51,6 +47,14 @@ def adapt(draft: Draft, image: Image) -> Draft:
     adapted = adapted.corrected(*(found.why for found in replacements if found.why)).add(notes=unread)
     _check_values(adapted, known)
     return adapted
+
+
+def _check_variables(draft: Draft) -> None:
+    """Raise Refused for a variable of the recipe that no shell takes; those of the user were checked before."""
+    for variable in draft.env:
+        if variable.source != USER and not VARIABLE.fullmatch(variable.name):
+            what = f"{shown(variable.name)!a} is not the name of a variable"
+            raise Refused(what, why=f"{variable.source} sets it", fix="correct the recipe")
 
 
 def _written_out(draft: Draft, known: Known) -> Draft:

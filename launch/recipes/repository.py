@@ -43,7 +43,7 @@ class RecipeRepository:
         Raises Refused with similar names.
         """
         if len(name) > LONGEST or not name.isprintable():
-            raise Refused(f"{name[:LONGEST]!a} is not the name of a model", fix="invoke recipes")
+            raise UnknownModel(f"unknown model {name[:LONGEST]!a}", fix="invoke recipes")
         for folder in self.folders:
             path = folder / f"{name}.yaml"
             if _is_inside(path, folder):
