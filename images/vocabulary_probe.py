@@ -91,6 +91,8 @@ def _option(parser, action, words, configs):
         "repeats": "Append" in type(action).__name__,
         "choices": [str(item) for item in action.choices or () if item is not None],
     }
+    if type(action).__name__ == "LoRAParserAction":
+        found["kind"] = "name_and_path"
     return _filled(found | _hints(action, found, configs))
 
 
@@ -157,7 +159,7 @@ def _hints(action, found, configs):
             more |= _bounds(field.metadata)
     config = config_of_option(action.dest)
     if found["kind"] in ("json", "object_or_text", "text") and config in configs:
-        more |= {"kind": "config", "config": config}
+        more |= {"kind": "config", "config": config, "loads": found["kind"] == "json"}
     enums = [part for part in _parts(hints.get(action.dest)) if _is_enum(part)]
     if found["kind"] == "text" and enums and not found["choices"]:
         more |= {"choices": sorted(_spellings(enums[0])), "any_case": True}
@@ -250,6 +252,9 @@ def _key(cls, name, field):
     return _filled(
         {
             "accepts": accepts or (None if choices else list(SAMPLES)),
+            "items": [
+                kind for kind, value in SAMPLES.items() if "array" in accepts and _accepts(cls, name, [value])
+            ],
             "choices": choices,
             "config": nested[0] if len(nested) == 1 else None,
             **_bounds(field.metadata),
@@ -280,8 +285,8 @@ def _errors(cls, name, value):
         TypeAdapter(cls).validate_python({name: value})
     except ValidationError as error:
         return [found for found in error.errors(include_url=False) if found["loc"][:1] == (name,)]
-    except Exception:  # __post_init__ needs a whole model
-        return []
+    except Exception as error:  # a validator that looks the word up
+        return [{"type": type(error).__name__, "loc": (name,)}]
     return []
 
 

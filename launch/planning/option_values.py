@@ -9,13 +9,27 @@ from typing import Any
 
 from launch.planning.near import hint
 from launch.spec.sizes import size_of
-from launch.spec.vocabulary import ConfigKey, VllmOption, Vocabulary
+from launch.spec.vocabulary import ConfigKey, VllmOption, Vocabulary, Word
 
 NONE = ("", "None")  # no value, for an option that may have none
 SHOWN = 60  # characters of a value in a message
 # JSON numbers with a suffix, outside strings: {"cpu_bytes_to_use": 80m} (vllm/engine/arg_utils.py)
 STRINGS = re.compile(r'("(?:[^"\\]|\\.)*")')
 SUFFIXED = re.compile(r"\b\d+(?:\.\d+)?[kKmMgGtT]\b")
+TRUTH = (
+    "true",
+    "false",
+    "yes",
+    "no",
+    "on",
+    "off",
+    "t",
+    "f",
+    "y",
+    "n",
+    "1",
+    "0",
+)  # what pydantic reads as bool
 SIGNS: Mapping[float | None, str] = {0: "a non-negative integer", 1: "a positive integer"}
 JSON_TYPES: Mapping[type, str] = {
     type(None): "null",
@@ -60,13 +74,18 @@ def _faults(option: VllmOption, value: str, words: Vocabulary, plugins: bool) ->
     if option.kind == "config":
         yield from config_faults(option, value, words)
     elif option.kind == "json" or (option.kind == "object_or_text" and _looks_like_an_object(value)):
-        if parsed_json(value) is BROKEN:
+        if plain_json(value) is BROKEN:
             yield f"is not valid JSON ({_json_error(value)})"
     elif option.kind in READERS:
         noun, read = READERS[option.kind]
         number = read(value)
         if number is None or not option.holds(number):
             yield f"must be {_number_noun(option, noun)} (got '{shown(value)}')"
+        elif option.choices and f"{number:g}" not in option.choices:
+            yield f"has no choice '{shown(value)}' ({_some(option.choices)})"
+    elif option.kind == "name_and_path":
+        if "=" not in value and not isinstance(parsed_json(value), dict):
+            yield f"must be NAME=PATH or a JSON object (got '{shown(value)}')"
     else:
         yield from _word_faults(option, value, words, plugins)
 
@@ -148,8 +167,13 @@ def parsed_json(text: str) -> Any:
     """Return the JSON value of a text, BROKEN if it has none. Numbers may have a suffix, as in vLLM."""
     parts = STRINGS.split(text)
     parts[::2] = (SUFFIXED.sub(lambda match: str(size_of(match[0])), part) for part in parts[::2])
+    return plain_json("".join(parts))
+
+
+def plain_json(text: str) -> Any:
+    """Return the JSON value of a text, BROKEN if it has none."""
     try:
-        return json.loads("".join(parts))
+        return json.loads(text)
     except (ValueError, RecursionError):
         return BROKEN
 
@@ -164,7 +188,7 @@ def _json_error(text: str) -> str:
 
 def config_faults(option: VllmOption, value: str, words: Vocabulary) -> Iterator[str]:
     """Yield what is wrong with the JSON object of a config option."""
-    data = parsed_json(value)
+    data = plain_json(value) if option.loads else parsed_json(value)
     if data is BROKEN:
         yield f"is not valid JSON ({_json_error(value)})"
     elif not isinstance(data, dict):
@@ -194,48 +218,37 @@ def key_fault(key: ConfigKey, value: Any) -> str:
     text = shown(json.dumps(value))
     if any(value == choice and type(value) is type(choice) for choice in key.choices):
         return ""
-    if not _accepts(key, value):
+    if not _accepts(key.accepts, key.choices, value):
         if key.choices and isinstance(value, (str, int)):
             choices = tuple(str(choice) for choice in key.choices)
             return f"has no choice {text}{hint(str(value), choices) or f' ({_some(choices)})'}"
         wanted = " or ".join(kind for kind in key.accepts if kind != "null")
         return f"must be {wanted or _some(tuple(map(str, key.choices)))} (got {text})"
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and not key.holds(value):
+    if isinstance(value, (int, float)) and not key.holds(value):
         return f"must be {' and '.join(key.limits())} (got {text})"
+    if isinstance(value, list) and key.items and not all(_accepts(key.items, (), item) for item in value):
+        return f"must be a list of {' or '.join(key.items)} (got {text})"
     return ""
 
 
-def _accepts(key: ConfigKey, value: Any) -> bool:
-    """Return whether a key accepts the type of a value. A number may be written as a string."""
+def _accepts(accepts: tuple[str, ...], choices: tuple[Word, ...], value: Any) -> bool:
+    """Return whether a key accepts the type of a value, as pydantic converts it: 1 is true, "3" is a number."""
     kind = JSON_TYPES.get(type(value), "")
-    if kind == "integer" and any(isinstance(choice, int) for choice in key.choices):
+    if kind == "integer" and any(isinstance(choice, int) for choice in choices):
         return False  # its choices are the numbers that it accepts
-    if kind in key.accepts or (kind == "integer" and "number" in key.accepts):
+    if kind in accepts:
         return True
+    if kind == "integer":
+        return "number" in accepts or ("boolean" in accepts and value in (0, 1))
     if kind == "number":
-        return "integer" in key.accepts and float(value).is_integer()
-    if kind == "string":
-        return _is_number_in(value, key.accepts)
-    return False
+        return "integer" in accepts and value.is_integer()
+    return kind == "string" and not choices and _is_number_in(value, accepts)
 
 
 def _is_number_in(text: str, accepts: tuple[str, ...]) -> bool:
-    if "boolean" in accepts and text.lower() in (
-        "true",
-        "false",
-        "yes",
-        "no",
-        "on",
-        "off",
-        "t",
-        "f",
-        "y",
-        "n",
-    ):
-        return True
-    return ("integer" in accepts and _integer(text) is not None) or (
-        "number" in accepts and _float(text) is not None
-    )
+    if "integer" in accepts or "number" in accepts:
+        return (_float if "number" in accepts else _integer)(text) is not None
+    return "boolean" in accepts and text.lower() in TRUTH
 
 
 def _some(choices: tuple[str, ...]) -> str:

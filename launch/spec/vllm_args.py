@@ -137,7 +137,7 @@ def split_words(argv: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     why: list[str] = []
     for word in argv:
         flag, *value = WHITESPACE.split(word.strip(), maxsplit=1) if is_flag(word) else (word,)
-        if value and "=" not in flag:
+        if value and "=" not in flag and is_flag(flag):
             words += (flag, value[0].strip())
             why.append(f"'{word}' is one word: split into {flag} and its value")
         else:

@@ -47,8 +47,8 @@ class Bounds:
 class VllmOption(Bounds):
     """An option of `vllm serve`. `name` is the first long form, `also` are the others.
 
-    `kind` is switch, text, integer, number, size (an integer as 128k), size_or_auto, json, object_or_text or config
-    (a JSON object with the keys of `config`).
+    `kind` is switch, text, integer, number, size (an integer as 128k), size_or_auto, json, object_or_text, config (a
+    JSON object with the keys of `config`) or name_and_path (NAME=PATH or a JSON object).
     """
 
     name: str = ""
@@ -62,6 +62,7 @@ class VllmOption(Bounds):
     folds: bool = False  # A-B is read as a_b
     known: tuple[str, ...] = ()  # words that vLLM itself defines; plugins may add others
     config: str = ""
+    loads: bool = False  # a config is read as plain JSON, without 80m for a number
     repeats: bool = False  # every use adds a value
 
 
@@ -70,6 +71,7 @@ class ConfigKey(Bounds):
     """A key of a JSON option: the JSON types and the words that vLLM's class accepts, or the config it holds."""
 
     accepts: tuple[str, ...] = ()
+    items: tuple[str, ...] = ()  # the types in an array
     choices: tuple[Word, ...] = ()
     config: str = ""
 
