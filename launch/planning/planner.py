@@ -58,7 +58,8 @@ def make_plan(
     Raises Refused with the arithmetic for an invalid layout, with the largest context if the requested one cannot
     fit, and with the choices if the recipe lacks what the user asks for.
     """
-    recipe = with_parsers_of(recipe, image.capabilities)
+    known = known_names(image, parse(image.vllm_version))
+    recipe = with_parsers_of(recipe, known.parsers("tool"), known.parsers("reasoning"))
     selection = select(options, host, recipe, strategies or builtin_strategies())
     check_image(selection, image, host)
     shape = shape_of(selection, host)

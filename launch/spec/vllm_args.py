@@ -132,14 +132,14 @@ def is_flag(word: str) -> bool:
 
 
 def split_words(argv: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Split words that hold a flag and its value, as `--max-model-len auto` in one word; return why, too."""
+    """Split parts of argv that hold a flag and its value, as `--max-model-len auto` in one part; return why, too."""
     words: list[str] = []
     why: list[str] = []
     for word in argv:
         flag, *value = WHITESPACE.split(word.strip(), maxsplit=1) if is_flag(word) else (word,)
         if value and "=" not in flag and is_flag(flag):
             words += (flag, value[0].strip())
-            why.append(f"'{word}' is one word: split into {flag} and its value")
+            why.append(f"'{word}' is one argument: split into {flag} and its value")
         else:
             words.append(word)
     return tuple(words), tuple(why)

@@ -111,7 +111,7 @@ def variations(words: Vocabulary) -> Commands:
         found += [["m", name[:-1], "1"], ["m", name.replace("-", "_").replace("__", "--"), "1"]]
         found += [["m", off] for off in option.off]
         for key in words.config(option.config) or () if not option.loads else ():
-            samples = (None, True, 3, 0, "abc", "3", [], {}, 0.5)
+            samples: tuple[Any, ...] = (None, True, 3, 0, "abc", "3", [], {}, 0.5)
             found += [["m", name, json.dumps({key: value})] for value in samples]
             found += [["m", f"{name}.{key}", "abc"], ["m", f"{name}.{key}+", "a,b"]]
     return found

@@ -122,4 +122,4 @@ def test_split_words_separates_a_flag_and_its_value() -> None:
         "--y=1 2",
         "-1 2",
     )
-    assert why[0] == "'--max-model-len auto' is one word: split into --max-model-len and its value"
+    assert why[0] == "'--max-model-len auto' is one argument: split into --max-model-len and its value"
