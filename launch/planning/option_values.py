@@ -92,7 +92,11 @@ def _faults(option: VllmOption, value: str, words: Vocabulary, plugins: bool) ->
 
 def _word_faults(option: VllmOption, value: str, words: Vocabulary, plugins: bool) -> Iterator[str]:
     registered = words.registered.get(option.name, ())
-    choices = option.choices or (() if plugins else registered)
+    choices = option.choices or registered
+    if plugins and (
+        option.any_case or not option.choices
+    ):  # vLLM itself checks these words, after plugins were loaded
+        choices = ()
     if choices and not _is_choice(option, value, choices):
         yield f"has no choice '{shown(value)}'{hint(value, choices) or f' ({_some(choices)})'}"
     elif _is_unknown(value, (*option.known, *registered)) and (

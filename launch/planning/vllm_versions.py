@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Annotated
 
@@ -70,6 +70,7 @@ def table() -> VersionTable:
     return load(Path(__file__).with_suffix(".yaml"), VersionTable)
 
 
+@lru_cache(maxsize=256)
 def parse(version: str) -> Version:
     """Return a vLLM version without its pre-release and build parts. Raises Refused if it is not a version."""
     try:

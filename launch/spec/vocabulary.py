@@ -101,7 +101,11 @@ class Vocabulary:
     def option(self, name: str) -> VllmOption | None:
         """Return the option with this spelling, None if this version lacks it."""
         found = self.names.get(name)
-        return _described(VllmOption, self.rows[found], name=found) if found else None
+        if not found:
+            return None
+        if found not in self._options:
+            self._options[found] = _described(VllmOption, self.rows[found], name=found)
+        return self._options[found]
 
     def completed(self, prefix: str) -> str:
         """Return the only long spelling that begins like this, as argparse completes it; "" if there is none."""
@@ -113,7 +117,19 @@ class Vocabulary:
     def config(self, name: str) -> dict[str, ConfigKey] | None:
         """Return the keys of a config, None if it is not known."""
         keys = self.keys.get(name)
-        return {key: _described(ConfigKey, row) for key, row in keys.items()} if keys else None
+        if keys and name not in self._configs:
+            self._configs[name] = {key: _described(ConfigKey, row) for key, row in keys.items()}
+        return self._configs.get(name)
+
+    @cached_property
+    def _options(self) -> dict[str, VllmOption]:
+        """Hold the options that were described before."""
+        return {}
+
+    @cached_property
+    def _configs(self) -> dict[str, dict[str, ConfigKey]]:
+        """Hold the configs that were described before."""
+        return {}
 
 
 def _described(cls: type[Any], row: Mapping[str, Any], **more: Any) -> Any:
