@@ -99,8 +99,11 @@ def _render_all(repository: RecipeRepository, target: str, vllm: str) -> None:
     from pathlib import Path
 
     from launch.planning.matrix import rows
+    from launch.planning.vllm_versions import parse
     from launch.recipes.repository import builtin_shapes
 
+    if vllm:
+        parse(vllm)  # refuses what is not a version
     names = repository.first_folder_names()
     readable, broken = repository.read(names)
     shapes = builtin_shapes()

@@ -119,7 +119,7 @@ def _adapt_arg(arg: Arg, known: Known) -> Replacement:
 
 def _lacking(arg: Arg, row: VersionRow | None, known: Known) -> Replacement:
     """Replace, leave out or refuse an option that this version does not have."""
-    why = _lacks(arg.flag, row, known)
+    why = _lacks(shown(arg.flag), row, known)
     elsewhere = in_versions(versions_with_option(head(arg)))
     if arg.source == USER:
         return _users(arg, row, known, why, elsewhere)
@@ -144,7 +144,7 @@ def _users(arg: Arg, row: VersionRow | None, known: Known, why: str, elsewhere: 
     near = "" if row or elsewhere else similar_option(arg, known.words)
     if not (row or elsewhere or near or known.checks_names):
         return Replacement(args=(arg,))
-    fix = f"leave out --set {arg.flag}"
+    fix = _correct(arg)
     if row and (row.use or row.env):
         fix = f"--set {row.use}={arg.value}" if row.use else f"--env {row.env}={arg.value}"
     raise Refused(why + near, why="" if row else elsewhere, fix=fix)
@@ -179,7 +179,7 @@ def _lacks(name: str, row: VersionRow | None, known: Known) -> str:
 
 
 def _correct(arg: Arg) -> str:
-    return f"leave out --set {arg.flag}" if arg.source == USER else "correct the recipe"
+    return f"leave out --set {shown(arg.flag)}" if arg.source == USER else "correct the recipe"
 
 
 # ---- values
@@ -215,7 +215,7 @@ def _check_arg(arg: Arg, known: Known) -> None:
     if head(arg) in option.off and arg.values:
         found = iter(("takes no value",))
     if fault := next(iter(found), ""):
-        raise Refused(f"{arg.flag} {fault}", why=_for_version(known, arg.source), fix=_correct(arg))
+        raise Refused(f"{shown(arg.flag)} {fault}", why=_for_version(known, arg.source), fix=_correct(arg))
 
 
 def _for_version(known: Known, source: str) -> str:

@@ -210,7 +210,7 @@ def object_faults(config: str, data: Mapping[str, Any], words: Vocabulary, path:
         place = f"{path}{name}"
         key = keys.get(name) or keys.get(name.replace("-", "_"))
         if key is None:
-            yield f"has no key '{place}'{hint(name, tuple(keys))}"
+            yield f"has no key '{shown(place)}'{hint(name, tuple(keys))}"
         elif key.config and isinstance(value, dict):
             yield from object_faults(key.config, value, words, f"{place}.")
         elif fault := key_fault(key, value):
@@ -226,7 +226,8 @@ def key_fault(key: ConfigKey, value: Any) -> str:
         if key.choices and isinstance(value, (str, int)):
             choices = tuple(str(choice) for choice in key.choices)
             return f"has no choice {text}{hint(str(value), choices) or f' ({_some(choices)})'}"
-        wanted = " or ".join(kind for kind in key.accepts if kind != "null")
+        silent = ("null", "boolean") if "integer" in key.accepts else ("null",)  # true is 1
+        wanted = " or ".join(kind for kind in key.accepts if kind not in silent)
         return f"must be {wanted or _some(tuple(map(str, key.choices)))} (got {text})"
     if isinstance(value, (int, float)) and not key.holds(value):
         return f"must be {' and '.join(key.limits())} (got {text})"

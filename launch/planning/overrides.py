@@ -23,6 +23,7 @@ OWN = {
     "--api-key": "--listen ADDRESS, which makes an API key and keeps it out of the command line",
     "--hf-token": "invoke login",
 }
+MOST = 200  # uses of --set or --env
 FLAG = re.compile(r"--?[A-Za-z][A-Za-z0-9_-]*(\.[^\s=]+)?\+?", re.ASCII)
 # Every process in the container can read a token in the server's environment.
 SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_API_TOKEN")
@@ -58,6 +59,10 @@ def _check_once(label: str, pairs: Iterable[tuple[str, str]]) -> None:
     """Raise Refused for a name with two different values."""
     seen: dict[str, str] = {}
     for name, value in pairs:
+        if len(seen) >= MOST:
+            raise Refused(
+                f"{label} is used more than {MOST} times", fix="put the values into a recipe: --recipes PATH"
+            )
         if seen.setdefault(name, value) != value and not name.endswith("+"):
             both = f"'{shown(seen[name])}' and '{shown(value)}'"
             raise Refused(f"{label} {name} is given twice, with {both}", fix=f"write {label} {name} once")

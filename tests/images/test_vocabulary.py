@@ -40,8 +40,7 @@ BETWEEN_KEYS = (
     "custom op",
     "unknown quantization name",
     "Invalid fields for --lora-modules: {",
-    "requires",
-    "backend",
+    "is only supported for",
     "'CPU', 'CUDA'",
 )
 Commands = list[list[str]]

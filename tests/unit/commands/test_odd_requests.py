@@ -198,6 +198,9 @@ OTHERS: dict[Request, str] = {
     (*H200, "--capabilities", "/dev/zero"): "is not a regular file",
     (*H200, "--lock", "/dev/zero"): "is not a regular file",
     (*H200, "--recipes", "/dev/zero"): "is not a folder of recipes",
+    (*H200, *(word for n in range(3000) for word in ("--set", f"--a{n}=1"))): "more than 200 times",
+    (*H200, "--set", f"--compilation-config={'[' * 100_000}"): "is not valid JSON",
+    (*H200, "--set", f"--compilation-config.{'a.' * 3000}a=1"): "has no key",
 }
 
 
