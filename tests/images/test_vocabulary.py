@@ -47,6 +47,11 @@ Commands = list[list[str]]
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture(scope="class")
+def image(cpu_image: str) -> str:
+    return cpu_image
+
+
 @pytest.fixture(scope="module")
 def words() -> Vocabulary:
     found = vocabulary_of(VERSION)
