@@ -150,7 +150,7 @@ def _key(container: Container, workload: Workload) -> dict[str, str]:
 def _show_commands(name: str, preset: str, scale: float, repeat: int) -> None:
     """Print what would run. Without an engine or a server, the command is that for the model of the guide."""
     from launch.engine.client import connect
-    from launch.engine.containers import name_for
+    from launch.spec.server_name import name_for
 
     try:
         container = running(connect(), name)

@@ -237,11 +237,15 @@ def _render_all(repository: RecipeRepository, target: str, vllm: str) -> None:
     from pathlib import Path
 
     from launch.planning.matrix import rows
+    from launch.planning.vllm_versions import parse
     from launch.recipes.repository import builtin_shapes
 
-    readable, broken = repository.read(repository.first_folder_names())
+    if vllm:
+        parse(vllm)  # refuses what is not a version
+    names = repository.first_folder_names()
+    readable, broken = repository.read(names)
     shapes = builtin_shapes()
-    found = [row for recipe in readable for row in rows(repository, recipe, shapes, vllm)]
+    found = [row for recipe in readable for row in rows(repository, recipe, shapes, vllm, frozenset(names))]
     text = "".join(json.dumps(row) + "\n" for row in found)
     if target == "-":
         print(text, end="")

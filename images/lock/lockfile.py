@@ -41,6 +41,8 @@ def _data(path: Path) -> Any:
     import yaml
 
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a device or a pipe may never end
+            raise Refused(f"cannot read {path}", why="it is not a regular file")
         return parse_yaml(path.read_text())
     except FileNotFoundError:
         own = "git checkout -- images/lock.yaml" if _is_clone() else "reinstall Slipway"

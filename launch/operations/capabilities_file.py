@@ -14,6 +14,8 @@ def read_capabilities(path: str) -> Capabilities | None:
     if not path:
         return None
     try:
+        if not Path(path).is_file():
+            raise Refused(f"cannot read the capabilities file '{path}'", why="it is not a regular file")
         data = json.loads(Path(path).read_text())
     except (OSError, ValueError) as error:
         raise Refused(f"cannot read the capabilities file '{path}'", why=str(error)) from error

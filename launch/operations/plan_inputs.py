@@ -16,12 +16,15 @@ from launch.operations.host_facts import gather
 from launch.operations.locked_models import with_commit
 from launch.planning.planner import make_plan
 from launch.planning.selection import model_of
+from launch.planning.validation import MAX_RANKS
 from launch.recipes.repository import builtin_shapes, checkpoints, open_repository
 from launch.spec.gpu_catalog import HardwareProfile, find
 from launch.spec.inputs import Image
 from launch.spec.plan import Plan
 from launch.spec.plan_options import PLATFORMS, PlanOptions, server_name
 from launch.spec.server_name import name_for
+
+DIGITS = 20  # of a number in a message
 
 if TYPE_CHECKING:
     from launch.allocation.selected_gpus import SelectedGpus
@@ -70,9 +73,10 @@ def _named_hardware(catalog: Mapping[str, HardwareProfile], name: str, platform:
 
 def _gpu_count(gpus: str, hardware: HardwareProfile) -> int:
     """Return the number of GPUs on each node of named hardware; by default all that such a node has."""
-    if gpus and not (gpus.isascii() and gpus.isdigit() and int(gpus) > 0):
+    most = MAX_RANKS
+    if gpus and not (gpus.isascii() and gpus.isdigit() and len(gpus) < DIGITS and 0 < int(gpus) <= most):
         raise Refused(
-            f"--gpus must be a positive integer for {hardware.id} (got '{gpus}')",
+            f"--gpus must be an integer from 1 to {most:,} for {hardware.id} (got '{gpus[:DIGITS]}')",
             why="GPU indices can be used only on the local machine" if "," in gpus else "",
             fix="--gpus 4",
         )

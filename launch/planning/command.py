@@ -14,7 +14,7 @@ from launch.planning.selection import Selection
 from launch.recipes.schema import Override
 from launch.recipes.strategy import multi_node_args, single_node_args, tp_of_one_node
 from launch.spec.gpu_catalog import HardwareProfile
-from launch.spec.vllm_args import Arg, Draft, EnvVar, last_env, last_wins, parse
+from launch.spec.vllm_args import Arg, Draft, EnvVar, last_env, last_wins, parse, split_words
 
 
 def recipe_command(selection: Selection, rank: int = 0) -> Draft:
@@ -22,11 +22,14 @@ def recipe_command(selection: Selection, rank: int = 0) -> Draft:
     file = selection.recipe.file or selection.recipe.name
     args: list[Arg] = []
     env: list[EnvVar] = []
+    corrections: list[str] = []
     for layer in layers(selection, rank):
         source = f"{file}: {layer.key}"
-        args += parse(layer.args, source, layer.why)
+        words, split = split_words(layer.args)
+        corrections += split
+        args += parse(words, source, layer.why)
         env += (EnvVar(name, value, source, layer.why) for name, value in (layer.env or {}).items())
-    draft = Draft(last_wins(args), last_env(env)).corrected(*left_out(selection))
+    draft = Draft(last_wins(args), last_env(env)).corrected(*left_out(selection), *corrections)
     return fit_ranks(selection, draft, rank)
 
 

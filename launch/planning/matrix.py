@@ -6,7 +6,7 @@ The rows have the keys of the renderings of vllm-project/recipes. A row that Sli
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,11 +14,12 @@ from packaging.version import InvalidVersion, Version
 
 from errors import Refused
 from launch.planning import vllm_versions
+from launch.planning.adapt import adapt
 from launch.planning.command import recipe_command
 from launch.planning.requirements import missing_for_precision
 from launch.planning.selection import NO_VARIANT, Selection, enabled_features
 from launch.planning.validation import layout_faults, layout_of
-from launch.recipes.image import image_of, version_in_tag
+from launch.recipes.image import LATEST, image_of, version_in_tag
 from launch.recipes.model_facts import published_shape
 from launch.recipes.repository import RecipeRepository
 from launch.recipes.schema import Recipe, Variant
@@ -38,33 +39,50 @@ class VersionRange:
     oldest: str
     newest: str
     source: str
+    assumed: bool = False  # the image does not tell its version
 
 
 def rows(
-    repository: RecipeRepository, recipe: Recipe, shapes: dict[str, ModelShape], vllm: str = ""
+    repository: RecipeRepository,
+    recipe: Recipe,
+    shapes: dict[str, ModelShape],
+    vllm: str = "",
+    names: Collection[str] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of one recipe, in a stable order. `vllm` is the one version to check them with.
 
-    An omni model has no rows, because another program serves it, without strategies.
+    A variant with a checkpoint of its own has rows under the name of that checkpoint, unless a recipe has that name
+    (`names`; default: those of the first folder). An omni model has no rows, because another program serves it.
     """
     if "omni" in recipe.meta.tasks:
         return
-    for hardware in sorted(_hardware(repository, recipe), key=lambda profile: profile.id):
-        variant = variant_for(recipe, hardware)
-        if variant is None:
-            continue
-        for strategy in sorted(_strategies(repository, recipe, hardware), key=lambda item: item.name):
-            yield row(recipe, variant, strategy, hardware, shapes, vllm)
+    taken = repository.first_folder_names() if names is None else names
+    for model, name in _models(recipe, taken):
+        for hardware in sorted(_hardware(repository, recipe, name), key=lambda profile: profile.id):
+            variant = variant_for(recipe, hardware, name)
+            if variant is None:
+                continue
+            for strategy in sorted(_strategies(repository, recipe, hardware), key=lambda item: item.name):
+                found = row(recipe, variant, strategy, hardware, shapes, vllm)
+                yield {**found, "model": model}
 
 
-def _hardware(repository: RecipeRepository, recipe: Recipe) -> Iterator[HardwareProfile]:
-    """Yield the hardware that runs the default variant; restricted hardware only if the recipe names it."""
-    default = recipe.variants.get("default", NO_VARIANT)
-    for name in repository.machines:
-        hardware, support = repository.hardware[name], recipe.meta.hardware.get(name)
+def _models(recipe: Recipe, taken: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield the names that a recipe has rows under, each with its variant."""
+    yield recipe.name, "default"
+    for name, variant in recipe.variants.items():
+        if variant.model_id and "/" in variant.model_id and variant.model_id not in taken:
+            yield variant.model_id, name
+
+
+def _hardware(repository: RecipeRepository, recipe: Recipe, name: str) -> Iterator[HardwareProfile]:
+    """Yield the hardware that runs the variant; restricted hardware only if the recipe names it."""
+    variant = recipe.variants.get(name, NO_VARIANT)
+    for machine in repository.machines:
+        hardware, support = repository.hardware[machine], recipe.meta.hardware.get(machine)
         if support == "unsupported" or (hardware.restricted and not support):
             continue
-        if _is_listed(default, hardware) and not missing_for_precision(default, hardware):
+        if _is_listed(variant, hardware) and not missing_for_precision(variant, hardware):
             yield hardware
 
 
@@ -72,10 +90,10 @@ def _is_listed(variant: Variant, hardware: HardwareProfile) -> bool:
     return not variant.supported_hardware or hardware.id in variant.supported_hardware
 
 
-def variant_for(recipe: Recipe, hardware: HardwareProfile) -> str | None:
-    """Return the default variant; on a machine that cannot be joined with others the largest one that fits."""
-    if hardware.scalable or _fits(recipe.variants.get("default", NO_VARIANT), hardware):
-        return "default"
+def variant_for(recipe: Recipe, hardware: HardwareProfile, name: str = "default") -> str | None:
+    """Return the variant; on a machine that cannot be joined with others the largest one that fits."""
+    if hardware.scalable or _fits(recipe.variants.get(name, NO_VARIANT), hardware):
+        return name
     fitting = {
         name: vram_minimum(variant, hardware)
         for name, variant in recipe.variants.items()
@@ -120,12 +138,13 @@ def row(
     selection = replace(bare, features=enabled_features(bare))
     image = image_of(recipe, selection.variant, hardware)
     versions = versions_of(recipe, selection.variant, image, vllm)
-    drafts = [
-        vllm_versions.adapt(recipe_command(selection, rank), Image(image, versions.newest))
-        for rank in range(min(nodes, 2))
-    ]
-    shape = shapes.get(selection.model_id) or published_shape(selection.model_id)
-    refused = _refused(drafts[0], selection, shape, versions)
+    drafts = [recipe_command(selection, rank) for rank in range(min(nodes, 2))]
+    try:
+        drafts = [adapt(draft, Image(image, versions.newest, assumed=versions.assumed)) for draft in drafts]
+        shape = shapes.get(selection.model_id) or published_shape(selection.model_id)
+        refused = _refused(drafts[0], selection, shape, versions)
+    except Refused as error:
+        refused = f"{error.what} ({error.why})" if error.why else error.what
     remarks = {"refused": refused} if refused else {}
     corrected = "; ".join(drafts[0].corrections)
     if corrected and not refused:
@@ -164,12 +183,13 @@ def versions_of(recipe: Recipe, variant: Variant, image: str, vllm: str = "") ->
         return VersionRange(exact, exact, "--vllm" if vllm else image)
     if image.endswith("nightly"):
         return VersionRange(newest, newest, image)
+    assumed = image not in LATEST.values()
     oldest = variant.min_vllm_version or recipe.model.min_vllm_version
     try:
         Version(oldest)
     except InvalidVersion:
-        return VersionRange(newest, newest, image)
-    return VersionRange(oldest, newest, "min_vllm_version")
+        return VersionRange(newest, newest, image, assumed)
+    return VersionRange(oldest, newest, "min_vllm_version", assumed)
 
 
 def _refused(draft: Draft, selection: Selection, shape: ModelShape | None, versions: VersionRange) -> str:

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
 from errors import Refused, choice
 from launch.data_file import load
+from launch.planning.option_values import shown
 from launch.planning.vllm_versions import SET_BY_USER, USER
 from launch.recipes.schema import Recipe, Workaround
 from launch.spec.plan_options import PlanOptions
-from launch.spec.vllm_args import Arg, Draft, EnvVar, parse
+from launch.spec.vllm_args import Arg, Draft, EnvVar, long_form, parse
 
+# Options of vLLM that Slipway sets itself, and what sets them.
+OWN = {
+    "--model": "name the model as the argument: invoke plan org/name",
+    "--port": "--port PORT",
+    "--config": "write its options with --set --flag=value",
+    "--api-key": "--listen ADDRESS, which makes an API key and keeps it out of the command line",
+    "--hf-token": "invoke login",
+}
+MOST = 200  # uses of --set or --env
+FLAG = re.compile(r"--?[A-Za-z][A-Za-z0-9_-]*(\.[^\s=]+)?\+?", re.ASCII)
 # Every process in the container can read a token in the server's environment.
 SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_API_TOKEN")
 
@@ -30,9 +42,30 @@ def apply(draft: Draft, options: PlanOptions, recipe: Recipe) -> Draft:
         draft = _workaround(draft, name, recipe)
     if options.max_model_len is not None:
         draft = _set(draft, "--max-model-len", str(options.max_model_len))
+    settings = [(long_form(flag), value) for flag, value in options.settings]
+    context = [] if options.max_model_len is None else [("--max-model-len", str(options.max_model_len))]
+    _check_once("--set", (*context, *settings))
+    for flag, _ in settings:
+        if flag in OWN:
+            why = "it would not agree with the rest of the plan"
+            raise Refused(f"--set {flag} cannot be used", why=why, fix=OWN[flag])
+    _check_once("--env", options.env)
     for flag, value in options.settings:
         draft = _set(draft, flag, value)
     return _env(draft, options.env)
+
+
+def _check_once(label: str, pairs: Iterable[tuple[str, str]]) -> None:
+    """Raise Refused for a name with two different values."""
+    seen: dict[str, str] = {}
+    for name, value in pairs:
+        if len(seen) >= MOST:
+            raise Refused(
+                f"{label} is used more than {MOST} times", fix="put the values into a recipe: --recipes PATH"
+            )
+        if seen.setdefault(name, value) != value and not name.endswith("+"):
+            both = f"'{shown(seen[name])}' and '{shown(value)}'"
+            raise Refused(f"{label} {name} is given twice, with {both}", fix=f"write {label} {name} once")
 
 
 def _responses_api(draft: Draft, options: PlanOptions, recipe: Recipe) -> Draft:
@@ -57,8 +90,9 @@ def _workaround(draft: Draft, name: str, recipe: Recipe) -> Draft:
 
 def _set(draft: Draft, flag: str, value: str) -> Draft:
     """Apply one --set. The values true and false switch a flag without a value on and off."""
-    if not flag.startswith("--") or len(flag) < 3 or value == "":
-        raise Refused(f"--set '{flag}' is not a vLLM flag with a value", fix="--set --max-num-seqs=256")
+    if not FLAG.fullmatch(flag) or value == "":
+        raise Refused(f"--set '{flag[:80]}' is not a vLLM flag with a value", fix="--set --max-num-seqs=256")
+    flag = long_form(flag)
     switch = value.lower() if "." not in flag else ""
     arg = Arg(flag, () if switch == "true" else (value,), USER, SET_BY_USER)
     old = draft.get(arg.key)
@@ -66,9 +100,8 @@ def _set(draft: Draft, flag: str, value: str) -> Draft:
     notes = _replaced(flag, value, old.value or "a switch that is on", old.source) if old and replaced else ()
     if switch != "false":
         return draft.add((arg,), notes=notes)
-    if old:
-        return draft.without(arg.key).add(notes=notes)
-    return draft.add((Arg(f"--no-{flag[2:]}", (), USER, SET_BY_USER),))
+    off = Arg(f"--no-{flag[2:]}", (), USER, SET_BY_USER)  # `adapt` leaves it out if the flag has no such form
+    return draft.without(arg.key).add((off,), notes=notes)
 
 
 def _env(draft: Draft, env: Iterable[tuple[str, str]]) -> Draft:

@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from launch.access.profiles import SERVES_ON, grant, guide_container
 from launch.access.types import Access
 from launch.planning import overrides, weights
+from launch.planning.adapt import adapt
 from launch.planning.attention_split import vision_note
 from launch.planning.command import fit_ranks, recipe_command
+from launch.planning.known_names import known_names
 from launch.planning.kv_space import served_shape
 from launch.planning.memory_check import fit_of
 from launch.planning.memory_defaults import with_defaults
@@ -20,7 +22,7 @@ from launch.planning.parallelism import LayoutCheck, check_all, refinement_note
 from launch.planning.selection import STRATEGY_BY_FLAG, Selection, select
 from launch.planning.smallest_layout import choose_size, left_idle
 from launch.planning.validation import check_image, check_layout, layout_of, release
-from launch.planning.vllm_versions import SET_BY_USER, USER, adapt
+from launch.planning.vllm_versions import SET_BY_USER, USER, parse
 from launch.recipes.from_config import MOUNTED, ConfigRecipe, with_parsers_of
 from launch.recipes.model_facts import published_shape
 from launch.recipes.schema import Recipe
@@ -59,7 +61,8 @@ def make_plan(
     Raises Refused with the arithmetic for an invalid layout, with the largest context if the requested one cannot
     fit, and with the choices if the recipe lacks what the user asks for.
     """
-    recipe = with_parsers_of(recipe, image.capabilities)
+    known = known_names(image, parse(image.vllm_version))
+    recipe = with_parsers_of(recipe, known.parsers("tool"), known.parsers("reasoning"))
     selection = select(options, host, recipe, strategies or builtin_strategies())
     check_image(selection, image, host)
     shape = shape_of(selection, host)
@@ -217,7 +220,8 @@ def _version_note(image: Image) -> tuple[str, ...]:
 
 def _unchecked_note(options: PlanOptions, image: Image) -> tuple[str, ...]:
     """Return a note if the user's own options cannot be compared with what the image accepts."""
-    if image.capabilities or not (options.settings or options.env):
+    known = known_names(image, parse(image.vllm_version))
+    if known.checks_names or not (options.settings or options.env):
         return ()
     why = f"Slipway does not know what {image.reference} accepts"
     return (f"the options set by --set and --env are not checked: {why} (--capabilities PATH tells it)",)

@@ -53,6 +53,8 @@ def check_hardware(recipe: Recipe, name: str, variant: Variant, hardware: Hardwa
 
 def missing_for_precision(variant: Variant, hardware: HardwareProfile) -> str:
     """Return what the variant's number format needs and the hardware lacks, "" if it lacks nothing."""
+    if variant.precision == "fp8" and hardware.brand == "AMD" and hardware.arch and not hardware.formats:
+        return f"fp8 needs FP8 matrix units; {hardware.id} ({hardware.arch}) does not have them"
     needs = variant.precision_hardware or PRECISION_NEEDS.get(variant.precision, {})
     has = {"brand": hardware.brand, "generation": hardware.generation}
     missing = [f"{key} {value}" for key, value in needs.items() if key in has and has[key] != value]

@@ -16,6 +16,7 @@ from launch.recipes.strategy import Strategy, offered, runs_on
 from launch.spec.gpu_catalog import HardwareProfile
 from launch.spec.inputs import Host
 from launch.spec.plan_options import PlanOptions
+from launch.spec.vllm_args import long_form
 
 NO_VARIANT = Variant()
 NO_OVERRIDE = StrategyOverride()
@@ -104,7 +105,7 @@ def default_strategy(options: PlanOptions, host: Host, recipe: Recipe) -> str:
     """Return the strategy by the user's parallel options, else by x-slipway.strategies, else by the recipe."""
     names = offered(recipe)
     prefix = "multi_node_" if host.nodes > 1 else "single_node_"
-    flags = {flag for flag, _ in options.settings}
+    flags = {long_form(flag) for flag, _ in options.settings}
     total = host.gpus * host.nodes
     wanted = [
         *(prefix + kind for flag, kind in STRATEGY_BY_FLAG.items() if flag in flags),

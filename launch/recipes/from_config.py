@@ -11,7 +11,6 @@ from launch.recipes import parsers
 from launch.recipes.model_kind import check_kind
 from launch.recipes.parsers import TOOLS, Parsers
 from launch.recipes.schema import Extension, Feature, Model, Recipe, Variant
-from launch.spec.capabilities import Capabilities
 from launch.spec.checkpoint import Checkpoint
 
 FILE = "config.json"
@@ -94,14 +93,11 @@ def _notes(checkpoint: Checkpoint, chosen: Parsers) -> Iterator[str]:
         yield "the weights are not in the safetensors format, so vLLM loads them with torch.load"
 
 
-def with_parsers_of(recipe: Recipe, capabilities: Capabilities | None) -> Recipe:
-    """Return the recipe without the features whose parser the image lacks, if that is known."""
-    if capabilities is None or not isinstance(recipe, ConfigRecipe):
+def with_parsers_of(recipe: Recipe, tool: frozenset[str], reasoning: frozenset[str]) -> Recipe:
+    """Return the recipe without the features whose parser the image lacks; an empty set is not known."""
+    if not isinstance(recipe, ConfigRecipe):
         return recipe
-    known = {
-        "tool_calling": capabilities.tool_parsers,
-        "reasoning": capabilities.reasoning_parsers,
-    }
+    known = {"tool_calling": tool, "reasoning": reasoning}
     lacking = {
         name: feature.args[1]
         for name, feature in recipe.features.items()

@@ -14,6 +14,8 @@ from launch.recipes.strategy import Strategy, builtin_strategies
 from launch.spec.gpu_catalog import HardwareProfile, catalog, from_taxonomy
 from launch.spec.model_config import ModelShape
 
+LONGEST = 200  # characters of a model's name
+LARGEST = 200_000  # bytes of a recipe; the largest of 23 of vllm-project/recipes has 38,594
 BUILTIN = Path(__file__).parent / "builtin"
 
 
@@ -40,9 +42,11 @@ class RecipeRepository:
 
         Raises Refused with similar names.
         """
+        if len(name) > LONGEST or not name.isprintable():
+            raise UnknownModel(f"unknown model {name[:LONGEST]!a}", fix="invoke recipes")
         for folder in self.folders:
             path = folder / f"{name}.yaml"
-            if path.resolve().is_relative_to(folder.resolve()) and path.is_file():
+            if _is_inside(path, folder):
                 return _read(folder, path)
         return self._by_checkpoint(name)
 
@@ -50,7 +54,7 @@ class RecipeRepository:
         """Return the recipe whose model or variant is this checkpoint; only files that mention it are parsed."""
         for folder in self.folders:
             for path in _files(folder):
-                if name and name in path.read_text(errors="replace"):
+                if name and name in _text(path):
                     recipe = _read(folder, path)
                     if name in checkpoints(recipe):
                         return recipe
@@ -127,8 +131,22 @@ def _read(folder: Path, path: Path) -> Recipe:
     return read_recipe(_text(path), str(path.relative_to(folder)))
 
 
-def _text(path: Path) -> str:
+def _is_inside(path: Path, folder: Path) -> bool:
+    """Return whether a file exists and is in the folder. Raises Refused for a link that points to itself."""
     try:
+        return path.resolve().is_relative_to(folder.resolve()) and path.exists()
+    except (OSError, RuntimeError) as error:
+        raise Refused(f"cannot read '{path}'", why=str(error)) from error
+
+
+def _text(path: Path) -> str:
+    """Return the content of a file. Raises Refused for a folder, a device, a pipe or a file that is too large."""
+    try:
+        if not path.is_file():
+            raise Refused(f"cannot read '{path}'", why="it is not a regular file", fix=f"ls -l {path}")
+        if (size := path.stat().st_size) > LARGEST:
+            why = f"it has {size:,} bytes; a recipe may have {LARGEST:,}"
+            raise Refused(f"'{path}' is too large for a recipe", why=why)
         return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise Refused(f"cannot read '{path}'", why=str(error)) from error

@@ -100,7 +100,7 @@ def integer(label: str, given: Any, minimum: int = 0, maximum: int | None = None
     text = str(given)
     number = int(text) if text.isascii() and text.removeprefix("-").isdigit() and len(text) < 20 else None
     if number is None or number < minimum or (maximum is not None and number > maximum):
-        raise Refused(f"{label} must be {_range(minimum, maximum)} (got '{text}')")
+        raise Refused(f"{label} must be {_range(minimum, maximum)} (got '{text[:60]}')")
     return number
 
 

@@ -6,12 +6,14 @@ The command line, its help, the settings and the checks of values all come from 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from errors import Refused
 from launch.spec.option import integer, modes, option, pairs
 from launch.spec.plan import AUTO_PORT
+from launch.spec.sizes import size_of
 
 Pairs = tuple[tuple[str, str], ...]
 Names = tuple[str, ...]
@@ -24,6 +26,9 @@ MODEL, HARDWARE, VLLM, CONTAINER = "Model", "Hardware", "vLLM", "Container"
 
 # An engine needs two characters. Kubernetes adds to a name, and the result may have 63.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{1,39}")
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+MAX_NODES = 256
+LONGEST = 60  # characters of a value in a message
 
 
 def server_name(label: str, given: Any) -> str:
@@ -33,6 +38,26 @@ def server_name(label: str, given: Any) -> str:
         why = "a name has 2 to 40 letters, digits, '-', '_' and '.', and begins with a letter or digit"
         raise Refused(f"{label} '{name}' is not a name for a server", why=why, fix="--name replica-1")
     return name
+
+
+def tokens(label: str, given: Any) -> int:
+    """Parse a number of tokens, as 32768 or 128K. Raises Refused, which names `label`."""
+    number = size_of(str(given))
+    if number is None or number < 1:
+        raise Refused(
+            f"{label} must be a positive integer (got '{str(given)[:LONGEST]}')", fix=f"{label} 32768"
+        )
+    return number
+
+
+def variables(label: str, given: Iterable[str]) -> Pairs:
+    """Parse `NAME=VALUE` texts of environment variables. Raises Refused for a name that a shell does not take."""
+    found = pairs(label, given)
+    for name, _ in found:
+        if not VARIABLE.fullmatch(name):
+            why = "a name has letters, digits and _, and does not begin with a digit"
+            raise Refused(f"{label} '{name[:LONGEST]}' is not the name of a variable", why=why)
+    return found
 
 
 def port_number(label: str, given: Any) -> int:
@@ -113,13 +138,13 @@ class PlanOptions:
         group=HARDWARE,
         setting=True,
     )
-    nodes: int = option(1, "number of hosts", metavar="NUMBER", group=HARDWARE, minimum=1)
+    nodes: int = option(1, "number of hosts", metavar="NUMBER", group=HARDWARE, minimum=1, maximum=MAX_NODES)
     max_model_len: int | None = option(
         None,
-        "maximum context length in tokens (default: chosen by the recipe)",
+        "maximum context length in tokens, e.g. 32768 or 128K (default: chosen by the recipe)",
         metavar="NUMBER",
         group=VLLM,
-        minimum=1,
+        parse=tokens,
     )
     settings: Pairs = option(
         (),
@@ -130,7 +155,7 @@ class PlanOptions:
         parse=pairs,
     )
     env: Pairs = option(
-        (), "set an environment variable of the server", metavar="NAME=VALUE", group=VLLM, parse=pairs
+        (), "set an environment variable of the server", metavar="NAME=VALUE", group=VLLM, parse=variables
     )
     vllm: str = option(
         "",

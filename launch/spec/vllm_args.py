@@ -10,17 +10,36 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
-# Short spellings of vLLM's own parser (vllm/engine/arg_utils.py).
+from launch.spec.sizes import size_of
+
+# Other spellings of vLLM's own parser (vllm/engine/arg_utils.py, 0.32.0; a test compares them with the vocabulary).
 SHORT = {
-    "-tp": "--tensor-parallel-size",
-    "-pp": "--pipeline-parallel-size",
+    "-asc": "--api-server-count",
+    "-ac": "--attention-config",
+    "-cc": "--compilation-config",
+    "-dpa": "--data-parallel-address",
+    "-dpb": "--data-parallel-backend",
+    "-dpe": "--data-parallel-external-lb",
+    "-dph": "--data-parallel-hybrid-lb",
+    "-dpm": "--data-parallel-multi-port-external-lb",
+    "-dpn": "--data-parallel-rank",
+    "-dpp": "--data-parallel-rpc-port",
     "-dp": "--data-parallel-size",
     "-dpl": "--data-parallel-size-local",
-    "-dpa": "--data-parallel-address",
+    "-dpr": "--data-parallel-start-rank",
+    "-dcp": "--decode-context-parallel-size",
+    "-dc": "--diffusion-config",
     "-ep": "--enable-expert-parallel",
-    "-cc": "--compilation-config",
+    "-n": "--nnodes",
+    "-r": "--node-rank",
+    "-pp": "--pipeline-parallel-size",
+    "-pcp": "--prefill-context-parallel-size",
     "-q": "--quantization",
+    "-sc": "--speculative-config",
+    "-tp": "--tensor-parallel-size",
+    "--device-memory-utilization": "--gpu-memory-utilization",
 }
+WHITESPACE = re.compile(r"\s")
 NUMBER = re.compile(r"-[0-9.]+$")
 
 
@@ -82,11 +101,12 @@ class Draft:
         return next((arg for arg in reversed(self.args) if arg.key == flag), None)
 
     def number(self, flag: str, default: int = 1) -> int | None:
-        """Return the integer value of a flag; the default if the flag is absent, None if it is not an integer."""
+        """Return the integer value of a flag (128k is one); the default if the flag is absent, None if it has none."""
         arg = self.get(flag)
         if arg is None:
             return default
-        return int(arg.value) if arg.value.isascii() and arg.value.isdigit() else None
+        size = size_of(arg.value)
+        return size if size is not None and size >= 0 else None
 
     def add(self, args: Iterable[Arg] = (), env: Iterable[EnvVar] = (), notes: Iterable[str] = ()) -> Draft:
         """Return a copy with these items added at the end; a later item replaces an earlier one."""
@@ -109,6 +129,20 @@ class Draft:
 def is_flag(word: str) -> bool:
     """Return whether a part of argv starts an option. A negative number is a value."""
     return word.startswith("-") and not NUMBER.match(word)
+
+
+def split_words(argv: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Split parts of argv that hold a flag and its value, as `--max-model-len auto` in one part; return why, too."""
+    words: list[str] = []
+    why: list[str] = []
+    for word in argv:
+        flag, *value = WHITESPACE.split(word.strip(), maxsplit=1) if is_flag(word) else (word,)
+        if value and "=" not in flag and is_flag(flag):
+            words += (flag, value[0].strip())
+            why.append(f"'{word}' is one argument: split into {flag} and its value")
+        else:
+            words.append(word)
+    return tuple(words), tuple(why)
 
 
 def parse(argv: Sequence[str], source: str = "", why: str = "") -> tuple[Arg, ...]:

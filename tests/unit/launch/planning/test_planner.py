@@ -126,7 +126,7 @@ def test_make_plan_reduces_dp_by_the_users_tp() -> None:
 
 
 def test_make_plan_keeps_json_values() -> None:
-    value = '{"cudagraph_mode": "PIECEWISE", "x": [1, "{0}", "$HOME", "%s"]}'
+    value = '{"cudagraph_mode": "PIECEWISE", "custom_ops": ["{0}", "$HOME", "%s"]}'
     made = plan(M2, "h200", 4, settings=(("--compilation-config", value),))
     assert value in made.processes[0].argv
 
@@ -265,6 +265,6 @@ def test_plan_as_dict_has_the_public_keys() -> None:
 
 
 def test_make_plan_notes_that_options_of_the_user_are_not_checked() -> None:
-    made = plan(M2, "h200", 4, settings=(("--max-modle-len", "100"),))
+    made = plan(M2, "h200", 4, vllm="0.13.0", settings=(("--of-that-version", "100"),))
     assert any("--set and --env are not checked" in note for note in made.notes)
     assert not any("not checked" in note for note in plan(M2, "h200", 4).notes)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from errors import Refused
-from launch.planning.vllm_versions import USER, adapt, image_for, table
+from launch.planning.adapt import adapt
+from launch.planning.vllm_versions import USER, image_for, table
 from launch.planning.vllm_versions import parse as version_of
 from launch.spec.capabilities import Capabilities
 from launch.spec.vllm_args import Draft, EnvVar, parse, to_argv
@@ -33,10 +34,8 @@ def test_adapt_replaces_a_new_flag_by_its_variable() -> None:
 
 
 def test_adapt_keeps_the_recipes_flag_over_a_replacement() -> None:
-    assert to_argv(at("0.32.0", draft("--all2all-backend", "a", VLLM_ALL2ALL_BACKEND="b")).args) == (
-        "--all2all-backend",
-        "a",
-    )
+    recipe = draft("--all2all-backend", "deepep_v2", VLLM_ALL2ALL_BACKEND="pplx")
+    assert to_argv(at("0.32.0", recipe).args) == ("--all2all-backend", "deepep_v2")
 
 
 def test_adapt_leaves_out_removed_names_with_a_note() -> None:
@@ -67,10 +66,12 @@ def test_adapt_prefers_capabilities_over_the_table() -> None:
     )
     made = at(
         "",
-        draft("--x", "--no-x", "--config.a.b", "1", "--y", VLLM_USE_V1="1", VLLM_OTHER="1", OTHER="1"),
+        draft(
+            "--x", "--no-x", "--config", "f.yaml", "--seed", "1", VLLM_USE_V1="1", VLLM_OTHER="1", OTHER="1"
+        ),
         capabilities,
     )
-    assert to_argv(made.args) == ("--x", "--no-x", "--config.a.b", "1")
+    assert to_argv(made.args) == ("--x", "--no-x", "--config", "f.yaml")
     assert [setting.name for setting in made.env] == ["VLLM_USE_V1", "OTHER"]
 
 

@@ -67,7 +67,9 @@ def plans(draw: st.DrawFn) -> Plan:
         access=draw(st.sampled_from(["least", "profiling", "rdma"])),
         pids=draw(st.sampled_from([0, 500])),
         port=draw(st.integers(1024, 65535)),
-        settings=tuple(draw(st.dictionaries(st.sampled_from(["--chat-template", "--foo"]), values)).items()),
+        settings=tuple(
+            draw(st.dictionaries(st.sampled_from(["--chat-template", "--response-role"]), values)).items()
+        ),
         env=tuple(draw(st.dictionaries(names, values, max_size=3)).items()),
         image=draw(st.sampled_from(["", "registry.example:5000/slipway/vllm@sha256:" + "0" * 64])),
         cdi=draw(st.sampled_from(["auto", "yes"] if facts.get("cdi") else ["auto", "no"])),
