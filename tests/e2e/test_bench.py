@@ -111,7 +111,7 @@ def wait_for(condition: Callable[[], object], what: str, seconds: float = 90) ->
 def test_the_command_of_the_guide_typed_before_does_not_change_a_run(
     server: Container, target: Target
 ) -> None:
-    """Seeds are fixed: with 416 tokens in the vocabulary, prompts of seed 1 equal some of seed 0, those of 2 do not."""
+    """Seeds are fixed: with 416 tokens in the vocabulary, prompts of two seeds may be equal; of 0 and 2 they differ."""
     work = workload(server, 0.02, random_input=300)
     status, output = server.exec_run([*work.argv, "--port", "8000"])  # seed 0, as the guide has it
     assert status == 0, output
