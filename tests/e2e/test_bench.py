@@ -111,11 +111,11 @@ def wait_for(condition: Callable[[], object], what: str, seconds: float = 90) ->
 def test_the_command_of_the_guide_typed_before_does_not_change_a_run(
     server: Container, target: Target
 ) -> None:
-    """Seeds are fixed: with 416 tokens in the vocabulary, some random prompts of more than a block are equal."""
+    """Seeds are fixed: with 416 tokens in the vocabulary, prompts of two seeds may be equal; of 0 and 2 they differ."""
     work = workload(server, 0.02, random_input=300)
     status, output = server.exec_run([*work.argv, "--port", "8000"])  # seed 0, as the guide has it
     assert status == 0, output
-    again, other = run(target, work, seed=0), run(target, work, seed=1)
+    again, other = run(target, work, seed=0), run(target, work, seed=2)
     assert void_rules(again) == {"fresh prompts"}
     assert "of the prompt tokens were read from the prefix cache" in again.validity.remarks[0].sentence
     assert not void_rules(other), other.validity
