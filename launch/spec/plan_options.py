@@ -14,6 +14,7 @@ from errors import Refused
 from launch.spec.option import integer, modes, option, pairs
 from launch.spec.plan import AUTO_PORT
 from launch.spec.sizes import size_of
+from launch.spec.vllm_args import long_form
 
 Pairs = tuple[tuple[str, str], ...]
 Names = tuple[str, ...]
@@ -48,6 +49,11 @@ def tokens(label: str, given: Any) -> int:
             f"{label} must be a positive integer (got '{str(given)[:LONGEST]}')", fix=f"{label} 32768"
         )
     return number
+
+
+def flags(label: str, given: Iterable[str]) -> Pairs:
+    """Parse `--flag=value` texts; short forms and underscores become the long form that the planner knows."""
+    return tuple((long_form(name), value) for name, value in pairs(label, given))
 
 
 def variables(label: str, given: Iterable[str]) -> Pairs:
@@ -152,7 +158,7 @@ class PlanOptions:
         metavar="FLAG=VALUE",
         group=VLLM,
         flag="set",
-        parse=pairs,
+        parse=flags,
     )
     env: Pairs = option(
         (), "set an environment variable of the server", metavar="NAME=VALUE", group=VLLM, parse=variables

@@ -57,7 +57,7 @@ def test_options_that_are_not_settings_are_not_read_from_them() -> None:
     [
         ({"port": "x"}, {}, r"--port must be an integer from 1 to 65535, or auto \(got 'x'\)"),
         ({}, {"port": "x"}, r"setting port must be an integer from 1 to 65535, or auto \(got 'x'\)"),
-        ({"nodes": "0"}, {}, r"--nodes must be a positive integer \(got '0'\)"),
+        ({"nodes": "0"}, {}, r"--nodes must be an integer from 1 to 256 \(got '0'\)"),
         ({"access": "lest"}, {}, "unknown --access value 'lest'. Did you mean `least`"),
         ({"env": ["A"]}, {}, "--env A: a value is missing"),
     ],
