@@ -40,9 +40,8 @@ def choice(kind: str, given: str, known: list[str] | tuple[str, ...]) -> Refused
 
     by_lower_case = {name.lower(): name for name in known}  # `JSON` means json
     text = given.lower()
-    longer = [
-        name for name in by_lower_case if len(text) > 2 and name.startswith(text)
-    ]  # `--gpu` means --gpus
+    # `--gpu` means --gpus
+    longer = [name for name in by_lower_case if len(text) > 2 and name.startswith(text)]
     matches = longer[:3] or get_close_matches(text, by_lower_case, n=3, cutoff=0.6)
     near = [by_lower_case[name] for name in matches]
     hint = f". Did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else ""

@@ -77,7 +77,7 @@ def plan(
     invoke plan MiniMaxAI/MiniMax-M2.1 --hardware mi300x --gpus 8 --format compose
     invoke plan --compare h200x4,h200x8,mi300x8 --context 32768
     invoke plan --hardware h200 --max-users 64 --context 32768
-    invoke plan --hardware h200 --explain tensor-parallel-size
+    invoke plan --hardware h200 --gpus 4 --explain tensor-parallel-size
     """
     _check_together(compare, max_users, context, explain, format, output)
     if compare:

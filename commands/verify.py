@@ -36,7 +36,7 @@ def verify(
     """Check, offline, that a model in the cache is complete and was not changed.
 
     invoke verify MiniMaxAI/MiniMax-M2 --deep
-    invoke verify ./folder --deep       (of hf download --local-dir)
+    invoke verify ./folder --deep
     """
     from launch.operations.demo_model import endpoint_for
     from launch.operations.locked_models import wanted_weights

@@ -75,7 +75,7 @@ def kill_the_engine_core(container: Container) -> None:
 def test_a_server_that_died_serves_again_and_its_death_is_recorded(
     fault: Callable[[Container], None], reason: str, engine: DockerClient, run: Run
 ) -> None:
-    started = run("serves-idle", "--supervise", "--notify", "tee -a /dev/stderr").ok().err
+    started = run("serves-idle", "--supervise", "--notify", "sh -c 'cat >&2'").ok().err
     assert "supervised by a background process" in started
     fault(server(engine))
     died, _ = until("died"), until("restarted")

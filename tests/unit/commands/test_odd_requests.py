@@ -173,7 +173,7 @@ OTHERS: dict[Request, str] = {
     ("--hardware", "cpu", "--gpus", "1000000000000"): "--gpus must be an integer",
     ("--hardware", "h200", "--gpus", "٣"): "--gpus must be an integer",
     ("--hardware", "mi250x", "--gpus", "8"): "fp8 needs FP8 matrix units",
-    ("--hardware", "h200,"): "Did you mean `h200`",
+    ("--hardware", "h20o"): "Did you mean `h200`",
     (*H200, "--max-model-len", LONG): "must be a positive integer",
     (*H200, "--max-model-len", "-5"): "must be a positive integer",
     (*H200, "--port", LONG): "--port must be an integer",
@@ -269,7 +269,7 @@ RECIPES: dict[str, tuple[Write, str]] = {
         lambda path: path.write_text(
             "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
         ),
-        "too many values",
+        "1,000,000 values",
     ),
     "a value in itself": (lambda path: path.write_text("a: &a [*a]\n"), "not valid YAML"),
     "a long number": (lambda path: path.write_text(f"{MODEL}, context_length: {LONG}}}"), "not valid YAML"),

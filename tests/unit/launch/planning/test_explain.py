@@ -44,7 +44,7 @@ def test_each_node_has_its_reason() -> None:
 
 
 def test_a_note_that_names_the_flag_is_shown() -> None:
-    made = plan(M2, "h200", 4, settings=(("--reasoning-parser", "other"),))
+    made = plan(M2, "h200", 4, settings=(("--reasoning-parser", "minimax_m2"),))
     assert any("replaces" in reason.why for reason in explain(made, "--reasoning-parser"))
 
 

@@ -69,7 +69,6 @@ def test_health_command_fails_if_the_server_does_not_listen() -> None:
     ("settings", "expected"),
     [
         ({}, health.Endpoint("127.0.0.1", 8000)),
-        ({"--port": "9000"}, health.Endpoint("127.0.0.1", 9000)),
         ({"--host": "0.0.0.0"}, health.Endpoint("127.0.0.1", 8000)),
         ({"--host": "::"}, health.Endpoint("::1", 8000)),
         ({"--host": "10.0.0.7"}, health.Endpoint("10.0.0.7", 8000)),
