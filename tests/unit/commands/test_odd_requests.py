@@ -173,7 +173,7 @@ OTHERS: dict[Request, str] = {
     ("--hardware", "cpu", "--gpus", "1000000000000"): "--gpus must be an integer",
     ("--hardware", "h200", "--gpus", "٣"): "--gpus must be an integer",
     ("--hardware", "mi250x", "--gpus", "8"): "fp8 needs FP8 matrix units",
-    ("--hardware", "h20o"): "Did you mean `h200`",
+    ("--hardware", "h2000"): "Did you mean `h200`",
     (*H200, "--max-model-len", LONG): "must be a positive integer",
     (*H200, "--max-model-len", "-5"): "must be a positive integer",
     (*H200, "--port", LONG): "--port must be an integer",
