@@ -106,4 +106,4 @@ def _compressed(config: Mapping[str, Any], count: int) -> Iterator[LayerGroup]:
 
 def _int(config: Mapping[str, Any], key: str) -> int | None:
     value = config.get(key)
-    return value if type(value) is int and value > 0 else None
+    return value if type(value) is int and 0 < value <= layers.LARGEST else None

@@ -11,6 +11,8 @@ from typing import Any
 
 from launch.data_file import load
 
+LARGEST = 1 << 40  # more than any dimension of a model; config.json is not trusted
+MOST_LAYERS = 10_000
 FULL, SLIDING, CHUNKED, STATE, BOTH, NONE = "full", "sliding", "chunked", "state", "both", "none"
 
 
@@ -74,6 +76,8 @@ def row_of(config: Mapping[str, Any]) -> KeyRow | None:
 
 def kinds(config: Mapping[str, Any], layers: int) -> list[str]:
     """Return the kind of each layer. Raises UnknownLayers with the key that cannot be read."""
+    if layers > MOST_LAYERS:
+        raise UnknownLayers(f"{layers:,} layers are more than any model has")
     row, family = row_of(config), str(config.get("model_type", ""))
     if family.removesuffix("_text") in table().both:
         return [BOTH] * layers
@@ -132,7 +136,7 @@ def _by_row(config: Mapping[str, Any], row: KeyRow, layers: int) -> Iterator[str
 
 def _count(config: Mapping[str, Any], key: str) -> int:
     value = config.get(key)
-    return value if type(value) is int and value > 0 else 0
+    return value if type(value) is int and 0 < value <= LARGEST else 0
 
 
 def group(found: Sequence[str]) -> Counter[str]:

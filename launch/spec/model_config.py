@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from launch.spec.kv_layers import kv_layers
-from launch.spec.layers import BOTH, STATE, LayerGroup, UnknownLayers, group, kinds, row_of
+from launch.spec.layers import BOTH, LARGEST, STATE, LayerGroup, UnknownLayers, group, kinds, row_of
 from launch.spec.quantization import BYTES, quantization
 from launch.spec.rope_scaling import context_of
 from launch.spec.state_layers import StateLayer, state_layer
@@ -173,7 +173,7 @@ def _text(config: Mapping[str, Any]) -> Mapping[str, Any]:
 def _count(config: Mapping[str, Any], *names: str) -> int | None:
     """Return the first positive integer under these keys."""
     values = (config.get(name) for name in names)
-    return next((v for v in values if isinstance(v, int) and not isinstance(v, bool) and v > 0), None)
+    return next((v for v in values if type(v) is int and 0 < v <= LARGEST), None)
 
 
 def _dtype(config: Mapping[str, Any]) -> str:

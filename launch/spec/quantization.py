@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from launch.spec.layers import LARGEST
+
 BYTES = {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0, "fp8": 1.0, "int8": 1.0, "mxfp8": 1.03125}
 # 4-bit formats with their scales: a byte of scale for 16 (NVFP4) or 32 (MXFP4) values, 2 bytes for 128 (INT4).
 BYTES |= {"nvfp4": 0.5625, "fp4": 0.5625, "mxfp4": 0.53125, "int4": 0.516, "bf16": 2.0, "fp16": 2.0}
@@ -72,7 +74,7 @@ def _groups(q: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 def _format(q: Mapping[str, Any], groups: list[Mapping[str, Any]]) -> tuple[str, int | None]:
     blocks, method = q.get("weight_block_size"), str(q.get("quant_method", "")).lower()
     algorithm = f"{q.get('quant_algo')} {_inner(q).get('quant_algo')} {q.get('format')}".lower()
-    if isinstance(blocks, (list, tuple)) and blocks and isinstance(blocks[0], int):
+    if isinstance(blocks, (list, tuple)) and blocks and type(blocks[0]) is int and blocks[0] > 0:
         return "mxfp8" if "mxfp8" in method or "mxfp8" in algorithm else "fp8", blocks[0]
     for name in ("nvfp4", "mxfp4", "mxfp8"):
         if name in algorithm or name in method:
@@ -88,7 +90,11 @@ def _format(q: Mapping[str, Any], groups: list[Mapping[str, Any]]) -> tuple[str,
 
 def _of_group(weights: Mapping[str, Any]) -> tuple[str, int | None]:
     bits, structure = weights.get("num_bits"), weights.get("block_structure")
-    block = structure[0] if isinstance(structure, list) and structure else _count(weights, "group_size")
+    block = (
+        structure[0]
+        if isinstance(structure, list) and structure and type(structure[0]) is int
+        else _count(weights, "group_size")
+    )
     if weights.get("type") == "float":
         return {8: "fp8", 4: "nvfp4"}.get(bits, f"float{bits}") if type(bits) is int else "", block
     return f"int{bits}", block
@@ -103,4 +109,4 @@ def _plain(q: Mapping[str, Any]) -> Iterator[str]:
 
 def _count(config: Mapping[str, Any], name: str) -> int | None:
     value = config.get(name)
-    return value if type(value) is int and value > 0 else None
+    return value if type(value) is int and 0 < value <= LARGEST else None

@@ -10,10 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from launch.spec.layers import LARGEST
+
 YARN = ("yarn", "deepseek_yarn", "telechat3-yarn")
 LONG = ("longrope", "su")
 # Types without a factor, or whose factor is in max_position_embeddings already.
 UNSCALED = (*YARN, *LONG, "llama3", "deepseek_llama_scaling", "default", "mrope", "proportional", "")
+LARGEST_FACTOR = 10_000
 FAMILY = "gemma3"  # its max_position_embeddings is scaled already
 
 
@@ -31,15 +34,15 @@ def context_of(config: Mapping[str, Any], own: int | None) -> Context:
         return Context(own, own)
     default = longest = own
     for rope in _scalings(config):
-        kind, factor = str(rope.get("rope_type", rope.get("type", ""))), rope.get("factor")
+        kind, factor = str(rope.get("rope_type", rope.get("type", ""))), _factor(rope)
         trained = _int(rope, "original_max_position_embeddings") or _int(
             config, "original_max_position_embeddings"
         )
         if kind in LONG and trained:
             default = min(own, trained)
-        elif kind in YARN and isinstance(factor, (int, float)):
+        elif kind in YARN and factor:
             longest = max(longest, int((trained or own) * factor))
-        elif isinstance(factor, (int, float)) and kind not in UNSCALED and FAMILY not in _family(config):
+        elif factor and kind not in UNSCALED and FAMILY not in _family(config):
             default = longest = max(longest, int(own * factor))
     return Context(default, longest)
 
@@ -57,6 +60,16 @@ def _family(config: Mapping[str, Any]) -> str:
     return str(config.get("model_type", ""))
 
 
+def _factor(rope: Mapping[str, Any]) -> float:
+    """Return the factor; 0 if it is not a number that scales anything."""
+    factor = rope.get("factor")
+    if not isinstance(factor, (int, float)) or isinstance(factor, bool):
+        return 0
+    return factor if 1 <= factor <= LARGEST_FACTOR else 0
+
+
 def _int(config: Mapping[str, Any], key: str) -> int:
     value = config.get(key)
-    return int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else 0
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return 0
+    return int(value) if 0 < value <= LARGEST else 0

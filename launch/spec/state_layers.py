@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from launch.spec.layers import LARGEST
+
 FLOAT32 = 4.0
 # Families whose recurrent state vLLM keeps in float32 (vllm/model_executor/models/config.py).
 FLOAT32_STATES = ("nemotron_h",)
@@ -104,4 +106,4 @@ def _lightning(c: Mapping[str, Any], hidden: int, heads: int, width: float) -> S
 def _int(config: Mapping[str, Any], *names: str, default: int = 0) -> int:
     """Return the first positive integer under these keys."""
     values = (config.get(name) for name in names)
-    return next((v for v in values if type(v) is int and v > 0), default)
+    return next((v for v in values if type(v) is int and 0 < v <= LARGEST), default)

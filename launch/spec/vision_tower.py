@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from launch.spec.layers import LARGEST
+
 CONFIGS = ("vision_config", "vit_config", "audio_config")
 DEPTH = ("depth", "num_hidden_layers", "layers", "vt_num_hidden_layers", "encoder_layers")
 WIDTH = ("hidden_size", "embed_dim", "width", "vt_hidden_size", "d_model")
@@ -44,4 +46,4 @@ def _weights(tower: Mapping[str, Any]) -> int:
 
 def _first(config: Mapping[str, Any], names: tuple[str, ...], default: int = 0) -> int:
     values = (config.get(name) for name in names)
-    return next((v for v in values if type(v) is int and v > 0), default)
+    return next((v for v in values if type(v) is int and 0 < v <= LARGEST), default)

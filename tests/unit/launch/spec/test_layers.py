@@ -179,3 +179,17 @@ def test_windows_and_global_layers_may_have_heads_of_their_own() -> None:
     })  # fmt: skip
     full, window = shape.attention
     assert (full.kv_heads, full.head_dim, window.kv_heads) == (1, 32, 4)
+
+
+@pytest.mark.parametrize("number", [10**12, 10**300])
+def test_more_layers_than_any_model_has_are_unknown_at_once(number: int) -> None:
+    shape = from_config(
+        {"num_hidden_layers": number, "full_attention_interval": number, "num_attention_heads": 2}
+    )
+    assert shape.unknown or shape.layers is None
+
+
+@pytest.mark.parametrize("factor", [float("inf"), float("nan"), 10**400, -1, True])
+def test_an_invalid_factor_scales_nothing(factor: float) -> None:
+    config = {"max_position_embeddings": 4096, "rope_scaling": {"rope_type": "yarn", "factor": factor}}
+    assert from_config(config).longest is None
