@@ -74,6 +74,10 @@ def shared_disk(no_user_settings: None, monkeypatch: pytest.MonkeyPatch) -> Iter
     place = Path(tempfile.mkdtemp(prefix="slipway-shared-"))
     place.chmod(0o755)
     monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(place / "no-token"))
+    states = place / "states"
+    states.mkdir()
+    states.chmod(0o1777)
+    monkeypatch.setenv("SLIPWAY_STATE_DIR", str(states))
     yield place
     shutil.rmtree(place)
 
@@ -88,6 +92,7 @@ def as_user(user: int, action: Callable[[], object], umask: int = 0o022) -> str:
             os.setgid(user)
             os.setuid(user)
             os.umask(umask)
+            os.environ["SLIPWAY_STATE_DIR"] += f"/{user}"  # each user has a state folder
             action()
         except SlipwayError as error:
             os.write(write, str(error).encode())

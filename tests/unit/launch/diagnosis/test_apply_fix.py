@@ -42,9 +42,9 @@ def test_apply_fix_twice_changes_the_plan_once() -> None:
 
 
 def test_apply_fix_merges_json_options() -> None:
-    before = plan(settings=(("--compilation-config", '{"cudagraph_mode": "FULL", "level": 3}'),))
+    before = plan(settings=(("--compilation-config", '{"cudagraph_mode": "FULL", "mode": 3}'),))
     after = apply_fix(before, diagnosis(GRAPHS)).processes[0].argv
-    assert after[after.index("--compilation-config") + 1] == '{"cudagraph_mode": "PIECEWISE", "level": 3}'
+    assert after[after.index("--compilation-config") + 1] == '{"cudagraph_mode": "PIECEWISE", "mode": 3}'
 
 
 def test_apply_fix_lowers_utilization_from_the_default_or_the_plan() -> None:
@@ -107,8 +107,10 @@ def test_apply_fix_supports_the_change_of_every_rule() -> None:
         if rule.change is None:
             continue
         change = {kind: _numbered(value) for kind, value in rule.change.items()}
-        before = plan(settings=tuple((flag, "x") for flag in rule.change.get("unset", ())))
-        before = replace(before, container=replace(before.container, shm_bytes=0))
+        removed = tuple(word for flag in rule.change.get("unset", ()) for word in (flag, "x"))
+        before = plan()
+        server = replace(before.processes[0], argv=(*before.processes[0].argv, *removed))
+        before = replace(before, processes=(server,), container=replace(before.container, shm_bytes=0))
         try:
             assert apply_fix(before, diagnosis(change)) != before, rule.id
         except Refused as refused:
