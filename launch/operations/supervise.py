@@ -23,7 +23,7 @@ from launch.supervision.death import diagnose_death, save_log
 from launch.supervision.events import Event, Kind
 from launch.supervision.notify import notify
 from launch.supervision.observe import answers, observe
-from launch.supervision.policy import Decision, History, Observation, Policy, decide
+from launch.supervision.policy import Decision, History, Observation, Policy, begin, decide
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -55,7 +55,8 @@ class Supervisor:
         """Watch until the server is removed or given up. Raises Refused if it does not exist."""
         find(self.client, self.name)
         self._record("supervised", f"restarts at most {self.policy.max_restarts} times in a row")
-        history, seen = History(time.monotonic()), observe(self.client, self.name)
+        seen = observe(self.client, self.name)
+        history = begin(time.monotonic(), seen)
         while True:
             decision, history = decide(self.policy, history, seen)
             if decision.action == "probe":

@@ -106,6 +106,14 @@ class History:
         return History(at, self.restarts, started=started)
 
 
+def begin(at: float, seen: Observation) -> History:
+    """Return the history of a supervision that begins with an observation at `at`.
+
+    A server that answers, also with an error, is judged at once; one that does not may be loading, and is followed.
+    """
+    return History(at, started="" if seen.health == "silent" else seen.started)
+
+
 @dataclass(frozen=True)
 class Decision:
     """What to do now, and why."""

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launch.serving.metrics import ProgressReading
-from launch.supervision.policy import Decision, History, Observation, Policy, decide
+from launch.supervision.policy import Decision, History, Observation, Policy, begin, decide
 
 POLICY = Policy(hang_after=30, dead_after=10, silent_after=60, stable_after=100, max_restarts=3)
 
@@ -108,6 +108,13 @@ def test_a_start_of_somebody_else_is_followed_until_it_serves() -> None:
         decide(POLICY, history.followed(50, "second"), replace(SERVES, at=51, started="second"))[0].action
         == "wait"
     )
+
+
+def test_a_supervision_follows_a_loading_server_and_judges_one_that_answers() -> None:
+    for seen, action in ((SILENT, "follow"), (SERVES, "wait"), (DEAD, "wait")):
+        assert decide(POLICY, begin(0, seen), seen)[0].action == action
+    late = replace(DEAD, at=10)
+    assert decide(POLICY, decide(POLICY, begin(0, DEAD), DEAD)[1], late)[0].action == "restart"
 
 
 def test_a_removed_container_ends_the_supervision() -> None:
