@@ -26,6 +26,7 @@ from launch.bench.warmup import warm_up
 from launch.engine import usage
 
 SAVE_EVERY = 2.0  # seconds between two updates of the record of a run that has not ended
+_STATE_SECONDS = 2.0  # the load ends with its container, and the engine tells a little later that it ended
 _NOT_ENDED = "the run has not ended; the host or this program was stopped"
 
 Show = Callable[[float, float | None, str], None]  # done, total, a note
@@ -171,7 +172,10 @@ class _Run:
 
     def failed(self, error: SlipwayError) -> Record:
         """Return the record of a run that ended with an error; a server that is gone interrupted it."""
-        if gone := self.gone():
+        deadline = time.monotonic() + _STATE_SECONDS
+        while not (gone := self.gone()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        if gone:
             return self.ended("interrupted", gone)
         return self.ended("failed", f"{error.what}: {error.why}" if error.why else error.what)
 
