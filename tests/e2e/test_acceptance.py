@@ -116,7 +116,9 @@ def template_without(part: str) -> Callable[[Path], None]:
 SLOW = pytest.mark.slow
 FAULTS = [
     pytest.param((), one_shard, ["facts", "text"], id="one damaged shard"),
-    pytest.param(("--set", "--tool-call-parser=hermes"), None, ["tool-trigger"], id="wrong tool parser"),
+    pytest.param(
+        ("--set", "--tool-call-parser=hermes"), None, ["tool-trigger"], id="wrong tool parser", marks=SLOW
+    ),
     pytest.param((), shuffle, ["facts", "text"], id="random weights", marks=SLOW),
     pytest.param(
         ("--set", "--reasoning-parser=granite"), None, ["reasoning"], id="wrong reasoning parser", marks=SLOW

@@ -45,6 +45,7 @@ def test_demo_runs_every_step_and_leaves_no_server(settings: dict[str, str], eng
     assert MODEL in invoke("models", **settings).ok().out
 
 
+@pytest.mark.slow
 def test_demo_uses_its_running_server_again_and_replaces_one_with_another_plan(
     settings: dict[str, str], tmp_path: Path
 ) -> None:
