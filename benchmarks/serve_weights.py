@@ -23,6 +23,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.fetch import served
+
 ROOT = Path(__file__).resolve().parents[1]
 MIB = 1 << 20
 MODEL = "bench/eight"
@@ -57,7 +59,7 @@ def compare(work: Path, mib: int, clients: int, rounds: int) -> None:
     """Print the median throughput of both servers."""
     names = write_files(work / "served" / MODEL, clients, mib)
     results: dict[str, list[float]] = {"serve-weights": [], "nginx": []}
-    with serve_weights(work / "served") as hub, nginx(work, work / "served") as plain:
+    with served(work / "served") as hub, nginx(work, work / "served") as plain:
         urls = {"serve-weights": f"{hub}/{MODEL}/resolve/main", "nginx": f"{plain}/{MODEL}"}
         for number in range(rounds):
             for server in list(urls)[:: 1 if number % 2 else -1]:
@@ -90,21 +92,6 @@ def seconds(urls: list[str]) -> float:
     if any(codes):
         sys.exit("a client failed")
     return time.monotonic() - start
-
-
-@contextmanager
-def serve_weights(folder: Path) -> Iterator[str]:
-    """Serve a folder from another process; yield its URL."""
-    command = [sys.executable, "-m", "invoke", "serve-weights", str(folder), "--port", "0"]
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().strip().partition("=")[2]
-    finally:
-        process.terminate()
-        process.wait()
 
 
 @contextmanager
