@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 from errors import Failed
 from images.build import debian_base
 from images.lock.schema import LockedImage
+from images.registry.client import connect
 from launch import paths
 from launch.engine.images import Show, find, pull
+from launch.spec.image_reference import ImageReference
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -22,8 +24,13 @@ if TYPE_CHECKING:
 # What engines report of a digest that a registry does not have.
 _GONE = re.compile(r"manifest unknown|no such manifest|sha256:[0-9a-f]{64}\S* not found")
 # GB of disk that a build needs at its peak: layers, build cache and image. Measured for images from wheels
-# (docs/explanation/measurements.md); the others need twice the 20 GB of upstream's images.
+# (docs/explanation/measurements.md). An upstream image's size is asked of its registry if this much is not free.
 _NEEDED_GB = {"cpu": 5, "wheels": 30, "image": 40}
+# An image is here twice while it is pulled, packed and unpacked; unpacked, vLLM's are about twice as large.
+_UNPACKING = 3
+_OWN_LAYERS_GB = (
+    1  # what a build adds to an upstream image: a folder, and copies of the few set-user-ID programs
+)
 
 
 def require_disk_space(client: DockerClient, image: LockedImage) -> None:
@@ -34,19 +41,40 @@ def require_disk_space(client: DockerClient, image: LockedImage) -> None:
     folder = Path(client.info().get("DockerRootDir") or "/nowhere")
     if not folder.exists():
         return
-    needed, free = _needed_gb(image), shutil.disk_usage(folder).free / 1e9
+    free = shutil.disk_usage(folder).free / 1e9
+    if free >= _usual_gb(image):
+        return
+    needed = _usual_gb(image) if image.pins.python.requirements else _above_upstream_gb(client, image)
     if free < needed:
         raise Failed(
             f"not enough disk space to build {image.name}",
-            why=f"{folder} has {free:.1f} GB free; the build needs about {needed} GB",
+            why=f"{folder} has {free:.1f} GB free; the build needs about {needed:.0f} GB",
             fix="free some space: `docker system df` shows what the engine keeps",
         )
 
 
-def _needed_gb(image: LockedImage) -> int:
+def _usual_gb(image: LockedImage) -> int:
     if not image.pins.python.requirements:
         return _NEEDED_GB["image"]
     return _NEEDED_GB.get(image.platform, _NEEDED_GB["wheels"])
+
+
+def _above_upstream_gb(client: DockerClient, image: LockedImage) -> float:
+    """Return what a build above an upstream image needs, by the size of that image unless the engine has it."""
+    references = image.pins.base.references
+    if any(find(client, reference) for reference in references):
+        return _OWN_LAYERS_GB
+    packed = _packed_gb(references[0])
+    return _usual_gb(image) if packed is None else packed * _UNPACKING + _OWN_LAYERS_GB
+
+
+def _packed_gb(reference: str) -> float | None:
+    """Return the size of an image's layers in its registry; None if it cannot be asked: the pull will say why."""
+    base = ImageReference.parse(reference)
+    try:
+        return connect(base.registry).resolve(base.repository, base.digest).layer_bytes / 1e9
+    except Failed:
+        return None
 
 
 def ensure(client: DockerClient, image: LockedImage, show: Show) -> str:

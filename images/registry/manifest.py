@@ -70,6 +70,11 @@ class ImageManifest:
         """The parsed content."""
         return json.loads(self.raw)
 
+    @property
+    def layer_bytes(self) -> int:
+        """The size of its layers as they are sent, in bytes."""
+        return sum(layer.size for layer in _Image.model_validate_json(self.raw).layers)
+
 
 def digest_of(data: bytes) -> str:
     """Return the digest of some bytes, `sha256:...`."""

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import errno
-import shutil
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from errors import Failed
-from images.build import backend, base_image, pipeline
+from images.build import backend, pipeline
 from images.build import run as build_run
 from images.build.backend import Builder, BuildRequest
 from images.lock.lockfile import load
@@ -97,20 +95,6 @@ def test_fill_fails_if_the_context_cannot_be_written(tmp_path: Path, monkeypatch
     with pytest.raises(Failed, match="cannot write the build context") as failed:
         pipeline.fill(tmp_path / "context", load().image("rocm"), {}, tmp_path)
     assert "No space left on device" in failed.value.why
-
-
-def test_require_disk_space_fails_before_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=3e9))
-    here: Any = SimpleNamespace(info=lambda: {"DockerRootDir": "/"})
-    with pytest.raises(Failed, match="not enough disk space to build cpu") as failed:
-        base_image.require_disk_space(here, load().image("cpu"))
-    assert "3.0 GB free" in failed.value.why
-
-
-def test_require_disk_space_skips_a_remote_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=0))
-    remote: Any = SimpleNamespace(info=lambda: {"DockerRootDir": "/elsewhere"})
-    base_image.require_disk_space(remote, load().image("cpu"))
 
 
 def test_a_dry_run_refuses_an_unknown_backend() -> None:
