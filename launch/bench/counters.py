@@ -7,21 +7,21 @@ from collections.abc import Callable, Mapping
 
 from launch.bench.record import Metrics
 from launch.serving.metrics import read_page, sums_of
+from launch.spec.metric_names import RUNNING, TOKENS, WAITING
 
 _COUNTERS = {
-    "generation_tokens": "vllm:generation_tokens_total",
+    "generation_tokens": TOKENS,
     "prompt_tokens": "vllm:prompt_tokens_total",
     "prefix_queries": "vllm:prefix_cache_queries_total",
     "prefix_hits": "vllm:prefix_cache_hits_total",
     "preemptions": "vllm:num_preemptions_total",
 }
 _MEANS = {"ttft_mean_s": "vllm:time_to_first_token_seconds", "e2e_mean_s": "vllm:e2e_request_latency_seconds"}
-_RUNNING, _WAITING = "vllm:num_requests_running", "vllm:num_requests_waiting"
 _NAMES = frozenset(
     (
         *_COUNTERS.values(),
         *(f"{name}_{part}" for name in _MEANS.values() for part in ("sum", "count")),
-        *(_RUNNING, _WAITING),
+        *(RUNNING, WAITING),
     )
 )
 _PAGE_TIMEOUT = 5.0  # seconds
@@ -51,14 +51,14 @@ def settled(read_once: Callable[[], Counters], seconds: float = SETTLE, pause: f
 
 
 def _in_flight(counters: Counters) -> float:
-    return counters.get(_RUNNING, 0) + counters.get(_WAITING, 0)
+    return counters.get(RUNNING, 0) + counters.get(WAITING, 0)
 
 
 def between(before: Counters, after: Counters) -> Metrics:
     """Return what changed between two readings. A counter that a reading lacks is None."""
     changes = {field: _change(before, after, name) for field, name in _COUNTERS.items()}
     means = {field: _mean(before, after, name) for field, name in _MEANS.items()}
-    gauges = {"running_before": before.get(_RUNNING), "waiting_before": before.get(_WAITING)}
+    gauges = {"running_before": before.get(RUNNING), "waiting_before": before.get(WAITING)}
     counts = {field: None if value is None else round(value) for field, value in (changes | gauges).items()}
     return Metrics.model_validate(counts | means)
 

@@ -11,10 +11,8 @@ from math import isfinite
 
 from errors import Failed
 from launch.http.client import request
+from launch.spec.metric_names import RUNNING, STEPS, TOKENS
 
-RUNNING, TOKENS = "vllm:num_requests_running", "vllm:generation_tokens_total"
-# Every step of an engine adds to one of these: a prefill in pieces generates no token until it ends.
-STEPS = (TOKENS, "vllm:prompt_tokens_total", "vllm:iteration_tokens_total_count")
 _ENGINE = re.compile(r'[{,]engine="([^"]*)"')
 _TIMEOUT = 0.2  # seconds for one page
 _MAX_PAGE = 16 << 20  # bytes

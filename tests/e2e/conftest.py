@@ -5,12 +5,15 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.conftest import MODEL, SERVER
 from tests.invocation import invoke
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
 
 WANTED = ("--platform", "cpu", "--model", MODEL, "--name", SERVER)
 
@@ -20,6 +23,14 @@ def free_port() -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return str(probe.getsockname()[1])
+
+
+def engine_core(container: Container) -> int:
+    """Return the process of vLLM's engine core, as this host numbers it."""
+    table = container.top()
+    pid, command = (table["Titles"].index(title) for title in ("PID", "CMD"))
+    (core,) = [row[pid] for row in table["Processes"] if "EngineCore" in row[command]]
+    return int(core)
 
 
 @pytest.fixture(scope="module")

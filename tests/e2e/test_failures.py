@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import SERVER
-from tests.e2e.conftest import WANTED, free_port
+from tests.e2e.conftest import WANTED, engine_core, free_port
 from tests.invocation import invoke, start
 
 if TYPE_CHECKING:
@@ -35,10 +35,7 @@ def test_run_names_a_killed_engine_core_as_the_cause(
     phase = ""
     while phase != "engine":
         phase = json.loads(process.stdout.readline())["phase"]
-    table = engine.containers.get(SERVER).top()
-    command, pid = table["Titles"].index("CMD"), table["Titles"].index("PID")
-    (core,) = [row[pid] for row in table["Processes"] if "EngineCore" in row[command]]
-    os.kill(int(core), signal.SIGKILL)
+    os.kill(engine_core(engine.containers.get(SERVER)), signal.SIGKILL)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 1
     assert f"{SERVER} exited with 1 in the phase" in err

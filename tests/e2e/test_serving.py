@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import testinfra
+import yaml
 
 from launch.bench.record import Record
 from launch.bench.records import read_all
 from tests.conftest import MODEL
-from tests.e2e.conftest import WANTED
+from tests.e2e.conftest import WANTED, engine_core
 from tests.invocation import invoke
 
 if TYPE_CHECKING:
@@ -109,3 +114,36 @@ def test_chat_shows_one_message_if_the_server_refuses_the_question(server: Serve
     assert finished.code == 1
     assert "HTTP 400" in finished.err
     assert "Traceback" not in finished.err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can stop a process of a container from the host")
+def test_health_check_of_the_files_notices_an_engine_that_hangs(
+    server: Server, settings: dict[str, str], engine: DockerClient
+) -> None:
+    """As in the Compose file, with 6 seconds for 300: an idle server, one that hangs, one that goes on."""
+    text = invoke("plan", *WANTED, "--format", "compose", **settings).ok().out
+    command = yaml.safe_load(text)["services"]["server"]["healthcheck"]["test"][1:]
+    command[2] = command[2].replace("> 300", "> 6").replace("> 150", "> 3").replace("timeout=15", "timeout=2")
+    container = engine.containers.get(server["name"])
+
+    def healthy() -> bool:
+        return bool(container.exec_run(command).exit_code == 0)
+
+    assert poll(12, lambda: not healthy()) is False, "an idle server was called dead"
+    core = engine_core(container)
+    os.kill(core, signal.SIGSTOP)
+    try:
+        assert poll(60, lambda: not healthy())
+    finally:
+        os.kill(core, signal.SIGCONT)
+    assert poll(60, healthy)
+
+
+def poll(seconds: float, holds: Callable[[], bool]) -> bool:
+    """Ask once a second until the condition holds; return whether it did in that time."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if holds():
+            return True
+        time.sleep(1)
+    return False
