@@ -65,7 +65,8 @@ asyncio.run(main())
 def server(cpu_image: str, engine: DockerClient, hub_cache: Path) -> Iterator[Container]:
     """The container of a server with the tiny model; removed at the end."""
     wanted = ("--platform", "cpu", "--model", MODEL, "--name", NAME, "--port", free_port(), "--replace")
-    invoke("run", *wanted, HF_HUB_CACHE=str(hub_cache)).ok()
+    cached = ("--set", "--enable-prefix-caching=true")  # the recipe turns it off
+    invoke("run", *wanted, *cached, HF_HUB_CACHE=str(hub_cache)).ok()
     container = engine.containers.get(NAME)
     yield container
     container.remove(force=True, v=True)
