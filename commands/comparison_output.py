@@ -6,19 +6,16 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from commands.output import table
+from launch.bench.wording import change, interval, minute, number, outcome, ratio, spread
 from launch.plural import count
 from launch.spec.control_characters import one_line
 
 if TYPE_CHECKING:
-    from launch.bench.changes import Change
     from launch.bench.compare_runs import Row, RunComparison, Summary
-    from launch.bench.comparison import Comparison
     from launch.bench.guide_figures import GuideRow
     from launch.bench.history import Side
 
 HEADERS = ("METRIC", "BEFORE", "NOW", "RATIO", "95% INTERVAL", "RESULT")
-LONGEST = 60  # characters of a value that changed
-EXTREME = 1000  # a ratio above it, or below its inverse, is not printed as a number
 
 
 def comparison_text(found: RunComparison) -> str:
@@ -44,11 +41,6 @@ def comparison_json(found: RunComparison) -> dict[str, Any]:
         "left_out": list(found.left_out),
         "limits": list(found.limits),
     }
-
-
-def minute(side: Side) -> str:
-    """Return when the first run of a side began, to the minute."""
-    return side.runs[0].time[:16].replace("T", " ")
 
 
 def side_json(side: Side) -> dict[str, Any]:
@@ -80,52 +72,9 @@ def guide_json(rows: Iterable[GuideRow], caution: str) -> dict[str, Any]:
     return {"figures": figures, "note": caution}
 
 
-def interval(found: Comparison) -> str:
-    """Format the interval of a ratio, for example `0.80 to 0.86`."""
-    if found.low is None or found.high is None:
-        return "-"
-    return f"{ratio(found.low)} to {ratio(found.high)}"
-
-
-def outcome(found: Comparison) -> str:
-    """Format a conclusion; if it is unclear, with the number of repeats that would probably tell."""
-    if found.outcome != "cannot tell":
-        return str(found.outcome)
-    if found.repeats:
-        return f"{found.outcome} (about {found.repeats} of each are needed)"
-    if min(found.old_count, found.new_count) < 2:
-        return f"{found.outcome} (one value)"
-    return f"{found.outcome} (more than 100 of each are needed)"
-
-
-def ratio(value: float) -> str:
-    """Format a ratio with three digits."""
-    if value > EXTREME:
-        return f">{EXTREME}"
-    return f"<{1 / EXTREME:g}" if value < 1 / EXTREME else f"{value:.3f}" if value < 10 else f"{value:.1f}"
-
-
-def number(value: float) -> str:
-    """Format a measured value with four digits."""
-    return f"{value:.0f}" if value >= 1000 else f"{value:.4g}"
-
-
-def spread(found: Summary) -> str:
-    """Format the spread of the values of one side, for example `±3.1%`; empty for one value."""
-    return "" if found.spread is None else f"±{100 * found.spread:.1f}%"
-
-
 def summary_json(found: Summary) -> dict[str, Any]:
     """Return the values of one side as JSON values."""
     return {"values": list(found.values), "mean": found.mean, "spread": found.spread}
-
-
-def change(found: Change) -> str:
-    """Format what changed, for example `driver: 580.95 -> 580.105`; long values are cut."""
-    old, new = _short(found.old), _short(found.new)
-    if old == new:
-        old, new = found.old, found.new
-    return one_line(f"{found.name}: {old} -> {new}")
 
 
 def _title(side: Side) -> str:
@@ -155,9 +104,3 @@ def _row_json(row: Row) -> dict[str, Any]:
         "result": str(found.outcome),
         "repeats": found.repeats,
     }
-
-
-def _short(value: str) -> str:
-    if value.startswith("sha256:") and "," not in value:
-        return value[:19]
-    return value if len(value) <= LONGEST else f"{value[:LONGEST]}..."

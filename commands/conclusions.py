@@ -115,11 +115,11 @@ def _consequence(
 ) -> tuple[str, SlipwayError | None]:
     """Return the warning and the error of a decision."""
     from launch.bench.gate import Decision, decide_row
+    from launch.bench.wording import interval, ratio
 
     rows = [row for key in options.metrics if decide_row(row := found.row(key), options.limit) is decision]
     why = "; ".join(
-        f"{row.metric.key}: ratio {comparison_output.ratio(row.comparison.ratio)}, "
-        f"interval {comparison_output.interval(row.comparison)}"
+        f"{row.metric.key}: ratio {ratio(row.comparison.ratio)}, interval {interval(row.comparison)}"
         for row in rows
     )
     accepted = f"{why}; accepted regression: {options.max_regression}"

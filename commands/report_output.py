@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from commands import comparison_output
 from commands.output import table
+from launch.bench import wording
 from launch.bench.compare_runs import left_out, summary
 from launch.bench.metrics import MAIN, load_metrics, metric
 from launch.spec.control_characters import one_line
@@ -15,7 +15,6 @@ from launch.spec.control_characters import one_line
 if TYPE_CHECKING:
     from launch.bench.against import Entry
     from launch.bench.compare_runs import RunComparison
-    from launch.bench.history import Side
 
 HEADERS = (
     "GROUP",
@@ -36,10 +35,10 @@ COLUMNS = ("mean_ttft_ms", "mean_tpot_ms")
 def overview_text(entries: Sequence[Entry]) -> str:
     """Format the groups of one workload, then what limits and what may explain each comparison."""
     compared = [entry.comparison for entry in entries if entry.comparison]
-    notes = [line for entry in entries for line in (*left_out(entry.side), *_remarks(entry.side))]
+    notes = [line for entry in entries for line in (*left_out(entry.side), *wording.remarks(entry.side))]
     notes += [line for found in compared for line in found.limits]
     lines = [
-        _workload(entries[-1].side),
+        wording.workload(entries[-1].side),
         table(HEADERS, [_row(entry) for entry in entries]),
         *(f"note: {line}" for line in dict.fromkeys(notes)),
         *map(_changed, compared),
@@ -59,7 +58,7 @@ def group_json(entry: Entry) -> dict[str, Any]:
     return {
         **comparison_output.side_json(side),
         "workload": side.workload,
-        "validity": validity(side),
+        "validity": wording.validity(side),
         "reasons": [remark.sentence for run in side.runs for remark in run.validity.remarks],
         "metrics": {
             one.key: {"unit": one.unit, **comparison_output.summary_json(found)}
@@ -70,37 +69,14 @@ def group_json(entry: Entry) -> dict[str, Any]:
     }
 
 
-def validity(side: Side) -> str:
-    """Return the validity of a group in some words: `good`, `remarks`, `void`, or `1 of 5 void`."""
-    states = [run.validity.outcome if run.status == "complete" else run.status for run in side.runs]
-    worst = [state for state in states if state not in ("good", "remarks")]
-    if not worst:
-        return "remarks" if "remarks" in states else "good"
-    counts = Counter(worst).items()
-    return ", ".join(state if n == len(states) else f"{n} of {len(states)} {state}" for state, n in counts)
-
-
-def _workload(side: Side) -> str:
-    """Format a workload, for example `MODEL, guide-cuda: dataset random, input_len 41`."""
-    values = {name: value for name, value in side.workload.items() if value not in ("False", "0")}
-    model, preset = values.pop("model", ""), values.pop("preset", "")
-    return one_line(f"{model}, {preset}: {', '.join(f'{name} {value}' for name, value in values.items())}")
-
-
-def _remarks(side: Side) -> list[str]:
-    """Return the remarks on runs that are compared, the first one of each rule."""
-    remarks = {remark.rule: remark for run in reversed(side.usable) for remark in run.validity.remarks}
-    return [one_line(f"'{side.name}': {remark.sentence}") for remark in remarks.values()]
-
-
 def _row(entry: Entry) -> tuple[str, ...]:
     side = entry.side
     main = summary(side, metric(MAIN))
     others = (summary(side, metric(key)) for key in COLUMNS)
-    figures = [comparison_output.number(one.mean) if one else "-" for one in (main, *others)]
-    spread = comparison_output.spread(main) if main else ""
-    name, time = one_line(side.name), one_line(comparison_output.minute(side))
-    start = (name, time, str(len(side.runs)), validity(side))
+    figures = [wording.number(one.mean) if one else "-" for one in (main, *others)]
+    spread = wording.spread(main) if main else ""
+    name, time = one_line(side.name), one_line(wording.minute(side))
+    start = (name, time, str(len(side.runs)), wording.validity(side))
     return (*start, figures[0], spread, *figures[1:], *_compared(entry.comparison))
 
 
@@ -108,9 +84,9 @@ def _compared(found: RunComparison | None) -> tuple[str, str, str]:
     if found is None:
         return "", "", ""
     row = found.row(MAIN).comparison
-    return comparison_output.ratio(row.ratio), comparison_output.interval(row), comparison_output.outcome(row)
+    return wording.ratio(row.ratio), wording.interval(row), wording.outcome(row)
 
 
 def _changed(found: RunComparison) -> str:
-    changes = "; ".join(map(comparison_output.change, found.changes)) or "nothing that is recorded"
+    changes = "; ".join(map(wording.change, found.changes)) or "nothing that is recorded"
     return f"changed from {found.old.name} to {found.new.name}: {changes}"
