@@ -1,0 +1,29 @@
+"""Build HTML from values: a text is escaped, unless it is Markup that was built here."""
+
+from __future__ import annotations
+
+import html
+
+from launch.spec.control_characters import FORBIDDEN
+
+
+class Markup(str):
+    """HTML that is complete and safe."""
+
+    __slots__ = ()
+
+
+def escape(text: str) -> str:
+    """Return a text for an element or a quoted attribute, without control characters."""
+    return html.escape(FORBIDDEN.sub(" ", text), quote=True)
+
+
+def element(tag: str, *children: str, **attributes: str) -> Markup:
+    """Return an element. `class_` and `aria_label` are the attributes `class` and `aria-label`."""
+    given = "".join(
+        f' {name.rstrip("_").replace("_", "-")}="{escape(value)}"'
+        for name, value in attributes.items()
+        if value
+    )
+    inner = "".join(child if isinstance(child, Markup) else escape(child) for child in children)
+    return Markup(f"<{tag}{given}>{inner}</{tag}>")
