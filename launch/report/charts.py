@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -118,10 +118,8 @@ def _style(salt: str) -> Iterator[None]:
             fix="pip install matplotlib, or report with --format markdown",
         ) from None
     ink, soft, rule = LIGHT["ink"], LIGHT["soft"], LIGHT["rule"]
-    font_log = logging.getLogger("matplotlib")
-    level = font_log.level
-    font_log.setLevel(logging.ERROR)  # a name may have glyphs that the font lacks
-    with mpl.rc_context():
+    with warnings.catch_warnings(), mpl.rc_context():
+        warnings.filterwarnings("ignore", "Glyph")  # the font lacks some; a browser has others
         mpl.rcdefaults()
         mpl.rcParams.update({
             "svg.fonttype": "none", "svg.hashsalt": salt, "text.parse_math": False, "text.usetex": False,
@@ -132,10 +130,7 @@ def _style(salt: str) -> Iterator[None]:
             "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
             "axes.unicode_minus": False,
         })  # fmt: skip
-        try:
-            yield
-        finally:
-            font_log.setLevel(level)
+        yield
 
 
 def _pareto(axes: list[Axes], page: Page) -> None:

@@ -10,7 +10,8 @@ from launch.report.page import Page, change_lines, headline, metric_table, repea
 from launch.report.series import facts_line
 from launch.spec.control_characters import one_line
 
-_SPECIAL = re.compile(r"[\\`*_\[\]<>|~$]|^[-+#=]|^\d+(?=[.)])")
+_SPECIAL = re.compile(r"[\\`*_\[\]<>|~$]|^[-+#=]")
+_NUMBER = re.compile(r"^(\d+)([.)])")  # the start of a numbered list
 _LINK = re.compile(r"@|#(?=\d)|(?<=:)//|(?<=\bwww)\.", re.IGNORECASE)
 MOST_LINES = 20  # changes and remarks
 _JOINER = "\u2060"  # invisible: with it, `@name`, `#12` and `https://` notify and link to nothing
@@ -37,6 +38,7 @@ def markdown(page: Page) -> str:
 def text(value: str) -> str:
     """Return a text that Markdown shows as it is: nothing in it formats, links, mentions or ends a cell."""
     escaped = _SPECIAL.sub(lambda found: f"\\{found[0]}", one_line(value)).replace("&", "&amp;")
+    escaped = _NUMBER.sub(r"\1\\\2", escaped)
     return _LINK.sub(lambda found: f"{found[0]}{_JOINER}", escaped)
 
 

@@ -91,7 +91,7 @@ def headline(page: Page) -> str:
 
 
 def outcome(page: Page) -> str:
-    """Return the result of the comparison in one word, for a colour: `faster`, `slower`, `same` or `unclear`."""
+    """Return the result of the comparison as the name of a colour: `faster`, `slower`, `same` or `unclear`."""
     result = page.comparison.row(MAIN).comparison.outcome if page.comparison else "cannot tell"
     return "unclear" if result == "cannot tell" else str(result)
 

@@ -175,9 +175,9 @@ def test_a_wrong_request_ends_with_2_and_one_clear_message(
     assert len(str(end.value).splitlines()) <= 3
 
 
-@pytest.mark.parametrize("format", ["text", "json"])
+@pytest.mark.parametrize("format", ["table", "json"])
 def test_without_records_there_is_nothing_to_report(out: Report, format: str) -> None:
-    assert out(results="", format=format) == ("" if format == "text" else '{\n  "groups": []\n}\n')
+    assert out(results="", format=format) == ("" if format == "table" else '{\n  "groups": []\n}\n')
 
 
 def test_control_characters_of_a_record_do_not_reach_the_terminal(out: Report, results: Path) -> None:
@@ -190,6 +190,54 @@ def test_control_characters_of_a_record_do_not_reach_the_terminal(out: Report, r
     with pytest.raises(Exit) as end:
         out("aaaa", "g\x1b1")
     assert "\x1b" not in str(end.value)
+
+
+@pytest.mark.parametrize(
+    ("format", "start"), [("html", b"<!doctype html>"), ("png", b"\x89PNG"), ("markdown", b"### MiniMaxAI/")]
+)
+def test_a_page_is_written_to_a_file(out: Report, tmp_path: Path, format: str, start: bytes) -> None:
+    file = tmp_path / "page"
+    assert out("aaaa", "bbbb", format=format, output=str(file)) == ""
+    assert file.read_bytes().startswith(start)
+
+
+def test_a_page_says_the_same_as_the_comparison(out: Report) -> None:
+    text = out("aaaa", "bbbb", format="markdown", slo="tpot=50ms")
+    assert "**Slower: 83 output tok/s ±1.2% (3 runs, good), 0.830 times 'aaaa1111', 95% interval" in text
+    assert "0.806 to 0.854" in text
+    assert "- vLLM: - -\\> 0.33.0" in text
+
+
+def test_a_table_is_written_to_a_file_also_if_the_gate_fails(out: Report, results: Path) -> None:
+    file = results.parent / "table.txt"
+    with pytest.raises(Exit, match="slower than the baseline"):
+        out("bbbb", gate=baseline(results, "aaaa1111"), output=str(file))
+    assert file.read_text().endswith("gate: regression\n")
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "code", "message"),
+    [
+        (("cccc",), {}, 2, "no run of 'cccc3333' can be compared"),
+        (("aaaa", "hhhh"), {}, 2, "a page shows the runs of one model"),
+        ((), {"results": "", "format": "markdown"}, 2, "there are no recorded runs to report"),
+        (("aaaa",), {"slo": "fast"}, 2, "--slo 'fast' is not valid"),
+        (("aaaa",), {"slo": "tpot=50ms", "format": "table"}, 2, "--slo is shown on a page only"),
+        (("aaaa",), {"gate": "x.jsonl"}, 2, "--gate has no page (got '--format html')"),
+        (("aaaa",), {"format": "text"}, 2, "unknown --format value 'text'"),
+        (("aaaa",), {"output": "/proc/nowhere/x"}, 1, "cannot write '/proc/nowhere/x'"),
+    ],
+)
+def test_a_wrong_request_for_a_page_ends_with_one_clear_message(
+    names: tuple[str, ...], options: dict[str, Any], code: int, message: str, out: Report, results: Path
+) -> None:
+    for one in runs("hhhh8888", [1, 2], host=HERE, server=server(model="other/model")):
+        write(one, results)
+    with pytest.raises(Exit) as end:
+        out(*names, **{"format": "html", **options})
+    assert end.value.code == code
+    assert message in str(end.value).splitlines()[0]
+    assert len(str(end.value).splitlines()) <= 3
 
 
 def test_remarks_on_compared_runs_are_notes(out: Report, results: Path) -> None:
