@@ -22,7 +22,7 @@ def test_a_comment_has_the_headline_of_the_page_the_metrics_and_the_command() ->
     assert lines[-3:] == ["```sh", "invoke bench --preset guide-cuda --repeat 3", "```"]
 
 
-def test_without_a_comparison_nothing_is_said_about_changes() -> None:
+def test_without_a_comparison_there_is_no_list_of_changes() -> None:
     assert "What changed" not in markdown(page(group("a", [100, 101])))
 
 
