@@ -20,6 +20,7 @@ from commands.shared_options import DryRun, Format, Name
 from commands.task import verb
 from errors import Failed, Refused, SlipwayError
 from launch.bench.comparison_options import AgainstOptions, GateOptions
+from launch.bench.users_options import UsersOptions
 from launch.spec.option import Option
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def bench(
     c: Context,
     comparison: AgainstOptions,
     gate: GateOptions,
+    users: UsersOptions,
     name: Name = "",
     preset: Annotated[
         str,
@@ -88,25 +90,31 @@ def bench(
     """Measure a running server with `vllm bench serve` inside its container and record the result.
 
     Each run is judged: `good`, `remarks` or `void`. The exit code is 1 if a run is void, or if a gate fails.
-    A gate that cannot tell adds up to five runs.
+    A gate that cannot tell adds up to five runs. With --slo, several numbers of users are measured, and the answer
+    is how many of them the server serves within the limits; lengths are those of the preset.
 
     invoke bench --preset guide-cuda --repeat 5
     invoke bench slipway-minimax-m2 --preset chat --scale small
     invoke bench --repeat 5 --against last
     invoke bench --repeat 5 --gate baseline.jsonl --max-regression 5%
+    invoke bench --preset chat --slo ttft=2s,tpot=50ms
     """
     from launch.bench.target import hardware_of
     from launch.engine.client import connect
     from launch.paths import results_dir, writable
 
+    _check(users, comparison, gate, repeat)
     repeat = repeats(comparison, repeat)
     if dry_run:
-        _show_commands(name, preset, scale, repeat)
+        _show_commands(name, preset, scale, repeat, users)
         return
     client = connect()
     container = running(client, name)
     workload = _workload(container, preset, scale)
     folder = writable(results_dir(results))  # before the run, which may take an hour
+    if users.asked:
+        _measure_users(client, container, workload, folder, users, format)
+        return
     key, hardware = _key(container, workload), partial(hardware_of, container)
     compared = comparisons(comparison, gate, folder, key, hardware)
     group = Group(secrets.token_hex(6), workload, folder, format)
@@ -123,6 +131,41 @@ def bench(
             emit(group.data | data)
     if group.void:
         raise Exit(code=Failed.code)
+
+
+def _check(users: UsersOptions, comparison: AgainstOptions, gate: GateOptions, repeat: int) -> None:
+    """Raise Refused for options that do not belong together."""
+    if not users.asked:
+        return
+    option = "--slo" if users.slo else "--sweep"
+    others = {
+        "--repeat": repeat > 1,
+        "--against": bool(comparison.against),
+        "--noise": comparison.noise,
+        "--gate": bool(gate.gate),
+    }
+    if given := [name for name, is_given in others.items() if is_given]:
+        why = "it measures one run of each number of users"
+        raise Refused(f"{option} cannot be used with {given[0]}", why=why, fix=f"{option} alone")
+
+
+def _measure_users(
+    client: DockerClient,
+    container: Container,
+    workload: Workload,
+    folder: Path,
+    options: UsersOptions,
+    format: str,
+) -> None:
+    """Measure points. Each is a group of its own, because it has another workload."""
+    from commands.bench_users import UsersBench
+
+    def run(point: Workload) -> tuple[Record, bytes]:
+        group = Group(secrets.token_hex(6), point, folder, "none")
+        group.measure(client, container, 1)
+        return group.records[-1], group.requests
+
+    UsersBench(workload, options, run).report(format)
 
 
 def _workload(container: Container | None, preset: str, scale: float) -> Workload:
@@ -150,8 +193,9 @@ def _key(container: Container, workload: Workload) -> dict[str, str]:
     return workload_of(model, workload.name, load_of(workload.preset, workload.argv), sampling)
 
 
-def _show_commands(name: str, preset: str, scale: float, repeat: int) -> None:
+def _show_commands(name: str, preset: str, scale: float, repeat: int, users: UsersOptions) -> None:
     """Print what would run. Without an engine or a server, the command is that for the model of the guide."""
+    from launch.bench.users import for_users
     from launch.engine.client import connect
     from launch.spec.server_name import name_for
 
@@ -162,9 +206,12 @@ def _show_commands(name: str, preset: str, scale: float, repeat: int) -> None:
         container = None
     workload = _workload(container, preset, scale)
     target = str(container.name) if container else name or name_for(MODEL)
-    for number in range(1, repeat + 1):
-        seed = "SEED" if repeat == 1 else f"SEED-{number}"
-        print(shlex.join(["docker", "exec", target, *workload.argv, "--seed", seed]))
+    points = [workload] * repeat
+    if users.asked:  # a search begins with one user
+        points = [for_users(workload, number) for number in users.sweep or (1,)]
+    for number, point in enumerate(points, start=1):
+        seed = "SEED" if len(points) == 1 else f"SEED-{number}"
+        print(shlex.join(["docker", "exec", target, *point.argv, "--seed", seed]))
 
 
 @dataclass
@@ -176,6 +223,7 @@ class Group:
     folder: Path
     format: str
     records: list[Record] = field(default_factory=list)
+    requests: bytes = b""  # of the last run, as its file has them
 
     @property
     def side(self) -> Side:
@@ -229,6 +277,7 @@ class Group:
         from launch.bench.records import write
 
         self.records.append(measured.record)
+        self.requests = measured.requests
         if self.format == "text":
             lines = [format_load(measured.record), *format_figures(measured.record)]
             show("\n".join([*lines, *format_validity(measured.record)]))

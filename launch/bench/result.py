@@ -49,6 +49,12 @@ class Request:
     queue: float
     error: str = ""
 
+    @property
+    def tpot_ms(self) -> float:
+        """The mean time of a token after the first, 0 for an answer of one token."""
+        after_first = self.output_len - 1
+        return 1000 * (self.latency - self.ttft) / after_first if after_first > 0 else 0.0
+
 
 @dataclass(frozen=True)
 class Result:
@@ -107,6 +113,15 @@ def sidecar(result: Result) -> bytes:
         "errors": [row.error for row in rows],
     }
     return gzip.compress(json.dumps(lists).encode(), mtime=0)
+
+
+def read_sidecar(compressed: bytes) -> tuple[Request, ...]:
+    """Return the requests that `sidecar` wrote. Raises UnusableResult if they are damaged."""
+    try:
+        text = gzip.decompress(compressed).decode() if compressed else "{}"
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise _unusable(f"the values of each request cannot be read: {error}") from None
+    return _requests(_object(text))
 
 
 def last_line(text: str) -> str:

@@ -31,10 +31,8 @@ class Slo:
         """Return whether one request was answered within all limits."""
         if request.error:
             return False
-        after_first = max(0, request.output_len - 1)
-        tpot = 1000 * (request.latency - request.ttft) / after_first if after_first else 0.0
         ttft_kept = self.ttft_ms is None or 1000 * request.ttft <= self.ttft_ms
-        return ttft_kept and (self.tpot_ms is None or tpot <= self.tpot_ms)
+        return ttft_kept and (self.tpot_ms is None or request.tpot_ms <= self.tpot_ms)
 
 
 def parse_slo(text: str) -> Slo:
