@@ -94,7 +94,7 @@ def point_of(
         raise Failed(
             f"the run with {users} users cannot be used",
             why=why or "vLLM saved no values of each request",
-            fix="invoke logs" if record.status != "complete" else "invoke bench --slo again",
+            fix="invoke logs" if record.status != "complete" else f"invoke report {record.group}",
         )
     kept, ttft, tpot = experienced(details, options.slo)
     percent = options.slo.percent if options.slo else 95.0
