@@ -25,12 +25,13 @@ from launch.report.page import (
     repeat_command,
     serve_command,
 )
-from launch.report.series import facts_line, layout
+from launch.report.series import facts_line, layout, short
 from launch.report.svg import Drawings, draw
 
 SHEET = Path(__file__).with_name("page.css")
 MOST_GROUPS = 200  # rows of the table of groups, the newest ones: they keep a page below 200 kB
 MOST_LINES = 40  # changes and remarks
+LONGEST_LINE = 400  # characters of a change or a remark
 LONGEST_COMMAND = 4000  # characters
 DIGITS = 6  # of a number in the data of a page
 
@@ -99,7 +100,7 @@ def _metrics(page: Page) -> Markup:
 
 def _lines(lines: Sequence[str]) -> list[Markup]:
     more = [f"and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
-    shown = [line[:LONGEST_COMMAND] for line in (*lines[:MOST_LINES], *more)]
+    shown = [line[:LONGEST_LINE] for line in (*lines[:MOST_LINES], *more)]
     return [element("ul", *(element("li", line) for line in shown))] if shown else []
 
 
@@ -125,7 +126,7 @@ def _groups(page: Page) -> Markup:
         found = [summary(side, metric(key)) for key in (MAIN, "mean_ttft_ms", "mean_tpot_ms")]
         rate, *times = [number(one.mean) if one else "-" for one in found]
         load = f"{run.preset} × {run.load.concurrency or run.load.requests}"
-        start = [side.name, minute(side), load, layout(run), str(len(side.runs)), validity(side)]
+        start = [short(side.name), minute(side), load, layout(run), str(len(side.runs)), validity(side)]
         rows.append([*start, rate, (spread(found[0]) if found[0] else "") or "-", *times])
     return _table("Groups", caption, headers, rows, numeric=range(6, 10))
 

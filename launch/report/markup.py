@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import html
+import re
 
 from launch.spec.control_characters import FORBIDDEN
+
+_FORBIDDEN_IN_PRE = re.compile(f"(?!\n){FORBIDDEN.pattern}")
 
 
 class Markup(str):
@@ -14,8 +17,13 @@ class Markup(str):
 
 
 def escape(text: str) -> str:
-    """Return a text for an element or a quoted attribute, without control characters."""
+    """Return a text for a quoted attribute, without control characters."""
     return html.escape(FORBIDDEN.sub(" ", text), quote=True)
+
+
+def escape_content(text: str) -> str:
+    """Return a text for the content of an element. Quotes stay, which halves JSON; line breaks stay in `pre`."""
+    return html.escape(_FORBIDDEN_IN_PRE.sub(" ", text), quote=False)
 
 
 def element(tag: str, *children: str, **attributes: str) -> Markup:
@@ -25,5 +33,5 @@ def element(tag: str, *children: str, **attributes: str) -> Markup:
         for name, value in attributes.items()
         if value
     )
-    inner = "".join(child if isinstance(child, Markup) else escape(child) for child in children)
+    inner = "".join(child if isinstance(child, Markup) else escape_content(child) for child in children)
     return Markup(f"<{tag}{given}>{inner}</{tag}>")

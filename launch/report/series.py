@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, fsum
 
-from launch.bench.changes import facts
+from launch.bench.changes import facts, hardware
 from launch.bench.compare_runs import Summary, measured, summary
 from launch.bench.comparison import is_measurement
 from launch.bench.history import Side
@@ -19,6 +19,7 @@ from launch.spec.control_characters import one_line
 PERCENTILES = ("median", "p90", "p95", "p99")
 LONGEST_LABEL = 36  # characters of a name in a chart
 MOST_STARTS = 6  # starts of servers in one chart, the newest ones
+_USERS = ("concurrency", "requests", "request_rate")  # of a load
 BAND = 2.0  # the noise band is this many standard deviations wide on both sides
 
 
@@ -71,18 +72,28 @@ class Start:
 
 
 def pareto(page: Page) -> list[Line]:
-    """Return throughput of a GPU against speed for a user: a line for each layout, a point for each load."""
-    found: dict[str, dict[tuple[object, ...], Side]] = {}
-    for side in page.sides:
-        if side.usable and side.usable[-1].preset == page.main.usable[-1].preset:
-            key = tuple(sorted(side.workload.items()))  # the newest group of a load replaces older ones
-            found.setdefault(layout(side.usable[-1]), {})[key] = side
+    """Return throughput of a GPU against speed for a user: a line for each layout, a point for each load.
+
+    Only groups that differ from the main one in the number of users alone are shown.
+    """
+    sides = [side for side in page.sides if side.usable and _lengths(side) == _lengths(page.main)]
+    several = len({hardware(side.usable[-1]) for side in sides}) > 1
+    found: dict[str, dict[str, Side]] = {}
+    for side in sides:
+        run = side.usable[-1]
+        name = f"{layout(run)}, {hardware(run)}" if several else layout(run)
+        found.setdefault(short(name), {})[_load(run)] = side  # in place of an older one of this load
     lines = []
-    for name, sides in found.items():
-        ordered = sorted(sides.values(), key=lambda side: _users(side.usable[-1]))
+    for name, by_load in found.items():
+        ordered = sorted(by_load.values(), key=lambda side: _users(side.usable[-1]))
         points = tuple(point for side in ordered if (point := _point(side, page)))
         lines += [Line(name, points)] if points else []
     return lines
+
+
+def _lengths(side: Side) -> dict[str, str]:
+    """Return the workload without the number of users."""
+    return {name: value for name, value in side.workload.items() if name not in _USERS}
 
 
 def percentiles(page: Page, kind: str) -> list[Percentiles]:

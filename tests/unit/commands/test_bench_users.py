@@ -105,7 +105,7 @@ def test_a_server_that_ends_leaves_the_points_before(capsys: pytest.CaptureFixtu
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["USERS", "1", "2", "4"]
 
 
-def test_a_void_run_is_no_point() -> None:
+def test_a_void_run_is_not_a_point() -> None:
     with pytest.raises(Failed, match="cannot be used") as end:
         bench(Simulated(validity=VOID), sweep=(1,)).report("text")
     assert end.value.why == "94 % of prompts were cached"

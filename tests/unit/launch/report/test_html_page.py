@@ -53,7 +53,7 @@ class Outline(HTMLParser):
 
 def test_a_page_has_every_part() -> None:
     text = html(example())
-    assert headline(example()).replace("'", "&#x27;") in text
+    assert headline(example()) in text
     titles = re.findall(r"<h2>([^<]*)</h2>", text)
     assert titles == [
         "Throughput and speed", "Waiting times", "History of this load", "Time to ready",
@@ -153,8 +153,8 @@ def test_no_text_of_a_record_becomes_markup(text: str) -> None:
     assert set(found.tags) <= allowed
     assert found.tags.count("style") == 1
     assert {name for name, _ in found.attributes} <= {name for name, _ in plain().attributes}
-    assert not re.search("[\x00-\x08\x1b\u202e]", found.text)
+    assert not re.search("[\x00-\x09\x0b-\x1f\u2028\u202e]", found.text)
 
 
 def test_text_is_escaped_in_elements_and_attributes() -> None:
-    assert element("p", '<b>"', title='">') == '<p title="&quot;&gt;">&lt;b&gt;&quot;</p>'
+    assert element("p", '<b>"', title='">') == '<p title="&quot;&gt;">&lt;b&gt;"</p>'

@@ -6,6 +6,7 @@ from math import exp
 
 import pytest
 
+from launch.bench.record import Host
 from launch.bench.slo import Slo
 from launch.report import series
 from tests.unit.launch.bench.group_data import VOID, load
@@ -24,6 +25,18 @@ def test_each_layout_is_a_line_from_few_users_to_many() -> None:
 def test_the_newest_group_of_a_load_replaces_older_ones() -> None:
     (line,) = series.pareto(page(group("a", [100]), group("b", [200], 1)))
     assert [point.per_gpu for point in line.points] == [pytest.approx(50)]
+
+
+def test_a_group_with_other_lengths_is_not_on_a_line() -> None:
+    other = group("a", [900], load=load(concurrency=4, input_len=5))
+    (line,) = series.pareto(page(other, group("b", [200], 1)))
+    assert len(line.points) == 1
+
+
+def test_layouts_on_two_kinds_of_hardware_are_two_lines() -> None:
+    other = group("a", [900], host=Host(name="here", hardware="h200", count=4))
+    lines = series.pareto(page(other, group("b", [200], 1)))
+    assert [line.layout for line in lines] == ["TP4, 4 x h200", "TP4, 4 x h20"]
 
 
 def test_on_a_cpu_the_throughput_is_that_of_the_server() -> None:
