@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from launch.diagnosis.analysis import (
     MAX_SHOWN,
@@ -31,7 +32,15 @@ from launch.diagnosis.exit_signals import match_signal
 from launch.diagnosis.fallback import failing_requests, foreign_log, no_failure, unknown_failure, versions
 from launch.diagnosis.rule_values import captured_values, fill, fill_cause, fill_change, options_not_given
 from launch.diagnosis.rules import Rules
-from launch.diagnosis.types import Confidence, Diagnosis, DiagnosisInput, Outcome, Severity, Traceback
+from launch.diagnosis.types import (
+    Confidence,
+    Diagnosis,
+    DiagnosisInput,
+    Outcome,
+    RaisedException,
+    Severity,
+    Traceback,
+)
 
 _QUOTES_ERROR = re.compile(r"failed with error ['\"]\w")
 _STALLED_REPORTS = 3  # one each 10 seconds: no request waits that long if any can be scheduled
@@ -138,12 +147,25 @@ def _match_traceback(traceback: Traceback, analysis: Analysis, rules: Rules) -> 
         chain = [exception for exception in traceback.exceptions if exception.was_lookup is lookups]
         each = [match_exception(exception, traceback, facts, rules) for exception in chain]
         specific = next((one for one in map(best, each) if one and not one.rule.family), None)
-        own = own or specific or best(one for group in each for one in group)
+        own = own or _with_unread(specific, chain, each) or best(one for group in each for one in group)
     lines = (line for line in analysis.lines if not rules.is_consequence(line.text))
     if own and not own.rule.family:
         return own
     explained = best(match_explaining_lines(lines, traceback, facts, rules))
-    return explained if explained and not (own and explained.rule.family) else own
+    beaten = own and explained and explained.rule.family and not own.rule.gives_way
+    return explained if explained and not beaten else own
+
+
+def _with_unread(
+    found: Candidate | None, chain: list[RaisedException], each: list[list[Candidate]]
+) -> Candidate | None:
+    """Add the root of the chain if no rule reads it: what follows from it does not surely tell the cause."""
+    if not found or not chain or each[0] or chain[0].caught:
+        return found
+    root = chain[0]
+    message = root.lines[0].partition(": ")[2].strip()
+    wrapped = bool(message) and any(message in one.text for one in chain[1:])
+    return found if wrapped else replace(found, unread=with_process(root.process_name, root.summary[:MAX_SHOWN]))
 
 
 def _memory_kill(analysis: Analysis, rules: Rules) -> Candidate | None:
@@ -214,13 +236,14 @@ def _silent_end(analysis: Analysis, rules: Rules) -> Candidate | None:
 
 
 def _diagnosis(found: Candidate, confidence: Confidence, analysis: Analysis) -> Diagnosis:
-    rule, values = found.rule, captured_values(found.match)
+    rule = found.rule
+    values = {**({"place": found.place} if found.place else {}), **captured_values(found.match)}
     absent = options_not_given(rule, analysis.facts)
     change = None if absent else fill_change(rule, values)
     return Diagnosis(
         rule.id,
         fill_cause(rule.cause, values),
-        found.evidence,
+        (*((found.unread,) if found.unread else ()), *found.evidence),
         _NOT_GIVEN.format(absent) if absent else fill(rule.fix, values),
         change,
         safe=rule.safe and change is not None,
@@ -228,7 +251,7 @@ def _diagnosis(found: Candidate, confidence: Confidence, analysis: Analysis) -> 
         first_exception=analysis.first_exception,
         source=rule.source,
         outcome=Outcome.NAMED,
-        confidence=Confidence.LOW if found.alternatives else confidence,
+        confidence=Confidence.LOW if found.alternatives or found.unread else confidence,
         alternatives=found.alternatives,
         versions=versions(analysis),
     )

@@ -126,7 +126,7 @@ def test_docs_page_is_up_to_date() -> None:
 def test_rules_are_unique_and_use_only_captured_values() -> None:
     rules = load_rules().rules
     assert len({rule.id for rule in rules}) == len(rules)
-    derived = {"nearest", "parser", "utilization", "divisor", "fewer"}
+    derived = {"nearest", "parser", "utilization", "divisor", "fewer", "place"}
     for rule in rules:
         given = {name for pattern in rule.patterns for name in compiled(pattern).groupindex} | derived
         wanted = set(re.findall(r"<(\w+)>", f"{rule.cause} {rule.fix} {rule.change}"))
