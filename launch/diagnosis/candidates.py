@@ -14,7 +14,7 @@ from launch.diagnosis.complaints import Voice, is_typed, voice
 from launch.diagnosis.log_line import LogLine
 from launch.diagnosis.phases import Phase, phase_of_stack
 from launch.diagnosis.rule_values import captured_values, size_of
-from launch.diagnosis.rules import Rule, Rules, compiled, weight
+from launch.diagnosis.rules import Rule, Rules, compiled, exact, weight
 from launch.diagnosis.types import RaisedException, Traceback
 
 _MAX_TEXT = 20_000  # characters of a message in which patterns are searched
@@ -24,6 +24,7 @@ _GLUE = re.compile(
     r"concurrent|multiprocessing|threading|pydantic|json|pathlib|typing|inspect|runpy|subprocess|uvloop|os|"
     r"shutil|tempfile|<frozen)\b|.*\.pxi?\.|.*\.pyx\.|.*tvm_ffi"
 )
+_OUT_OF_MEMORY = re.compile(r"(?i)out of memory|OutOfMemory")
 _MARGIN = 512 * 2**20  # bytes; the allocator asks for more than it reports, and the driver keeps some memory
 _TIE = 0.9  # two matches are equal if their weights differ less
 # The kernel's messages may be appended to a log, whatever their time.
@@ -118,17 +119,23 @@ def match_explaining_lines(
     lines: Iterable[LogLine], traceback: Traceback, facts: Mapping[str, str], rules: Rules
 ) -> Iterator[Candidate]:
     """Match lines that explain an exception: those before it, for rules that say which exceptions they explain."""
-    quoted = "\n".join(text for one in traceback.exceptions for text in (one.text, *one.frames))
+    quoted = "\n".join(one.text for one in traceback.exceptions)
     root = traceback.root
     shown = with_process(root.process_name, root.summary[:MAX_SHOWN])
     for line in lines:
         if not (_precedes(line, traceback) or _KERNEL_LINE.search(line.text)):
             continue
         for candidate in _match_any_voice(line, facts, traceback.phase, rules):
-            explains = candidate.rule.explains
-            if explains and compiled(explains).search(quoted):
+            if _explains(candidate.rule, quoted):
                 evidence = (*candidate.evidence, shown)
                 yield replace(candidate, evidence=evidence, conditions=candidate.conditions + 1)
+
+
+def _explains(rule: Rule, message: str) -> bool:
+    """Whether the row explains such an exception. Only a row about memory explains that memory ran out."""
+    if not rule.explains or (_OUT_OF_MEMORY.search(message) and not _OUT_OF_MEMORY.search(rule.explains)):
+        return False
+    return exact(rule.explains).search(message) is not None
 
 
 def _precedes(line: LogLine, traceback: Traceback) -> bool:
