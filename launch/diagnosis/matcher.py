@@ -90,7 +90,8 @@ def _failing_requests(analysis: Analysis, rules: Rules) -> Diagnosis | None:
         return _diagnosis(stalled, Confidence.MEDIUM, analysis)
     if not (analysis.refusals or refused):
         return None
-    each = (_match_traceback(one, analysis, rules) for one in analysis.refusals)
+    failed = analysis.refusals or (analysis.request_failures[-1:] if refused else ())
+    each = (_match_traceback(one, analysis, rules) for one in failed)
     found = next((one for one in each if one), None) or (best_line(analysis, rules) if refused else None)
     return _diagnosis(found, Confidence.MEDIUM, analysis) if found else failing_requests(analysis)
 
@@ -149,9 +150,12 @@ def _match_traceback(traceback: Traceback, analysis: Analysis, rules: Rules) -> 
         specific = next((one for one in map(best, each) if one and not one.rule.family), None)
         own = own or _with_unread(specific, chain, each) or best(one for group in each for one in group)
     lines = (line for line in analysis.lines if not rules.is_consequence(line.text))
-    if own and not own.rule.family:
+    if own and not own.rule.family and not own.rule.yields_to:
         return own
-    explained = best(match_explaining_lines(lines, traceback, facts, rules))
+    explaining = match_explaining_lines(lines, traceback, facts, rules)
+    if own and not own.rule.family:
+        return best(one for one in explaining if one.rule.id in own.rule.yields_to) or own
+    explained = best(explaining)
     beaten = own and explained and explained.rule.family and not own.rule.gives_way
     return explained if explained and not beaten else own
 
@@ -178,6 +182,8 @@ def best_line(analysis: Analysis, rules: Rules) -> Candidate | None:
     """Return the first line outside tracebacks with a rule of its own, else the first of a family."""
     found = [one for one in _line_candidates(analysis, rules) if one]
     first = next((one for one in found if not one.rule.family), found[0] if found else None)
+    if first and first.rule.yields_to:
+        first = next((one for one in found if one.rule.id in first.rule.yields_to), first)
     same = [one for one in found if first and one.rule.id == first.rule.id]
     return max(
         same, key=lambda one: len(captured_values(one.match)), default=None
