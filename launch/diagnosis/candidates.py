@@ -11,6 +11,7 @@ from packaging.version import InvalidVersion
 
 from launch.diagnosis.analysis import MAX_SHOWN, exception_evidence, matched_line, with_process
 from launch.diagnosis.complaints import Voice, is_typed, voice
+from launch.diagnosis.innocent_lines import is_innocent
 from launch.diagnosis.log_line import LogLine
 from launch.diagnosis.phases import Phase, phase_of_stack
 from launch.diagnosis.rule_values import captured_values, size_of
@@ -28,6 +29,7 @@ _OUT_OF_MEMORY = re.compile(r"(?i)out of memory|OutOfMemory")
 # What banners say about failures that have not happened.
 _ADVICE = re.compile(r"(?i)^\W*(?:note|tip|hint)\b|\bif you (?:see|get|encounter|run into)\b")
 _MARGIN = 512 * 2**20  # bytes; the allocator asks for more than it reports, and the driver keeps some memory
+_TELLING = 17  # characters of a message: fewer occur in messages of several kinds
 _TIE = 0.9  # two matches are equal if their weights differ less
 # The kernel's messages may be appended to a log, whatever their time.
 _KERNEL_LINE = re.compile(r"^\[ *\d+\.\d+\] |^\[\w{3} \w{3} +\d+ [\d:]+ \d{4}\] |NVRM: Xid|\bamdgpu \d{4}:")
@@ -50,9 +52,14 @@ class Candidate:
     unread: str = ""
 
     @property
-    def rank(self) -> tuple[bool, int]:
-        """What is compared first: a rule of its own before a family, then the number of conditions."""
-        return not self.rule.family, self.conditions
+    def rank(self) -> tuple[bool, bool, int]:
+        """What is compared first: a rule of its own, then a family that reads the message, then the conditions."""
+        return not self.rule.family, self._reads_message, self.conditions
+
+    @property
+    def _reads_message(self) -> bool:
+        """Whether the rule knows what was said; some families only know which part of vLLM said it."""
+        return not self.rule.family or (not self.rule.raised_in and self.literal >= _TELLING)
 
     @property
     def literal(self) -> int:
@@ -140,7 +147,7 @@ def match_explaining_lines(
         if _ADVICE.search(line.text) or not (_precedes(line, traceback) or _KERNEL_LINE.search(line.text)):
             continue
         for candidate in _match_any_voice(line, facts, traceback.phase, rules):
-            if _explains(candidate.rule, quoted):
+            if _explains(candidate.rule, quoted) and not (candidate.rule.family and is_innocent(line.text)):
                 evidence = (*candidate.evidence, shown)
                 yield replace(candidate, evidence=evidence, conditions=candidate.conditions + 1)
 

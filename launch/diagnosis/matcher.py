@@ -156,8 +156,12 @@ def _match_traceback(traceback: Traceback, analysis: Analysis, rules: Rules) -> 
     if own and not own.rule.family:
         return best(one for one in explaining if one.rule.id in own.rule.yields_to) or own
     explained = best(explaining)
-    beaten = own and explained and explained.rule.family and not own.rule.gives_way
-    return explained if explained and not beaten else own
+    return explained if explained and (own is None or _tells_more(explained, own)) else own
+
+
+def _tells_more(explained: Candidate, own: Candidate) -> bool:
+    """Whether a line above an exception of a family tells more than the exception itself."""
+    return not explained.rule.family or own.rule.gives_way or explained.rule.id in own.rule.yields_to
 
 
 def _with_unread(
@@ -169,7 +173,9 @@ def _with_unread(
     root = chain[0]
     message = root.lines[0].partition(": ")[2].strip()
     wrapped = bool(message) and any(message in one.text for one in chain[1:])
-    return found if wrapped else replace(found, unread=with_process(root.process_name, root.summary[:MAX_SHOWN]))
+    return (
+        found if wrapped else replace(found, unread=with_process(root.process_name, root.summary[:MAX_SHOWN]))
+    )
 
 
 def _memory_kill(analysis: Analysis, rules: Rules) -> Candidate | None:
