@@ -101,10 +101,11 @@ def _last_wait(tail: tuple[str, ...], rules: Rules) -> tuple[Wait, re.Match[str]
     waits = rules.ends.waits
     for general in (False, True):
         chosen = [wait for wait in waits if wait.general is general]
-        for line in reversed(tail):
+        for place in reversed(range(len(tail))):
             for wait in chosen:
-                if match := exact(wait.pattern).search(line):
-                    return wait, match, line
+                match = exact(wait.pattern).search(tail[place])
+                if match and not (wait.over and _first_of(tail[place + 1 :], wait.over)):
+                    return wait, match, tail[place]
     return None
 
 

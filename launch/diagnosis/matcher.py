@@ -30,6 +30,7 @@ from launch.diagnosis.candidates import (
 )
 from launch.diagnosis.exit_signals import match_signal
 from launch.diagnosis.fallback import failing_requests, foreign_log, no_failure, unknown_failure, versions
+from launch.diagnosis.request_failures import is_server_error
 from launch.diagnosis.rule_values import captured_values, fill, fill_cause, fill_change, options_not_given
 from launch.diagnosis.rules import Rules
 from launch.diagnosis.types import (
@@ -68,7 +69,7 @@ def _match(analysis: Analysis, rules: Rules) -> Diagnosis:
         return found
     previous = analysis.summary.previous
     if not previous:
-        return no_failure(analysis, rules)
+        return _with_cause_of_requests(no_failure(analysis, rules), analysis, rules)
     before = analyze_start(previous, analysis.input, rules, analysis.marks)
     return no_failure(analysis, rules, _match(before, rules))
 
@@ -94,6 +95,18 @@ def _failing_requests(analysis: Analysis, rules: Rules) -> Diagnosis | None:
     each = (_match_traceback(one, analysis, rules) for one in failed)
     found = next((one for one in each if one), None) or (best_line(analysis, rules) if refused else None)
     return _diagnosis(found, Confidence.MEDIUM, analysis) if found else failing_requests(analysis)
+
+
+def _with_cause_of_requests(healthy: Diagnosis, analysis: Analysis, rules: Rules) -> Diagnosis:
+    """Add why single requests failed, if a row of its own names it."""
+    failures = (one for one in analysis.request_failures if is_server_error(one, rules))
+    each = (_match_traceback(one, analysis, rules) for one in failures)
+    found = next((one for one in each if one and not one.rule.family), None)
+    if not found:
+        return healthy
+    values = captured_values(found.match)
+    cause = f"{healthy.cause}: {fill_cause(found.rule.cause, values)}"
+    return replace(healthy, cause=cause, evidence=found.evidence, fix=fill(found.rule.fix, values))
 
 
 def _search(analysis: Analysis, rules: Rules) -> Iterator[tuple[Candidate | None, Confidence]]:

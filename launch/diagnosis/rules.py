@@ -91,7 +91,7 @@ class LogPattern:
 class Wait:
     """A line of a start that waits: for what, and what to check if it waits too long.
 
-    A `general` one counts only if no other line tells what the start does.
+    A `general` one counts only if no other line tells what the start does. A later line with `over` ends the wait.
     """
 
     pattern: str
@@ -99,6 +99,7 @@ class Wait:
     fix: str
     source: str
     general: bool = False
+    over: str = ""
 
 
 @dataclass(frozen=True)

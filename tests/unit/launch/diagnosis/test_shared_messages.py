@@ -71,8 +71,12 @@ def test_the_part_or_object_that_failed_tells_causes_apart(message: str, answers
 @pytest.mark.parametrize(
     ("message", "before", "cause"),
     [
-        (GCC, "/tmp/x/main.c:6:10: fatal error: Python.h: No such file or directory", "python-headers"),
-        (GCC, "/usr/bin/ld: cannot find -lcuda: No such file or directory", "linker-library"),
+        (
+            GCC,
+            "/tmp/x/main.c:6:10: fatal error: Python.h: No such file or directory",
+            "python-headers-missing",
+        ),
+        (GCC, "/usr/bin/ld: cannot find -lcuda: No such file or directory", "libcuda-link"),
         (GCC, "/entrypoint.sh: line 7: nvcc: command not found", "command-failed"),
         (GCC, 'NOTE: if you see "No space left on device", raise --shm-size', "command-failed"),
         (ASSERTED, KERNEL.format("srcIndex < srcSelectDimSize"), "index-outside-table"),
