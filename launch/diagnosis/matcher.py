@@ -135,8 +135,8 @@ def _engine_error(analysis: Analysis, rules: Rules) -> Candidate | None:
 def _causes(analysis: Analysis, rules: Rules) -> Candidate | None:
     """Match the first known traceback. An unknown one that ended the server ends the search.
 
-    A rule that gives way is kept until a later traceback names a cause of its own; it does not answer for an
-    earlier exception that no rule knows.
+    A rule that gives way is kept until a later traceback has one that does not; it does not answer for an earlier
+    exception that no rule knows.
     """
     kept: Candidate | None = None
     unread = False  # an earlier exception that no rule knows
@@ -147,7 +147,8 @@ def _causes(analysis: Analysis, rules: Rules) -> Candidate | None:
         if found and not (found.rule.family or found.rule.gives_way):
             return found
         unread = unread or (found is None and traceback.severity is not Severity.HANDLED)
-        kept = kept or (None if found and found.rule.gives_way and unread else found)
+        if kept is None or (kept.rule.gives_way and found and not found.rule.gives_way):
+            kept = None if found and found.rule.gives_way and unread else found
         if traceback.severity is Severity.FATAL and not (found and found.rule.gives_way):
             break
     return kept

@@ -149,3 +149,14 @@ def test_diagnose_reads_the_stack_of_a_remote_worker_of_ray() -> None:
         "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 MiB.\n"
     )
     assert diagnose_log(log).cause_id == "gpu-memory-at-load"
+
+
+def test_diagnose_prefers_the_failure_of_one_rank_to_what_another_noticed() -> None:
+    noticed = raised(
+        "torch.distributed.DistBackendError: NCCL error: remote process exited or there was a network error"
+    )
+    noticed = noticed.replace("(EngineCore pid=16)", "(Worker_TP0 pid=17)")
+    assert diagnose_log(noticed).cause_id == "peer-ended"
+    assert diagnose_log(
+        noticed + raised(OOM).replace("(EngineCore pid=16)", "(Worker_TP1 pid=18)")
+    ).cause_id == ("gpu-memory")
