@@ -15,7 +15,8 @@ _MAX_VALUE = 400
 _FACT_LINE = re.compile(
     r"non-default args|with config: |args: Namespace\(|API server version|[Aa]utomatically detected platform|"
     r"attention backend|MoE backend|Resolved architecture|\bversion \d|NVRM: Xid|vLLM Version|Torch version|"
-    r"PyTorch version|Turning off hybrid|cudagraph_mode|Custom allreduce is disabled|SpecDecoding|Loading drafter|to fall asleep|to wake up"
+    r"PyTorch version|Turning off hybrid|cudagraph_mode|Custom allreduce is disabled|SpecDecoding|Loading drafter|"
+    r"to fall asleep|to wake up"
 )
 # {'tensor_parallel_size': 2, 'speculative_config': {'method': 'mtp'}}
 _DICT_ITEM = re.compile(
