@@ -58,7 +58,7 @@ class Candidate:
 
     @property
     def _reads_message(self) -> bool:
-        """Whether the rule knows what was said; some families only know which part of vLLM said it."""
+        """Whether the rule reads the message; some families only know which part of vLLM raised it."""
         return not self.rule.family or (not self.rule.raised_in and self.literal >= _TELLING)
 
     @property
