@@ -27,8 +27,10 @@ _GLUE = re.compile(
 _OUT_OF_MEMORY = re.compile(r"(?i)out of memory|OutOfMemory")
 _MARGIN = 512 * 2**20  # bytes; the allocator asks for more than it reports, and the driver keeps some memory
 _TIE = 0.9  # two matches are equal if their weights differ less
-# The kernel's messages may be appended to a log, whatever their time.
-_KERNEL_LINE = re.compile(r"^\[ *\d+\.\d+\] |^\[\w{3} \w{3} +\d+ [\d:]+ \d{4}\] |NVRM: Xid|\bamdgpu \d{4}:")
+# The kernel's messages and nvidia-smi's table may be appended to a log, whatever their time.
+_KERNEL_LINE = re.compile(
+    r"^\[ *\d+\.\d+\] |^\[\w{3} \w{3} +\d+ [\d:]+ \d{4}\] |NVRM: Xid|\bamdgpu \d{4}:|\bERR!"
+)
 
 
 @dataclass(frozen=True)
