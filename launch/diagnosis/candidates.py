@@ -31,8 +31,10 @@ _ADVICE = re.compile(r"(?i)^\W*(?:note|tip|hint)\b|\bif you (?:see|get|encounter
 _MARGIN = 512 * 2**20  # bytes; the allocator asks for more than it reports, and the driver keeps some memory
 _TELLING = 17  # characters of a message: fewer occur in messages of several kinds
 _TIE = 0.9  # two matches are equal if their weights differ less
-# The kernel's messages may be appended to a log, whatever their time.
-_KERNEL_LINE = re.compile(r"^\[ *\d+\.\d+\] |^\[\w{3} \w{3} +\d+ [\d:]+ \d{4}\] |NVRM: Xid|\bamdgpu \d{4}:")
+# The kernel's messages and nvidia-smi's table may be appended to a log, whatever their time.
+_KERNEL_LINE = re.compile(
+    r"^\[ *\d+\.\d+\] |^\[\w{3} \w{3} +\d+ [\d:]+ \d{4}\] |NVRM: Xid|\bamdgpu \d{4}:|\bERR!"
+)
 
 
 @dataclass(frozen=True)
