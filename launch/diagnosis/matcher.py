@@ -264,6 +264,7 @@ def _silent_end(analysis: Analysis, rules: Rules) -> Candidate | None:
 def _diagnosis(found: Candidate, confidence: Confidence, analysis: Analysis) -> Diagnosis:
     rule = found.rule
     values = {**({"place": found.place} if found.place else {}), **captured_values(found.match)}
+    doubtful = bool(found.alternatives or found.unread)
     absent = options_not_given(rule, analysis.facts)
     change = None if absent else fill_change(rule, values)
     return Diagnosis(
@@ -272,12 +273,12 @@ def _diagnosis(found: Candidate, confidence: Confidence, analysis: Analysis) -> 
         (*((found.unread,) if found.unread else ()), *found.evidence),
         _NOT_GIVEN.format(absent) if absent else fill(rule.fix, values),
         change,
-        safe=rule.safe and change is not None,
+        safe=rule.safe and change is not None and not doubtful,
         known=True,
         first_exception=analysis.first_exception,
         source=rule.source,
         outcome=Outcome.NAMED,
-        confidence=Confidence.LOW if found.alternatives or found.unread else confidence,
+        confidence=Confidence.LOW if doubtful else confidence,
         alternatives=found.alternatives,
         versions=versions(analysis),
     )

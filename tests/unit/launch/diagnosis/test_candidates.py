@@ -66,8 +66,11 @@ def test_a_family_gives_way_to_a_rule_of_its_own() -> None:
 
 
 def test_rules_that_match_equally_well_are_reported_together() -> None:
-    found = diagnose_with(rule("a"), rule("b"))
+    safe = rule("a", safe=True, change={"port": True})
+    assert diagnose_with(safe).safe
+    found = diagnose_with(safe, rule("b"))
     assert (found.cause_id, found.alternatives, found.confidence) == ("a", ("b",), Confidence.LOW)
+    assert not found.safe
 
 
 def test_a_line_explains_an_exception_only_if_its_rule_says_so() -> None:

@@ -16,6 +16,7 @@ GCC = "subprocess.CalledProcessError: Command '['/usr/bin/gcc', '/tmp/x/main.c']
 SHAPES = "RuntimeError: mat1 and mat2 shapes cannot be multiplied (8x4096 and 2048x4096)"
 ASSERTED = "torch.AcceleratorError: CUDA error: device-side assert triggered"
 NCCL = "RuntimeError: NCCL error: unhandled system error (run with NCCL_DEBUG=INFO for details)"
+MOONCAKE = "RuntimeError: Mooncake Transfer Engine initialization failed."
 TOO_MANY = "HfHubHTTPError: 429 Client Error: Too Many Requests for url: https://{}/api/models/org/m"
 KERNEL = "index.cu:1: indexSelectSmallIndex: block: [0,0,0], thread: [0,0,0] Assertion `{}` failed."
 
