@@ -61,7 +61,7 @@ def _match(analysis: Analysis, rules: Rules) -> Diagnosis:
         return found
     previous = analysis.summary.previous
     if not previous:
-        return _with_cause_of_requests(no_failure(analysis, rules), analysis, rules)
+        return _with_cause_of_errors(no_failure(analysis, rules), analysis, rules)
     before = analyze_start(previous, analysis.input, rules, analysis.marks)
     return no_failure(analysis, rules, _match(before, rules))
 
@@ -89,12 +89,14 @@ def _failing_requests(analysis: Analysis, rules: Rules) -> Diagnosis | None:
     return _diagnosis(found, Confidence.MEDIUM, analysis) if found else failing_requests(analysis)
 
 
-def _with_cause_of_requests(healthy: Diagnosis, analysis: Analysis, rules: Rules) -> Diagnosis:
-    """Add why single requests failed, if a row of its own names it."""
+def _with_cause_of_errors(healthy: Diagnosis, analysis: Analysis, rules: Rules) -> Diagnosis:
+    """Add why single requests failed, or what a server that has not answered any complains about, if a row names it."""
     failures = (one for one in analysis.request_failures if is_server_error(one, rules))
     each = (_match_traceback(one, analysis, rules) for one in failures)
     found = next((one for one in each if one and not one.rule.family), None)
-    if not found:
+    if not found and analysis.summary.serving and not analysis.summary.answers and analysis.error_lines:
+        found = best_line(analysis, rules)
+    if not found or found.rule.family:
         return healthy
     values = captured_values(found.match)
     cause = f"{healthy.cause}: {fill_cause(found.rule.cause, values)}"
