@@ -54,7 +54,7 @@ def match_input(diagnosis_input: DiagnosisInput, rules: Rules) -> Diagnosis:
 
 def _match(analysis: Analysis, rules: Rules) -> Diagnosis:
     if analysis.is_foreign:
-        return foreign_log(analysis)
+        return _foreign(analysis, rules)
     serves = analysis.healthy and analysis.summary.serving
     found = _failing_requests(analysis, rules) if serves else _failed_start(analysis, rules)
     if found:
@@ -64,6 +64,16 @@ def _match(analysis: Analysis, rules: Rules) -> Diagnosis:
         return _with_cause_of_errors(no_failure(analysis, rules), analysis, rules)
     before = analyze_start(previous, analysis.input, rules, analysis.marks)
     return no_failure(analysis, rules, _match(before, rules))
+
+
+def _foreign(analysis: Analysis, rules: Rules) -> Diagnosis:
+    """Report another program's log. A few lines of vLLM may lack its name: a row that matches is named as a guess."""
+    foreign = foreign_log(analysis)
+    guess = None if analysis.marks.program else _failed_start(analysis, rules)
+    if not guess or not guess.known or guess.confidence is Confidence.LOW:
+        return foreign
+    cause = f"{foreign.cause}; if these lines are of a vLLM server after all: {guess.cause}"
+    return replace(foreign, cause=cause, evidence=guess.evidence)
 
 
 def _failed_start(analysis: Analysis, rules: Rules) -> Diagnosis | None:

@@ -141,7 +141,9 @@ def test_a_healthy_server_shows_why_single_requests_failed() -> None:
 
 
 def test_a_server_that_answered_nothing_shows_what_it_complains_about() -> None:
-    error = "[1749803291.5] [host:7 :0]  tcp_ep.c:12 UCX  ERROR tcp_ep 0x3c: send(110) failed: Input/output error"
+    error = (
+        "[1749803291.5] [host:7 :0]  tcp_ep.c:12 UCX  ERROR tcp_ep 0x3c: send(110) failed: Input/output error"
+    )
     found = diagnose_lines(READY, error)
     assert found.outcome is Outcome.HEALTHY
     assert "UCX" in found.cause
