@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import shlex
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -94,6 +95,7 @@ def bench(
     invoke bench --repeat 5 --against last
     invoke bench --repeat 5 --gate baseline.jsonl --max-regression 5%
     """
+    from launch.bench.target import hardware_of
     from launch.engine.client import connect
     from launch.paths import results_dir, writable
 
@@ -105,7 +107,8 @@ def bench(
     container = running(client, name)
     workload = _workload(container, preset, scale)
     folder = writable(results_dir(results))  # before the run, which may take an hour
-    compared = comparisons(comparison, gate, folder, _key(container, workload))
+    key, hardware = _key(container, workload), partial(hardware_of, container)
+    compared = comparisons(comparison, gate, folder, key, hardware)
     group = Group(secrets.token_hex(6), workload, folder, format)
     data: dict[str, Any] = {}
     try:

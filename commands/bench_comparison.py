@@ -45,14 +45,23 @@ class Comparisons:
 
 
 def comparisons(
-    asked: AgainstOptions, gate: GateOptions, folder: Path, workload: Mapping[str, str]
+    asked: AgainstOptions,
+    gate: GateOptions,
+    folder: Path,
+    workload: Mapping[str, str],
+    hardware: Callable[[], str],
 ) -> Comparisons:
-    """Find what a benchmark of this workload is compared with. Raises Refused if it cannot be compared."""
+    """Find what a benchmark of this workload is compared with. Raises Refused if it cannot be compared.
+
+    `hardware` is asked only for a gate: the hardware of the server, for example `4 x h20`.
+    """
     from launch.bench import gate as gates
     from launch.bench.history import require_workload
 
     earlier = _earlier(asked.against, folder, workload) if asked.against else None
     baseline = gates.baseline(gate) if gate.gate else None
+    if baseline:
+        gates.require_hardware(baseline, {hardware()})
     for side in filter(None, (earlier, baseline)):
         require_workload(side, "this benchmark", workload)
     return Comparisons(asked, gate, earlier, baseline)

@@ -40,7 +40,7 @@ def demo(c: Context, keep: Annotated[bool, Option("leave the server running at t
         _invoke("run", *plan, *["--replace"] * _replaces(name, MODEL))
         _invoke("chat", "What is a slipway?", "--name", name)
         _invoke("chat", "What is the weather in Tokyo?", "--tool", "get_weather:city", "--name", name)
-        _invoke("bench", "--preset", "guide-cuda", "--scale", "0.02", "--name", name)
+        _invoke("bench", "--preset", "guide-cuda", "--scale", "small", "--repeat", "3", "--name", name)
     finally:
         if stops and _exists(name):
             _invoke("stop", "--name", name, check=False)

@@ -39,7 +39,12 @@ def facts(run: Record) -> dict[str, str]:
 
 def hardware(run: Record) -> str:
     """Return the hardware of a server, for example `4 x h20`."""
-    return f"{run.host.count} x {run.host.hardware or 'unknown'}"
+    return hardware_text(run.host.hardware, run.host.count)
+
+
+def hardware_text(name: str, count: int) -> str:
+    """Return hardware as comparisons name it."""
+    return f"{count} x {name or 'unknown'}"
 
 
 def image(run: Record) -> str:

@@ -34,8 +34,13 @@ def baseline(options: GateOptions) -> Side:
 
 
 def require_same_hardware(old: Side, new: Side) -> None:
-    """Raise Refused if a baseline was measured on other hardware."""
-    theirs, own = ({hardware(run) for run in side.runs} for side in (old, new))
+    """Raise Refused if a baseline was measured on other hardware than new runs."""
+    require_hardware(old, {hardware(run) for run in new.runs})
+
+
+def require_hardware(old: Side, own: set[str]) -> None:
+    """Raise Refused if a baseline was measured on other hardware than this, for example `4 x h20`."""
+    theirs = {hardware(run) for run in old.runs}
     if theirs != own:
         raise Refused(
             f"the baseline '{old.name}' was measured on other hardware",

@@ -73,12 +73,11 @@ class HostWatch:
         cpu = hardware.cpu
         threads = cpu.threads or os.cpu_count() or 1
         vendor = self.gpus[0].vendor if self.gpus else ""
+        name, count = kind_and_count(self.gpus, hardware, on_cpus)
         return Host(
             name=platform.node(),
-            hardware=(self.gpus[0].hardware or self.gpus[0].name)
-            if self.gpus
-            else cpu.model or platform.machine(),
-            count=len(self.gpus) or round(on_cpus) or threads,
+            hardware=name,
+            count=count,
             driver={"nvidia": hardware.nvidia.driver, "amd": hardware.amd.driver}.get(vendor, ""),
             kernel=platform.release(),
             cpu=cpu.model,
@@ -94,6 +93,14 @@ class HostWatch:
             energy_joules=energy,
             energy_reason=reason,
         )
+
+
+def kind_and_count(gpus: Sequence[Gpu], hardware: Hardware, on_cpus: float) -> tuple[str, int]:
+    """Return what a server runs on, and how many of it: its GPUs, or CPUs as in `Watch.host`."""
+    if gpus:
+        return gpus[0].hardware or gpus[0].name, len(gpus)
+    cpu = hardware.cpu
+    return cpu.model or platform.machine(), round(on_cpus) or cpu.threads or os.cpu_count() or 1
 
 
 def energy_between(first: Moment, last: Moment) -> tuple[dict[str, float] | None, str]:

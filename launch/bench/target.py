@@ -8,8 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from launch.bench.changes import hardware_text
+from launch.bench.host import kind_and_count
 from launch.bench.lock import neighbours
-from launch.bench.server import gpus_of
+from launch.bench.server import gpus_of, limits_of
 from launch.hardware.detect import detect
 from launch.hardware.types import Gpu, Hardware
 from launch.serving.api_key import key_of_container
@@ -49,3 +51,10 @@ def of_container(client: DockerClient, container: Container, lock: Path) -> Targ
         gpus=gpus_of(container, hardware.gpus),
         neighbours=partial(neighbours, lock),
     )
+
+
+def hardware_of(container: Container) -> str:
+    """Return the hardware of a server as its records will name it, for example `4 x h20`."""
+    hardware = detect()
+    gpus, limits = gpus_of(container, hardware.gpus), limits_of(container.attrs["HostConfig"], "")
+    return hardware_text(*kind_and_count(gpus, hardware, limits.cpus))

@@ -62,16 +62,26 @@ def match_input(diagnosis_input: DiagnosisInput, rules: Rules) -> Diagnosis:
 
 def _match(analysis: Analysis, rules: Rules) -> Diagnosis:
     if analysis.is_foreign:
-        return foreign_log(analysis)
+        return _foreign(analysis, rules)
     serves = analysis.healthy and analysis.summary.serving
     found = _failing_requests(analysis, rules) if serves else _failed_start(analysis, rules)
     if found:
         return found
     previous = analysis.summary.previous
     if not previous:
-        return _with_cause_of_requests(no_failure(analysis, rules), analysis, rules)
+        return _with_cause_of_errors(no_failure(analysis, rules), analysis, rules)
     before = analyze_start(previous, analysis.input, rules, analysis.marks)
     return no_failure(analysis, rules, _match(before, rules))
+
+
+def _foreign(analysis: Analysis, rules: Rules) -> Diagnosis:
+    """Report another program's log. A few lines of vLLM may lack its name: a row that matches is named as a guess."""
+    foreign = foreign_log(analysis)
+    guess = None if analysis.marks.program else _failed_start(analysis, rules)
+    if not guess or not guess.known or guess.confidence is Confidence.LOW:
+        return foreign
+    cause = f"{foreign.cause}; if these lines are of a vLLM server after all: {guess.cause}"
+    return replace(foreign, cause=cause, evidence=guess.evidence)
 
 
 def _failed_start(analysis: Analysis, rules: Rules) -> Diagnosis | None:
@@ -97,12 +107,14 @@ def _failing_requests(analysis: Analysis, rules: Rules) -> Diagnosis | None:
     return _diagnosis(found, Confidence.MEDIUM, analysis) if found else failing_requests(analysis)
 
 
-def _with_cause_of_requests(healthy: Diagnosis, analysis: Analysis, rules: Rules) -> Diagnosis:
-    """Add why single requests failed, if a row of its own names it."""
+def _with_cause_of_errors(healthy: Diagnosis, analysis: Analysis, rules: Rules) -> Diagnosis:
+    """Add why single requests failed, or what a server that has not answered any complains about, if a row names it."""
     failures = (one for one in analysis.request_failures if is_server_error(one, rules))
     each = (_match_traceback(one, analysis, rules) for one in failures)
     found = next((one for one in each if one and not one.rule.family), None)
-    if not found:
+    if not found and analysis.summary.serving and not analysis.summary.answers and analysis.error_lines:
+        found = best_line(analysis, rules)
+    if not found or found.rule.family:
         return healthy
     values = captured_values(found.match)
     cause = f"{healthy.cause}: {fill_cause(found.rule.cause, values)}"

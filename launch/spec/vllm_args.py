@@ -165,9 +165,13 @@ def _parse(argv: tuple[str, ...], source: str, why: str) -> tuple[Arg, ...]:
 
 
 def last_wins(args: Sequence[Arg]) -> tuple[Arg, ...]:
-    """Return each option once: its last occurrence, in place."""
-    last = {arg.key: index for index, arg in enumerate(args)}
-    return tuple(arg for index, arg in enumerate(args) if last[arg.key] == index)
+    """Return each option once: its last occurrence, in place. `--x` and `--no-x` are one option, as for vLLM."""
+    last = {_positive(arg.key): index for index, arg in enumerate(args)}
+    return tuple(arg for index, arg in enumerate(args) if last[_positive(arg.key)] == index)
+
+
+def _positive(flag: str) -> str:
+    return f"--{flag[5:]}" if flag.startswith("--no-") else flag
 
 
 def last_env(env: Sequence[EnvVar]) -> tuple[EnvVar, ...]:

@@ -38,10 +38,9 @@ CPU_TIME, LESS_CPU_TIME = 40_000, 32_000  # microseconds of each period
 
 @pytest.fixture(scope="module")
 def server(engine: DockerClient, cpu_image: str, settings: dict[str, str]) -> Iterator[Container]:
-    """A server without prefix caching, because random prompts of a small vocabulary have prefixes in common."""
+    """A server with a part of a CPU's time."""
     words = [NAME if word == SERVER else word for word in WANTED]
-    uncached = ("--set", "--no-enable-prefix-caching=true")
-    invoke("run", *words, *uncached, "--port", free_port(), "--replace", **settings).ok()
+    invoke("run", *words, "--port", free_port(), "--replace", **settings).ok()
     container = engine.containers.get(NAME)
     container.update(cpu_period=PERIOD, cpu_quota=CPU_TIME)
     throughputs(container, 2)  # warm-up

@@ -23,6 +23,10 @@ WORKLOAD = Side("old", OLD).workload
 NEW = side("new", [84, 83, 85], host=HERE)
 
 
+def here() -> str:
+    return "4 x h20"
+
+
 def no_more_runs() -> Record:
     raise AssertionError("no run is needed")
 
@@ -36,7 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def against(name: str, folder: Path, workload: dict[str, str] = WORKLOAD) -> Side | None:
-    return comparisons(AgainstOptions(against=name), GateOptions(), folder, workload).earlier
+    return comparisons(AgainstOptions(against=name), GateOptions(), folder, workload, here).earlier
 
 
 def test_last_is_the_newest_group_of_this_host_and_workload(folder: Path) -> None:
@@ -46,7 +50,7 @@ def test_last_is_the_newest_group_of_this_host_and_workload(folder: Path) -> Non
 
 def test_without_an_earlier_run_last_is_a_warning(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     other = {**WORKLOAD, "preset": "chat"}
-    asked = comparisons(AgainstOptions(against="last"), GateOptions(), folder, other)
+    asked = comparisons(AgainstOptions(against="last"), GateOptions(), folder, other, here)
     *_, found = asked.conclusions(side("new", [84]), no_more_runs)
     end(found)
     assert "there is no earlier run of this workload" in caplog.text
@@ -65,6 +69,14 @@ def test_runs_that_are_void_are_refused_before_a_run(folder: Path) -> None:
         against("bad", folder)
 
 
+def test_a_baseline_of_other_hardware_is_refused_before_a_run(folder: Path) -> None:
+    path = folder / "baseline.jsonl"
+    path.write_text("".join(f"{json_line(run)}\n" for run in OLD))
+    with pytest.raises(Refused, match="was measured on other hardware") as refused:
+        comparisons(AgainstOptions(), GateOptions(gate=str(path)), folder, WORKLOAD, lambda: "8 x h20")
+    assert refused.value.why == "4 x h20, and now 8 x h20"
+
+
 @pytest.mark.parametrize(("given", "expected"), [(1, 5), (4, 4), (9, 9)])
 def test_noise_is_measured_from_five_runs_unless_told_otherwise(given: int, expected: int) -> None:
     assert repeats(AgainstOptions(noise=True), given) == expected
@@ -80,7 +92,7 @@ def test_too_few_runs_for_the_noise_are_refused(given: int) -> None:
 def test_several_runs_end_with_spread_comparison_and_gate(folder: Path) -> None:
     path = folder / "baseline.jsonl"
     path.write_text("".join(f"{json_line(run)}\n" for run in OLD))
-    asked = comparisons(AgainstOptions(against="old"), GateOptions(gate=str(path)), folder, WORKLOAD)
+    asked = comparisons(AgainstOptions(against="old"), GateOptions(gate=str(path)), folder, WORKLOAD, here)
     found = list(asked.conclusions(NEW, no_more_runs))
     assert [list(one.data) for one in found] == [["summary"], ["guide"], ["comparison"], ["gate"]]
     assert "84     ±1.2%" in found[0].text

@@ -104,3 +104,25 @@ def test_a_rule_that_gives_way_loses_to_a_later_traceback() -> None:
     assert (
         diagnose(DiagnosisInput(worker_traceback("RuntimeError: peer is gone"), 1), table).cause_id == "peer"
     )
+
+
+def test_a_line_does_not_explain_an_exception_by_a_word_in_its_stack() -> None:
+    line = "valve 3 is stuck"
+    explains_gpu = rule("valve", line, explains="gpu_worker")
+    assert not diagnose_with(explains_gpu, where="gpu_worker.init_device", before=(line,)).known
+
+
+def test_only_a_row_about_memory_explains_that_memory_ran_out() -> None:
+    line, message = "valve 3 is stuck", "torch.OutOfMemoryError: CUDA out of memory."
+    for explains, known in (("CUDA", False), ("CUDA|out of memory", True)):
+        table = Rules((rule("valve", line, explains=explains),), load_rules().ends)
+        assert diagnose(DiagnosisInput([line, *worker_traceback(message)], 1), table).known is known
+
+
+def test_a_rule_yields_to_a_line_of_a_rule_that_explains_it_better() -> None:
+    line = "valve 3 is stuck"
+    own, valve = rule("own", yields_to=("valve",)), rule("valve", line, explains="frobnicator")
+    other = rule("other", line, explains="frobnicator")
+    assert diagnose_with(own, valve, before=(line,)).cause_id == "valve"
+    assert diagnose_with(own, other, before=(line,)).cause_id == "own"
+    assert diagnose_with(own, valve).cause_id == "own"

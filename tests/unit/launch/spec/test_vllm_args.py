@@ -35,6 +35,17 @@ def test_last_wins_treats_spellings_of_a_flag_as_one() -> None:
     )
 
 
+def test_last_wins_treats_a_flag_and_its_negation_as_one() -> None:
+    assert (
+        text(last_wins(parse(["--no-enable-prefix-caching", "--enable-prefix-caching"])))
+        == "--enable-prefix-caching"
+    )
+    assert (
+        text(last_wins(parse(["--async-scheduling", "--x", "--no-async-scheduling"])))
+        == "--x --no-async-scheduling"
+    )
+
+
 def test_last_wins_drops_all_values_of_an_earlier_flag() -> None:
     assert (
         text(last_wins(parse(["--served-model-name", "a", "b", "--x", "--served-model-name", "c"])))
