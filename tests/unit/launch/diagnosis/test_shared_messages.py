@@ -133,3 +133,28 @@ def test_a_row_that_reads_only_a_later_exception_of_a_chain_is_a_possible_cause(
     assert (found.cause_id, found.confidence) == ("compile-cache", Confidence.LOW)
     assert found.evidence[0] == "(Worker_TP0) LookupError: the frobnicator has no entry"
     assert format_text(found).startswith("what: possibly: ")
+
+
+@pytest.mark.parametrize(
+    ("message", "cause"),
+    [
+        ("ImportError: /x/a.so: failed to map segment from shared object: Operation not permitted", "noexec"),
+        (
+            "ImportError: /x/a.so: failed to map segment from shared object: cannot allocate memory",
+            "host-memory-refused",
+        ),
+        (
+            "ValueError: The quantization method aqlm is deprecated and will be removed",
+            "unknown-quantization",
+        ),
+        ("ValueError: The argument frob is deprecated and will be removed", ""),
+        ("RuntimeError: MPS server is not running", "exclusive-process"),
+        ("RuntimeError: MPS backend is not linked", ""),
+        ("ValueError: requires Python >=3.10", "python-version"),
+        ("ValueError: requires Python development headers", ""),
+        ("ImportError: av is required", "vision-package"),
+        ("RuntimeError: avx512 is required", ""),
+    ],
+)
+def test_a_phrase_is_read_with_the_words_that_tell_it_apart(message: str, cause: str) -> None:
+    assert diagnose_log(worker_traceback(message)).cause_id == cause
