@@ -38,6 +38,7 @@ class Candidate:
     """A rule that matches, where it matches, and the lines that show it.
 
     `conditions` counts the conditions that hold. `alternatives` are causes of other rules that match as well.
+    `by_line` tells that a line outside of the traceback names the cause, and not the exception itself.
     """
 
     rule: Rule
@@ -45,6 +46,7 @@ class Candidate:
     evidence: tuple[str, ...]
     conditions: int = 0
     alternatives: tuple[str, ...] = ()
+    by_line: bool = False
 
     @property
     def rank(self) -> tuple[bool, int]:
@@ -130,7 +132,9 @@ def match_explaining_lines(
         for candidate in _match_any_voice(line, facts, traceback.phase, rules):
             if _explains(candidate.rule, quoted):
                 evidence = (*candidate.evidence, shown)
-                yield replace(candidate, evidence=evidence, conditions=candidate.conditions + 1)
+                yield replace(
+                    candidate, evidence=evidence, conditions=candidate.conditions + 1, by_line=True
+                )
 
 
 def _explains(rule: Rule, message: str) -> bool:
