@@ -132,9 +132,7 @@ def match_explaining_lines(
         for candidate in _match_any_voice(line, facts, traceback.phase, rules):
             if _explains(candidate.rule, quoted):
                 evidence = (*candidate.evidence, shown)
-                yield replace(
-                    candidate, evidence=evidence, conditions=candidate.conditions + 1, by_line=True
-                )
+                yield replace(candidate, evidence=evidence, conditions=candidate.conditions + 1, by_line=True)
 
 
 def _explains(rule: Rule, message: str) -> bool:
