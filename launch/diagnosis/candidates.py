@@ -43,6 +43,7 @@ class Candidate:
 
     `conditions` counts the conditions that hold. `alternatives` are causes of other rules that match as well.
     `place` is the frame that raised the exception. `unread` is the root of the chain if no rule reads it.
+    `by_line` tells that a line outside of the traceback names the cause, and not the exception itself.
     """
 
     rule: Rule
@@ -52,6 +53,7 @@ class Candidate:
     alternatives: tuple[str, ...] = ()
     place: str = ""
     unread: str = ""
+    by_line: bool = False
 
     @property
     def rank(self) -> tuple[bool, bool, int]:
@@ -151,7 +153,7 @@ def match_explaining_lines(
         for candidate in _match_any_voice(line, facts, traceback.phase, rules):
             if _explains(candidate.rule, quoted) and not (candidate.rule.family and is_innocent(line.text)):
                 evidence = (*candidate.evidence, shown)
-                yield replace(candidate, evidence=evidence, conditions=candidate.conditions + 1)
+                yield replace(candidate, evidence=evidence, conditions=candidate.conditions + 1, by_line=True)
 
 
 def _explains(rule: Rule, message: str) -> bool:

@@ -125,7 +125,9 @@ def _search(analysis: Analysis, rules: Rules) -> Iterator[tuple[Candidate | None
     """Yield what each search finds, the most trusted first, and how sure that is."""
     yield _engine_error(analysis, rules), Confidence.HIGH
     exception = _causes(analysis, rules)
-    yield (None if exception and exception.rule.family else exception), Confidence.HIGH
+    by_line = exception is not None and exception.by_line
+    specific = None if exception and exception.rule.family else exception
+    yield specific, Confidence.MEDIUM if by_line else Confidence.HIGH
     yield _memory_kill(analysis, rules), Confidence.HIGH
     if not analysis.fatal_cause:
         yield best_line(analysis, rules), Confidence.MEDIUM

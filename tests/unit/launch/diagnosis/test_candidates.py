@@ -79,6 +79,7 @@ def test_a_line_explains_an_exception_only_if_its_rule_says_so() -> None:
     assert not diagnose_with(rule("valve", line, explains="another"), before=(line,)).known
     found = diagnose_with(rule("valve", line, explains="frobnicator"), before=(line,))
     assert (found.cause_id, found.evidence) == ("valve", (line, f"(Worker_TP0) {MESSAGE}"))
+    assert (found.confidence, diagnose_with(rule("own")).confidence) == (Confidence.MEDIUM, Confidence.HIGH)
 
 
 def test_a_line_does_not_override_a_rule_of_the_exception_itself() -> None:
