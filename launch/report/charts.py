@@ -85,10 +85,10 @@ def picture(page: Page, title: str) -> bytes:
         rows = (len(found) + 1) // 2 or 1
         parts: Any = figure.subfigures(rows, 2, squeeze=False)
         for chart, part in zip(found, parts.flat, strict=False):
-            part.suptitle(chart.title, fontsize=11, fontweight="bold", x=0.04, ha="left")
+            part.suptitle(chart.title, fontsize=12, fontweight="bold", x=0.04, ha="left")
             axes = part.subplots(chart.rows, 1, squeeze=False)
             chart.draw([one for row in axes for one in row], page)
-        figure.suptitle(_wrapped(title), x=0.02, ha="left", fontsize=12)
+        figure.suptitle(_wrapped(title), x=0.02, ha="left", fontsize=13)
         figure.savefig(stream, format="png", dpi=110, metadata={"Software": None})
     return stream.getvalue()
 
@@ -123,7 +123,7 @@ def _style(salt: str) -> Iterator[None]:
         mpl.rcdefaults()
         mpl.rcParams.update({
             "svg.fonttype": "none", "svg.hashsalt": salt, "text.parse_math": False, "text.usetex": False,
-            "font.family": "DejaVu Sans", "font.size": 10, "text.color": ink,
+            "font.family": "DejaVu Sans", "font.size": 11, "text.color": ink,
             "axes.labelcolor": soft, "axes.edgecolor": rule, "axes.facecolor": "none",
             "figure.facecolor": LIGHT["paper"], "xtick.color": soft, "ytick.color": soft,
             "grid.color": rule, "axes.grid": True, "grid.linewidth": 0.6, "axes.axisbelow": True,
@@ -145,7 +145,7 @@ def _pareto(axes: list[Axes], page: Page) -> None:
             face = colour if point.kept else LIGHT["paper"]
             ax.plot(point.per_user, point.per_gpu, MARKERS[i], mfc=face, mec=colour, markersize=7)
             ax.annotate(
-                point.load, (point.per_user, point.per_gpu), (5, 5), textcoords="offset points", fontsize=9
+                point.load, (point.per_user, point.per_gpu), (5, 5), textcoords="offset points", fontsize=10
             )
     points = [point for line in lines for point in line.points]
     ax.set_xlim(0, HEADROOM * max(point.per_user for point in points))
@@ -209,7 +209,7 @@ def _starts(axes: list[Axes], page: Page) -> None:
         )  # fmt: skip
         left = [a + b for a, b in zip(left, seconds, strict=True)]
     for i, total in enumerate(left):
-        ax.annotate(f"{total:.0f} s", (total, i), (4, 0), textcoords="offset points", va="center", fontsize=9)
+        ax.annotate(f"{total:.0f} s", (total, i), (4, 0), textcoords="offset points", va="center", fontsize=10)
     ax.set_yticks(range(len(found)), [_wrapped(start.label, 14) for start in found])
     spare = max(0.0, (3 - len(found)) / 2)  # so that one bar does not fill the axes
     ax.set_ylim(len(found) - 0.5 + spare, -0.5 - spare)
@@ -220,7 +220,7 @@ def _starts(axes: list[Axes], page: Page) -> None:
 
 def _legend(ax: Axes, columns: int = 2) -> None:
     """Put the legend below the axes, so that it covers no point."""
-    ax.figure.legend(*ax.get_legend_handles_labels(), loc="outside lower left", ncols=columns, fontsize=9)
+    ax.figure.legend(*ax.get_legend_handles_labels(), loc="outside lower left", ncols=columns, fontsize=10)
 
 
 def _wrapped(text: str, width: int = 110) -> str:
