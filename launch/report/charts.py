@@ -209,7 +209,9 @@ def _starts(axes: list[Axes], page: Page) -> None:
         )  # fmt: skip
         left = [a + b for a, b in zip(left, seconds, strict=True)]
     for i, total in enumerate(left):
-        ax.annotate(f"{total:.0f} s", (total, i), (4, 0), textcoords="offset points", va="center", fontsize=10)
+        ax.annotate(
+            f"{total:.0f} s", (total, i), (4, 0), textcoords="offset points", va="center", fontsize=10
+        )
     ax.set_yticks(range(len(found)), [_wrapped(start.label, 14) for start in found])
     spare = max(0.0, (3 - len(found)) / 2)  # so that one bar does not fill the axes
     ax.set_ylim(len(found) - 0.5 + spare, -0.5 - spare)

@@ -10,6 +10,8 @@ from errors import Refused
 from launch.bench.compare_runs import RunComparison, Summary, left_out, require_usable, summary
 from launch.bench.history import Side
 from launch.bench.metrics import MAIN, Metric, load_metrics, metric
+from launch.bench.presets import load_of, load_presets
+from launch.bench.record import Record
 from launch.bench.slo import Slo
 from launch.bench.wording import change, interval, number, ratio, remarks, spread, validity
 from launch.plural import count
@@ -138,7 +140,9 @@ def repeat_command(page: Page) -> str:
     run = page.main.usable[0]
     words = ["invoke", "bench", "--preset", run.preset]
     words += ["--scale", f"{run.scale:g}"] if run.scale != 1 else []
-    words += ["--repeat", str(max(run.repeats, len(page.main.runs)))]
+    users = _other_users(run)
+    words += ["--sweep", f"concurrency={users}"] if users else []
+    words += [] if users else ["--repeat", str(max(run.repeats, len(page.main.runs)))]
     return shlex.join(one_line(word) for word in words)
 
 
@@ -150,6 +154,15 @@ def load_command(page: Page) -> str:
 def serve_command(page: Page) -> str:
     """Return the command of the measured server, "" if it is not recorded."""
     return shlex.join(one_line(word) for word in page.main.usable[-1].server.argv)
+
+
+def _other_users(run: Record) -> int | None:
+    """Return the requests at once, if a search or a sweep chose them and not the preset."""
+    preset = load_presets().get(run.preset)
+    if preset is None:
+        return None
+    usual = load_of(preset, preset.scaled(run.scale)).concurrency
+    return run.load.concurrency if run.load.concurrency != usual else None
 
 
 def _require_one_model(sides: Sequence[Side]) -> None:

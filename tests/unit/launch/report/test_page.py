@@ -58,6 +58,12 @@ def test_the_commands_measure_the_main_group_again() -> None:
     assert serve_command(found) == "vllm 'x y'"
 
 
+def test_a_point_of_a_sweep_is_measured_again_by_a_sweep() -> None:
+    assert repeat_command(page(group("a", [100], users=7))) == (
+        "invoke bench --preset guide-cuda --sweep concurrency=7"
+    )
+
+
 def test_records_of_two_models_are_refused_in_one_line() -> None:
     with pytest.raises(Refused, match="one model") as end:
         page(group("a", [100]), group("b", [100], 1, server=served(model="other/model")))
