@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from commands.output import emit, say, show, table
 from errors import Failed
+from launch.plural import count
 
 if TYPE_CHECKING:
     from launch.bench.record import Record
@@ -48,7 +49,7 @@ class UsersBench:
             return search(self._point, self._in_budget)
         for users in self.options.sweep:
             if self.points and not self._in_budget(self.points[-1].seconds):
-                raise Failed(f"the budget ended before {users} users", fix="--budget with more time")
+                raise Failed(f"the budget ended before {count(users, 'user')}", fix="--budget with more time")
             self._point(users)
         return None
 
@@ -63,7 +64,7 @@ class UsersBench:
         record, requests = self.run(for_users(self.workload, users))
         point = point_of(record, requests, users, self.options, time.monotonic() - begun)
         self.points.append(point)
-        say(f"{users} users: {point.rate:.0f} tok/s, {point.times}")
+        say(f"{count(users, 'user')}: {point.rate:.0f} tok/s, {point.times}")
         return point
 
     def _print(self, answer: Answer | None, format: str) -> None:
@@ -92,7 +93,7 @@ def point_of(
     if not Side(record.group, (record,)).usable or not rate or not details:
         why = "; ".join(one.sentence for one in record.validity.remarks if one.outcome == "void")
         raise Failed(
-            f"the run with {users} users cannot be used",
+            f"the run with {count(users, 'user')} cannot be used",
             why=why or "vLLM saved no values of each request",
             fix="invoke logs" if record.status != "complete" else f"invoke report {record.group}",
         )
