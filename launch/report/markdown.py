@@ -11,7 +11,7 @@ from launch.report.series import facts_line
 from launch.spec.control_characters import one_line
 
 _SPECIAL = re.compile(r"[\\`*_\[\]<>|~$]|^[-+#=]")
-_NUMBER = re.compile(r"^(\d+)([.)])")  # the start of a numbered list
+_NUMBER = re.compile(r"^(\d+)([.)])(?=\s|$)")  # the start of a numbered list
 _LINK = re.compile(r"@|#(?=\d)|(?<=:)//|(?<=\bwww)\.", re.IGNORECASE)
 MOST_LINES = 20  # changes and remarks
 _JOINER = "\u2060"  # invisible: with it, `@name`, `#12` and `https://` notify and link to nothing

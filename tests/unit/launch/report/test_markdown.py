@@ -31,6 +31,7 @@ def test_text_formats_links_and_mentions_nothing() -> None:
     assert text("@all #12 https://x") == "@\u2060all #\u206012 https://\u2060x"
     assert text("- x") == "\\- x"
     assert text("1. x\ny") == "1\\. x y"
+    assert text("942.8 tok") == "942.8 tok"
 
 
 @settings(max_examples=60, deadline=None)
