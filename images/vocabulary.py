@@ -61,7 +61,10 @@ def read(client: DockerClient, image: str, wheel: Path | None = None) -> dict[st
         container.remove(force=True)
     facts: dict[str, Any] = json.loads(output.strip().splitlines()[-1]) if status == 0 else {}
     if not (facts.get("options") and facts.get("env")):
-        raise Failed(f"cannot read the vocabulary of {wheel or image} (exit {status})", why=errors)
+        fix = (
+            "use an image whose version is near the wheel's: its other packages are imported" if wheel else ""
+        )
+        raise Failed(f"cannot read the vocabulary of {wheel or image} (exit {status})", why=errors, fix=fix)
     return facts
 
 
