@@ -58,7 +58,7 @@ def test_an_image_that_the_engine_lacks_is_named(
     assert capsys.readouterr().err.startswith("error: the engine has no image 'slipway/none:1'")
 
 
-def test_a_file_that_is_no_wheel_is_refused_and_its_container_removed(
+def test_a_damaged_wheel_is_refused_and_its_container_removed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / "vllm.whl").write_text("not a zip file")
