@@ -41,10 +41,10 @@ class Backend(BaseHTTPRequestHandler):
     server_state: ClassVar[GitServer]
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:  # noqa: N802 -- http.server's name
+    def do_GET(self) -> None:
         self.answer()
 
-    def do_POST(self) -> None:  # noqa: N802 -- http.server's name
+    def do_POST(self) -> None:
         self.answer()
 
     def answer(self) -> None:

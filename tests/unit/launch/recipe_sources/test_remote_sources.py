@@ -187,10 +187,13 @@ def test_ssh_does_not_ask_for_a_password(team: Path, monkeypatch: pytest.MonkeyP
     calls = tmp_path / "words"
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin" / "ssh"
-    program.write_text(f'#!/bin/sh\necho "$@" > {shlex.quote(str(calls))}\nexit 255\n')
+    program.write_text(
+        f'#!/bin/sh\necho "$@" > {shlex.quote(str(calls))}\necho "Host key verification failed." >&2\nexit 255\n'
+    )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     monkeypatch.delenv("GIT_SSH_COMMAND", raising=False)
-    with pytest.raises(Failed, match="cannot fetch"):
+    with pytest.raises(Failed, match="cannot fetch") as failed:
         recipe_sources.add("team", f"ssh://git@host.invalid{team}")
+    assert failed.value.why == "Host key verification failed"
     assert "-o BatchMode=yes" in calls.read_text()
