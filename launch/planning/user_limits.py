@@ -72,7 +72,7 @@ def check_variable(name: str, value: str) -> None:
 
 
 def _may_be_port(value: str) -> bool:
-    """Return whether a value is a port. A text that is no integer is refused by the check of all variables."""
+    """Return whether a value is a port. A text that is not an integer is refused by the check of all variables."""
     digits = value.lstrip("-")
     if not digits.isdecimal():
         return True

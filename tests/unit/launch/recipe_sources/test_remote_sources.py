@@ -174,7 +174,7 @@ def test_a_repository_is_added_by_ssh(ssh: Path, team: Path, address: str) -> No
     assert "git@host.invalid" in words
 
 
-def test_a_repository_path_with_shell_words_stays_one_word(ssh: Path, tmp_path: Path) -> None:
+def test_a_path_with_shell_commands_runs_none_of_them(ssh: Path, tmp_path: Path) -> None:
     touched = tmp_path / "touched"
     with pytest.raises(Failed, match="cannot fetch"):
         recipe_sources.add("team", f"git@host.invalid:x';touch${{IFS}}{touched};'")
