@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,6 +31,8 @@ OWN_VARIABLES = {
     "VLLM_API_KEY": OWN["--api-key"],
 }
 LAST_PORT = 65535
+LAST_SEED = 2**32 - 1
+DIGITS = re.compile(r"-?\d{1,20}", re.ASCII)  # longer numbers are refused by the check of all options
 # Keys of config.json that are positive integers in every model.
 SIZES = (
     "head_dim",
@@ -49,12 +52,21 @@ def check_setting(draft: Draft, flag: str, value: str) -> None:
     if flag in OWN:
         why = "it would not agree with the rest of the plan"
         raise Refused(f"--set {flag} cannot be used", why=why, fix=OWN[flag])
-    if flag == "--api-server-count" and value.lstrip("-").isdigit() and int(value[:9]) < 1:
+    if flag == "--api-server-count" and _is_integer(value) and int(value) < 1:
         why = "without an API server vLLM does not answer (vllm/entrypoints/cli/serve.py)"
         raise Refused(f"{flag} must be a positive integer (got '{value}')", why=why, fix=f"--set {flag}=1")
+    if flag == "--seed" and _is_integer(value) and not 0 <= int(value) <= LAST_SEED:
+        why = "vLLM passes it to NumPy, which refuses others (vllm/utils/torch_utils.py)"
+        raise Refused(
+            f"--seed must be from 0 to {LAST_SEED} (got '{shown(value)}')", why=why, fix="--set --seed=0"
+        )
     if flag == "--hf-overrides":
         _check_overrides(value)
     _check_mixed(draft, flag, value)
+
+
+def _is_integer(value: str) -> bool:
+    return bool(DIGITS.fullmatch(value))
 
 
 def check_variable(name: str, value: str) -> None:
