@@ -49,7 +49,7 @@ def session(policy: RetryPolicy) -> Iterator[None]:
     log = logging.getLogger("huggingface_hub")
     level = log.level
     log.setLevel(logging.ERROR)
-    set_client_factory(lambda: httpx2.Client(transport=_Transport(policy.read_timeout)))
+    set_client_factory(lambda: httpx2.Client(transport=_Transport(policy.metadata_timeout)))
     try:
         yield
     finally:
