@@ -52,7 +52,7 @@ class RetryPolicy:
     read_timeout: float = 30.0
     metadata_timeout: float = 9.0  # for the first byte of metadata, and each one after it
     read_minimum: int = 16 << 10
-    response_timeout: float = 20.0  # for a whole response of metadata, such as one page of a listing
+    response_timeout: float = 18.0  # for a whole response of metadata, such as one page of a listing
     progress_bytes: int = 1 << 20
 
     def wait(self, failures: int, error: TransientError) -> float | None:
