@@ -26,7 +26,7 @@ DEAD = "http://127.0.0.1:9"
 FETCH = [sys.executable, "-m", "invoke", "fetch", MODEL]
 
 
-def test_sources_are_used_in_order_and_their_shares_are_said(folder: Path, cache: Path) -> None:
+def test_sources_are_used_in_order_and_their_shares_are_printed(folder: Path, cache: Path) -> None:
     with serve_folder(folder) as hub, modelscope(StandIn(folder)) as scope:
         environ = {"HF_ENDPOINT": hub.url, "MODELSCOPE_ENDPOINT": scope.url, "HF_HUB_CACHE": str(cache)}
         done = invoke("fetch", MODEL, "--source", "hub", "--source", "modelscope", **environ).ok()

@@ -48,7 +48,7 @@ def fetch_several(sources: SeveralSources, cache: Path) -> Snapshot:
 
 @pytest.fixture
 def warnings(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
-    """Return what was said about the sources."""
+    """Return the warnings about the sources."""
     return lambda: "\n".join(one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING)
 
 

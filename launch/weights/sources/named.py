@@ -17,13 +17,13 @@ from launch.weights.sources.several import SeveralSources
 
 HUB, MODELSCOPE = "hub", "modelscope"
 TOKEN = "SLIPWAY_SOURCE_TOKEN"
-# Another source is at hand, so a silent one is left sooner.
+# Another source is available, so a silent one is left sooner.
 POLICY = RetryPolicy(connect_timeout=5.0, read_timeout=10.0)
 LISTING = replace(POLICY, attempts=3)
 
 
 def named_sources(texts: Sequence[str], model: str, endpoint: str | None, digest: str = "") -> Source:
-    """Return one source, or several as one. Raises Refused for a name that is none, or that is given twice.
+    """Return one source, or several as one. Raises Refused for an unknown name, and for one that is given twice.
 
     `endpoint` is that of the Hub; `digest` is the one that the list of files must have.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from errors import Failed
 from launch.http.pool import ConnectionPool
@@ -13,9 +13,6 @@ from launch.weights.manifest import Entry
 from launch.weights.source import Reader
 from launch.weights.sources.candidate import Candidate, best
 
-if TYPE_CHECKING:
-    from launch.weights.sources.several import SeveralSources
-
 MEASURE = 0.5  # seconds of receiving in one measurement
 TRIAL = 2.0  # seconds that a source is read before another one may replace it
 CLEARLY = 3.0  # how many times faster that other one must be
@@ -23,12 +20,23 @@ MOST_FAILURES = 3  # in a row, until a source is dropped
 SKIP = 1 << 20
 
 
+class Candidates(Protocol):
+    """Who decides which sources may be used for a file (`several.SeveralSources`)."""
+
+    def candidates(self, entry: Entry) -> list[Candidate]:
+        """Return the sources that may be used for a file. Raises Failed if there is none."""
+
+    def note_bytes(self, entry: Entry, name: str) -> None:
+        """Note that a source gave bytes of a file."""
+
+    def drop(self, candidate: Candidate, why: str, entry: Entry) -> bool:
+        """Use a source no longer, unless it is the last one that has this file. Return whether it was dropped."""
+
+
 class SwitchingReader:
     """Part of a file (`source.Reader`)."""
 
-    def __init__(
-        self, sources: SeveralSources, entry: Entry, first: int, end: int, pool: ConnectionPool
-    ) -> None:
+    def __init__(self, sources: Candidates, entry: Entry, first: int, end: int, pool: ConnectionPool) -> None:
         self.position, self.end = first, end
         self._sources, self._entry, self._pool = sources, entry, pool
         self._reader: Reader | None = None
