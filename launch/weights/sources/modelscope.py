@@ -121,7 +121,7 @@ def endpoint_of(environ: dict[str, str] | os._Environ[str] = os.environ) -> str:
 
 
 def _require_types(one: Any) -> None:
-    """Raise TypeError for what is no file of a listing."""
+    """Raise TypeError for an entry that is not a file."""
     if not (isinstance(one["Path"], str) and isinstance(one["Type"], str) and isinstance(one["Size"], int)):
         raise TypeError("a file has a path, a type and a size")
 

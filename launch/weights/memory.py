@@ -1,0 +1,73 @@
+"""How much memory the page cache may take: what this host, this process and the server's container have left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path("/")
+RESERVED = 0.1  # of all memory, for everything else on the host
+UNLIMITED = 1 << 60
+
+
+def readable_ahead(needed: int, limit: int = 0, root: Path = ROOT) -> int:
+    """Return the bytes of weights that fit into memory besides what the server takes; 0 if memory is short.
+
+    `limit` is the memory limit of the container. The pages count for the process that reads them first, so its own
+    limit counts too.
+    """
+    memory = _meminfo(root / "proc/meminfo")
+    free = memory.get("MemAvailable", 0) - round(RESERVED * memory.get("MemTotal", 0)) - needed
+    if limit and limit < needed:
+        return 0  # the server itself will not fit
+    return max(0, min(free, _left_in_cgroup(root)))
+
+
+def _meminfo(path: Path) -> dict[str, int]:
+    """Return the values in bytes; the kernel prints kB and means KiB."""
+    try:
+        rows = [line.replace(":", " ").split() for line in path.read_text().splitlines()]
+    except OSError:
+        return {}
+    return {row[0]: int(row[1]) << 10 for row in rows if len(row) == 3 and row[1].isdecimal()}
+
+
+def _left_in_cgroup(root: Path) -> int:
+    """Return the bytes until the limit of this process's cgroup (version 2), or of one above it."""
+    left = UNLIMITED
+    for folder in _cgroups(root):
+        most, now = _number(folder / "memory.max"), _number(folder / "memory.current")
+        if most is not None and now is not None:
+            left = min(left, most - now + _reclaimable(folder))
+    return left
+
+
+def _cgroups(root: Path) -> list[Path]:
+    """Return the folders of this process's cgroup and of those above it."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return []
+    path = next((line[3:] for line in lines if line.startswith("0::")), None)
+    if path is None:
+        return []
+    top = root / "sys/fs/cgroup"
+    own = top / path.strip("/")
+    return [one for one in (own, *own.parents) if one.is_relative_to(top)]
+
+
+def _number(path: Path) -> int | None:
+    """Return the number in a file; None for `max` and for a file that is absent."""
+    try:
+        text = path.read_text().strip()
+    except OSError:
+        return None
+    return int(text) if text.isdecimal() else None
+
+
+def _reclaimable(folder: Path) -> int:
+    """Return the bytes of old page cache that count for a cgroup."""
+    try:
+        rows = (line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        return next((int(row[1]) for row in rows if row[0] == "inactive_file"), 0)
+    except (OSError, ValueError, IndexError):
+        return 0
