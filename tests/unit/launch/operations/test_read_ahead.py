@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -25,7 +25,7 @@ class Notes(Events):
 class Reader:
     """In place of a ReadAhead: it records what it was made with and whether it was stopped."""
 
-    made: list[Reader] = []
+    made: ClassVar[list[Reader]] = []
 
     def __init__(self, files: tuple[Path, ...], needed: int, limit: int) -> None:
         self.files, self.needed, self.limit, self.stopped = files, needed, limit, False
