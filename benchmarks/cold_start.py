@@ -1,11 +1,11 @@
 """Compare `invoke run` with `docker run` and a curl loop for weights that are on disk and not in memory.
 
-    .venv/bin/python -m benchmarks.cold_start [--gib 5] [--rounds 1] [--folder DIR] [--keep]
+    .venv/bin/python -m benchmarks.cold_start [--gib 5] [--mb-per-second 250] [--rounds 1] [--folder DIR]
 
-It writes a checkpoint of this size with random weights, then starts real vLLM on CPU with it: the same image, command
-and access for both. Before each start the page cache is dropped, for the image and for the weights. A start ends with
-the first answer. A third start, of `docker run` with the weights in memory, shows what reading them costs.
-It needs root, an engine and the CPU image (`invoke build --platform cpu`).
+It writes a checkpoint of this size with random weights onto a disk of this speed (0: the disk as it is), then starts
+real vLLM on CPU with it: the same image, command and access for both. Before each start the page cache is dropped, for
+the image and for the weights. A start ends with the first answer. A third start, of `docker run` with the weights in
+memory, shows what reading them costs. It needs root, an engine and the CPU image (`invoke build --platform cpu`).
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 from benchmarks.by_hand import docker_words, first_answer, timed
+from benchmarks.slow_disk import SlowDisk, slow_disk
 from benchmarks.throttled import run
 
 ROOT = Path(__file__).parent.parent
@@ -41,19 +43,22 @@ def main() -> None:
     parser.add_argument("--gib", type=float, default=5.0, help="size of the weights")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="disk to measure")
-    parser.add_argument("--keep", action="store_true", help="keep the checkpoint for the next run")
+    parser.add_argument(
+        "--mb-per-second", type=int, default=250, help="speed of the weights' disk; 0: as it is"
+    )
     given = parser.parse_args()
-    model = given.folder / f"slipway-cold-start-{given.gib:g}"
-    if not (model / "config.json").exists():
+    with tempfile.TemporaryDirectory(dir=given.folder) as work, ExitStack() as stack:
+        folder, disk = Path(work), None
+        if given.mb_per_second:
+            size = round(given.gib * GIB * 1.1) + GIB
+            disk = stack.enter_context(slow_disk(folder, size, given.mb_per_second * 1_000_000))
+            folder = disk.folder
+        model = folder / "cold-model"
         write_checkpoint(model, given.gib)
-    try:
-        report(measure(model, given.rounds), size_of(model))
-    finally:
-        if not given.keep:
-            shutil.rmtree(model)
+        report(measure(model, given.rounds, disk), size_of(model), given.mb_per_second)
 
 
-def measure(model: Path, rounds: int) -> dict[str, list[float]]:
+def measure(model: Path, rounds: int, disk: SlowDisk | None) -> dict[str, list[float]]:
     """Return the seconds of every start."""
     wanted = [str(model), "--platform", "cpu", "--port", str(PORT), "--name", NAME]
     wanted += ["--set", "--max-num-seqs=4", "--max-model-len", "512"]
@@ -62,14 +67,15 @@ def measure(model: Path, rounds: int) -> dict[str, list[float]]:
         words[2:2] = ["--name", NAME]
     starts: dict[str, Callable[[], float]] = {
         COLD_BARE: lambda: by_hand(words, model.name),
-        COLD: lambda: with_slipway(wanted),
+        COLD: lambda: with_slipway(wanted, disk),
         WARM_BARE: lambda: by_hand(words, model.name, warm=weights(model)),
     }
     seconds: dict[str, list[float]] = {name: [] for name in starts}
     for number in range(rounds):
         order = list(starts)[number % 2 :] + list(starts)[: number % 2]
         for name in order:
-            seconds[name].append(starts[name]())
+            with disk.limited_container(NAME) if disk else nullcontext():
+                seconds[name].append(starts[name]())
             print(f"{name:32}{seconds[name][-1]:7.1f} s", file=sys.stderr, flush=True)
     return seconds
 
@@ -85,19 +91,20 @@ def by_hand(words: list[str], served: str, warm: tuple[Path, ...] = ()) -> float
         run("docker", "rm", "-f", NAME)
 
 
-def with_slipway(wanted: list[str]) -> float:
+def with_slipway(wanted: list[str], disk: SlowDisk | None) -> float:
     """Time `invoke run`, which ends with the first answer."""
     drop_page_cache()
     try:
-        return timed(lambda: invoke("run", *wanted))
+        return timed(lambda: invoke("run", *wanted, disk=disk))
     finally:
         invoke("stop", NAME, check=False)
 
 
-def report(seconds: dict[str, list[float]], size: int) -> None:
+def report(seconds: dict[str, list[float]], size: int, speed: int) -> None:
     """Print the medians and the ratio."""
+    disk = f"a disk of {speed} MB/s" if speed else "the disk as it is"
     median = {name: statistics.median(values) for name, values in seconds.items()}
-    print(f"\n{size / GIB:.1f} GiB of weights, to the first answer, on {os.cpu_count()} cores\n")
+    print(f"\n{size / GIB:.1f} GiB of weights on {disk}, to the first answer, {os.cpu_count()} cores\n")
     for name, values in seconds.items():
         print(f"{name:32}{median[name]:7.1f} s   ({', '.join(f'{value:.1f}' for value in values)})")
     reading, hidden = median[COLD_BARE] - median[WARM_BARE], median[COLD_BARE] - median[COLD]
@@ -245,9 +252,10 @@ def small_numbers(size: int) -> bytes:
     return bytes(content)
 
 
-def invoke(*words: str, check: bool = True) -> str:
+def invoke(*words: str, check: bool = True, disk: SlowDisk | None = None) -> str:
     """Run `invoke`; return its stdout. Exits if it fails."""
     argv = [sys.executable, "-m", "invoke", *words]
+    argv = disk.limited(argv) if disk else argv
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
     if check and done.returncode:
         raise SystemExit(f"invoke {' '.join(words)}: {done.stderr[-1500:]}")
