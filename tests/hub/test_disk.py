@@ -75,7 +75,7 @@ def test_fetch_continues_after_the_disk_was_full(
     )
 
 
-def test_a_full_disk_is_no_fault_of_the_sources(
+def test_a_full_disk_does_not_cost_a_source(
     folder: Path, small_disk: Path, assert_complete: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("launch.weights.preflight.require_space", lambda model, place, needed: None)
