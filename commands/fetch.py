@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from launch.weights.fetch_plan import FetchPlan
     from launch.weights.snapshot import Snapshot
     from launch.weights.source import Source
+    from launch.weights.sources.named import Named
     from launch.weights.sources.several import SeveralSources
 
 Patterns = tuple[str, ...]
@@ -110,11 +111,11 @@ def fetch(
 
     folder = cache_of("fetch", model, cache)
     sources = _sources(source, from_)
-    _require_possible(sources, bundle, format, xet, limit_rate)
+    _require_possible(sources.texts, bundle, format, xet, limit_rate)
     weights = wanted_weights(model, revision, lock)
     if weights.digest:
         say(f"{model}: commit {weights.revision} of the lock file")
-    if is_offline() and not sources:
+    if is_offline() and not sources.texts:
         say("HF_HUB_OFFLINE is set: checking the cache only")
         with reported(format):
             found = require_complete(model, weights.revision, folder, weights.digest)
@@ -164,13 +165,15 @@ def cache_of(verb: str, model: str, cache: str) -> Path | None:
     return Path(cache).expanduser() if cache else None
 
 
-def _sources(source: tuple[str, ...], from_: str) -> tuple[str, ...]:
+def _sources(source: tuple[str, ...], from_: str) -> Named:
+    from launch.weights.sources.named import Named
+
     if source and from_:
         raise Refused("--source and --from cannot be used together", fix=f"--source {from_}")
-    return (from_,) if from_ else source
+    return Named((from_,), "--from", own_token=True) if from_ else Named(source)
 
 
-def _require_possible(sources: tuple[str, ...], bundle: str, format: str, xet: bool, limit_rate: int) -> None:
+def _require_possible(sources: Sequence[str], bundle: str, format: str, xet: bool, limit_rate: int) -> None:
     """Raise Refused for options that exclude each other, before hours of fetching."""
     from launch.weights.bundle.write import require_target
     from launch.weights.fetch import is_offline
@@ -178,7 +181,7 @@ def _require_possible(sources: tuple[str, ...], bundle: str, format: str, xet: b
 
     if HUB in sources and is_offline():
         raise Refused("--source hub cannot be used", why="HF_HUB_OFFLINE is set", fix="unset HF_HUB_OFFLINE")
-    if xet and sources not in ((), (HUB,)):
+    if xet and tuple(sources) not in ((), (HUB,)):
         raise Refused("--xet fetches from the Hub only", fix="leave out --source, or --xet")
     if xet and limit_rate:
         raise Refused("--xet cannot limit its rate", fix="leave out --xet, or --limit-rate")
@@ -193,19 +196,20 @@ def _require_possible(sources: tuple[str, ...], bundle: str, format: str, xet: b
 
 
 @contextmanager
-def _source(sources: tuple[str, ...], model: str, digest: str) -> Iterator[Source]:
+def _source(sources: Named, model: str, digest: str) -> Iterator[Source]:
     """Yield the source of the files: those that are named, else the Hub; the built-in model has a Hub of its own."""
     from launch.operations.demo_model import endpoint_for
     from launch.weights.sources.hub import Hub, endpoint_of
-    from launch.weights.sources.named import HUB, named_sources
+    from launch.weights.sources.named import HUB
 
-    if sources and HUB not in sources:
-        yield named_sources(sources, model, None, digest)
+    if sources.texts and HUB not in sources.texts:
+        yield sources.sources(model, None, digest)
         return
     with endpoint_for(model) as endpoint:
-        yield (
-            named_sources(sources, model, endpoint, digest) if sources else Hub(model, endpoint_of(endpoint))
-        )
+        if sources.texts:
+            yield sources.sources(model, endpoint, digest)
+        else:
+            yield Hub(model, endpoint_of(endpoint))
 
 
 def _wait(at: str) -> None:

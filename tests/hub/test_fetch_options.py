@@ -207,3 +207,12 @@ def test_a_bundle_is_not_written_to_a_terminal(folder: Path) -> None:
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert "--bundle - would write a bundle to the terminal" in done.stdout
+
+
+def test_the_only_server_of_from_gets_the_users_token(folder: Path, cache: Path) -> None:
+    with serve_folder(folder, token="shared") as hub:
+        environ = {"HF_TOKEN": "shared", "HF_HUB_CACHE": str(cache)}
+        refused = invoke("fetch", MODEL, "--source", hub.url, **environ)
+        invoke("fetch", MODEL, "--from", hub.url, **environ).ok()
+    assert refused.code == 1
+    assert "Traceback" not in refused.err

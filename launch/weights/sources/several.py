@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from errors import Failed, SlipwayError
 from launch import deadline
 from launch.http.pool import ConnectionPool
+from launch.http.retry import TransientError
 from launch.weights.manifest import Entry, Manifest, require_digest
 from launch.weights.source import Reader, Source
 from launch.weights.sources.candidate import Candidate
@@ -179,14 +180,19 @@ class SeveralSources:
 
 
 def _listing(source: Source, listed: Manifest) -> Manifest:
-    """Return a source's list of files at the listed commit, or of its main branch if it does not have that commit."""
-    try:
-        return source.manifest(listed.commit)
-    except SlipwayError as error:
+    """Return a source's list of files at the listed commit, else at the branch or tag, else of its main branch.
+
+    Raises the first error if there is none.
+    """
+    errors: list[SlipwayError] = []
+    for revision in dict.fromkeys((listed.commit, listed.revision, "main")):
         try:
-            return source.manifest("main")
-        except SlipwayError:
-            raise error from None
+            return source.manifest(revision)
+        except SlipwayError as error:
+            errors.append(error)
+            if isinstance(error.__cause__, TransientError):
+                break  # it does not answer at all
+    raise errors[0]
 
 
 def _agree(listed: Entry, own: Entry) -> bool:
