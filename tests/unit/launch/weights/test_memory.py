@@ -52,3 +52,14 @@ def test_nothing_is_read_for_a_server_that_exceeds_its_own_limit(tmp_path: Path)
 
 def test_a_host_that_does_not_tell_its_memory_reads_nothing(tmp_path: Path) -> None:
     assert readable_ahead(0, root=tmp_path) == 0
+
+
+def test_the_limit_of_a_cgroup_of_version_1_counts_too(tmp_path: Path) -> None:
+    root = host(tmp_path, 100, 80)
+    (root / "proc/self/cgroup").write_text("11:cpu,memory:/jobs/7\n0::/\n")
+    folder = root / "sys/fs/cgroup/memory/jobs"  # the limit is that of the folder above
+    (folder / "7").mkdir(parents=True)
+    (folder / "memory.limit_in_bytes").write_text(f"{8 * GIB}\n")
+    (folder / "memory.usage_in_bytes").write_text(f"{6 * GIB}\n")
+    (folder / "memory.stat").write_text(f"total_inactive_file {1 * GIB}\n")
+    assert readable_ahead(0, root=root) == 3 * GIB
