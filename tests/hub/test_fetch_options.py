@@ -47,7 +47,7 @@ def test_another_hosts_weights_stand_in_for_a_dead_hub(folder: Path, cache: Path
     finally:
         server.terminate()
         server.wait(10)
-    assert "warning: hub is not used for the list of files: http://127.0.0.1:9 does not answer" in done.err
+    assert "warning: hub is not used: http://127.0.0.1:9 does not answer" in done.err
     assert f"files listed by {url}" in done.err
 
 
@@ -88,10 +88,10 @@ def test_limit_rate_limits_all_connections_together(folder: Path, cache: Path) -
     size = SIZES[BIG]
     with serve_folder(folder) as hub:
         begin = time.monotonic()
-        words = ("fetch", MODEL, "--include", BIG, "--limit-rate", "5M", "--streams", "4")
+        words = ("fetch", MODEL, "--include", BIG, "--limit-rate", "10M", "--streams", "4")
         invoke(*words, HF_ENDPOINT=hub.url, HF_HUB_CACHE=str(cache)).ok()
     seconds = time.monotonic() - begin
-    assert size / (5 << 20) - 0.5 < seconds < size / (5 << 20) + 6  # Python takes one or two to start
+    assert size / (10 << 20) - 0.3 < seconds < size / (10 << 20) + 6  # Python takes one or two to start
 
 
 def test_at_says_until_when_and_ctrl_c_ends_the_wait(folder: Path, cache: Path) -> None:
@@ -109,6 +109,7 @@ def test_at_says_until_when_and_ctrl_c_ends_the_wait(folder: Path, cache: Path) 
     assert not cache.exists()
 
 
+@pytest.mark.slow
 def test_at_starts_at_once_in_the_minute_that_is_given(folder: Path, cache: Path) -> None:
     if datetime.now().second > 50:
         time.sleep(11)

@@ -71,7 +71,7 @@ def test_a_dead_first_source_leaves_the_list_to_the_next(
         sources = several(dead=DEAD, alive=hub.url)
         assert_complete(fetch_several(sources, cache).path)
     assert (sources.listed_by, list(sources.shares())) == ("alive", ["alive"])
-    assert "dead is not used for the list of files" in warnings()
+    assert "dead is not used: http://127.0.0.1:9 does not answer" in warnings()
 
 
 def test_sources_that_are_all_dead_are_all_named(cache: Path) -> None:

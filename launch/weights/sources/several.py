@@ -65,9 +65,11 @@ class SeveralSources:
     def _begin(self, lister: str, listed: Manifest, errors: dict[str, SlipwayError]) -> None:
         """Find out which files each source has, all of them at once."""
         for name, error in errors.items():
-            logger.warning("%s is not used for the list of files: %s", name, _text(error))
+            use = "" if _is_silent(error) else " for the list of files"
+            logger.warning("%s is not used%s: %s", name, use, _text(error))
         self.listed_by = lister
-        others = {name: source for name, source in self.sources.items() if name != lister}
+        silent = {name for name, error in errors.items() if _is_silent(error)}
+        others = {name: source for name, source in self.sources.items() if name not in {lister, *silent}}
         answers = {
             name: deadline.start(lambda source=source: _listing(source, listed))  # type: ignore[misc]
             for name, source in others.items()
@@ -78,6 +80,8 @@ class SeveralSources:
         for name, source in self.sources.items():
             if name == lister:
                 self._candidates.append(Candidate(name, source, frozenset(wanted)))
+            elif name in silent:
+                continue
             elif not answers[name].done():
                 logger.warning("%s is not used: it did not list its files within %.0f s", name, SECONDS)
             elif error_ := answers[name].exception():
@@ -190,8 +194,8 @@ def _listing(source: Source, listed: Manifest) -> Manifest:
             return source.manifest(revision)
         except SlipwayError as error:
             errors.append(error)
-            if isinstance(error.__cause__, TransientError):
-                break  # it does not answer at all
+            if _is_silent(error):
+                break
     raise errors[0]
 
 
@@ -202,6 +206,11 @@ def _agree(listed: Entry, own: Entry) -> bool:
     hashes = [(listed.blob, own.blob), (listed.sha256, own.sha256)]
     same_kind = [(one, two) for one, two in hashes if one and two and len(one) == len(two)]
     return not same_kind or any(one == two for one, two in same_kind)
+
+
+def _is_silent(error: SlipwayError) -> bool:
+    """Whether a source did not answer at all, so that another question is of no use."""
+    return isinstance(error.__cause__, TransientError)
 
 
 def _text(error: SlipwayError) -> str:
