@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from errors import SlipwayError
 from launch.operations.events import Events
 from launch.operations.host_facts import in_bytes
 from launch.spec.plan import Plan
@@ -19,23 +20,29 @@ PER_GPU = 4 * GIB  # memory of the host for each rank: its libraries, its pinned
 @contextmanager
 def reading_ahead(plan: Plan, memory_limit: str, events: Events) -> Iterator[None]:
     """Read ahead until the block ends; say what is done, or why nothing is."""
-    try:
-        folder = weights_of(plan)
-        files = weight_files(folder) if folder else ()
-        sizes = sum(path.stat().st_size for path in files)
-    except OSError:
-        files, sizes = (), 0  # the server reports what it cannot read
-    if not files:
-        yield
-        return
-    # A server on a CPU keeps its own copy of the weights; on GPUs they are copied there.
-    needed = sizes + 2 * GIB if plan.platform == "cpu" else PER_GPU * max(1, plan.layout.gpus)
-    reader = ReadAhead(files, needed, in_bytes(memory_limit) if memory_limit else 0)
-    events.note(f"weights: {reader.start()}")
+    reader = None
+    # It only saves time: the server itself reports what it cannot read.
+    with suppress(OSError, RuntimeError, SlipwayError):
+        reader = _reader(plan, memory_limit)
+        if reader:
+            events.note(f"weights: {reader.start()}")
     try:
         yield
     finally:
-        reader.stop()
+        if reader:
+            reader.stop()
+
+
+def _reader(plan: Plan, memory_limit: str) -> ReadAhead | None:
+    """Return what reads the weights of a plan; None if they are not known here."""
+    folder = weights_of(plan)
+    files = weight_files(folder) if folder else ()
+    if not files:
+        return None
+    # A server on a CPU keeps its own copy of the weights; on GPUs they are copied there.
+    size = sum(path.stat().st_size for path in files)
+    needed = size + 2 * GIB if plan.platform == "cpu" else PER_GPU * max(1, plan.layout.gpus)
+    return ReadAhead(files, needed, in_bytes(memory_limit) if memory_limit else 0)
 
 
 def weights_of(plan: Plan) -> Path | None:

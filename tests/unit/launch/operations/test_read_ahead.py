@@ -94,3 +94,14 @@ def test_weights_of_is_the_snapshot_of_the_plans_commit(
     refs.mkdir(parents=True)
     (refs / "main").write_text("a" * 40)
     assert weights_of(plan(M2, "h200", 4)) == refs.parent / "snapshots" / ("a" * 40)
+
+
+def test_a_start_does_not_fail_because_of_it(readers: list[Reader], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Reader) -> str:
+        raise PermissionError("no")
+
+    monkeypatch.setattr(Reader, "start", fail)
+    events = Notes()
+    with reading_ahead(plan(M2, "h200", 4), "", events):
+        assert events.notes == []
+    assert readers[0].stopped
