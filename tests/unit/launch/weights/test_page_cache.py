@@ -101,7 +101,7 @@ def test_stop_ends_it_at_once(weights: tuple[Path, ...], monkeypatch: pytest.Mon
     real = os.preadv
 
     def slow(file: int, buffers: list[bytearray], offset: int, flags: int = 0) -> int:
-        time.sleep(0 if flags else 0.3)
+        time.sleep(0 if flags else 0.5)
         return real(file, buffers, offset, flags)
 
     monkeypatch.setattr(os, "preadv", slow)
@@ -109,8 +109,9 @@ def test_stop_ends_it_at_once(weights: tuple[Path, ...], monkeypatch: pytest.Mon
     reader.start()
     start = time.monotonic()
     reader.stop()
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 5
     assert not reader.running
+    assert reader.read < 24 * MIB
 
 
 def test_a_file_that_disappears_ends_it_quietly(weights: tuple[Path, ...]) -> None:
