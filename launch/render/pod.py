@@ -59,7 +59,7 @@ def pod_spec(plan: Plan, process: Process, settings: ClusterSettings = DEFAULT) 
 
 
 def _shutdown_seconds(process: Process) -> int:
-    return Draft(parse(process.argv[3:])).number("--shutdown-timeout", SHUTDOWN)
+    return Draft(parse(process.argv[3:])).number("--shutdown-timeout", SHUTDOWN) or 0
 
 
 def _one_pod_a_node(plan: Plan) -> dict[str, Any]:

@@ -1,0 +1,54 @@
+"""A control plane for the run, and a namespace with nodes on paper for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from launch.deploy.client import Cluster, connect
+from tests.cluster import binaries, paper
+from tests.cluster.control_plane import ControlPlane, control_plane
+from tests.conftest import SHARED
+
+
+@pytest.fixture(scope="session")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """A control plane. The build of its programs takes minutes, so it is not started from a test."""
+    programs = binaries.built()
+    if programs is None:
+        pytest.skip(f"no Kubernetes: {binaries.FIX} builds it from Debian's source package (7 minutes)")
+    with control_plane(programs, tmp_path_factory.mktemp("cluster")) as running:
+        yield running
+
+
+@pytest.fixture
+def cluster(
+    plane: ControlPlane, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Cluster]:
+    """A namespace of its own; the commands of the test reach it by KUBECONFIG."""
+    monkeypatch.setenv("KUBECONFIG", str(plane.kubeconfig()))
+    name = f"test-{abs(hash(request.node.nodeid)) % 10**10}"
+    made = replace(connect(), namespace=name)
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    made.request("POST", "api/v1/namespaces", body=body)
+    with paper.kubelet(made):
+        yield made
+        for kind in ("LeaderWorkerSet", "Deployment", "Service"):
+            for item in made.list(kind):
+                made.delete(kind, item["metadata"]["name"])
+        paper.remove_all(made)
+        made.request("DELETE", f"api/v1/namespaces/{name}")
+
+
+@pytest.fixture(scope="session")
+def leader_worker_set(plane: ControlPlane) -> None:
+    """The kind LeaderWorkerSet, as its project publishes it."""
+    from tests.cluster.crd import install
+
+    file: Path = SHARED / "schemas" / "leaderworkerset-crd.yaml"
+    if not file.is_file():
+        pytest.skip("the LeaderWorkerSet CRD is not in ../shared")
+    install(plane, file)
