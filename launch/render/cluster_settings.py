@@ -16,6 +16,7 @@ class ClusterSettings:
     weights_path: str = ""  # a folder of every node that is used instead of the claim
     cpu: str = ""  # of a pod, as Kubernetes writes quantities
     memory: str = ""
+    products: tuple[str, ...] = ()  # labels of the nodes' GPUs, e.g. NVIDIA-H200
     run_as: int | None = 1000  # None: the cluster chooses the user, as OpenShift does
 
 

@@ -31,8 +31,13 @@ Volume = tuple[dict[str, Any], dict[str, Any]]  # a volume of the pod, and its m
 
 
 def name_of(plan: Plan) -> str:
+    """Return the name of a plan's objects."""
+    return name_for(plan.container.name, plan.model)
+
+
+def name_for(name: str, model: str) -> str:
     """Return a name that Kubernetes accepts, also for a Service: it begins with a letter."""
-    own = (plan.container.name or plan.model.rpartition("/")[2]).lower()
+    own = (name or model.rpartition("/")[2]).lower()
     name = re.sub(r"[^a-z0-9]+", "-", own).strip("-")
     return (name if name[:1].isalpha() else f"vllm-{name}")[:40].strip("-")
 
@@ -43,7 +48,7 @@ def pod_spec(plan: Plan, process: Process, settings: ClusterSettings = DEFAULT) 
     volumes = _volumes(plan, settings)
     device = resources_of(plan).device
     toleration = {"key": device, "operator": "Exists", "effect": "NoSchedule"}
-    pod = {
+    pod: dict[str, Any] = {
         # vLLM reads its variables from VLLM_*, and each Service of the namespace would add some.
         "enableServiceLinks": False,
         "automountServiceAccountToken": False,
@@ -51,7 +56,7 @@ def pod_spec(plan: Plan, process: Process, settings: ClusterSettings = DEFAULT) 
         "securityContext": _pod_security(c, settings),
         "hostIPC": c.ipc == "host" or None,
         "tolerations": [toleration] if device else None,
-        "affinity": _one_pod_a_node(plan) if len(plan.processes) > 1 else None,
+        "affinity": _affinity(plan, settings) or None,
         "containers": [_container(plan, process, volumes, settings)],
         "volumes": [volume for volume, _ in volumes] or None,
     }
@@ -62,11 +67,19 @@ def _shutdown_seconds(process: Process) -> int:
     return Draft(parse(process.argv[3:])).number("--shutdown-timeout", SHUTDOWN) or 0
 
 
-def _one_pod_a_node(plan: Plan) -> dict[str, Any]:
-    """Return the rule that keeps the pods of groups apart: each is planned with the GPUs of a whole node."""
-    labels = {"matchLabels": {"app.kubernetes.io/name": name_of(plan)}}
-    term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": labels}
-    return {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+def _affinity(plan: Plan, settings: ClusterSettings) -> dict[str, Any]:
+    """Keep the pods of groups apart, because each is planned with a whole node; ask for the planned kind of GPU."""
+    when = "requiredDuringSchedulingIgnoredDuringExecution"
+    affinity: dict[str, Any] = {}
+    if len(plan.processes) > 1:
+        labels = {"matchLabels": {"app.kubernetes.io/name": name_of(plan)}}
+        term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": labels}
+        affinity["podAntiAffinity"] = {when: [term]}
+    if settings.products:
+        key = f"{resources_of(plan).device}.product"
+        terms = [{"matchExpressions": [{"key": key, "operator": "In", "values": list(settings.products)}]}]
+        affinity["nodeAffinity"] = {when: {"nodeSelectorTerms": terms}}
+    return affinity
 
 
 def _pod_security(container: Container, settings: ClusterSettings) -> dict[str, Any]:
