@@ -154,7 +154,7 @@ def deploy(
         _show_status(namespace, context, name, format)
     else:
         made = _plan(options)
-        operation.objects(made, settings)  # what is wrong with the plan is said before a cluster is asked
+        operation.objects(made, settings)  # a wrong plan is refused before a cluster is asked
         prepared = operation.prepare(connect(namespace, context), made, settings, replace)
         for note in prepared.notes:
             say(f"note: {note}")

@@ -68,7 +68,7 @@ def check(cluster: Cluster, request: Request) -> tuple[list[Problem], list[str]]
 
 
 def _rights(cluster: Cluster, request: Request) -> Iterator[Problem]:
-    """Find what the user may not do, and a missing namespace, in which nobody may do anything."""
+    """Find what the user may not do, and a missing namespace."""
     try:
         cluster.request("GET", f"api/v1/namespaces/{cluster.namespace}")
     except NotFound:

@@ -13,6 +13,7 @@ from launch.data_file import parse_yaml
 from launch.deploy.client import Cluster, Object
 from launch.render.kubernetes import api_service_name
 from launch.spec.control_characters import one_line
+from launch.spec.plan import FIRST_PORT
 
 LONGEST = 300  # characters of a message
 WORKLOADS = ("Deployment", "LeaderWorkerSet")
@@ -62,7 +63,9 @@ def _status(cluster: Cluster, name: str, workload: Object) -> Status:
     desired, state = workload["spec"].get("replicas", 1), workload.get("status") or {}
     ready = state.get("readyReplicas", 0)
     current = state.get("observedGeneration", 1) >= workload["metadata"].get("generation", 1)
-    address = f"http://{api_service_name(name)}.{cluster.namespace}:8000"
+    service = cluster.get("Service", api_service_name(name))
+    port = service["spec"]["ports"][0]["port"] if service else FIRST_PORT
+    address = f"http://{api_service_name(name)}.{cluster.namespace}:{port}"
     rows = tuple(
         (pod["metadata"]["name"], pod["spec"].get("nodeName", ""), pod.get("status", {}).get("phase", ""))
         for pod in pods

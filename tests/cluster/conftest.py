@@ -34,21 +34,28 @@ def cluster(
     made = replace(connect(), namespace=name)
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
     made.request("POST", "api/v1/namespaces", body=body)
-    with paper.kubelet(made):
-        yield made
-        for kind in ("LeaderWorkerSet", "Deployment", "Service"):
-            for item in made.list(kind):
-                made.delete(kind, item["metadata"]["name"])
-        paper.remove_all(made)
-        made.request("DELETE", f"api/v1/namespaces/{name}")
+    yield made
+    paper.clear(made)
+    made.request("DELETE", f"api/v1/namespaces/{name}")
 
 
-@pytest.fixture(scope="session")
-def leader_worker_set(plane: ControlPlane) -> None:
-    """The kind LeaderWorkerSet, as its project publishes it."""
-    from tests.cluster.crd import install
+@pytest.fixture
+def kubelet(cluster: Cluster) -> Iterator[paper.Kubelet]:
+    """The stand-in for the kubelet of the nodes on paper."""
+    made = paper.Kubelet(cluster)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def leader_worker_set(cluster: Cluster) -> Iterator[None]:
+    """The kind LeaderWorkerSet, as its project publishes it, for one test."""
+    from tests.cluster.crd import install, remove
 
     file: Path = SHARED / "schemas" / "leaderworkerset-crd.yaml"
     if not file.is_file():
         pytest.skip("the LeaderWorkerSet CRD is not in ../shared")
-    install(plane, file)
+    install(cluster, file)
+    yield
+    remove(cluster)

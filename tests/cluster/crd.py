@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import time
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 from errors import Failed
 from launch.data_file import parse_yaml
-from launch.deploy.client import connect
-from tests.cluster.control_plane import ControlPlane
+from launch.deploy.client import Cluster
 
 CRDS = "apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 READY = 20  # seconds
 
 
-def install(plane: ControlPlane, file: Path) -> None:
+def install(cluster: Cluster, file: Path) -> None:
     """Create the kind and wait until the server serves it."""
-    with mock.patch.dict(os.environ, {"KUBECONFIG": str(plane.kubeconfig())}):
-        cluster = connect()
     cluster.request("POST", CRDS, body=_for_old_server(parse_yaml(file.read_text())))
+    _wait(cluster, served=True)
+
+
+def remove(cluster: Cluster) -> None:
+    """Remove the kind with all its objects, and wait until the server has forgotten it."""
+    cluster.request("DELETE", f"{CRDS}/leaderworkersets.leaderworkerset.x-k8s.io")
+    _wait(cluster, served=False)
+
+
+def _wait(cluster: Cluster, served: bool) -> None:
     end = time.monotonic() + READY
     while time.monotonic() < end:
-        groups = cluster.request("GET", "apis")["groups"]
-        if any(group["name"] == "leaderworkerset.x-k8s.io" for group in groups):
-            with contextlib.suppress(Failed):
-                cluster.request("GET", cluster.path("LeaderWorkerSet"))
-                return
+        try:
+            cluster.request("GET", cluster.path("LeaderWorkerSet"))
+            found = True
+        except Failed:
+            found = False
+        if found is served:
+            return
         time.sleep(0.2)
-    raise AssertionError("the server does not serve LeaderWorkerSet")
+    raise AssertionError(f"LeaderWorkerSet is {'not ' if served else 'still '}served")
 
 
 def _for_old_server(value: Any) -> Any:

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
+from errors import SlipwayError
 from launch.deploy.client import Cluster
 
 NODES, VOLUMES = "api/v1/nodes", "api/v1/persistentvolumes"
 MERGE = "application/merge-patch+json"
-BIND = 20  # seconds
+READY = {"ready": True, "state": {"running": {}}}
+BIND, GONE = 20, 20  # seconds
 STRATEGIC = "application/strategic-merge-patch+json"
 
 
-def add_node(cluster: Cluster, name: str, tainted: bool = True, **allocatable: str) -> None:
-    """Add a ready node. `allocatable`: `gpus` of NVIDIA, cpu, memory."""
+def add_node(
+    cluster: Cluster, name: str, tainted: bool = True, product: str = "", **allocatable: str
+) -> None:
+    """Add a ready node. `allocatable`: `gpus` of NVIDIA, `amd` GPUs, cpu, memory."""
     amounts = {"cpu": "128", "memory": "1Ti", "ephemeral-storage": "1Ti", "pods": "110"}
-    gpus = allocatable.pop("gpus", "")
-    amounts |= {**allocatable, **({"nvidia.com/gpu": gpus} if gpus else {})}
-    labels = {"kubernetes.io/hostname": name}
+    gpus, amd = allocatable.pop("gpus", ""), allocatable.pop("amd", "")
+    devices = {"nvidia.com/gpu": gpus, "amd.com/gpu": amd}
+    amounts |= {**allocatable, **{name: number for name, number in devices.items() if number}}
+    labels = {"kubernetes.io/hostname": name, **({"nvidia.com/gpu.product": product} if product else {})}
     taints = [{"key": "nvidia.com/gpu", "effect": "NoSchedule"}] if tainted and gpus else []
     body = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}
     cluster.request("POST", NODES, body=body)
@@ -53,8 +57,16 @@ def add_weights(cluster: Cluster, name: str = "slipway-weights") -> None:
         time.sleep(0.1)
 
 
-def remove_all(cluster: Cluster) -> None:
-    """Remove all nodes and volumes."""
+def clear(cluster: Cluster) -> None:
+    """Remove all workloads, pods, nodes and volumes, because other tests count the GPUs of the cluster."""
+    for kind in ("LeaderWorkerSet", "Deployment", "Service"):
+        for item in cluster.list(kind):
+            cluster.delete(kind, item["metadata"]["name"])
+    end = time.monotonic() + GONE
+    while cluster.list("ReplicaSet") or cluster.list("Pod"):
+        assert time.monotonic() < end, "pods remain"
+        cluster.request("DELETE", cluster.path("Pod"), {"gracePeriodSeconds": 0})
+        time.sleep(0.1)
     cluster.request("DELETE", NODES)
     cluster.request("DELETE", VOLUMES)
 
@@ -71,30 +83,31 @@ def set_status(
     cluster.request("PATCH", path, body=body, kind=STRATEGIC)
 
 
-@contextmanager
-def kubelet(cluster: Cluster) -> Iterator[None]:
-    """Make every placed pod ready, and remove every pod that ends, until the block ends."""
-    over = threading.Event()
-    worker = threading.Thread(target=_work, args=(cluster, over), daemon=True)
-    worker.start()
-    try:
-        yield
-    finally:
-        over.set()
-        worker.join(10)
+class Kubelet:
+    """Give every placed pod `state`, and remove every pod that ends, from start to stop."""
 
+    def __init__(self, cluster: Cluster) -> None:
+        self.state: dict[str, Any] = READY
+        self.phase = "Running"
+        self._cluster, self._over = cluster, threading.Event()
+        self._worker = threading.Thread(target=self._work, daemon=True)
 
-def _work(cluster: Cluster, over: threading.Event) -> None:
-    while not over.wait(0.2):
-        for pod in cluster.list("Pod"):
-            try:
-                _act(cluster, pod)
-            except Exception:
-                continue
+    def start(self) -> None:
+        self._worker.start()
 
+    def stop(self) -> None:
+        self._over.set()
+        self._worker.join(10)
 
-def _act(cluster: Cluster, pod: dict[str, Any]) -> None:
-    if pod["metadata"].get("deletionTimestamp"):
-        cluster.request("DELETE", cluster.path("Pod", pod["metadata"]["name"]), {"gracePeriodSeconds": 0})
-    elif pod["spec"].get("nodeName") and pod.get("status", {}).get("phase") == "Pending":
-        set_status(cluster, pod, {"ready": True, "state": {"running": {}}})
+    def _work(self) -> None:
+        while not self._over.wait(0.2):
+            for pod in self._cluster.list("Pod"):
+                with contextlib.suppress(SlipwayError):  # the pod went meanwhile
+                    self._act(pod)
+
+    def _act(self, pod: dict[str, Any]) -> None:
+        cluster, name = self._cluster, pod["metadata"]["name"]
+        if pod["metadata"].get("deletionTimestamp"):
+            cluster.request("DELETE", cluster.path("Pod", name), {"gracePeriodSeconds": 0})
+        elif pod["spec"].get("nodeName") and not pod["status"].get("containerStatuses"):
+            set_status(cluster, pod, self.state, self.phase)
