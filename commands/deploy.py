@@ -14,12 +14,14 @@ from commands.shared_options import FORMATS, OUTPUT, DryRun
 from commands.task import verb
 from errors import Failed, Refused
 from launch.render.cluster_settings import WEIGHTS, ClusterSettings
+from launch.spec.control_characters import one_line
 from launch.spec.option import Option
 from launch.spec.plan_options import PlanOptions
 
 if TYPE_CHECKING:
     from launch.deploy.apply import Change
     from launch.deploy.status import Status
+    from launch.operations.deploy import Deployment
     from launch.spec.plan import Plan
 
 CLUSTER, ACTION = "Cluster", "Action"
@@ -100,6 +102,8 @@ def deploy(
         bool, Option("replace a server of this name on another platform", group=ACTION)
     ] = False,
     force: Annotated[bool, Option("take over fields that another program manages", group=ACTION)] = False,
+    ask: Annotated[str, Option("ask the server a question", metavar="TEXT", group=ACTION)] = "",
+    logs: Annotated[bool, Option("show the logs of the server's pods", group=ACTION)] = False,
     wait: Annotated[
         str,
         Option(
@@ -121,11 +125,19 @@ def deploy(
     invoke deploy --hardware h200 --nodes 2 --namespace models --diff
     invoke deploy --hardware h200 --nodes 2 --output overlays/m2
     invoke deploy --status
+    invoke deploy --ask "What is a slipway?"
     invoke deploy --delete
     """
     actions = [
         name
-        for name, on in (("diff", diff), ("status", status), ("delete", delete), ("output", output))
+        for name, on in (
+            ("diff", diff),
+            ("status", status),
+            ("delete", delete),
+            ("output", output),
+            ("ask", ask),
+            ("logs", logs),
+        )
         if on
     ]
     if len(actions) > 1:
@@ -150,6 +162,8 @@ def deploy(
         if not changes:
             say(f"No server '{name}' exists in namespace '{cluster.namespace}'.")
         _show_changes(changes, dry_run, format)
+    elif ask or logs:
+        _reach(namespace, context, name, ask)
     elif status:
         _show_status(namespace, context, name, format)
     else:
@@ -164,12 +178,32 @@ def deploy(
         _show_changes(list(prepared.apply(dry_run, force)), dry_run, format)
         for warning in prepared.cluster.warnings:
             say(f"warning of the cluster: {warning}")
-        if wait == "yes" and not dry_run:
-            with bar(f"start {prepared.name}") as progress:
-                ready = prepared.wait(
-                    lambda seen: progress.update(seen.ready, seen.desired, _summary(seen)), timeout
-                )
-            say(f"{made.model} serves at {ready.address}/v1 inside the cluster")
+        if wait != "no" and not dry_run:
+            _follow(prepared, wait, timeout)
+
+
+def _follow(prepared: Deployment, wait: str, timeout: int) -> None:
+    """Wait until the server is ready, and ask it a question."""
+    with bar(f"start {prepared.name}") as progress:
+        ready = prepared.wait(lambda seen: progress.update(seen.ready, seen.desired, _summary(seen)), timeout)
+    if wait == "answer" and prepared.has_key:
+        say("note: not asked a question, because the API server of the cluster cannot pass the API key on")
+    elif wait == "answer":
+        say(f"answer through its Service: {one_line(prepared.answer())[:60]!r}")
+    say(f"{prepared.plan.model} serves at {ready.address}/v1 inside the cluster")
+
+
+def _reach(namespace: str, context: str, name: str, question: str) -> None:
+    from launch.deploy import server
+    from launch.deploy.client import connect
+
+    cluster = connect(namespace, context)
+    if question:
+        show(server.ask(cluster, name, question))
+        return
+    for pod, text in server.logs(cluster, name):
+        say(f"{pod}:")
+        print(text, end="")
 
 
 def _plan(options: PlanOptions) -> Plan:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 FIELD_MANAGER = "slipway"
-TIMEOUT = 30  # seconds for a request
+TIMEOUT = 60  # seconds for a request
 # Where the API serves a kind: group and version, plural.
 KINDS = {
     "Deployment": ("apis/apps/v1", "deployments"),
@@ -46,7 +46,13 @@ class Cluster:
         self, method: str, path: str, query: Mapping[str, Any] | None = None, body: Any = None, kind: str = ""
     ) -> Object:
         """Return the answer as JSON values. `kind` is the content type of the body. Raises Failed."""
-        headers = {"Accept": "application/json", "Content-Type": kind or "application/json"}
+        return dict(json.loads(self.read(method, path, query, body, kind)))
+
+    def read(
+        self, method: str, path: str, query: Mapping[str, Any] | None = None, body: Any = None, kind: str = ""
+    ) -> bytes:
+        """Return the answer as it is. Raises Failed."""
+        headers = {"Accept": "application/json, */*", "Content-Type": kind or "application/json"}
         with self._as_failure(method, path):
             words = self.api.param_serialize(
                 method,
@@ -63,7 +69,7 @@ class Cluster:
             raise error_of(answer.status, data, self.host, self.namespace)
         text = answer.getheader("Warning")
         self.warnings += [one for one in warning_text(text or "") if one not in self.warnings]
-        return dict(json.loads(data))
+        return bytes(data)
 
     @contextmanager
     def _as_failure(self, method: str, path: str) -> Iterator[None]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from errors import Failed, Refused
 from launch.deploy import apply as applying
-from launch.deploy import preflight
+from launch.deploy import preflight, server
 from launch.deploy.apply import Change
 from launch.deploy.client import Cluster, Object
 from launch.deploy.status import Cause, Status, status
@@ -20,6 +20,7 @@ from launch.render.health import start_seconds
 from launch.spec.image_reference import is_image_id
 from launch.spec.plan import FIRST_PORT, Plan
 
+QUESTION = "What is a slipway?"
 EVERY = 2.0  # seconds between two looks at the cluster
 SETTLED = (
     10.0  # seconds that a final cause must last: pods are also refused while other objects are still made
@@ -52,6 +53,15 @@ class Deployment:
     def wait(self, on_status: Callable[[Status], None], timeout: int = 0) -> Status:
         """Wait until all replicas are ready. Raises Failed with the cause if that cannot happen, or not in time."""
         return wait(self.cluster, self.name, on_status, timeout or start_seconds(self.plan))
+
+    def answer(self) -> str:
+        """Return what the server answers to a question, through its Service. Raises Failed."""
+        return server.ask(self.cluster, self.name, QUESTION, max_tokens=16)
+
+    @property
+    def has_key(self) -> bool:
+        """Whether the server asks for an API key."""
+        return bool(self.plan.container.env_files)
 
 
 def objects(plan: Plan, settings: ClusterSettings) -> tuple[Plan, list[Object]]:

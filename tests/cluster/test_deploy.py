@@ -23,7 +23,8 @@ IMAGE = f"registry.example/vllm@sha256:{'0' * 64}"
 def deploy(cluster: Cluster, *words: str, gpus: int = 4, hardware: str = "h200") -> Finished:
     """Run `invoke deploy` for MiniMax-M2 in the namespace of the test."""
     wanted = ("--hardware", hardware, "--gpus", str(gpus), "--vllm", "0.32.0", "--image", IMAGE)
-    return invoke("deploy", *wanted, "--namespace", cluster.namespace, *words)
+    wait = () if "--wait" in words else ("--wait", "ready")  # no node on paper answers a question
+    return invoke("deploy", *wanted, "--namespace", cluster.namespace, *wait, *words)
 
 
 def kinds(cluster: Cluster) -> set[str]:
