@@ -107,9 +107,11 @@ def deploy(
     wait: Annotated[
         str,
         Option(
-            "yes: wait until the server is ready; no: return at once", choices=("yes", "no"), group=ACTION
+            "answer: wait until the server answers a question; ready: until its pods are ready; no: return at once",
+            choices=("answer", "ready", "no"),
+            group=ACTION,
         ),
-    ] = "yes",
+    ] = "answer",
     timeout: Annotated[
         int,
         Option("seconds to wait (default: from the plan)", metavar="SECONDS", group=ACTION),

@@ -11,7 +11,8 @@ import pytest
 from launch.deploy.client import Cluster, connect
 from tests.cluster import binaries, paper
 from tests.cluster.control_plane import ControlPlane, control_plane
-from tests.conftest import SHARED
+from tests.conftest import SHARED, absent
+from tests.registry.serving import FIX, program
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +23,12 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         pytest.skip(f"no Kubernetes: {binaries.FIX} builds it from Debian's source package (7 minutes)")
     with control_plane(programs, tmp_path_factory.mktemp("cluster")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def registry_program() -> str:
+    """The registry's program; installed if this user may do that."""
+    return program() or absent(FIX)
 
 
 @pytest.fixture

@@ -56,8 +56,8 @@ def control_plane(programs: Path, folder: Path) -> Iterator[ControlPlane]:
     client, peer, port = free_port(), free_port(), free_port()
     url, etcd = f"https://127.0.0.1:{port}", f"http://127.0.0.1:{client}"
     with ExitStack() as running:
-        running.enter_context(_process(folder, _etcd(programs, folder, etcd, f"http://127.0.0.1:{peer}")))
-        server = running.enter_context(_process(folder, _api_server(programs, folder, etcd, port)))
+        running.enter_context(process(folder, _etcd(programs, folder, etcd, f"http://127.0.0.1:{peer}")))
+        server = running.enter_context(process(folder, _api_server(programs, folder, etcd, port)))
         _wait(url, folder, server)
         made = ControlPlane(url, folder, server)
         for name, more in _controllers(folder).items():
@@ -68,7 +68,7 @@ def control_plane(programs: Path, folder: Path) -> Iterator[ControlPlane]:
                 "--port=0",
                 "--secure-port=0",
             ]
-            running.enter_context(_process(folder, [str(programs / name), *common, *more]))
+            running.enter_context(process(folder, [str(programs / name), *common, *more]))
         yield made
 
 
@@ -110,12 +110,13 @@ def _api_server(programs: Path, folder: Path, etcd: str, port: int) -> list[str]
 def _controllers(folder: Path) -> dict[str, list[str]]:
     """Return the arguments of the programs that act on objects. Nodes on paper report nothing for an hour."""
     key = f"--service-account-private-key-file={folder / 'server.key'}"
+    flex = f"--flex-volume-plugin-dir={folder / 'flex'}"
     quiet = [
         "--node-monitor-grace-period=1h",
         "--node-startup-grace-period=1h",
         "--pvclaimbinder-sync-period=1s",
     ]
-    return {"kube-controller-manager": [key, *quiet], "kube-scheduler": []}
+    return {"kube-controller-manager": [key, flex, *quiet], "kube-scheduler": []}
 
 
 def _certificates(folder: Path) -> None:
@@ -139,7 +140,7 @@ def _certificates(folder: Path) -> None:
 
 
 @contextmanager
-def _process(folder: Path, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+def process(folder: Path, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program with its output in a file. `setpriv` ends it if the test run is killed."""
     with (folder / f"{Path(command[0]).name}.log").open("wb") as log:
         words = ["setpriv", "--pdeathsig", "KILL", *command]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 from errors import SlipwayError
@@ -36,13 +37,16 @@ def add_node(
     cluster.request("PATCH", f"{NODES}/{name}", body={"spec": {"taints": taints}}, kind=MERGE)
 
 
-def add_weights(cluster: Cluster, name: str = "slipway-weights") -> None:
-    """Add a volume on paper and the claim that is bound to it."""
+def add_weights(cluster: Cluster, name: str = "slipway-weights", folder: Path | None = None) -> None:
+    """Add a volume, on paper or a folder of a real node, and the claim that is bound to it."""
+    source: dict[str, Any] = {"nfs": {"server": "nfs.example", "path": "/"}}
+    if folder:
+        source = {"hostPath": {"path": str(folder)}}
     spec = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}
     claim = {"namespace": cluster.namespace, "name": name}
     volume = {
         "capacity": {"storage": "300Gi"},
-        "nfs": {"server": "nfs.example", "path": "/"},
+        **source,
         "claimRef": claim,
     }
     meta = {"name": f"{cluster.namespace}-{name}"}
