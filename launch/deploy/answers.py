@@ -16,6 +16,10 @@ class NotFound(Failed):
     """The cluster has no such object, or does not know its kind."""
 
 
+class Forbidden(Failed):
+    """This user may not do that."""
+
+
 class Conflict(Failed):
     """Another field manager owns a field that the plan sets."""
 
@@ -56,7 +60,7 @@ def _no_access(status: int, message: str, host: str, namespace: str) -> Failed:
         fix = f"kubectl --namespace {namespace} describe resourcequota"
         return Failed(f"the quota of namespace '{namespace}' is too small", why=message, fix=fix)
     fix = f"ask for these rights in namespace '{namespace}', or use another --namespace"
-    return Failed("the cluster forbids the request", why=message, fix=fix)
+    return Forbidden("the cluster forbids the request", why=message, fix=fix)
 
 
 def _message(body: bytes | str) -> str:

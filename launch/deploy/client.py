@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from errors import Failed, Refused
-from launch.deploy.answers import NotFound, error_of, warning_text
+from launch.deploy.answers import Forbidden, NotFound, error_of, warning_text
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 FIELD_MANAGER = "slipway"
 TIMEOUT = 60  # seconds for a request
+# A user without rights for these kinds has none of them: many users may only make Deployments.
+OPTIONAL = ("LeaderWorkerSet", "StatefulSet")
 # Where the API serves a kind: group and version, plural.
 KINDS = {
     "Deployment": ("apis/apps/v1", "deployments"),
@@ -89,14 +91,18 @@ class Cluster:
         """Return an object; None if there is none, or if the cluster does not know the kind."""
         try:
             return self.request("GET", self.path(kind, name))
-        except NotFound:
+        except (NotFound, Forbidden) as error:
+            if isinstance(error, Forbidden) and kind not in OPTIONAL:
+                raise
             return None
 
     def list(self, kind: str, selector: str = "") -> list[Object]:
         """Return the objects of a kind; [] if the cluster does not know it."""
         try:
             found = self.request("GET", self.path(kind), {"labelSelector": selector} if selector else None)
-        except NotFound:
+        except (NotFound, Forbidden) as error:
+            if isinstance(error, Forbidden) and kind not in OPTIONAL:
+                raise
             return []
         return [{"kind": kind, **item} for item in found["items"]]
 

@@ -37,12 +37,17 @@ def add_node(
     cluster.request("PATCH", f"{NODES}/{name}", body={"spec": {"taints": taints}}, kind=MERGE)
 
 
-def add_weights(cluster: Cluster, name: str = "slipway-weights", folder: Path | None = None) -> None:
+def add_weights(
+    cluster: Cluster,
+    name: str = "slipway-weights",
+    folder: Path | None = None,
+    mode: str = "ReadWriteMany",
+) -> None:
     """Add a volume, on paper or a folder of a real node, and the claim that is bound to it."""
     source: dict[str, Any] = {"nfs": {"server": "nfs.example", "path": "/"}}
     if folder:
         source = {"hostPath": {"path": str(folder)}}
-    spec = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}
+    spec = {"accessModes": [mode], "storageClassName": ""}
     claim = {"namespace": cluster.namespace, "name": name}
     volume = {
         "capacity": {"storage": "300Gi"},

@@ -149,5 +149,5 @@ def test_a_refused_object_leaves_nothing_behind(cluster: Cluster) -> None:
     assert cluster.list("Service") == []
 
 
-def test_status_of_no_server_is_none(cluster: Cluster) -> None:
+def test_a_server_that_does_not_exist_has_no_status(cluster: Cluster) -> None:
     assert status(cluster, "minimax-m2") is None

@@ -73,6 +73,23 @@ def test_a_user_without_rights(ready: Cluster, plane: ControlPlane, monkeypatch:
     assert f"this user may not create, patch, delete deployments in namespace '{ready.namespace}'" in text
 
 
+def test_a_user_of_one_namespace_is_told_what_was_not_checked(
+    ready: Cluster, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a user may work in the namespace, and may not read nodes, quotas of others or the namespace itself."""
+    rules = [{"apiGroups": ["", "apps"], "resources": ["*"], "verbs": ["*"]}]
+    rbac = f"apis/rbac.authorization.k8s.io/v1/namespaces/{ready.namespace}"
+    ready.request("POST", f"{rbac}/roles", body={"metadata": {"name": "member"}, "rules": rules})
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "member"}
+    users = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "guest"}]
+    body = {"metadata": {"name": "member"}, "roleRef": role, "subjects": users}
+    ready.request("POST", f"{rbac}/rolebindings", body=body)
+    monkeypatch.setenv("KUBECONFIG", str(plane.kubeconfig("guest-token")))
+    done = deploy(ready, "--wait", "no").ok()
+    assert "note: not checked: GPUs (" in done.err
+    assert "Deployment minimax-m2 created" in done.out
+
+
 def test_a_missing_namespace(ready: Cluster) -> None:
     text = refusal(ready, deploy(replace(ready, namespace="models")))
     assert "namespace 'models' does not exist" in text
@@ -129,6 +146,14 @@ def test_pod_security(ready: Cluster) -> None:
 def test_no_claim(cluster: Cluster) -> None:
     paper.add_node(cluster, "node-1", gpus="8")
     assert "no PersistentVolumeClaim 'slipway-weights'" in refusal(cluster, deploy(cluster))
+
+
+def test_a_claim_of_one_node_for_several_pods(cluster: Cluster) -> None:
+    paper.add_node(cluster, "node-1", gpus="8")
+    paper.add_weights(cluster, mode="ReadWriteOnce")
+    text = refusal(cluster, deploy(cluster, "--replicas", "2"))
+    assert "claim 'slipway-weights' can be mounted on one node only, and the plan has 2 pods" in text
+    deploy(cluster, "--dry-run").ok()
 
 
 def test_no_secret_for_the_api_key(ready: Cluster) -> None:

@@ -21,7 +21,7 @@ def test_amounts(text: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "much", "Gi"])
-def test_what_is_no_quantity_is_refused(text: str) -> None:
+def test_other_texts_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a quantity"):
         amount(text)
 
