@@ -32,8 +32,15 @@ class Canary:
         return tuple(self._before(fact) for fact in _facts())
 
     def after(self, before: tuple[CanaryAnswer, ...]) -> tuple[CanaryAnswer, ...]:
-        """Return the answers with those after the run. A server that does not answer is a symptom."""
-        return tuple(self._after(fact, answer) for fact, answer in zip(_facts(), before, strict=False))
+        """Return the answers with those after the run. That a server does not answer is a symptom; it is asked once."""
+        answers: list[CanaryAnswer] = []
+        for fact, answer in zip(_facts(), before, strict=False):
+            try:
+                answers.append(self._after(fact, answer))
+            except Failed as error:
+                why = f"{error.what} ({error.why})" if error.why else error.what
+                return (*answers, replace(answer, symptom_after=why), *before[len(answers) + 1 :])
+        return tuple(answers)
 
     def _before(self, fact: Fact) -> CanaryAnswer:
         text = self._ask(fact)
@@ -41,10 +48,7 @@ class Canary:
 
     def _after(self, fact: Fact, answer: CanaryAnswer) -> CanaryAnswer:
         was_right = re.search(fact.expect, answer.before) is not None
-        try:
-            text = self._ask(fact)
-        except Failed as error:
-            return replace(answer, symptom_after=f"{error.what} ({error.why})" if error.why else error.what)
+        text = self._ask(fact)
         found = symptom(text, fact.expect if self.known or was_right else "")
         return replace(answer, after=text, symptom_after=found)
 

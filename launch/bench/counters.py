@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from launch.bench.record import Metrics
 from launch.serving.metrics import read_page, sums_of
-from launch.spec.metric_names import RUNNING, TOKENS, WAITING
+from launch.spec.metric_names import RUNNING, STEPS, TOKENS, WAITING
 
 _COUNTERS = {
     "generation_tokens": TOKENS,
@@ -35,6 +35,18 @@ def read(url: str) -> Counters:
     """Return the counters of a server; an empty mapping if it does not answer."""
     page = read_page(url, _PAGE_TIMEOUT)
     return {} if page is None else sums_of(page, _NAMES)
+
+
+def steps(url: str) -> int | None:
+    """Return a number that grows with each step of the engines; None if the server does not answer.
+
+    A server without these counters is taken to make steps.
+    """
+    page = read_page(url, _PAGE_TIMEOUT)
+    if page is None:
+        return None
+    sums = sums_of(page, STEPS)
+    return int(sum(sums.values())) if sums else int(time.monotonic())
 
 
 def settled(read_once: Callable[[], Counters], seconds: float = SETTLE, pause: float = _PAUSE) -> Counters:

@@ -54,6 +54,12 @@ class LoadClient:
         client, container = self.target.client, self.target.container
         return execute_attached(client, container, list(argv), self._line, f"{self.file}.pid", self.started)
 
+    def end(self) -> None:
+        """End the load. Raises Failed if the engine does not answer."""
+        with engine_errors():
+            words = ["sh", "-c", f"kill $(cat {self.file}.pid)"]
+            execute(self.target.client, self.target.container, words)
+
     def _line(self, line: str) -> None:
         match = _PROGRESS.search(line)
         if match and int(match[2]) == self.requests:  # not another bar, for example that of a download

@@ -20,6 +20,7 @@ from launch.bench.load_client import LoadClient, engine_errors, saving
 from launch.bench.presets import Preset, fresh_tokens, load_of, percentile_needs, sampling_of
 from launch.bench.record import Record, Status
 from launch.bench.result import Result
+from launch.bench.stall import StallWatch
 from launch.bench.target import Target
 from launch.bench.validity import CanaryAnswer, Facts
 from launch.bench.warmup import warm_up
@@ -209,11 +210,22 @@ def _load(run: _Run, workload: Workload) -> _Loaded:
     wall, steady = time.time(), time.monotonic()
     before = counters.settled(lambda: counters.read(run.target.url))
     run.watch.read()
-    argv = client.run(record.argv, workload.preset.spelled_out(record.argv))
+    argv = _run_watched(client, record.argv, workload.preset.spelled_out(record.argv))
     run.watch.read()
     after = counters.settled(lambda: counters.read(run.target.url))
     step = (time.time() - wall) - (time.monotonic() - steady)
     return _Loaded(argv, result.parse(client.result(), record.load.requests), before, after, step)
+
+
+def _run_watched(client: LoadClient, argv: tuple[str, ...], spelled_out: tuple[str, ...]) -> tuple[str, ...]:
+    """Run the client, and end it if the server hangs. Raises Failed."""
+    with StallWatch(lambda: counters.steps(client.target.url), client.end) as watch:
+        try:
+            return client.run(argv, spelled_out)
+        except Failed:
+            if watch.reason:
+                raise Failed(watch.reason, fix="invoke logs") from None
+            raise
 
 
 def _judged(run: _Run, workload: Workload, loaded: _Loaded, canary: tuple[CanaryAnswer, ...]) -> Measured:

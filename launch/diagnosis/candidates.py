@@ -11,10 +11,11 @@ from packaging.version import InvalidVersion
 
 from launch.diagnosis.analysis import MAX_SHOWN, exception_evidence, matched_line, with_process
 from launch.diagnosis.complaints import Voice, is_typed, voice
+from launch.diagnosis.innocent_lines import is_innocent
 from launch.diagnosis.log_line import LogLine
 from launch.diagnosis.phases import Phase, phase_of_stack
 from launch.diagnosis.rule_values import captured_values, size_of
-from launch.diagnosis.rules import Rule, Rules, compiled, weight
+from launch.diagnosis.rules import Rule, Rules, compiled, exact, weight
 from launch.diagnosis.types import RaisedException, Traceback
 
 _MAX_TEXT = 20_000  # characters of a message in which patterns are searched
@@ -24,10 +25,16 @@ _GLUE = re.compile(
     r"concurrent|multiprocessing|threading|pydantic|json|pathlib|typing|inspect|runpy|subprocess|uvloop|os|"
     r"shutil|tempfile|<frozen)\b|.*\.pxi?\.|.*\.pyx\.|.*tvm_ffi"
 )
+_OUT_OF_MEMORY = re.compile(r"(?i)out of memory|OutOfMemory")
+# What banners say about failures that have not happened.
+_ADVICE = re.compile(r"(?i)^\W*(?:note|tip|hint)\b|\bif you (?:see|get|encounter|run into)\b")
 _MARGIN = 512 * 2**20  # bytes; the allocator asks for more than it reports, and the driver keeps some memory
+_TELLING = 17  # characters of a message: fewer occur in messages of several kinds
 _TIE = 0.9  # two matches are equal if their weights differ less
-# The kernel's messages may be appended to a log, whatever their time.
-_KERNEL_LINE = re.compile(r"^\[ *\d+\.\d+\] |^\[\w{3} \w{3} +\d+ [\d:]+ \d{4}\] |NVRM: Xid|\bamdgpu \d{4}:")
+# The kernel's messages and nvidia-smi's table may be appended to a log, whatever their time.
+_KERNEL_LINE = re.compile(
+    r"^\[ *\d+\.\d+\] |^\[\w{3} \w{3} +\d+ [\d:]+ \d{4}\] |NVRM: Xid|\bamdgpu \d{4}:|\bERR!"
+)
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,8 @@ class Candidate:
     """A rule that matches, where it matches, and the lines that show it.
 
     `conditions` counts the conditions that hold. `alternatives` are causes of other rules that match as well.
+    `place` is the frame that raised the exception. `unread` is the root of the chain if no rule reads it.
+    `by_line` tells that a line outside of the traceback names the cause, and not the exception itself.
     """
 
     rule: Rule
@@ -42,11 +51,19 @@ class Candidate:
     evidence: tuple[str, ...]
     conditions: int = 0
     alternatives: tuple[str, ...] = ()
+    place: str = ""
+    unread: str = ""
+    by_line: bool = False
 
     @property
-    def rank(self) -> tuple[bool, int]:
-        """What is compared first: a rule of its own before a family, then the number of conditions."""
-        return not self.rule.family, self.conditions
+    def rank(self) -> tuple[bool, bool, int]:
+        """What is compared first: a rule of its own, then a family that reads the message, then the conditions."""
+        return not self.rule.family, self._reads_message, self.conditions
+
+    @property
+    def _reads_message(self) -> bool:
+        """Whether the rule reads the message; some families only know which part of vLLM raised it."""
+        return not self.rule.family or (not self.rule.raised_in and self.literal >= _TELLING)
 
     @property
     def literal(self) -> int:
@@ -65,7 +82,16 @@ class Context:
     @property
     def origin(self) -> str:
         """The two innermost frames that are not glue: where the exception was raised."""
-        return "\n".join([frame for frame in reversed(self.frames) if not _GLUE.match(frame)][:2])
+        return "\n".join(self._own_frames[:2])
+
+    @property
+    def place(self) -> str:
+        """The innermost frame that is not glue."""
+        return next(iter(self._own_frames), "")
+
+    @property
+    def _own_frames(self) -> list[str]:
+        return [frame for frame in reversed(self.frames) if not _GLUE.match(frame)]
 
 
 def best(candidates: Iterable[Candidate]) -> Candidate | None:
@@ -94,7 +120,7 @@ def match_exception(
     phase = phase_of_stack(exception.frames) or traceback.phase
     context = Context(facts, phase, tuple(exception.frames))
     return [
-        Candidate(rule, match, exception_evidence(exception, match), rule.conditions)
+        Candidate(rule, match, exception_evidence(exception, match), rule.conditions, place=context.place)
         for rule, match in match_text(exception.text, context, rules)
     ]
 
@@ -118,17 +144,23 @@ def match_explaining_lines(
     lines: Iterable[LogLine], traceback: Traceback, facts: Mapping[str, str], rules: Rules
 ) -> Iterator[Candidate]:
     """Match lines that explain an exception: those before it, for rules that say which exceptions they explain."""
-    quoted = "\n".join(text for one in traceback.exceptions for text in (one.text, *one.frames))
+    quoted = "\n".join(one.text for one in traceback.exceptions)
     root = traceback.root
     shown = with_process(root.process_name, root.summary[:MAX_SHOWN])
     for line in lines:
-        if not (_precedes(line, traceback) or _KERNEL_LINE.search(line.text)):
+        if _ADVICE.search(line.text) or not (_precedes(line, traceback) or _KERNEL_LINE.search(line.text)):
             continue
         for candidate in _match_any_voice(line, facts, traceback.phase, rules):
-            explains = candidate.rule.explains
-            if explains and compiled(explains).search(quoted):
+            if _explains(candidate.rule, quoted) and not (candidate.rule.family and is_innocent(line.text)):
                 evidence = (*candidate.evidence, shown)
-                yield replace(candidate, evidence=evidence, conditions=candidate.conditions + 1)
+                yield replace(candidate, evidence=evidence, conditions=candidate.conditions + 1, by_line=True)
+
+
+def _explains(rule: Rule, message: str) -> bool:
+    """Whether the row explains such an exception. Only a row about memory explains that memory ran out."""
+    if not rule.explains or (_OUT_OF_MEMORY.search(message) and not _OUT_OF_MEMORY.search(rule.explains)):
+        return False
+    return exact(rule.explains).search(message) is not None
 
 
 def _precedes(line: LogLine, traceback: Traceback) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from launch.diagnosis.types import Diagnosis, DiagnosisInput
+from launch.diagnosis.types import Confidence, Diagnosis, DiagnosisInput
 
 if TYPE_CHECKING:
     from launch.diagnosis.rules import Rules
@@ -25,7 +25,8 @@ def diagnose(diagnosis_input: DiagnosisInput, rules: Rules | None = None) -> Dia
 
 def format_text(diagnosis: Diagnosis) -> str:
     """Format a diagnosis for people: what, why, next."""
-    parts = [f"what: {diagnosis.cause}"]
+    possibly = "possibly: " if diagnosis.confidence is Confidence.LOW else ""
+    parts = [f"what: {possibly}{diagnosis.cause}"]
     if diagnosis.evidence:
         parts.append("why:  " + "\n      ".join(diagnosis.evidence))
     if diagnosis.alternatives:

@@ -15,7 +15,8 @@ _MAX_VALUE = 400
 _FACT_LINE = re.compile(
     r"non-default args|with config: |args: Namespace\(|API server version|[Aa]utomatically detected platform|"
     r"attention backend|MoE backend|Resolved architecture|\bversion \d|NVRM: Xid|vLLM Version|Torch version|"
-    r"PyTorch version|Turning off hybrid|cudagraph_mode|Custom allreduce is disabled|SpecDecoding|Loading drafter"
+    r"PyTorch version|Turning off hybrid|cudagraph_mode|Custom allreduce is disabled|SpecDecoding|Loading drafter|"
+    r"to fall asleep|to wake up"
 )
 # {'tensor_parallel_size': 2, 'speculative_config': {'method': 'mtp'}}
 _DICT_ITEM = re.compile(
@@ -38,6 +39,7 @@ _SINGLE = (
     re.compile(r"(?P<hybrid_cache_off>Turning off hybrid kv cache manager)"),
     re.compile(r"cudagraph_mode\W{1,4}(?:CUDAGraphMode\.)?(?P<cudagraph_mode>[A-Z_]+)"),
     re.compile(r"(?P<custom_all_reduce_off>Custom allreduce is disabled)"),
+    re.compile(r"(?P<asleep>to fall asleep)"),
     re.compile(r"(?P<speculative_config>SpecDecoding metrics|Loading drafter model|num_spec_tokens=\d+)"),
 )
 
@@ -48,6 +50,8 @@ def read_facts(text: str, facts: Facts) -> None:
         return
     if "API server version" in text:
         facts.pop("vllm", None)  # a banner of the image may have named another one
+    if "to wake up" in text:
+        facts.pop("asleep", None)
     for pattern in _SINGLE:
         if match := pattern.search(text):
             facts.update({name: value for name, value in match.groupdict().items() if name not in facts})

@@ -9,7 +9,7 @@ from launch.diagnosis.analysis import MAX_SHOWN, Analysis, show, with_process
 from launch.diagnosis.complaints import is_native_warning
 from launch.diagnosis.log_line import LogLine
 from launch.diagnosis.rule_values import captured_values, fill
-from launch.diagnosis.rules import Rules, exact
+from launch.diagnosis.rules import Rules, Wait, exact
 from launch.diagnosis.types import Diagnosis, Outcome, Traceback
 
 _FIX = "read the lines above the first exception (invoke logs), and search vLLM's issues for it"
@@ -85,16 +85,28 @@ def _waiting(analysis: Analysis, rules: Rules) -> Diagnosis | None:
     if analysis.unread:
         cause = "the log ends before the server is ready; no rule reads its last complaint"
     last = (show(analysis.unread),) if analysis.unread else ()
-    for line in reversed(analysis.summary.tail):
-        for wait in rules.ends.waits:
-            if match := exact(wait.pattern).search(line):
-                what = f"{cause}; it waits for {fill(wait.waits_for, captured_values(match))}"
-                since = _TIME.search(_first_of(analysis.summary.tail, wait.pattern) or line)
-                cause = f"{what}, since {since[0]}" if since else what
-                return Diagnosis("", cause, (line.strip(), *last), wait.fix, outcome=Outcome.WAITING)
+    if found := _last_wait(analysis.summary.tail, rules):
+        wait, match, line = found
+        what = f"{cause}; it waits for {fill(wait.waits_for, captured_values(match))}"
+        since = _TIME.search(_first_of(analysis.summary.tail, wait.pattern) or line)
+        cause = f"{what}, since {since[0]}" if since else what
+        return Diagnosis("", cause, (line.strip(), *last), wait.fix, outcome=Outcome.WAITING)
     if not analysis.summary.has_beginning:
         return None
     return Diagnosis("", cause, last or analysis.last_lines[-1:], outcome=Outcome.WAITING)
+
+
+def _last_wait(tail: tuple[str, ...], rules: Rules) -> tuple[Wait, re.Match[str], str] | None:
+    """Return the last line that tells for what the start waits; a general one only if there is no other."""
+    waits = rules.ends.waits
+    for general in (False, True):
+        chosen = [wait for wait in waits if wait.general is general]
+        for place in reversed(range(len(tail))):
+            for wait in chosen:
+                match = exact(wait.pattern).search(tail[place])
+                if match and not (wait.over and _first_of(tail[place + 1 :], wait.over)):
+                    return wait, match, tail[place]
+    return None
 
 
 def unknown_failure(analysis: Analysis, rules: Rules) -> Diagnosis:

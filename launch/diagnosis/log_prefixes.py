@@ -6,6 +6,7 @@ from lines without that prefix, such as those of a traceback that Python prints 
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections import Counter
@@ -21,6 +22,8 @@ _ANSI = re.compile(
     r"(?:\x1b|\^\[|#033|\\u001b|\\x1b)\[[0-9;?]*[A-Za-z]|"
     r"\[\d{1,2}(?:;\d{1,3}){1,4}m"  # copied without its escape character
 )
+_COLOUR_TAG = re.compile(r"</?(?:font|span)\b[^>]*>")
+_TAG = re.compile(r"</?(?:font|span|pre|b|i|u)\b[^>]*>")
 _TIMESTAMP = r"\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d[\d.,]*(?:Z|[+-]\d\d:?\d\d)?"
 _COLLECTOR_PREFIX = re.compile(
     r"^(?:│\s?)?"
@@ -80,7 +83,7 @@ class PrefixStripper:
     def strip(self, raw: str) -> Iterator[StrippedLine]:
         """Yield the lines that one line of a file contains; none if it is only a timestamp."""
         for level, part in _split(raw.rstrip()):
-            plain = _ANSI.sub("", part[:MAX_LENGTH])
+            plain = _without_markup(_ANSI.sub("", part[:MAX_LENGTH]))
             collector = _COLLECTOR_PREFIX.match(plain)
             source = (collector["container"] or collector["pod"] or "") if collector else ""
             name, text = self._strip_unlisted(plain[collector.end() :] if collector else plain)
@@ -106,6 +109,13 @@ class PrefixStripper:
                 self._learned.append(re.compile(pattern))
                 self.prefixes_have_levels |= _LEVEL_WORD.search(prefix) is not None
         return _name_in(prefix)
+
+
+def _without_markup(text: str) -> str:
+    """Remove the HTML that terminals put around coloured text when it is copied."""
+    if not _COLOUR_TAG.search(text) and "&quot;" not in text:
+        return text
+    return html.unescape(_TAG.sub("", text))
 
 
 def _pattern_for(prefix: str) -> str:

@@ -23,6 +23,7 @@ _TAIL_LENGTH = 500
 
 _PROMPT = "Received request "  # what vLLM logs of a request, with the prompt behind it
 _HEAD = 200  # characters
+_SERVING_FACTS = ("SpecDecoding", "to fall asleep", "to wake up")
 _STALLED = "No available shared memory broadcast block found"
 _FATAL = re.compile(
     r"failed to start|fatal error|hit an exception|^Process \S+:$|engine (?:core|process|loop)|"
@@ -137,7 +138,7 @@ class LogReader:
             self._count_stall(raw, number)
         if not self.summary.serving:
             self._skim_start(raw, number)
-        elif "SpecDecoding" in raw:
+        elif any(words in raw for words in _SERVING_FACTS):
             read_facts(raw, self.summary.facts)
         elif "own" in raw or "Finished" in raw:
             self.summary.stopping |= _STOPPING.search(raw) is not None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from launch.diagnosis.analysis import (
     MAX_SHOWN,
@@ -29,9 +30,18 @@ from launch.diagnosis.candidates import (
 )
 from launch.diagnosis.exit_signals import match_signal
 from launch.diagnosis.fallback import failing_requests, foreign_log, no_failure, unknown_failure, versions
+from launch.diagnosis.request_failures import is_server_error
 from launch.diagnosis.rule_values import captured_values, fill, fill_cause, fill_change, options_not_given
 from launch.diagnosis.rules import Rules
-from launch.diagnosis.types import Confidence, Diagnosis, DiagnosisInput, Outcome, Severity, Traceback
+from launch.diagnosis.types import (
+    Confidence,
+    Diagnosis,
+    DiagnosisInput,
+    Outcome,
+    RaisedException,
+    Severity,
+    Traceback,
+)
 
 _QUOTES_ERROR = re.compile(r"failed with error ['\"]\w")
 _STALLED_REPORTS = 3  # one each 10 seconds: no request waits that long if any can be scheduled
@@ -52,16 +62,26 @@ def match_input(diagnosis_input: DiagnosisInput, rules: Rules) -> Diagnosis:
 
 def _match(analysis: Analysis, rules: Rules) -> Diagnosis:
     if analysis.is_foreign:
-        return foreign_log(analysis)
+        return _foreign(analysis, rules)
     serves = analysis.healthy and analysis.summary.serving
     found = _failing_requests(analysis, rules) if serves else _failed_start(analysis, rules)
     if found:
         return found
     previous = analysis.summary.previous
     if not previous:
-        return no_failure(analysis, rules)
+        return _with_cause_of_errors(no_failure(analysis, rules), analysis, rules)
     before = analyze_start(previous, analysis.input, rules, analysis.marks)
     return no_failure(analysis, rules, _match(before, rules))
+
+
+def _foreign(analysis: Analysis, rules: Rules) -> Diagnosis:
+    """Report another program's log. A few lines of vLLM may lack its name: a row that matches is named as a guess."""
+    foreign = foreign_log(analysis)
+    guess = None if analysis.marks.program else _failed_start(analysis, rules)
+    if not guess or not guess.known or guess.confidence is Confidence.LOW:
+        return foreign
+    cause = f"{foreign.cause}; if these lines are of a vLLM server after all: {guess.cause}"
+    return replace(foreign, cause=cause, evidence=guess.evidence)
 
 
 def _failed_start(analysis: Analysis, rules: Rules) -> Diagnosis | None:
@@ -81,16 +101,33 @@ def _failing_requests(analysis: Analysis, rules: Rules) -> Diagnosis | None:
         return _diagnosis(stalled, Confidence.MEDIUM, analysis)
     if not (analysis.refusals or refused):
         return None
-    each = (_match_traceback(one, analysis, rules) for one in analysis.refusals)
+    failed = analysis.refusals or (analysis.request_failures[-1:] if refused else ())
+    each = (_match_traceback(one, analysis, rules) for one in failed)
     found = next((one for one in each if one), None) or (best_line(analysis, rules) if refused else None)
     return _diagnosis(found, Confidence.MEDIUM, analysis) if found else failing_requests(analysis)
+
+
+def _with_cause_of_errors(healthy: Diagnosis, analysis: Analysis, rules: Rules) -> Diagnosis:
+    """Add why single requests failed, or what a server that has not answered any complains about, if a row names it."""
+    failures = (one for one in analysis.request_failures if is_server_error(one, rules))
+    each = (_match_traceback(one, analysis, rules) for one in failures)
+    found = next((one for one in each if one and not one.rule.family), None)
+    if not found and analysis.summary.serving and not analysis.summary.answers and analysis.error_lines:
+        found = best_line(analysis, rules)
+    if not found or found.rule.family:
+        return healthy
+    values = captured_values(found.match)
+    cause = f"{healthy.cause}: {fill_cause(found.rule.cause, values)}"
+    return replace(healthy, cause=cause, evidence=found.evidence, fix=fill(found.rule.fix, values))
 
 
 def _search(analysis: Analysis, rules: Rules) -> Iterator[tuple[Candidate | None, Confidence]]:
     """Yield what each search finds, the most trusted first, and how sure that is."""
     yield _engine_error(analysis, rules), Confidence.HIGH
     exception = _causes(analysis, rules)
-    yield (None if exception and exception.rule.family else exception), Confidence.HIGH
+    by_line = exception is not None and exception.by_line
+    specific = None if exception and exception.rule.family else exception
+    yield specific, Confidence.MEDIUM if by_line else Confidence.HIGH
     yield _memory_kill(analysis, rules), Confidence.HIGH
     if not analysis.fatal_cause:
         yield best_line(analysis, rules), Confidence.MEDIUM
@@ -112,8 +149,8 @@ def _engine_error(analysis: Analysis, rules: Rules) -> Candidate | None:
 def _causes(analysis: Analysis, rules: Rules) -> Candidate | None:
     """Match the first known traceback. An unknown one that ended the server ends the search.
 
-    A rule that gives way is kept until a later traceback names a cause of its own; it does not answer for an
-    earlier exception that no rule knows.
+    A rule that gives way is kept until a later traceback has one that does not; it does not answer for an earlier
+    exception that no rule knows.
     """
     kept: Candidate | None = None
     unread = False  # an earlier exception that no rule knows
@@ -124,7 +161,8 @@ def _causes(analysis: Analysis, rules: Rules) -> Candidate | None:
         if found and not (found.rule.family or found.rule.gives_way):
             return found
         unread = unread or (found is None and traceback.severity is not Severity.HANDLED)
-        kept = kept or (None if found and found.rule.gives_way and unread else found)
+        if kept is None or (kept.rule.gives_way and found and not found.rule.gives_way):
+            kept = None if found and found.rule.gives_way and unread else found
         if traceback.severity is Severity.FATAL and not (found and found.rule.gives_way):
             break
     return kept
@@ -138,12 +176,34 @@ def _match_traceback(traceback: Traceback, analysis: Analysis, rules: Rules) -> 
         chain = [exception for exception in traceback.exceptions if exception.was_lookup is lookups]
         each = [match_exception(exception, traceback, facts, rules) for exception in chain]
         specific = next((one for one in map(best, each) if one and not one.rule.family), None)
-        own = own or specific or best(one for group in each for one in group)
+        own = own or _with_unread(specific, chain, each) or best(one for group in each for one in group)
     lines = (line for line in analysis.lines if not rules.is_consequence(line.text))
-    if own and not own.rule.family:
+    if own and not own.rule.family and not own.rule.yields_to:
         return own
-    explained = best(match_explaining_lines(lines, traceback, facts, rules))
-    return explained if explained and not (own and explained.rule.family) else own
+    explaining = match_explaining_lines(lines, traceback, facts, rules)
+    if own and not own.rule.family:
+        return best(one for one in explaining if one.rule.id in own.rule.yields_to) or own
+    explained = best(explaining)
+    return explained if explained and (own is None or _tells_more(explained, own)) else own
+
+
+def _tells_more(explained: Candidate, own: Candidate) -> bool:
+    """Whether a line above an exception of a family tells more than the exception itself."""
+    return not explained.rule.family or own.rule.gives_way or explained.rule.id in own.rule.yields_to
+
+
+def _with_unread(
+    found: Candidate | None, chain: list[RaisedException], each: list[list[Candidate]]
+) -> Candidate | None:
+    """Add the root of the chain if no rule reads it: what follows from it does not surely tell the cause."""
+    if not found or not chain or each[0] or chain[0].caught:
+        return found
+    root = chain[0]
+    message = root.lines[0].partition(": ")[2].strip()
+    wrapped = bool(message) and any(message in one.text for one in chain[1:])
+    return (
+        found if wrapped else replace(found, unread=with_process(root.process_name, root.summary[:MAX_SHOWN]))
+    )
 
 
 def _memory_kill(analysis: Analysis, rules: Rules) -> Candidate | None:
@@ -156,6 +216,8 @@ def best_line(analysis: Analysis, rules: Rules) -> Candidate | None:
     """Return the first line outside tracebacks with a rule of its own, else the first of a family."""
     found = [one for one in _line_candidates(analysis, rules) if one]
     first = next((one for one in found if not one.rule.family), found[0] if found else None)
+    if first and first.rule.yields_to:
+        first = next((one for one in found if one.rule.id in first.rule.yields_to), first)
     same = [one for one in found if first and one.rule.id == first.rule.id]
     return max(
         same, key=lambda one: len(captured_values(one.match)), default=None
@@ -214,21 +276,23 @@ def _silent_end(analysis: Analysis, rules: Rules) -> Candidate | None:
 
 
 def _diagnosis(found: Candidate, confidence: Confidence, analysis: Analysis) -> Diagnosis:
-    rule, values = found.rule, captured_values(found.match)
+    rule = found.rule
+    values = {**({"place": found.place} if found.place else {}), **captured_values(found.match)}
+    doubtful = bool(found.alternatives or found.unread)
     absent = options_not_given(rule, analysis.facts)
     change = None if absent else fill_change(rule, values)
     return Diagnosis(
         rule.id,
         fill_cause(rule.cause, values),
-        found.evidence,
+        (*((found.unread,) if found.unread else ()), *found.evidence),
         _NOT_GIVEN.format(absent) if absent else fill(rule.fix, values),
         change,
-        safe=rule.safe and change is not None,
+        safe=rule.safe and change is not None and not doubtful,
         known=True,
         first_exception=analysis.first_exception,
         source=rule.source,
         outcome=Outcome.NAMED,
-        confidence=Confidence.LOW if found.alternatives else confidence,
+        confidence=Confidence.LOW if doubtful else confidence,
         alternatives=found.alternatives,
         versions=versions(analysis),
     )

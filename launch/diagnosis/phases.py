@@ -34,10 +34,11 @@ _MILESTONES = (
     ("Graph capturing finished", Phase.WARMUP),
     ("startup complete", Phase.SERVING),
 )
-# The first pattern that occurs in a stack tells its phase: capturing runs the model, and profiling compiles it.
+# The first pattern that occurs in a stack tells its phase: capturing warms up and runs the model, and profiling
+# compiles it.
 _STACKS = (
+    (re.compile(r"_dummy_sampler_run|_dummy_pooler_run|kernel_warmup|warmup_kernels"), Phase.WARMUP),
     (re.compile(r"capture_model|capture_graph|_capture|graph_pool"), Phase.CAPTURE),
-    (re.compile(r"_dummy_sampler_run|_dummy_pooler_run|kernel_warmup"), Phase.WARMUP),
     (
         re.compile(r"torch/_(?:dynamo|inductor)|vllm/compilation/(?:backends|compiler_interface)"),
         Phase.COMPILE,

@@ -46,6 +46,7 @@ class Rule:
     vllm: str = ""
     exceeds: Mapping[str, str] = field(default_factory=dict)
     gives_way: bool = False
+    yields_to: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
 
     @property
@@ -88,12 +89,17 @@ class LogPattern:
 
 @dataclass(frozen=True)
 class Wait:
-    """A line of a start that waits: for what, and what to check if it waits too long."""
+    """A line of a start that waits: for what, and what to check if it waits too long.
+
+    A `general` one counts only if no other line tells what the start does. A later line with `over` ends the wait.
+    """
 
     pattern: str
     waits_for: str
     fix: str
     source: str
+    general: bool = False
+    over: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from launch.diagnosis.matcher import match_input
 from launch.diagnosis.rules import Ends, Rule, Rules, compiled, load_rules
 from launch.diagnosis.types import DiagnosisInput
 
-_DERIVED = {"nearest", "parser", "utilization", "divisor", "fewer"}
+_DERIVED = {"nearest", "parser", "utilization", "divisor", "fewer", "place"}
 
 
 def check_symptoms(path: Path) -> list[str]:

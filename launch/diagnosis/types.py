@@ -39,8 +39,8 @@ class Outcome(StrEnum):
 class Confidence(StrEnum):
     """How surely the evidence shows the cause."""
 
-    HIGH = "high"  # a specific rule matches what ended the server
-    MEDIUM = "medium"  # a family of failures, or a line outside of any traceback
+    HIGH = "high"  # a specific rule matches the exception that ended the server
+    MEDIUM = "medium"  # a family of failures, or a line outside of the traceback
     LOW = "low"  # only a consequence or the exit code, or two rules match equally well
 
 

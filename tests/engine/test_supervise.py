@@ -113,16 +113,43 @@ def test_an_engine_that_hangs_without_a_word_is_found_by_a_test_request(
     assert invoke("chat", SERVER, "What is a slipway?").ok().out == "a ramp\n"
 
 
-def test_a_server_that_dies_at_each_start_is_given_up_with_its_cause(engine: DockerClient, run: Run) -> None:
+@pytest.mark.parametrize(
+    ("mode", "reason", "cause"),
+    [
+        ("killed-loading", "it exited with 137", "killed"),
+        ("gpu-is-lost", "it exited with 1", "the GPU hardware"),
+    ],
+)
+def test_a_server_that_dies_at_each_start_is_given_up_with_its_cause(
+    mode: str, reason: str, cause: str, engine: DockerClient, run: Run
+) -> None:
     run("serves-idle").ok()
     invoke("supervise", SERVER, "--max-restarts", "2").ok()
-    container = server(engine)
-    container.exec_run(["sh", "-c", "echo killed-loading > /cache/mode"])
-    kill(container)
-    assert until("gave up")["reason"] == "it exited with 137, after 2 restarts in a row"
+    next_start(server(engine), mode)
+    kill(server(engine))
+    gave_up = until("gave up")
+    assert gave_up["reason"] == f"{reason}, after 2 restarts in a row"
+    assert cause in gave_up["cause"]
     assert server(engine).status == "exited"
     assert len([event for event in events() if event["kind"] == "died"]) == 2
     assert "gave up: " in invoke("ps").ok().out
+
+
+def next_start(container: Container, mode: str) -> None:
+    """Let the next starts of the stand-in do this."""
+    container.exec_run(["sh", "-c", f"echo {mode} > /cache/mode"])
+
+
+def test_a_death_with_a_safe_fix_is_fixed_once(engine: DockerClient, run: Run) -> None:
+    run("serves-idle", "--supervise").ok()
+    next_start(server(engine), "no-kv")  # it serves only with --max-model-len 1024
+    kill(server(engine))
+    fixed = until("fixed")
+    assert "the KV cache is too small" in fixed["cause"]
+    assert "--max-model-len 1024" in fixed["fix"]
+    assert "1024" in server(engine).attrs["Config"]["Cmd"]
+    assert invoke("chat", SERVER, "What is a slipway?").ok().out == "a ramp\n"
+    assert [event["kind"] for event in events()] == ["supervised", "died", "died", "fixed"]
 
 
 def test_a_restart_by_the_user_does_not_count_as_a_death(run: Run) -> None:

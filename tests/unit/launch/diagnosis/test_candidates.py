@@ -66,8 +66,11 @@ def test_a_family_gives_way_to_a_rule_of_its_own() -> None:
 
 
 def test_rules_that_match_equally_well_are_reported_together() -> None:
-    found = diagnose_with(rule("a"), rule("b"))
+    safe = rule("a", safe=True, change={"port": True})
+    assert diagnose_with(safe).safe
+    found = diagnose_with(safe, rule("b"))
     assert (found.cause_id, found.alternatives, found.confidence) == ("a", ("b",), Confidence.LOW)
+    assert not found.safe
 
 
 def test_a_line_explains_an_exception_only_if_its_rule_says_so() -> None:
@@ -76,6 +79,7 @@ def test_a_line_explains_an_exception_only_if_its_rule_says_so() -> None:
     assert not diagnose_with(rule("valve", line, explains="another"), before=(line,)).known
     found = diagnose_with(rule("valve", line, explains="frobnicator"), before=(line,))
     assert (found.cause_id, found.evidence) == ("valve", (line, f"(Worker_TP0) {MESSAGE}"))
+    assert (found.confidence, diagnose_with(rule("own")).confidence) == (Confidence.MEDIUM, Confidence.HIGH)
 
 
 def test_a_line_does_not_override_a_rule_of_the_exception_itself() -> None:
@@ -101,3 +105,25 @@ def test_a_rule_that_gives_way_loses_to_a_later_traceback() -> None:
     assert (
         diagnose(DiagnosisInput(worker_traceback("RuntimeError: peer is gone"), 1), table).cause_id == "peer"
     )
+
+
+def test_a_line_does_not_explain_an_exception_by_a_word_in_its_stack() -> None:
+    line = "valve 3 is stuck"
+    explains_gpu = rule("valve", line, explains="gpu_worker")
+    assert not diagnose_with(explains_gpu, where="gpu_worker.init_device", before=(line,)).known
+
+
+def test_only_a_row_about_memory_explains_that_memory_ran_out() -> None:
+    line, message = "valve 3 is stuck", "torch.OutOfMemoryError: CUDA out of memory."
+    for explains, known in (("CUDA", False), ("CUDA|out of memory", True)):
+        table = Rules((rule("valve", line, explains=explains),), load_rules().ends)
+        assert diagnose(DiagnosisInput([line, *worker_traceback(message)], 1), table).known is known
+
+
+def test_a_rule_yields_to_a_line_of_a_rule_that_explains_it_better() -> None:
+    line = "valve 3 is stuck"
+    own, valve = rule("own", yields_to=("valve",)), rule("valve", line, explains="frobnicator")
+    other = rule("other", line, explains="frobnicator")
+    assert diagnose_with(own, valve, before=(line,)).cause_id == "valve"
+    assert diagnose_with(own, other, before=(line,)).cause_id == "own"
+    assert diagnose_with(own, valve).cause_id == "own"

@@ -66,3 +66,9 @@ def test_add_derived_counts_the_engines_of_other_nodes() -> None:
     line = "non-default args: {'data_parallel_size': 16, 'data_parallel_size_local': 8}"
     assert facts_of(line)["remote_engines"] == "8"
     assert "remote_engines" not in facts_of(line.replace("16", "8"))
+
+
+def test_read_facts_forgets_that_the_server_sleeps_when_it_wakes_up() -> None:
+    asleep, awake = "It took 3.1 seconds to fall asleep.", "It took 0.8 seconds to wake up tags {'weights'}."
+    assert "asleep" in facts_of(asleep)
+    assert "asleep" not in facts_of(asleep, awake)

@@ -141,3 +141,12 @@ def test_log_line_reads_vllm_lines_that_were_copied_without_their_logging_call()
 def test_reader_reads_a_traceback_to_which_the_collector_gave_the_level_info() -> None:
     lines = [json.dumps({"level": "info", "message": line}) for line in TRACEBACK[1:]]
     assert diagnose_log(lines).cause_id == "no-kv-cache"
+
+
+def test_stripper_removes_the_html_of_a_copied_terminal() -> None:
+    coloured = [
+        '<font color="#2AA1B3"><b>(APIServer pid=18)</b></font> '
+        + line.replace("'", "&apos;").replace('"', "&quot;")
+        for line in TRACEBACK
+    ]
+    assert diagnose_log(["<pre>" + coloured[0], *coloured[1:]]).cause_id == "no-kv-cache"

@@ -126,3 +126,24 @@ def test_diagnose_blames_the_thread_of_the_engine_that_reads_requests() -> None:
     assert diagnose_log(START + SERVES + ANSWERED + thread).cause_id == "multimodal-cache"
     other = thread.replace("process_input_sockets", "report_usage")
     assert diagnose_log(START + SERVES + ANSWERED + other).cause_id == ""
+
+
+def test_diagnose_reports_what_a_start_waits_for_rather_than_that_it_waits() -> None:
+    loading = "INFO 11-23 02:58:10 [gpu_model_runner.py:9] Starting to load model m...\n"
+    engine = (
+        "DEBUG 11-23 02:58:20 [utils.py:741] Waiting for 1 local, 0 remote core engine proc(s) to start.\n"
+    )
+    assert "it waits for the weights to be loaded" in diagnose_log(START + loading + engine * 3).cause
+    assert "its engine processes (1 local" in diagnose_log(START + engine * 3).cause
+
+
+def test_diagnose_does_not_report_a_wait_that_is_over() -> None:
+    events = 'Events:\n  Normal  Pulling  93s  kubelet  Pulling image "vllm/vllm-openai:v0.11.0"\n'
+    assert "the image vllm/vllm-openai:v0.11.0 to be pulled" in diagnose_log(events).cause
+    started = "  Normal  Started  40s  kubelet  Started container vllm\n"
+    assert diagnose_log(events + started).cause == "no failure in this log"
+
+
+def test_diagnose_names_a_port_that_was_taken_after_the_startup_was_complete() -> None:
+    taken = "ERROR:    [Errno 98] error while attempting to bind on address ('0.0.0.0', 8000): address already in use\n"
+    assert diagnose_log(START + SERVES + taken).cause_id == "port-taken-at-bind"

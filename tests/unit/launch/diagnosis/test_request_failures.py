@@ -128,3 +128,23 @@ def test_requests_that_wait_while_none_runs_are_a_failure() -> None:
         is Outcome.HEALTHY
     )
     assert diagnose_lines(READY, ANSWERED, IDLE).outcome is Outcome.HEALTHY
+
+
+def test_a_healthy_server_shows_why_single_requests_failed() -> None:
+    message = "ValueError: At most 1 image(s) may be provided in one prompt."
+    found = diagnose_lines(READY, ANSWERED, *failed("KeyError: '<tool_call>'"), ANSWERED)
+    assert (found.outcome, found.known) == (Outcome.HEALTHY, False)
+    assert found.cause.startswith("no failure of the server in this log; only single requests failed: ")
+    assert "--tool-call-parser" in found.fix
+    caused_by_client = diagnose_lines(READY, ANSWERED, *failed(message), ANSWERED)
+    assert caused_by_client.cause == "no failure of the server in this log; only single requests failed"
+
+
+def test_a_server_that_answered_nothing_shows_what_it_complains_about() -> None:
+    error = (
+        "[1749803291.5] [host:7 :0]  tcp_ep.c:12 UCX  ERROR tcp_ep 0x3c: send(110) failed: Input/output error"
+    )
+    found = diagnose_lines(READY, error)
+    assert found.outcome is Outcome.HEALTHY
+    assert "UCX" in found.cause
+    assert "UCX" not in diagnose_lines(READY, ANSWERED, error).cause

@@ -149,3 +149,31 @@ def test_diagnose_reads_the_stack_of_a_remote_worker_of_ray() -> None:
         "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 MiB.\n"
     )
     assert diagnose_log(log).cause_id == "gpu-memory-at-load"
+
+
+def test_diagnose_prefers_the_failure_of_one_rank_to_what_another_noticed() -> None:
+    noticed = raised(
+        "torch.distributed.DistBackendError: NCCL error: remote process exited or there was a network error"
+    )
+    noticed = noticed.replace("(EngineCore pid=16)", "(Worker_TP0 pid=17)")
+    assert diagnose_log(noticed).cause_id == "peer-ended"
+    assert diagnose_log(
+        noticed + raised(OOM).replace("(EngineCore pid=16)", "(Worker_TP1 pid=18)")
+    ).cause_id == ("gpu-memory")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ERROR 11-19 07:08:46 [engine.py:158] TimeoutError('No heartbeat received from MQLLMEngine')",
+        "CRITICAL 11-19 07:08:46 [launcher.py:82] AsyncLLMEngine has failed, terminating server process",
+    ],
+)
+def test_diagnose_knows_that_a_server_of_the_old_engine_ended(line: str) -> None:
+    served = [
+        "INFO 11-19 06:08:46 [api_server.py:528] vLLM API server version 0.6.3.post1",
+        "INFO:     Application startup complete.",
+        'INFO:     10.0.0.1:1 - "POST /v1/completions HTTP/1.1" 200 OK',
+    ]
+    assert diagnose_log("\n".join(served), exit_code=None).outcome == "healthy"
+    assert diagnose_log("\n".join([*served, line]), exit_code=None).outcome in ("named", "unknown")

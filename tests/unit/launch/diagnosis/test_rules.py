@@ -126,8 +126,15 @@ def test_docs_page_is_up_to_date() -> None:
 def test_rules_are_unique_and_use_only_captured_values() -> None:
     rules = load_rules().rules
     assert len({rule.id for rule in rules}) == len(rules)
-    derived = {"nearest", "parser", "utilization", "divisor", "fewer"}
+    derived = {"nearest", "parser", "utilization", "divisor", "fewer", "place"}
     for rule in rules:
         given = {name for pattern in rule.patterns for name in compiled(pattern).groupindex} | derived
         wanted = set(re.findall(r"<(\w+)>", f"{rule.cause} {rule.fix} {rule.change}"))
         assert wanted <= given, rule.id
+
+
+def test_rules_yield_to_rows_that_explain_by_a_line() -> None:
+    rules = {rule.id: rule for rule in load_rules().rules}
+    better = [rules[name] for rule in rules.values() for name in rule.yields_to]
+    assert len(better) > 5
+    assert all(rule.explains or rule.plain for rule in better), [rule.id for rule in better]

@@ -74,3 +74,13 @@ def test_a_fix_does_not_remove_an_option_that_was_not_given() -> None:
     found = diagnose(DiagnosisInput([START, *worker_traceback(invalid)], 1))
     assert (found.change, found.cause_id) == (None, "attention-backend")
     assert "--attention-backend was not given" in found.fix
+
+
+def test_diagnose_guesses_the_cause_of_a_few_lines_that_do_not_name_vllm() -> None:
+    found = diagnose(
+        DiagnosisInput(["zmq.error.ZMQError: Address already in use (addr='tcp://10.0.0.3:13345')"])
+    )
+    assert (found.outcome, found.cause_id) == (Outcome.FOREIGN, "")
+    assert "a port for the ranks is in use" in found.cause
+    redis = diagnose(DiagnosisInput(["1:M 01 Jan 2026 00:00:00.000 # Bind: Address already in use"]))
+    assert "port" not in redis.cause
