@@ -67,7 +67,12 @@ def deploy(
     ] = "",
     weights_claim: Annotated[
         str,
-        Option("PersistentVolumeClaim that holds the weights", metavar="NAME", group=CLUSTER, setting=True),
+        Option(
+            "claim (PersistentVolumeClaim) that holds the weights",
+            metavar="NAME",
+            group=CLUSTER,
+            setting=True,
+        ),
     ] = WEIGHTS,
     weights_path: Annotated[
         str,
@@ -77,7 +82,12 @@ def deploy(
     ] = "",
     cpu: Annotated[
         str,
-        Option("CPUs of a pod (default: from the plan)", metavar="AMOUNT", group=CLUSTER, parse=_quantity),
+        Option(
+            "number of CPUs of a pod (default: from the plan)",
+            metavar="AMOUNT",
+            group=CLUSTER,
+            parse=_quantity,
+        ),
     ] = "",
     memory: Annotated[
         str,

@@ -137,7 +137,7 @@ def connect(namespace: str = "", context: str = "") -> Cluster:
         from kubernetes import client
         from kubernetes import config as untyped
     except ImportError as error:
-        fix = "pip install 'slipway[deploy]'"
+        fix = "pip install 'kubernetes>=37'"
         raise Refused("the Kubernetes client is not installed", why=str(error), fix=fix) from error
     config: Any = untyped
     try:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 pytestmark = [pytest.mark.slow, pytest.mark.e2e]
-START, STOP = 240, 60  # seconds
+START, STOP = 180, 60  # seconds
 SAME = ("deploy", MODEL)
 
 
