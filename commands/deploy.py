@@ -159,7 +159,7 @@ def deploy(
     user = None if run_as == "cluster" else int(run_as)
     settings = ClusterSettings(replicas, weights_claim, weights_path, cpu, memory, run_as=user)
     if output:
-        _write(_plan(options), settings, namespace, output)
+        _write(_plan(options), settings, namespace, output, dry_run)
         return
     from launch.deploy.client import connect
     from launch.operations import deploy as operation
@@ -229,7 +229,8 @@ def _summary(found: Status) -> str:
     return f"{states}; {found.causes[0].cause}" if found.causes else states
 
 
-def _write(plan: Plan, settings: ClusterSettings, namespace: str, output: str) -> None:
+def _write(plan: Plan, settings: ClusterSettings, namespace: str, output: str, dry_run: bool) -> None:
+    """Write the objects to a folder and print the paths. Raises Failed if one cannot be written."""
     from launch.atomic_write import write_texts
     from launch.deploy.kustomize import files
     from launch.operations import deploy as operation
@@ -238,7 +239,8 @@ def _write(plan: Plan, settings: ClusterSettings, namespace: str, output: str) -
     folder = Path(output).expanduser()
     texts = {folder / name: text for name, text in files(documents, namespace).items()}
     try:
-        write_texts(texts)
+        if not dry_run:
+            write_texts(texts)
     except OSError as error:
         raise Failed(f"cannot write to '{output}'", why=error.strerror or str(error)) from error
     for path in texts:

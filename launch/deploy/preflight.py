@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from errors import Failed
-from launch.deploy.answers import NotFound
+from launch.deploy.answers import Forbidden, NotFound
 from launch.deploy.client import KINDS, Cluster, Object
 from launch.deploy.pod_security import violations
 from launch.deploy.quantity import amount, needs, pods_of, readable
@@ -62,7 +61,7 @@ def check(cluster: Cluster, request: Request) -> tuple[list[Problem], list[str]]
     for title, run in CHECKS.items():
         try:
             problems += run(cluster, request)
-        except Failed as error:
+        except Forbidden as error:
             notes.append(f"not checked: {title} ({error.why or error.what})")
     return problems, notes
 
@@ -75,7 +74,7 @@ def _rights(cluster: Cluster, request: Request) -> Iterator[Problem]:
         fix = f"kubectl create namespace {cluster.namespace}"
         yield Problem(f"namespace '{cluster.namespace}' does not exist", fix=fix)
         return
-    except Failed:
+    except Forbidden:
         pass  # many users may not read the namespace that they work in
     for kind in dict.fromkeys(document["kind"] for document in request.documents):
         group, plural = KINDS[kind]
@@ -172,7 +171,7 @@ def products(cluster: Cluster, plan: Plan) -> tuple[str, ...]:
         return ()
     try:
         labels = {_product(node, device) for node in cluster.request("GET", "api/v1/nodes")["items"]}
-    except Failed:
+    except Forbidden:
         return ()
     return tuple(sorted(label for label in labels if label and _names(label, plan.hardware)))
 
