@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,9 +34,18 @@ def node(plane: ControlPlane, programs: Path, engine: DockerClient, image: str) 
         for container in engine.containers.list(all=True, filters={"label": "io.kubernetes.pod.namespace"}):
             container.remove(force=True)
         engine.images.remove(PAUSE, noprune=True)
+        _unmount(plane.folder)
         for path in FIXED:
             if path not in before:
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _unmount(folder: Path) -> None:
+    """Unmount the volumes of pods that the kubelet had no time to remove."""
+    lines = Path("/proc/mounts").read_text().splitlines()
+    for place in sorted((line.split()[1] for line in lines), reverse=True):
+        if place.startswith(f"{folder}/"):
+            subprocess.run(["umount", place], check=True, timeout=30)
 
 
 def _flags(plane: ControlPlane) -> list[str]:
