@@ -16,7 +16,7 @@ from launch.planning.attention_split import vision_note
 from launch.planning.command import fit_ranks, recipe_command
 from launch.planning.known_names import known_names
 from launch.planning.kv_space import served_shape
-from launch.planning.memory_check import fit_of
+from launch.planning.memory_check import fit_of, tight_note
 from launch.planning.memory_defaults import with_defaults
 from launch.planning.parallelism import LayoutCheck, check_all, refinement_note
 from launch.planning.selection import STRATEGY_BY_FLAG, Selection, select
@@ -234,9 +234,8 @@ def _notes(decision: Decision) -> tuple[str, ...]:
     own = recipe.notes if isinstance(recipe, ConfigRecipe) else ()
     notes = [*own, *draft.corrections, *draft.notes, decision.idle_note]
     notes += (tip.note for tip in recipe.extension.advice if tip.hardware == selection.hardware.id)
-    if fit.result == "unknown" and fit.kv_tokens_per_replica is not None:
-        tokens = f"about {fit.kv_tokens_per_replica:,} tokens for each replica"
-        notes.append(f"the memory estimate is too close to decide: {tokens}")
+    if fit.result == "tight":
+        notes.append(tight_note(fit, draft))
     if shape:
         notes += (refinement_note(shape, decision.layout), vision_note(shape, decision.layout.tp))
     else:
