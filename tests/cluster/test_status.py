@@ -38,6 +38,10 @@ def test_a_quota(cluster: Cluster) -> None:
     spec = {"hard": {"requests.memory": "20Gi"}}
     body = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "team"}, "spec": spec}
     cluster.request("POST", cluster.path("ResourceQuota"), body=body)
+    end = time.monotonic() + 15
+    while not (cluster.list("ResourceQuota")[0].get("status") or {}).get("hard"):
+        assert time.monotonic() < end, "no controller has read the quota"
+        time.sleep(0.1)
     apply(cluster)
     found = cause_of(cluster)
     assert (found.cause, found.final) == ("the quota of the namespace is used up", True)
