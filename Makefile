@@ -13,7 +13,7 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(VENV)/bin/python -m pytest -n 4 --cov --cov-report= tests/unit tests/http tests/hub tests/serving tests/acceptance
-	$(VENV)/bin/python -m pytest tests/package tests/registry tests/images tests/engine tests/hosts tests/e2e
+	$(VENV)/bin/python -m pytest tests/package tests/registry tests/cluster tests/images tests/engine tests/hosts tests/e2e
 
 check: $(STAMP)
 	$(VENV)/bin/ruff check .
@@ -42,6 +42,9 @@ lock: $(STAMP)
 	$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml -o requirements/run.txt
 	$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml --group dev -o requirements/dev.txt
 
+cluster: $(STAMP)
+	$(VENV)/bin/python -m tests.cluster.binaries
+
 engine: $(STAMP)
 	@$(VENV)/bin/python -m launch.engine.install ensure
 
@@ -51,4 +54,4 @@ engine-stop:
 clean:
 	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: setup demo test check reference tiny-model pictures docs lock engine engine-stop clean
+.PHONY: setup demo test check reference tiny-model pictures docs lock cluster engine engine-stop clean

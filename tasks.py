@@ -22,6 +22,7 @@ with interrupt.quiet():
         bench,
         build,
         demo,
+        deploy,
         diagnose,
         fetch,
         host,
@@ -43,7 +44,7 @@ with interrupt.quiet():
 
 ns = Collection()
 for module in (
-    *(login, accept, bench, build, demo, diagnose, fetch, host, models),
+    *(login, accept, bench, build, demo, deploy, diagnose, fetch, host, models),
     *(pin, plan, ps, publish, recipes, report, run, serve_weights, servers, supervise, verify),
 ):
     for task in Collection.from_module(module).tasks.values():

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from benchmarks.throttled import run, until
 
 MODEL = "slipway/MiniMax-M2-tiny"
-QUESTION = {"model": MODEL, "messages": [{"role": "user", "content": "What is a slipway?"}], "max_tokens": 8}
+QUESTION = {"messages": [{"role": "user", "content": "What is a slipway?"}], "max_tokens": 8}
 
 
 def docker_words(output: str) -> list[str]:
@@ -19,13 +19,13 @@ def docker_words(output: str) -> list[str]:
     return words[words.index("docker") :]
 
 
-def first_answer(start: Callable[[], object], port: int) -> None:
+def first_answer(start: Callable[[], object], port: int, model: str = MODEL) -> None:
     """Start a server, wait up to five minutes until it is healthy on loopback, then ask it one question."""
     start()
     url = f"http://127.0.0.1:{port}"
     until(["curl", "-sf", f"{url}/health"], seconds=300)
     header = ("-H", "Content-Type: application/json")
-    run("curl", "-sf", *header, "-d", json.dumps(QUESTION), f"{url}/v1/chat/completions")
+    run("curl", "-sf", *header, "-d", json.dumps({**QUESTION, "model": model}), f"{url}/v1/chat/completions")
 
 
 def timed(call: Callable[[], object]) -> float:

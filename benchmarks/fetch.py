@@ -41,7 +41,8 @@ class Run(NamedTuple):
     peak: float  # MiB
 
 
-FETCH, VERIFY, SHA256SUM = "slipway fetch", "slipway verify --deep", "sha256sum, parallel"
+FETCH, SNAPSHOT_DOWNLOAD = "slipway fetch", "snapshot_download"
+VERIFY, SHA256SUM = "slipway verify --deep", "sha256sum, parallel"
 SHAPES = {"8 files": ("bench/eight", 8), "1 file": ("bench/one", 1)}
 
 READY = "print(flush=True); sys.stdin.readline(); start = time.monotonic()"
@@ -77,13 +78,30 @@ def main() -> None:
         "--folder", type=Path, nargs="+", default=[MEMORY, Path(tempfile.gettempdir())], help="where to work"
     )
     given = options.parse_args()
+    results = []
     for folder in given.folder:
         with tempfile.TemporaryDirectory(dir=folder) as work:
-            measure(folder, Path(work), given.mib, given.rounds)
+            results += measure(folder, Path(work), given.mib, given.rounds)
+    print(
+        f"\nratio: {FETCH} is {span(results, FETCH, SNAPSHOT_DOWNLOAD)} times as fast as {SNAPSHOT_DOWNLOAD}"
+    )
+    print(f"ratio: {VERIFY} is {span(results, VERIFY, SHA256SUM)} times as fast as {SHA256SUM}")
 
 
-def measure(folder: Path, work: Path, mib: int, rounds: int) -> None:
-    """Measure both shapes, served and fetched below one folder."""
+def span(results: list[dict[str, list[Run]]], own: str, other: str) -> str:
+    """Return the lowest and the highest ratio of two programs' speeds, of all shapes and folders."""
+    ratios = sorted(seconds(runs[other]) / seconds(runs[own]) for runs in results)
+    return f"{ratios[0]:.2f} to {ratios[-1]:.2f}"
+
+
+def seconds(runs: list[Run]) -> float:
+    """Return the median of the seconds."""
+    return statistics.median(run.seconds for run in runs)
+
+
+def measure(folder: Path, work: Path, mib: int, rounds: int) -> list[dict[str, list[Run]]]:
+    """Measure both shapes, served and fetched below one folder; return the runs of each."""
+    results = []
     for model, files in SHAPES.values():
         write_model(work / "served" / model, files, mib)
     with served(work / "served") as endpoint:
@@ -91,6 +109,8 @@ def measure(folder: Path, work: Path, mib: int, rounds: int) -> None:
             runs = compare(model, files, work, endpoint, rounds, mib)
             print(f"\n{mib} MiB in {shape} below {folder}, median of {rounds} on {os.cpu_count()} cores\n")
             print(table(runs, mib), flush=True)
+            results.append(runs)
+    return results
 
 
 def write_model(folder: Path, files: int, mib: int) -> None:
@@ -138,7 +158,7 @@ def compare(model: str, files: int, work: Path, endpoint: str, rounds: int, mib:
 
 def table(results: dict[str, list[Run]], mib: int) -> str:
     """Return a line for each program, with Slipway's speed relative to it."""
-    speed = {name: mib / statistics.median(run.seconds for run in runs) for name, runs in results.items()}
+    speed = {name: mib / seconds(runs) for name, runs in results.items()}
     lines = [f"{'':24}{'MiB/s':>8}{'Slipway':>9}{'peak MiB':>10}"]
     for name, runs in results.items():
         slipway = speed[VERIFY if name in (VERIFY, SHA256SUM) else FETCH]
@@ -151,7 +171,7 @@ def programs(model: str, files: int, endpoint: str, mib: int) -> dict[str, Calla
     """Return the programs that fetch the model into a folder."""
     return {
         FETCH: lambda cache: python(FETCH_CODE, model, cache, endpoint, mib),
-        "snapshot_download": lambda cache: python(SNAPSHOT_DOWNLOAD_CODE, model, cache, endpoint, mib),
+        SNAPSHOT_DOWNLOAD: lambda cache: python(SNAPSHOT_DOWNLOAD_CODE, model, cache, endpoint, mib),
         "curl -Z (no hashes)": lambda cache: curl(model, files, cache, endpoint, mib),
         "curl -Z, then sync": lambda cache: curl(model, files, cache, endpoint, mib, sync=True),
     }

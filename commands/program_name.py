@@ -12,6 +12,7 @@ GROUPS = {
     "Build": ("pin", "build", "images"),
     "Weights": ("fetch", "verify", "models", "serve-weights"),
     "Launch": ("recipes", "plan", "run"),
+    "Cluster": ("deploy",),
     "Servers": ("ps", "logs", "chat", "shell", "exec", "restart", "stop", "supervise", "events"),
     "Measure": ("accept", "bench", "report"),
     "Diagnose": ("diagnose",),

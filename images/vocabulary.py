@@ -32,16 +32,24 @@ exec({vocabulary!r})
 
 
 def read(client: DockerClient, image: str, wheel: Path | None = None) -> dict[str, Any]:
-    """Run the probe in a container without a network. Raises Failed if it cannot read vLLM's options."""
+    """Run the probe in a container without a network.
+
+    Raises Failed if it cannot read vLLM's options, and Refused if the engine does not have the image.
+    """
+    from docker.errors import ImageNotFound
+
     script = START.format(capabilities=CAPABILITIES_PROBE.read_text(), vocabulary=PROBE.read_text())
-    container = client.containers.create(
-        image,
-        entrypoint=["timeout", LIMIT, "python3", "-c", script],
-        command=[],
-        network_mode="none",
-        cap_drop=["ALL"],
-        environment={"PYTHONPATH": WHEEL} if wheel else {},
-    )
+    try:
+        container = client.containers.create(
+            image,
+            entrypoint=["timeout", LIMIT, "python3", "-c", script],
+            command=[],
+            network_mode="none",
+            cap_drop=["ALL"],
+            environment={"PYTHONPATH": WHEEL} if wheel else {},
+        )
+    except ImageNotFound as error:
+        raise Refused(f"the engine has no image '{image}'", fix="invoke images") from error
     try:
         if wheel:
             container.put_archive("/tmp", python_files(wheel))
@@ -53,7 +61,10 @@ def read(client: DockerClient, image: str, wheel: Path | None = None) -> dict[st
         container.remove(force=True)
     facts: dict[str, Any] = json.loads(output.strip().splitlines()[-1]) if status == 0 else {}
     if not (facts.get("options") and facts.get("env")):
-        raise Failed(f"cannot read the vocabulary of {wheel or image} (exit {status})", why=errors)
+        fix = (
+            "use an image whose version is near the wheel's: its other packages are imported" if wheel else ""
+        )
+        raise Failed(f"cannot read the vocabulary of {wheel or image} (exit {status})", why=errors, fix=fix)
     return facts
 
 

@@ -7,8 +7,10 @@ python -m scripts.read_vocabulary slipway/vllm-cpu:0.32.0 --wheel vllm-0.33.0-cp
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
+from errors import SlipwayError
 from images import vocabulary
 from launch.engine.client import connect
 from launch.spec.vocabulary import FOLDER
@@ -22,7 +24,11 @@ def main() -> None:
     )
     parser.add_argument("--wheel", type=Path, help="read the vLLM of this wheel instead of the image's")
     given = parser.parse_args()
-    facts = vocabulary.read(connect(timeout=600), given.image, given.wheel)
+    try:
+        facts = vocabulary.read(connect(timeout=600), given.image, given.wheel)
+    except SlipwayError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.code)
     source = f"the Python files of {given.wheel.name}" if given.wheel else f"the image {given.image}"
     target = FOLDER / f"{facts['vllm_version'].split('+')[0]}.json"
     target.write_text(vocabulary.as_text(facts, source))

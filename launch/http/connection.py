@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from errors import Failed
 from launch.http import happy_eyeballs, proxies
-from launch.http.retry import LASTING, UNKNOWN_NAME, TransientError
+from launch.http.retry import LASTING, REFUSED, UNKNOWN_NAME, TransientError
 from launch.http.url import basic_login, printable
 
 AGENT = "slipway/0.1"
@@ -138,6 +138,8 @@ class Route:
             attempts = UNKNOWN_NAME
         elif isinstance(error, ssl.SSLError) or _is_not_http(error):
             attempts = LASTING
+        elif isinstance(error, ConnectionRefusedError):
+            attempts = REFUSED
         return TransientError(self.no_response(error), attempts=attempts)
 
     def no_response(self, error: BaseException) -> str:

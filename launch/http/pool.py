@@ -68,6 +68,11 @@ class ConnectionPool:
         connection.request("GET", target, headers=dict(headers))
         return connection.getresponse()
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether no request is to be sent any more."""
+        return self._aborted_for_good
+
     def abort(self, for_good: bool = False) -> None:
         """Cut every connection, so that a thread that waits for one continues at once."""
         self._aborted_for_good = self._aborted_for_good or for_good

@@ -16,7 +16,8 @@ from launch.deadline import DeadlineExceeded, call_with_deadline
 LONGEST = 1e9  # seconds, instead of infinity
 LASTING = 3  # attempts for a failure that another attempt hardly ever changes: a few seconds
 UNKNOWN_NAME = 5  # attempts for a name that does not exist: about 10 s, for a resolver that is just starting
-LONGEST_TRIES = 2  # times the response timeout, until a server that never completes a response is given up
+REFUSED = 6  # attempts for a port at which nothing listens: 16 s, for a server that is just restarting
+SILENT = 2  # attempts for a request for metadata that gets no answer at all
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -49,8 +50,9 @@ class RetryPolicy:
     longest_retry_after: float = 600.0
     connect_timeout: float = 15.0
     read_timeout: float = 30.0
+    metadata_timeout: float = 9.0  # for the first byte of metadata, and each one after it
     read_minimum: int = 16 << 10
-    response_timeout: float = 60.0  # for a whole response of metadata, such as one page of a listing
+    response_timeout: float = 18.0  # for a whole response of metadata, such as one page of a listing
     progress_bytes: int = 1 << 20
 
     def wait(self, failures: int, error: TransientError) -> float | None:
@@ -74,21 +76,22 @@ def call_with_retries(
 ) -> Result:
     """Return what `function` returns. Raises the last TransientError when the policy ends the retries.
 
-    `transient` turns an exception of `function` into a TransientError, or raises the final error.
+    `transient` turns an exception of `function` into a TransientError, or raises the final error. All calls
+    together get the policy's `response_timeout`: a server that never completes a response is given up after it.
     `where` names the server in the log.
     """
     spent, failures = 0.0, 0
     while True:
         start = time.monotonic()
         try:
-            return call_with_deadline(policy.response_timeout, function)
+            return call_with_deadline(max(0.0, policy.response_timeout - spent), function)
         except DeadlineExceeded:
             error = TransientError(f"its response was not complete after {policy.response_timeout:.0f} s")
         except Exception as exception:
             error = transient(exception)
         spent, failures = spent + time.monotonic() - start, failures + 1
         seconds = policy.wait(failures, error)
-        if seconds is None or spent >= LONGEST_TRIES * policy.response_timeout:
+        if seconds is None or spent >= policy.response_timeout:
             raise error
         logger.warning("%s: %s; trying again in %.0f s", where, error.reason, seconds)
         time.sleep(seconds)

@@ -99,9 +99,7 @@ def _from_hub(model: str, revision: str) -> Recipe:
     if is_offline():
         fix = f"unset HF_HUB_OFFLINE, or on a host with network: invoke fetch {model}"
         raise Failed(f"{model} is not in the cache", why="HF_HUB_OFFLINE forbids to ask the Hub", fix=fix)
-    policy = RetryPolicy(
-        attempts=ATTEMPTS, connect_timeout=SECONDS, read_timeout=SECONDS, response_timeout=SECONDS
-    )
+    policy = RetryPolicy(attempts=ATTEMPTS, metadata_timeout=SECONDS, response_timeout=SECONDS)
     return recipe_from(from_hub(Hub(model, endpoint_of(), policy), policy, revision))
 
 

@@ -15,12 +15,14 @@ from launch.planning.weight_size import GIB
 from launch.serving import api_key
 from launch.spec.gpu_catalog import HardwareProfile
 from launch.spec.image_reference import short_id
-from launch.spec.inputs import Host, KvMeasurement
+from launch.spec.inputs import Host, KvMeasurement, WeightStorage
 from launch.spec.model_config import ModelShape
 from launch.spec.plan import Layout, Plan
 from launch.spec.vllm_args import Draft, EnvVar, parse
 from launch.weights.cache import cache_folder
+from launch.weights.file_system import file_system_of
 from launch.weights.model_info import shapes
+from launch.weights.page_cache import weight_files
 
 
 def gather(
@@ -53,6 +55,20 @@ def gather(
         shapes={**(known or {}), **shapes(hub, models)},
         measured=tuple(_measured()),
     )
+
+
+def storage_of(folder: Path) -> WeightStorage | None:
+    """Return where the weights in a folder are; None if there are none, or the host's memory is not known."""
+    try:
+        files = weight_files(folder)
+        size = sum(path.stat().st_size for path in files)
+    except OSError:
+        return None
+    memory = cpu.read().memory
+    if not size or not memory:
+        return None
+    # Snapshots have links to the blobs, which are what is read.
+    return WeightStorage(file_system_of(files[0]), size / GIB, memory / GIB)
 
 
 def _ram_gib() -> float | None:

@@ -6,7 +6,7 @@ Nothing is printed or asked here: the caller passes `Events`. See examples/launc
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from launch.operations.launch_options import Fixes, LaunchOptions
 from launch.operations.plan_inputs import plan_of
 from launch.operations.prepare import check_gpus, prepare
 from launch.operations.provide_image import image_of
+from launch.operations.read_ahead import reading_ahead
 from launch.recipes.from_config import NO_RECIPE
 from launch.serving import api_key, openai_client
 from launch.serving.phases import StartupProgress
@@ -181,7 +182,10 @@ def _start(client: DockerClient, plan: Plan, how: LaunchOptions, events: Events)
     events.note(f"{container.name}: {state} (plan {plan.digest}, image {image})")
     if not started:
         _note_ignored_limits(container, how.limits, events)
-    ready = _wait(container, plan, how, started, events) if how.wait else None
+    ready = None
+    if how.wait:
+        with reading_ahead(plan, how.limits.memory, events) if started else nullcontext():
+            ready = _wait(container, plan, how, started, events)
     if ready and ready.kv_tokens and started and not plan.local_folder:
         host_facts.save_kv_tokens(plan, ready.kv_tokens)
     return Launched(container, plan, started, ready)

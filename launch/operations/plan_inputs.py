@@ -7,27 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from errors import Refused, SlipwayError, choice
 from launch.operations import plan_image
 from launch.operations.find_recipe import FoundRecipe, find_recipe
-from launch.operations.host_facts import gather
+from launch.operations.host_facts import gather, storage_of
 from launch.operations.locked_models import with_commit
 from launch.planning.planner import make_plan
 from launch.planning.selection import model_of
 from launch.planning.validation import MAX_RANKS
+from launch.recipes.from_config import ConfigRecipe
 from launch.recipes.repository import builtin_shapes, checkpoints, open_repository
 from launch.spec.gpu_catalog import HardwareProfile, find
-from launch.spec.inputs import Image
+from launch.spec.inputs import Host, Image, WeightStorage
 from launch.spec.plan import Plan
 from launch.spec.plan_options import PLATFORMS, PlanOptions, server_name
 from launch.spec.server_name import name_for
+from launch.weights.cache import ModelFolder, cache_folder
 
 DIGITS = 20  # of a number in a message
 
 if TYPE_CHECKING:
     from launch.allocation.selected_gpus import SelectedGpus
+    from launch.recipes.schema import Recipe
 
 
 def plan_of(options: PlanOptions, image: Image | None = None, found: FoundRecipe | None = None) -> Plan:
@@ -50,9 +54,19 @@ def plan_of(options: PlanOptions, image: Image | None = None, found: FoundRecipe
         hardware, host = gpus.hardware, gpus.on(gather(gpus.hardware, gpus.ranks, *models))
     model = model_of(options, recipe)
     host = with_commit(host, model, options.revision, cached=not options.hardware, lock=options.lock)
+    if not options.hardware:
+        host = replace(host, storage=_storage(host, recipe, model))
     chosen = image or plan_image.choose(options, recipe, hardware)
     plan = make_plan(options, host, recipe, chosen, repository.strategies)
     return replace(plan, reasons=(*found.reasons, *plan.reasons)) if found.reasons else plan
+
+
+def _storage(host: Host, recipe: Recipe, model: str) -> WeightStorage | None:
+    """Return where this host has the weights of a plan: the local folder, or the snapshot in the cache."""
+    if isinstance(recipe, ConfigRecipe) and recipe.folder:
+        return storage_of(Path(recipe.folder))
+    commit = host.commits.get(model)
+    return storage_of(ModelFolder(cache_folder(), model).snapshot(commit.commit)) if commit else None
 
 
 def recipe_of(options: PlanOptions) -> FoundRecipe:

@@ -51,6 +51,11 @@ def _machine(word: str, known: Collection[str]) -> Machine:
         if word.startswith(hardware) and sizes:
             return Machine(hardware, int(sizes[1] or 0), int(sizes[2] or 1))
     name = re.sub(r"(x\d+)+$", "", word)
+    if name in known:
+        what = (
+            f"--compare '{word[:80]}': GPUs and nodes must be integers from 1 to 99,999, at most two of them"
+        )
+        raise Refused(what, fix=f'--compare "{name}x4,{name}x8x2"')
     what = choice("hardware", name[:80], tuple(known)).what
     why = "a machine is HARDWARE, HARDWARExGPUS or HARDWARExGPUSxNODES"
     raise Refused(f"--compare '{word[:80]}': {what}", why=why, fix='--compare "h200x4,h200x8x2"')

@@ -1,7 +1,8 @@
 """Estimate whether a model fits: weights, other memory and KV cache of one GPU, computed from the model's shape.
 
-The result is `fits`, `does not fit` or `unknown` (a number is missing, or the estimate is too close to decide). GiB
-are 2**30 bytes. The "GPU KV cache size" that vLLM printed at an earlier start on this host corrects the estimate.
+The result is `fits`, `tight` (the estimate is closer to the limit than its expected error), `does not fit` or
+`unknown` (a number is missing). GiB are 2**30 bytes. The "GPU KV cache size" that vLLM printed at an earlier start on
+this host corrects the estimate.
 """
 
 from __future__ import annotations
@@ -14,8 +15,7 @@ from packaging.version import Version
 
 from launch.data_file import load
 from launch.planning.kv_cache import Limits, Pool, pool_of
-from launch.planning.overhead import Server, overhead
-from launch.planning.overhead import table as overhead_table
+from launch.planning.overhead import Server, expected_error, overhead
 from launch.planning.weight_size import GIB, weights_gib
 from launch.spec.inputs import KvMeasurement
 from launch.spec.model_config import ModelShape
@@ -98,7 +98,7 @@ def budget_of(shape: ModelShape, demand: Demand) -> Budget | None:
     if weights is None:
         return None
     other = sum(overhead(shape, demand.server).values()) if demand.server else 0.0
-    left, error = demand.vram_gib * demand.utilization - weights - other, overhead_table().error_gib
+    left, error = demand.vram_gib * demand.utilization - weights - other, expected_error(shape, demand.server)
     if demand.kv_gib is None:
         return Budget(weights, other, left, error)
     fits = demand.server is None or weights + other + demand.kv_gib <= demand.vram_gib + error
@@ -116,6 +116,7 @@ def _fit(demand: Demand, pool: Pool, budget: Budget, measured: KvMeasurement | N
         kv_tokens_per_replica=tokens,
         max_model_len=min(longest, demand.longest) if demand.longest else longest,
         per_gpu_gib=round(_used(demand, budget), 1),
+        safe_context=min(safe, demand.longest) if demand.longest else safe,
         expected_error=round(min(1.0, budget.error / budget.kv), 3) if budget.kv > 0 else 1.0,
         detail=_detail(budget, measured),
     )
@@ -124,8 +125,8 @@ def _fit(demand: Demand, pool: Pool, budget: Budget, measured: KvMeasurement | N
                        detail=_too_large(demand, budget))  # fmt: skip
     if demand.context and demand.context > safe:
         too_long = demand.context > pool.longest(most)
-        return replace(estimate, result="does not fit" if too_long else "unknown")
-    return estimate if tokens else replace(estimate, result="unknown")
+        return replace(estimate, result="does not fit" if too_long else "tight")
+    return estimate if tokens and safe else replace(estimate, result="tight")
 
 
 def _used(demand: Demand, budget: Budget) -> float:

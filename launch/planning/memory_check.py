@@ -20,6 +20,7 @@ from launch.spec.vllm_args import Arg, Draft
 CONTEXT = "--max-model-len"
 STEP, SMALL_STEP = 4096, 256  # a context that Slipway sets is a multiple of one of these
 EAGER = ("--enforce-eager",)
+FEW = 64  # sequences, which take little memory for sampling
 DRIVER_SHARE = (
     1.1  # a card with more than this share of the listed memory is another one, which shares its id
 )
@@ -50,6 +51,16 @@ def fit_of(
     why = f"of the model's own {demand.context:,} tokens, about {fit.max_model_len:,} fit"
     arg = Arg(CONTEXT, (str(shorter),), "rule: memory fit", why)
     return memory.fit(shape, replace(demand, context=shorter), measured), (arg,)
+
+
+def tight_note(fit: Fit, draft: Draft) -> str:
+    """Return what to set if vLLM may refuse a plan whose memory is tight."""
+    step = STEP if (fit.safe_context or 0) >= STEP else SMALL_STEP
+    safe = (fit.safe_context or 0) // step * step
+    sequences = draft.number("--max-num-seqs", 0) or 0
+    less = "" if 0 < sequences <= FEW else f"--set --max-num-seqs={FEW}, "
+    fix = f"--max-model-len {safe}" if safe else f"{less}more GPUs, or --variant with a smaller checkpoint"
+    return f"the memory is tight: vLLM may refuse to start. To be safe: {fix}"
 
 
 def shorter_context(fit: Fit, demand: memory.Demand, draft: Draft, selection: Selection) -> int:

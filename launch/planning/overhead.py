@@ -56,11 +56,23 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Errors:
+    """By how many GiB the KV cache of a published start differed at most from its estimate, by the kind of server."""
+
+    amd: float
+    encoder: float
+    latent: float
+    several: float
+    one: float
+
+
+@dataclass(frozen=True)
 class Table:
     """The content of overhead.yaml."""
 
     coefficients: Coefficients
     error_gib: float
+    errors: Errors
     sampler_since: str
     graphs_since: str
     batches: tuple[Batch, ...]
@@ -113,6 +125,25 @@ def overhead(shape: ModelShape, server: Server, fitted: Coefficients | None = No
         "graphs": c.graphs if server.graphs and _since(server.version, table().graphs_since) else 0.0,
         "vision": c.vision if server.vision and shape.vision_weights else 0.0,
     }
+
+
+def kind_of(shape: ModelShape, server: Server) -> str:
+    """Return which field of `Errors` holds for a server: the first cause of a large error that it has."""
+    if server.brand == "AMD":
+        return "amd"
+    if server.vision and shape.vision_weights:
+        return "encoder"
+    if shape.is_mla or any(layers.ratio > 1 for layers in shape.attention):
+        return "latent"
+    return "several" if server.ranks > 1 else "one"
+
+
+def expected_error(shape: ModelShape, server: Server | None) -> float:
+    """Return the GiB by which the KV cache may be smaller or larger: the worst that was seen of the server's kind."""
+    if server is None:
+        return table().error_gib
+    worst: float = getattr(table().errors, kind_of(shape, server))
+    return max(worst, table().error_gib)  # with few starts of a kind, the worst that was seen is too small
 
 
 def _links(links: Links, server: Server) -> float:

@@ -10,19 +10,12 @@ from pathlib import Path
 from errors import Refused, choice
 from launch.data_file import load
 from launch.planning.option_values import shown
+from launch.planning.user_limits import check_batch, check_setting, check_variable
 from launch.planning.vllm_versions import SET_BY_USER, USER
 from launch.recipes.schema import Recipe, Workaround
 from launch.spec.plan_options import PlanOptions
 from launch.spec.vllm_args import Arg, Draft, EnvVar, long_form, parse
 
-# Options of vLLM that Slipway sets itself, and what sets them.
-OWN = {
-    "--model": "name the model as the argument: invoke plan org/name",
-    "--port": "--port PORT",
-    "--config": "write its options with --set --flag=value",
-    "--api-key": "--listen ADDRESS, which makes an API key and keeps it out of the command line",
-    "--hf-token": "invoke login",
-}
 MOST = 200  # uses of --set or --env
 FLAG = re.compile(r"--?[A-Za-z][A-Za-z0-9_-]*(\.[^\s=]+)?\+?", re.ASCII)
 # Every process in the container can read a token in the server's environment.
@@ -45,13 +38,11 @@ def apply(draft: Draft, options: PlanOptions, recipe: Recipe) -> Draft:
     settings = [(long_form(flag), value) for flag, value in options.settings]
     context = [] if options.max_model_len is None else [("--max-model-len", str(options.max_model_len))]
     _check_once("--set", (*context, *settings))
-    for flag, _ in settings:
-        if flag in OWN:
-            why = "it would not agree with the rest of the plan"
-            raise Refused(f"--set {flag} cannot be used", why=why, fix=OWN[flag])
     _check_once("--env", options.env)
-    for flag, value in options.settings:
+    for flag, value in settings:
+        check_setting(draft, flag, value)
         draft = _set(draft, flag, value)
+    check_batch(draft)
     return _env(draft, options.env)
 
 
@@ -112,6 +103,7 @@ def _env(draft: Draft, env: Iterable[tuple[str, str]]) -> Draft:
                 "a token must not be in the server's container; weights are fetched before the server starts"
             )
             raise Refused(f"--env {name} is not allowed", why=why, fix="invoke login")
+        check_variable(name, value)
         old = before.get(name)
         notes = _replaced(name, value, old.value, old.source) if old and old.value != value else ()
         draft = draft.add(env=(EnvVar(name, value, USER, SET_BY_USER),), notes=notes)

@@ -16,13 +16,14 @@ from launch.planning.attention_split import vision_note
 from launch.planning.command import fit_ranks, recipe_command
 from launch.planning.known_names import known_names
 from launch.planning.kv_space import served_shape
-from launch.planning.memory_check import fit_of
+from launch.planning.memory_check import fit_of, tight_note
 from launch.planning.memory_defaults import with_defaults
 from launch.planning.parallelism import LayoutCheck, check_all, refinement_note
 from launch.planning.selection import STRATEGY_BY_FLAG, Selection, select
 from launch.planning.smallest_layout import choose_size, left_idle
 from launch.planning.validation import check_image, check_layout, layout_of, release
 from launch.planning.vllm_versions import SET_BY_USER, USER, parse
+from launch.planning.weight_loading import with_load_strategy
 from launch.recipes.from_config import MOUNTED, ConfigRecipe, with_parsers_of
 from launch.recipes.model_facts import published_shape
 from launch.recipes.schema import Recipe
@@ -86,7 +87,10 @@ def make_plan(
     )
     access = grant(options, host, recipe, image.short_id, max(1, layout.gpus // host.nodes))
     shorter = tuple(f"{' '.join(arg.tokens)}: {arg.why}" for arg in context)
-    drafts = [finish(draft.add(context, notes=shorter), recipe, access) for draft in drafts]
+    drafts = [draft.add(context, notes=shorter) for draft in drafts]
+    if options.access != "guide":  # its command stays as the guide writes it
+        drafts = [with_load_strategy(draft, host, known) for draft in drafts]
+    drafts = [finish(draft, recipe, access) for draft in drafts]
     commit = weights.commit_of(options, host, selection.model_id)
     finished = tuple(weights.at_commit(draft, commit) for draft in drafts)
     return write(options, host, image, Decision(selection, shape, layout, finished, fit, access, idle_note))
@@ -234,9 +238,8 @@ def _notes(decision: Decision) -> tuple[str, ...]:
     own = recipe.notes if isinstance(recipe, ConfigRecipe) else ()
     notes = [*own, *draft.corrections, *draft.notes, decision.idle_note]
     notes += (tip.note for tip in recipe.extension.advice if tip.hardware == selection.hardware.id)
-    if fit.result == "unknown" and fit.kv_tokens_per_replica is not None:
-        tokens = f"about {fit.kv_tokens_per_replica:,} tokens for each replica"
-        notes.append(f"the memory estimate is too close to decide: {tokens}")
+    if fit.result == "tight":
+        notes.append(tight_note(fit, draft))
     if shape:
         notes += (refinement_note(shape, decision.layout), vision_note(shape, decision.layout.tp))
     else:

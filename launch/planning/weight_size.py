@@ -12,9 +12,12 @@ from launch.spec.plan import Layout
 
 GIB = 2**30
 ROUTED, SHARED, DENSE, ATTENTION, STATE, REST = "experts", "shared", "dense", "attention", "state", "rest"
-# MXFP4 experts are loaded with an intermediate size that is a multiple of this on each rank (oracle/mxfp4.py in
-# vllm/model_executor/layers/fused_moe, 0.32.0). Some kernels take 128; 256 agrees with the published starts of gpt-oss.
-MXFP4_TILE = 256
+# MXFP4 experts are loaded with an intermediate size that is a multiple of the first number on each rank
+# (oracle/mxfp4.py in vllm/model_executor/layers/fused_moe, 0.32.0), and a hidden size that is a multiple of the second.
+# The kernel decides: the first pair agrees with starts of gpt-oss that printed 64.38 and 13.47 GiB, the second with
+# starts that printed 65.97 (vllm#23278, Marlin) and 13.72 GiB. Nothing tells which kernel a server takes, so the
+# larger one counts.
+MXFP4_TILES = ((256, 1), (128, 256))
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,14 @@ def padded(shape: ModelShape, layout: Layout, experts: float) -> float:
     if not width or (shape.expert_precision or shape.precision) != "mxfp4":
         return experts
     parts = 1 if layout.ep > 1 else layout.tp * layout.dp
-    tiles = -(-width // (parts * MXFP4_TILE))
-    return experts * tiles * MXFP4_TILE * parts / width
+    return experts * max(
+        _padding(width, parts * inner) * _padding(shape.hidden or outer, outer)
+        for inner, outer in MXFP4_TILES
+    )
+
+
+def _padding(size: int, multiple: int) -> float:
+    return -(-size // multiple) * multiple / size
 
 
 def elements(shape: ModelShape) -> dict[str, int] | None:

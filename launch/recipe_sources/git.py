@@ -33,6 +33,7 @@ from launch.recipe_sources.location import Location
 from launch.spec.control_characters import one_line
 
 SECONDS = 300.0
+SSH_FAILED = "Could not read from remote repository."
 PINNED = "refs/slipway/pinned"
 HEX = frozenset("0123456789abcdef")
 CONFIG = (
@@ -208,6 +209,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _error(location: Location, printed: str) -> Failed:
-    lines = [one_line(line) for line in printed.splitlines() if line.startswith(("fatal: ", "error: "))]
-    why = lines[0].partition(": ")[2] if lines else one_line(printed)
+    lines = [one_line(line) for line in printed.splitlines() if line.strip()]
+    own = [line.partition(": ")[2] for line in lines if line.startswith(("fatal: ", "error: "))]
+    why = own[0] if own else one_line(printed)
+    if why == SSH_FAILED:  # ssh printed the reason itself, in the lines before
+        why = ". ".join(line.rstrip(".") for line in lines[: lines.index(f"fatal: {why}")]) or why
     return Failed(f"cannot fetch '{location.url}'", why=why[:300], fix=f"git ls-remote {location.url}")

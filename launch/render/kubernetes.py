@@ -1,33 +1,51 @@
 """Print the plan for a cluster: a Deployment for one node, a LeaderWorkerSet for several, and a Service.
 
-The loopback port of a single machine becomes a Service that only the cluster can reach.
+The loopback port of a single machine becomes a Service that only the cluster can reach. It is not named like the set,
+because the LeaderWorkerSet controller makes a headless Service of that name, in which workers find their leader.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from errors import Refused
+from launch.access.profiles import HUB
+from launch.render.cluster_settings import DEFAULT, ClusterSettings
 from launch.render.comments import comments
 from launch.render.health import has_api
-from launch.render.pod import SERVES_ON, pod_spec
+from launch.render.pod import SERVES_ON, name_of, pod_spec
 from launch.render.shell import quote
 from launch.spec.plan import Plan
 
+MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGER = "slipway"
 
-def render(plan: Plan) -> str:
+
+def render(plan: Plan, settings: ClusterSettings = DEFAULT) -> str:
     """Return YAML documents. Raises Refused for access that a pod cannot have."""
+    notes = comments(plan, elsewhere=True) + _node_setting(plan) + _weights(plan, settings)
+    return notes + to_yaml(documents(plan, settings))
+
+
+def to_yaml(objects: list[dict[str, Any]]) -> str:
+    """Return the documents as YAML without aliases, which are hard to read."""
     import yaml
 
     class NoAliases(yaml.SafeDumper):
-        """A dumper that writes a repeated value again instead of an alias, which is hard to read."""
+        """A dumper that writes a repeated value again instead of an alias."""
 
         def ignore_aliases(self, data: Any) -> bool:
             return True
 
-    text = yaml.dump_all(documents(plan), Dumper=NoAliases, sort_keys=False, width=100)
-    return comments(plan, elsewhere=True) + _node_setting(plan) + str(text)
+    return str(yaml.dump_all(objects, Dumper=NoAliases, sort_keys=False, width=100))
+
+
+def _weights(plan: Plan, settings: ClusterSettings) -> str:
+    """Return as a comment where the pods find their weights."""
+    if settings.weights_path or not any(mount.target == HUB for mount in plan.container.mounts):
+        return ""
+    weights = f"{plan.model}{f' at {plan.commit}' if plan.commit else ''}"
+    return f"# The claim {settings.weights} must hold a Hugging Face cache with {weights}.\n"
 
 
 def _node_setting(plan: Plan) -> str:
@@ -38,34 +56,35 @@ def _node_setting(plan: Plan) -> str:
     return f"# A pod cannot limit its processes. In the kubelet configuration of each node: podPidsLimit: {pids}\n"
 
 
-def documents(plan: Plan) -> list[dict[str, Any]]:
+def documents(plan: Plan, settings: ClusterSettings = DEFAULT) -> list[dict[str, Any]]:
     """Return the values of the documents."""
     names = [group for group in plan.container.groups if not group.isdigit()]
     if names:
         why = "a pod's supplementalGroups are numbers"
         raise Refused(f"a pod cannot have the group '{names[0]}'", why=why, fix="--access least")
-    workload = _leader_worker_set(plan) if len(plan.processes) > 1 else _deployment(plan)
+    several = len(plan.processes) > 1
+    workload = _leader_worker_set(plan, settings) if several else _deployment(plan, settings)
     return [workload, _service(plan)]
 
 
-def name_of(plan: Plan) -> str:
-    """Return a name that Kubernetes accepts, also for a Service: it begins with a letter."""
-    own = (plan.container.name or plan.model.rpartition("/")[2]).lower()
-    name = re.sub(r"[^a-z0-9]+", "-", own).strip("-")
-    return (name if name[:1].isalpha() else f"vllm-{name}")[:40].strip("-")
+def api_service_name(name: str) -> str:
+    """Return the name of the Service that clients use."""
+    return f"{name}-api"
 
 
 def _labels(plan: Plan) -> dict[str, str]:
-    return {"app.kubernetes.io/name": name_of(plan), "slipway/plan": plan.digest}
+    name = name_of(plan)
+    own = {"slipway/plan": plan.digest, "slipway/platform": plan.platform}
+    return {"app.kubernetes.io/name": name, MANAGED_BY: MANAGER, **own}
 
 
-def _deployment(plan: Plan) -> dict[str, Any]:
+def _deployment(plan: Plan, settings: ClusterSettings) -> dict[str, Any]:
     labels = _labels(plan)
     spec = {
-        "replicas": 1,
+        "replicas": settings.replicas,
         "strategy": {"type": "Recreate"},  # the old pod holds the GPUs until it is gone
         "selector": {"matchLabels": {"app.kubernetes.io/name": name_of(plan)}},
-        "template": {"metadata": {"labels": labels}, "spec": pod_spec(plan, plan.processes[0])},
+        "template": {"metadata": {"labels": labels}, "spec": pod_spec(plan, plan.processes[0], settings)},
     }
     return {
         "apiVersion": "apps/v1",
@@ -75,23 +94,26 @@ def _deployment(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _leader_worker_set(plan: Plan) -> dict[str, Any]:
+def _leader_worker_set(plan: Plan, settings: ClusterSettings) -> dict[str, Any]:
     """Return head and workers as one group, which starts and fails together."""
     leader, worker = ({**_labels(plan), "role": process.role} for process in plan.processes[:2])
     group = {
         "size": len(plan.processes),
         "restartPolicy": "RecreateGroupOnPodRestart",
-        "leaderTemplate": {"metadata": {"labels": leader}, "spec": pod_spec(plan, plan.processes[0])},
-        "workerTemplate": {"metadata": {"labels": worker}, "spec": _worker(plan)},
+        "leaderTemplate": {
+            "metadata": {"labels": leader},
+            "spec": pod_spec(plan, plan.processes[0], settings),
+        },
+        "workerTemplate": {"metadata": {"labels": worker}, "spec": _worker(plan, settings)},
     }
     kind = {"apiVersion": "leaderworkerset.x-k8s.io/v1", "kind": "LeaderWorkerSet"}
     meta = {"name": name_of(plan), "labels": _labels(plan)}
-    return {**kind, "metadata": meta, "spec": {"replicas": 1, "leaderWorkerTemplate": group}}
+    return {**kind, "metadata": meta, "spec": {"replicas": settings.replicas, "leaderWorkerTemplate": group}}
 
 
-def _worker(plan: Plan) -> dict[str, Any]:
+def _worker(plan: Plan, settings: ClusterSettings) -> dict[str, Any]:
     """Return the one template of all workers. With several, a shell computes what depends on their number."""
-    pod = pod_spec(plan, plan.processes[1])
+    pod = pod_spec(plan, plan.processes[1], settings)
     if len(plan.processes) > 2:
         pod["containers"][0].pop("args")
         pod["containers"][0]["command"] = ["sh", "-c", f"exec {_for_any_worker(plan)}"]
@@ -116,8 +138,10 @@ def _service(plan: Plan) -> dict[str, Any]:
     if len(plan.processes) > 1 and not has_api(plan.processes[1]):
         selector["role"] = "head"
     pairs = [(port.host, port.container) for port in plan.container.ports] or [(SERVES_ON, SERVES_ON)]
-    ports = [{"name": "http", "port": outer, "targetPort": inner} for outer, inner in pairs]
-    meta = {"name": name_of(plan), "labels": _labels(plan)}
+    ports = [
+        {"name": "http", "port": outer, "targetPort": inner, "protocol": "TCP"} for outer, inner in pairs
+    ]
+    meta = {"name": api_service_name(name_of(plan)), "labels": _labels(plan)}
     return {
         "apiVersion": "v1",
         "kind": "Service",

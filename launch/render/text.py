@@ -61,7 +61,8 @@ def _fit(fit: Fit) -> str:
     if fit.kv_tokens is None:
         return f"{fit.result}: {fit.detail}"
     tokens = f"{fit.kv_tokens:,} KV tokens, {fit.kv_tokens_per_replica:,} for each replica"
-    return f"{fit.result}: {tokens}; longest context {fit.max_model_len:,}; {fit.detail}"
+    result = "tight, may be refused" if fit.result == "tight" else fit.result
+    return f"{result}: {tokens}; longest context {fit.max_model_len:,}; {fit.detail}"
 
 
 def _columns(rows: Iterable[tuple[str, str]]) -> Iterator[str]:

@@ -36,12 +36,14 @@ def one_line(text: str) -> str:
 
 def _collect(value: Any, skipped: tuple[str, ...], texts: list[str]) -> None:
     """Add the texts of a dataclass, a tuple or a text."""
-    if isinstance(value, str):
-        texts.append(value)
-    elif isinstance(value, tuple):
-        for item in value:
-            _collect(item, (), texts)
+    if isinstance(value, tuple):
+        items = value
     elif hasattr(value, "__dataclass_fields__"):
-        for name, item in vars(value).items():
-            if name not in skipped:
-                _collect(item, (), texts)
+        items = tuple(item for name, item in vars(value).items() if name not in skipped)
+    else:
+        items = (value,)
+    for item in items:
+        if isinstance(item, str):
+            texts.append(item)
+        elif isinstance(item, tuple) or hasattr(item, "__dataclass_fields__"):
+            _collect(item, (), texts)

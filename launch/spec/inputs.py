@@ -37,6 +37,15 @@ class ModelCommit:
 
 
 @dataclass(frozen=True)
+class WeightStorage:
+    """Where this host has the weights: the kernel's name of the file system, their size, and the host's memory."""
+
+    file_system: str
+    weights_gib: float
+    memory_gib: float
+
+
+@dataclass(frozen=True)
 class Host:
     """One node, or one of several equal nodes, and the user who launches. `gpus` is the number to use on each.
 
@@ -66,6 +75,7 @@ class Host:
     shapes: Mapping[str, ModelShape] = field(default_factory=dict)  # by model id: snapshots in the HF cache
     measured: tuple[KvMeasurement, ...] = ()
     commits: Mapping[str, ModelCommit] = field(default_factory=dict)  # by model id
+    storage: WeightStorage | None = None  # None: not known, or the plan is for another machine
 
     @property
     def memory_gib(self) -> float | None:

@@ -68,8 +68,9 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Fit:
-    """The memory estimate. `result`: `fits`, `does not fit` or `unknown`. GiB are 2**30 bytes; None: not known.
+    """The memory estimate. `result`: `fits`, `tight`, `does not fit` or `unknown`. GiB are 2**30 bytes.
 
+    None: not known. `tight`: vLLM may refuse to start, because the estimate is closer to the limit than its error.
     `expected_error` is the share of the KV cache by which it may be smaller or larger.
     """
 
@@ -80,6 +81,7 @@ class Fit:
     per_gpu_gib: float | None = None
     detail: str = ""
     expected_error: float | None = None
+    safe_context: int | None = None  # tokens; fits even if the KV cache is smaller by the expected error
 
 
 @dataclass(frozen=True)

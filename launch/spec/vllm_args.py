@@ -133,6 +133,11 @@ def is_flag(word: str) -> bool:
 
 def split_words(argv: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Split parts of argv that hold a flag and its value, as `--max-model-len auto` in one part; return why, too."""
+    return _split_words(tuple(argv))
+
+
+@lru_cache(maxsize=4096)  # as for _parse
+def _split_words(argv: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     words: list[str] = []
     why: list[str] = []
     for word in argv:
@@ -166,8 +171,9 @@ def _parse(argv: tuple[str, ...], source: str, why: str) -> tuple[Arg, ...]:
 
 def last_wins(args: Sequence[Arg]) -> tuple[Arg, ...]:
     """Return each option once: its last occurrence, in place. `--x` and `--no-x` are one option, as for vLLM."""
-    last = {_positive(arg.key): index for index, arg in enumerate(args)}
-    return tuple(arg for index, arg in enumerate(args) if last[_positive(arg.key)] == index)
+    options = [_positive(arg.key) for arg in args]
+    last = {option: index for index, option in enumerate(options)}
+    return tuple(arg for index, arg in enumerate(args) if last[options[index]] == index)
 
 
 def _positive(flag: str) -> str:

@@ -33,8 +33,10 @@ from launch.weights.snapshot import (
 )
 from launch.weights.source import Source
 from launch.weights.sources.hub import Hub, endpoint_of
+from launch.weights.sources.several import SeveralSources
 from launch.weights.sources.xet import Xet
 from launch.weights.transfer import partial_file
+from launch.weights.transfer.rate_limit import RateLimit
 from launch.weights.transfer.scheduler import WORKERS, Scheduler, explain
 from launch.weights.transfer.shared_cache import group_permissions
 
@@ -77,6 +79,7 @@ def execute(
     workers: int = WORKERS,
     policy: RetryPolicy | None = None,
     xet: Xet | None = None,
+    limit: RateLimit | None = None,
     on_progress: OnProgress = lambda progress: None,
 ) -> Snapshot:
     """Execute a plan. The manifest is written first, so that a later check knows what is missing, and last."""
@@ -85,7 +88,7 @@ def execute(
     if _is_read_only(plan.folder) and _is_here(plan):
         return _verify_in_place(plan, on_progress)
     with group_permissions(plan.folder.cache):
-        return _execute(plan, source, workers, policy, xet, on_progress)
+        return _execute(plan, source, workers, policy, xet, limit, on_progress)
 
 
 def _execute(
@@ -94,6 +97,7 @@ def _execute(
     workers: int,
     policy: RetryPolicy | None,
     xet: Xet | None,
+    limit: RateLimit | None,
     on_progress: OnProgress,
 ) -> Snapshot:
     folder, manifest = plan.folder, plan.manifest
@@ -108,7 +112,7 @@ def _execute(
         adopt_copies(folder, manifest.commit, plan.missing)
         if xet:
             xet.download(folder, manifest, plan.missing)
-        fetched = _transfer(plan, source, workers, policy or RetryPolicy(), on_progress)
+        fetched = _transfer(plan, source, workers, policy or RetryPolicy(), limit, on_progress)
         set_ref(folder, manifest.revision, manifest.commit)
         atomic_write.sync_tree(folder.path)
     except OSError as error:
@@ -184,13 +188,18 @@ def _has_missing_names(plan: FetchPlan) -> bool:
 
 
 def _transfer(
-    plan: FetchPlan, source: Source, workers: int, policy: RetryPolicy, on_progress: OnProgress
+    plan: FetchPlan,
+    source: Source,
+    workers: int,
+    policy: RetryPolicy,
+    limit: RateLimit | None,
+    on_progress: OnProgress,
 ) -> int:
     """Transfer the missing blobs, then publish what is verified, also after a failure. Return bytes transferred."""
     manifest = plan.manifest
     start = manifest.size - sum(entry.size for entry in plan.missing)
     progress = TransferProgress(total=manifest.size, start=start)
-    scheduler = Scheduler(source, plan.folder, progress, policy, workers)
+    scheduler = Scheduler(source, plan.folder, progress, policy, workers, limit)
     try:
         outcome = scheduler.run(plan.missing, on_progress)
     finally:
@@ -200,10 +209,14 @@ def _transfer(
         bad = f"{len(outcome.bad)} of {len(manifest.wanted)} files have the wrong content"
         raise Failed(
             f"{bad}: {', '.join(outcome.bad)}",
-            why=f"fetched twice from {manifest.source}; both times the hash was not the listed one",
-            fix="all other files are here; fetch again later, or from another mirror with HF_ENDPOINT",
+            why=f"fetched twice from {_names(plan, source)}; both times the hash was not the listed one",
+            fix="all other files are here; fetch again later, or from another mirror with --source",
         )
     return outcome.fetched
+
+
+def _names(plan: FetchPlan, source: Source) -> str:
+    return ", ".join(source.sources) if isinstance(source, SeveralSources) else plan.manifest.source
 
 
 def _publish(plan: FetchPlan, verified: list[Entry]) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from launch.engine.servers import STATE
 from launch.paths import state_dir
+from launch.supervision import service
 from tests.conftest import SERVER
 from tests.invocation import Finished, invoke
 
@@ -29,8 +30,8 @@ def own_state(engine: DockerClient, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", "")
     yield
+    service.end(SERVER)  # also without a container: the supervisor would follow the next one of this name
     for container in engine.containers.list(all=True, filters={"label": f"{STATE}={state_dir()}"}):
-        invoke("supervise", str(container.name), "--end")
         container.remove(force=True, v=True)
 
 

@@ -33,6 +33,7 @@ QUICK = RetryPolicy(
     longest_retry_after=5,
     connect_timeout=2,
     read_timeout=1.0,
+    metadata_timeout=0.9,
     response_timeout=2.0,
 )
 

@@ -162,7 +162,7 @@ def test_fetch_from_the_url_of_a_truncated_bundle_fails(
     [
         (Fault("status", "any", status=403), "may have expired"),
         (Fault("heads", "any", headers=(("Content-Range", "bytes 512-1023/9999"),)), "starts at byte 512"),
-        (Fault("trickle", "any", rate=20), "was not complete"),
+        (Fault("trickle", "any", rate=20), "was not complete|timed out"),
     ],
 )
 def test_fetch_from_a_bundle_url_fails_without_showing_its_secrets(
@@ -173,7 +173,7 @@ def test_fetch_from_a_bundle_url_fails_without_showing_its_secrets(
         source = BundleUrl(url, MODEL, replace(QUICK, response_timeout=0.5))
         with pytest.raises(SlipwayError) as error:
             fetch_model(MODEL, cache=cache, source=source, policy=QUICK)
-    assert message in str(error.value)
+    assert any(text in str(error.value) for text in message.split("|"))
     assert "secret" not in str(error.value)
 
 

@@ -13,11 +13,14 @@ import pytest
 from huggingface_hub import snapshot_download
 
 from errors import SlipwayError
+from launch.weights.fetch import fetch_model
 from launch.weights.snapshot import Snapshot, require_complete
+from launch.weights.sources.hub import Hub
+from launch.weights.sources.several import SeveralSources
 from launch.weights.transfer import partial_file
 from launch.weights.transfer.file_download import SPAN
 from launch.weights.verify import verify_model
-from tests.hub.conftest import BIG, MODEL, SIZES
+from tests.hub.conftest import BIG, MODEL, QUICK, SIZES
 from tests.hub.faults import serve_folder
 
 
@@ -70,6 +73,22 @@ def test_fetch_continues_after_the_disk_was_full(
     assert snapshot.fetched <= sum(SIZES.values()) - kept + (16 << 10), (
         "received bytes were not fetched again"
     )
+
+
+def test_a_full_disk_does_not_cost_a_source(
+    folder: Path, small_disk: Path, assert_complete: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("launch.weights.preflight.require_space", lambda model, place, needed: None)
+    cache = small_disk / "cache"
+    with serve_folder(folder) as one, serve_folder(folder) as two:
+        sources = SeveralSources({"one": Hub(MODEL, one.url, QUICK), "two": Hub(MODEL, two.url, QUICK)})
+        with pytest.raises(SlipwayError, match="is full"):
+            fetch_model(MODEL, cache=cache, source=sources, policy=QUICK)
+        assert bytes_on_disk(cache) > 1 << 20
+        subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)
+        snapshot = fetch_model(MODEL, cache=cache, source=sources, policy=QUICK)
+    assert_complete(snapshot.path)
+    assert snapshot.fetched < sum(SIZES.values())
 
 
 def test_fetch_and_verify_in_a_read_only_cache(

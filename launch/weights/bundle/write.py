@@ -39,11 +39,7 @@ def write_bundle(
     Files that were left out of the snapshot stay in the manifest: the other host must know that they are missing.
     """
     require_target(file)  # again, because it may have become a device during the fetch
-    folder = ModelFolder((cache or cache_folder()).absolute(), snapshot.model)
-    manifest = manifests.load(folder.manifest(snapshot.commit))
-    assert manifest is not None, "a complete snapshot has a manifest"
-    manifest = replace(manifest, revision=snapshot.revision)
-    _require_free_name(manifest)
+    manifest = _manifest_of(snapshot, cache)
     try:
         with atomic_write.new_file(file) as stream:
             _write(manifest, snapshot.path, stream, on_progress)
@@ -51,6 +47,29 @@ def write_bundle(
         raise Failed(
             f"cannot write '{file}'", why=str(error), fix="name a file on a disk with enough free space"
         ) from error
+
+
+def stream_bundle(
+    snapshot: Snapshot, cache: Path | None, stream: BinaryIO, on_progress: Callable[[TransferProgress], None]
+) -> None:
+    """Write a complete snapshot into a stream, such as a pipe. Raises Failed, also if its reader is gone."""
+    try:
+        _write(_manifest_of(snapshot, cache), snapshot.path, stream, on_progress)
+        stream.flush()
+    except OSError as error:
+        gone = isinstance(error, BrokenPipeError)
+        why = "the program that reads it has ended" if gone else str(error)
+        fix = "start the pipe again; the fetched files stay in the cache"
+        raise Failed("the bundle on stdout is incomplete", why=why, fix=fix) from error
+
+
+def _manifest_of(snapshot: Snapshot, cache: Path | None) -> Manifest:
+    folder = ModelFolder((cache or cache_folder()).absolute(), snapshot.model)
+    manifest = manifests.load(folder.manifest(snapshot.commit))
+    assert manifest is not None, "a complete snapshot has a manifest"
+    manifest = replace(manifest, revision=snapshot.revision)
+    _require_free_name(manifest)
+    return manifest
 
 
 def _require_free_name(manifest: Manifest) -> None:

@@ -26,18 +26,19 @@ MOST_PAGES = 2000
 
 @dataclass
 class Hub:
-    """A model on a Hub, as a source of files (`source.Source`)."""
+    """A model on a Hub, as a source of files (`source.Source`). `token` None is the user's own for the Hub."""
 
     model: str
     endpoint: str
     policy: RetryPolicy = field(default_factory=lambda: RetryPolicy(attempts=6))
+    token: str | None = field(default=None, repr=False)
     _files: HubFiles | None = field(default=None, repr=False)
 
     def manifest(self, revision: str) -> Manifest:
         """Resolve a revision, check the access, and list the files with sizes and hashes. Raises Failed."""
         from launch.weights.sources.hub_session import session
 
-        token = stored_token()
+        token = stored_token() if self.token is None else self.token
         with session(self.policy):
             manifest = self._resolve(revision, token)
         self._files = HubFiles(self.endpoint, self.model, manifest.commit, token)

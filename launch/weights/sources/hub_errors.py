@@ -6,7 +6,7 @@ from typing import Any
 
 from errors import Failed, Refused, SlipwayError
 from launch.http.client import NoResponse, NotFound
-from launch.http.retry import TransientError, retry_after
+from launch.http.retry import SILENT, TransientError, retry_after
 from launch.http.url import printable
 
 NO_API = (404, 405, 501)
@@ -19,7 +19,9 @@ def transient(error: Exception, model: str) -> TransientError:
     if isinstance(error, TransientError):
         return error
     if isinstance(error, NoResponse):
-        return TransientError(f"{error.what}: {error.why}" if error.why else error.what)
+        silent = isinstance(error.__context__, TimeoutError)
+        text = f"{error.what}: {error.why}" if error.why else error.what
+        return TransientError(text, attempts=SILENT if silent else None)
     if isinstance(error, SlipwayError):
         raise error
     if isinstance(error, errors.HFValidationError):

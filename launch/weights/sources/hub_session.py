@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 from collections.abc import Iterator
 
 import httpx2
@@ -45,15 +46,42 @@ class _Transport(httpx2.BaseTransport):
 
 @contextlib.contextmanager
 def session(policy: RetryPolicy) -> Iterator[None]:
-    """Let huggingface_hub use Slipway's HTTP client within the block, and log errors only."""
-    log = logging.getLogger("huggingface_hub")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    set_client_factory(lambda: httpx2.Client(transport=_Transport(policy.read_timeout)))
+    """Let huggingface_hub use Slipway's HTTP client within the block, and log errors only.
+
+    Sessions of several threads may overlap: they have the policy of the first.
+    """
+    _SESSIONS.enter(policy)
     try:
         yield
     finally:
-        set_client_factory(
-            lambda: httpx2.Client(follow_redirects=True, timeout=None)
-        )  # the library's default
-        log.setLevel(level)
+        _SESSIONS.leave()
+
+
+class _Sessions:
+    """The open sessions: the library has one client and one log for all threads."""
+
+    def __init__(self) -> None:
+        self._open = 0
+        self._level = logging.NOTSET
+        self._log = logging.getLogger("huggingface_hub")
+        self._lock = threading.Lock()
+
+    def enter(self, policy: RetryPolicy) -> None:
+        """Install the client with the first session."""
+        with self._lock:
+            self._open += 1
+            if self._open == 1:
+                self._level = self._log.level
+                self._log.setLevel(logging.ERROR)
+                set_client_factory(lambda: httpx2.Client(transport=_Transport(policy.metadata_timeout)))
+
+    def leave(self) -> None:
+        """Restore the library's own client with the last session."""
+        with self._lock:
+            self._open -= 1
+            if not self._open:
+                set_client_factory(lambda: httpx2.Client(follow_redirects=True, timeout=None))
+                self._log.setLevel(self._level)
+
+
+_SESSIONS = _Sessions()

@@ -19,11 +19,11 @@ from launch.weights.source import Reader, Source, read_part, unreadable
 from launch.weights.sources.hub import Hub
 
 
-def source_of(text: str, model: str) -> Source:
+def source_of(text: str, model: str, option: str = "--from") -> Source:
     """Return the source that `--from` names. Raises Refused, or Failed if it cannot be read."""
     if text.lower().startswith(("http://", "https://")):
         if not is_http_url(text):
-            raise Refused("--from is not a valid URL", fix="write it as http://host/path")
+            raise Refused(f"{option} is not a valid URL", fix="write it as http://host/path")
         return (
             BundleUrl(text, model) if urlsplit(text).path.endswith(".tar") else Hub(model, text.rstrip("/"))
         )
@@ -35,7 +35,10 @@ def source_of(text: str, model: str) -> Source:
             return Folder(path, model)
     except OSError as error:
         raise unreadable(path, error) from error
-    raise Refused(f"no such file or folder: '{text}'", fix="name a bundle, a folder, or an http(s) URL")
+    others = "hub, modelscope, " if option == "--source" else ""
+    raise Refused(
+        f"no such file or folder: '{text}'", fix=f"name {others}a bundle, a folder, or an http(s) URL"
+    )
 
 
 @dataclass

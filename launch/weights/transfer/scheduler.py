@@ -23,9 +23,11 @@ from launch.weights.hashing import mark_verified, verify_blob
 from launch.weights.manifest import Entry
 from launch.weights.progress import TransferProgress
 from launch.weights.source import Source
+from launch.weights.sources.several import SeveralSources
 from launch.weights.transfer import partial_file, shared_cache
 from launch.weights.transfer.blob_lock import BlobLocks
 from launch.weights.transfer.file_download import FileDownload, Superseded
+from launch.weights.transfer.rate_limit import RateLimit
 from launch.weights.transfer.worker import Worker
 
 WORKERS = 8
@@ -52,10 +54,12 @@ class Scheduler:
         progress: TransferProgress,
         policy: RetryPolicy,
         workers: int = WORKERS,
+        limit: RateLimit | None = None,
     ) -> None:
         self._folder, self._progress = folder, progress
+        self._several = source if isinstance(source, SeveralSources) else None
         self._stop = threading.Event()
-        self._workers = [Worker(source, policy, progress, self._stop) for _ in range(workers)]
+        self._workers = [Worker(source, policy, progress, self._stop, limit) for _ in range(workers)]
         self._change = threading.Condition()
         self._partial_files = partial_file.find(folder)
         self._queue: deque[Entry] = deque()
@@ -193,13 +197,22 @@ class Scheduler:
             self.outcome.fetched += entry.size
         if download.matches():
             self._close(entry, mark_verified(entry, download.sha256, download.publish()), download)
-        elif entry.size and entry.blob not in self._fetched_twice and not self._stop.is_set():
-            self._fetched_twice.add(entry.blob)
+            if self._several:
+                self._several.accept(entry)
+        elif entry.size and self._may_be_right_next_time(entry) and not self._stop.is_set():
             download.restart()
         else:
             download.discard()
             self.outcome.bad.append(entry.path)
             self._close(entry, None, download)
+
+    def _may_be_right_next_time(self, entry: Entry) -> bool:
+        """Whether to fetch a wrong file again: once, and as long as another source may send the right bytes."""
+        if self._several and self._several.reject(entry):
+            return True
+        first = entry.blob not in self._fetched_twice
+        self._fetched_twice.add(entry.blob)
+        return first
 
     def _close(self, entry: Entry, verified: Entry | None, download: FileDownload | None = None) -> None:
         """Unlock a file that is verified or given up."""

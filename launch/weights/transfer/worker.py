@@ -14,14 +14,21 @@ from launch.weights.manifest import Entry
 from launch.weights.progress import TransferProgress
 from launch.weights.source import Reader, Source
 from launch.weights.transfer.file_download import SPAN, FileDownload, Span, Superseded
+from launch.weights.transfer.rate_limit import RateLimit
 
 
 class Worker:
     """Fetches one span after another. Other threads may only call `check` and `abort`."""
 
     def __init__(
-        self, source: Source, policy: RetryPolicy, progress: TransferProgress, stop: threading.Event
+        self,
+        source: Source,
+        policy: RetryPolicy,
+        progress: TransferProgress,
+        stop: threading.Event,
+        limit: RateLimit | None = None,
     ) -> None:
+        self._limit = limit
         self._source, self._policy, self._progress, self._stop = source, policy, progress, stop
         self._pool = ConnectionPool(policy)
         self._buffer = memoryview(mmap.mmap(-1, SPAN))  # takes memory only where it is used
@@ -47,11 +54,20 @@ class Worker:
                 # The buffer begins at the byte to hash next: a worker that has its turn uses little of it,
                 # and what it uses is still in the processor's cache when it is written and hashed.
                 view = self._buffer[received - hashed : min(span.last, received + PIECE) - hashed]
-                received += self._receive(download, span, received, view)
+                count = self._receive(
+                    download, span, received, view[: self._limit.most] if self._limit else view
+                )
+                received += count
+                self._keep_limit(count)
             else:
                 self._receiving = False
                 download.wait_for_disk() if received < span.last else download.wait_turn(span, written)
         self._failures = self._bytes_since_failure = 0  # a complete span is progress, however small
+
+    def _keep_limit(self, count: int) -> None:
+        if self._limit and count:
+            self._receiving = False  # the wait is not the server's silence
+            self._limit.spend(count, self._stop)
 
     def _hash(self, download: FileDownload, span: Span, hashed: int, written: int) -> int:
         """Hash what was written if it is its turn; return up to which byte the file is hashed."""

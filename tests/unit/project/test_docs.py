@@ -33,7 +33,8 @@ FOLDERS = ("tutorial", "how-to", "reference", "explanation")
 # Options of vllm serve, docker and other programs that the pages name.
 FOREIGN = re.compile(
     r"--(compilation-config|data-parallel-size|enable-auto-tool-choice|enable-expert-parallel|enforce-eager|flag"
-    r"|gpu-memory-utilization|hf-overrides|ignore-eos|insecure-ignore-tlog|ipc|kv-cache-memory-bytes|max-num-batched-tokens|max-num-seqs|network|option|privileged|reasoning-parser|rm|rounds"
+    r"|gpu-memory-utilization|hf-overrides|ignore-eos|insecure-ignore-tlog|ipc|kv-cache-memory-bytes|load-format|max-num-batched-tokens|max-num-seqs|model-loader-extra-config"
+    r"|network|option|privileged|reasoning-parser|rm|rounds|safetensors-load-strategy"
     r"|tensor-parallel-size|tool-call-parser|trust-remote-code)"
 )
 

@@ -65,11 +65,18 @@ def test_fit_reports_weights_that_do_not_fit() -> None:
     assert "214.2 GiB of weights" in estimate.detail
 
 
-def test_fit_is_unknown_within_the_expected_error() -> None:
+def test_fit_is_tight_within_the_expected_error() -> None:
     longest = fit(m2_shape(), demand(Layout(4), 80)).max_model_len or 0
     assert fit(m2_shape(), demand(Layout(4), 80, context=longest)).result == "fits"
-    assert fit(m2_shape(), demand(Layout(4), 80, context=longest + 16)).result == "unknown"
+    assert fit(m2_shape(), demand(Layout(4), 80, context=longest + 16)).result == "tight"
     assert fit(m2_shape(), demand(Layout(4), 80, context=int(longest * 1.3))).result == "does not fit"
+
+
+def test_a_tight_estimate_names_the_context_that_is_safe() -> None:
+    safe = fit(m2_shape(), demand(Layout(4), 80)).max_model_len or 0
+    estimate = fit(m2_shape(), demand(Layout(4), 80, context=safe + 16))
+    assert (estimate.result, estimate.safe_context) == ("tight", safe)
+    assert fit(m2_shape(), demand(Layout(4), 80, context=estimate.safe_context)).result == "fits"
 
 
 def test_the_longest_context_is_at_most_the_models_own() -> None:
@@ -138,7 +145,7 @@ def test_every_estimate_is_consistent(
     small, large = (fit(shape, demand(Layout(tp), size, context=None)) for size in (vram, vram + 8))
     assert (small.max_model_len or 0) <= (large.max_model_len or 0)
     assert tokens(small) <= tokens(large)
-    assert small.result in ("fits", "unknown", "does not fit")
+    assert small.result in ("fits", "tight", "does not fit")
     if small.result == "fits":
         assert small.expected_error is not None
         assert 0 <= small.expected_error <= 1

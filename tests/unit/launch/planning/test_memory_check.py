@@ -113,3 +113,13 @@ def test_a_plan_names_the_key_that_makes_its_memory_unknown() -> None:
     made = plan(M2, "h200", 4, facts={"shapes": {M2: odd}})
     assert made.fit.result == "unknown"
     assert "layer_types has 'new'" in made.fit.detail
+
+
+def test_a_tight_plan_says_what_to_set() -> None:
+    less = (("--gpu-memory-utilization", "0.87"),)
+    tight = plan(M2, "h100", 4, settings=less)
+    assert tight.fit.result == "tight"
+    (note,) = (note for note in tight.notes if "tight" in note)
+    assert note.startswith("the memory is tight: vLLM may refuse to start. To be safe: --max-model-len ")
+    context = int(note.split()[-1])
+    assert plan(M2, "h100", 4, settings=less, max_model_len=context).fit.result == "fits"

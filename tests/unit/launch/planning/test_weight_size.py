@@ -52,6 +52,12 @@ def test_mxfp4_experts_are_padded_to_whole_tiles() -> None:
     assert padded(replace(shape, precision="fp8"), Layout(8), 2880) == 2880
 
 
+def test_mxfp4_experts_count_with_the_larger_padding_of_two_kernels() -> None:
+    shape = ModelShape(experts=32, expert_intermediate=2880, hidden=2880, precision="mxfp4")
+    assert padded(shape, Layout(), 2880 * 2880) == pytest.approx(2944 * 3072)
+    assert padded(replace(shape, hidden=4096), Layout(), 2880) == pytest.approx(3072)
+
+
 def test_a_draft_in_the_checkpoint_counts_only_if_it_is_loaded() -> None:
     shape = replace(m2_shape(), mtp_layers=1)
     without, loaded = (weights_gib(shape, Layout(), draft) for draft in (False, True))

@@ -285,7 +285,8 @@ def of_kubernetes(plan: Plan, process: Process) -> Facts:
     workload, service = yaml.safe_load_all(text)
     pod = _pod(workload["spec"], process)
     c = pod["containers"][0]
-    security, volumes = c["securityContext"], {volume["name"]: volume for volume in pod["volumes"]}
+    security = {**pod["securityContext"], **c["securityContext"]}
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
     places = [(volumes[mount["name"]], mount) for mount in c["volumeMounts"]]
     users = (security.get("runAsUser"), security.get("runAsGroup"))
     return Facts(
@@ -293,12 +294,10 @@ def of_kubernetes(plan: Plan, process: Process) -> Facts:
         argv=tuple(_uncluster(word) for word in c["args"]),
         env=frozenset((e["name"], _uncluster(e["value"])) for e in c["env"]),
         devices=frozenset(
-            [f"{name}={count}" for name, count in c.get("resources", {}).get("limits", {}).items()]
+            [f"{name}={count}" for name, count in c["resources"]["limits"].items() if "/" in name]
             + [volume["hostPath"]["path"] for name, volume in volumes.items() if name.startswith("device")]
         ),
-        groups=frozenset(
-            str(group) for group in pod.get("securityContext", {}).get("supplementalGroups", [])
-        ),
+        groups=frozenset(str(group) for group in security.get("supplementalGroups", [])),
         caps=frozenset(security["capabilities"].get("add", [])),
         dropped=frozenset(security["capabilities"].get("drop", [])),
         shm=next((int(v["emptyDir"]["sizeLimit"]) for v in pod["volumes"] if v["name"] == "shm"), 0),
@@ -329,6 +328,8 @@ def _pod(spec: dict[str, Any], process: Process) -> Any:
 
 
 def _source(volume: dict[str, Any]) -> str:
+    if "emptyDir" in volume:
+        return "empty"
     if "hostPath" in volume:
         return str(volume["hostPath"]["path"])
     return str(volume["persistentVolumeClaim"]["claimName"])

@@ -127,12 +127,21 @@ def test_each_format_writes_cdi_names_for_its_tool(
 
 
 def as_a_pod(made: Plan, facts: reading.Facts) -> reading.Facts:
-    """Return the facts in a cluster: a device plugin counts GPUs, and there is always a Service."""
+    """Return the facts in a cluster: no path and no user of this host, GPUs are a count, there is always a Service."""
     resource = {"cuda": "nvidia.com/gpu", "rocm": "amd.com/gpu"}.get(made.platform)
     gpus = [f"{resource}={made.layout.gpus // made.layout.nodes}"] if resource else []
     by_plugin = ("gpu=", "nvidia.com/", "amd.com/", "/dev/kfd", "/dev/dri")
     others = [d for d in facts.devices if not d.startswith(by_plugin)]
-    return replace(facts, devices=frozenset([*gpus, *others]), ports=facts.ports or frozenset([(8000, 8000)]))
+    volumes = {"/hub": "slipway-weights", "/cache": "empty"}
+    return replace(
+        facts,
+        devices=frozenset([*gpus, *others]),
+        ports=facts.ports or frozenset([(8000, 8000)]),
+        mounts=frozenset(
+            (volumes.get(target, source), target, mode) for source, target, mode in facts.mounts
+        ),
+        user="0:0" if made.container.profile == "profiling" else "1000:1000",
+    )
 
 
 def test_formats_agree_on_the_guides_container() -> None:

@@ -25,8 +25,8 @@ from tests.unit.launch.plan_builders import M2, plan
 
 
 def run(command: tuple[str, ...], port: int, seen: Path | None = None, stalled: float = 300) -> int:
-    """Run a command against this port, with a short wait for the answer; `seen` begins the name of its file."""
-    program = command[2].replace("8000", str(port)).replace("timeout=15", "timeout=0.3")
+    """Run a command against this port, with a shorter wait for the answer; `seen` begins the name of its file."""
+    program = command[2].replace("8000", str(port)).replace("timeout=15", "timeout=2")
     program = program.replace("> 300", f"> {stalled}").replace("> 150", f"> {stalled / 2}")
     program = program.replace("/tmp/.slipway-steps-", f"{seen or '/nowhere/steps-'}")
     return subprocess.run([sys.executable, *command[1:2], program], check=False, timeout=30).returncode

@@ -102,7 +102,8 @@ def test_every_format_gives_the_values_back(values: list[str]) -> None:
     assert reading.of_docker(made, process) == expected
     assert reading.of_compose(made, process) == expected
     pod = reading.of_kubernetes(made, process)
-    assert (pod.argv, pod.env, pod.mounts) == (expected.argv, expected.env, expected.mounts)
+    assert (pod.argv, pod.env) == (expected.argv, expected.env)
+    assert {target for _, target, _ in pod.mounts} == {target for _, target, _ in expected.mounts}
     if ";" in values[: len(FLAGS)]:
         with pytest.raises(Refused, match="a Quadlet unit cannot have the word ';'"):
             quadlet.render(made)

@@ -41,7 +41,7 @@ def test_quadlet_has_a_file_for_each_name() -> None:
 )
 def test_kubernetes_has_a_name_that_a_service_may_have(name: str, expected: str) -> None:
     names = {document["metadata"]["name"] for document in kubernetes.documents(named(name))}
-    assert names == {expected}
+    assert names == {expected, f"{expected}-api"}
 
 
 def test_two_names_are_two_plans() -> None:
