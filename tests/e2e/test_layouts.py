@@ -56,26 +56,30 @@ def greedy(port: str) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="module")
-def answers() -> dict[str, Any]:
-    """The answers of each layout so far."""
-    return {}
-
-
-@pytest.mark.parametrize("layout", ["TP1", "TP2", pytest.param("TP2+EP", marks=pytest.mark.slow), "DP2+EP"])
-def test_cpu_image_answers_alike_in_every_layout(
-    layout: str, cpu_image: str, settings: dict[str, str], answers: dict[str, Any]
-) -> None:
+def answers(layout: str, settings: dict[str, str]) -> dict[str, Any]:
+    """Start a server with a layout, and return its answers."""
     port = free_port()
     try:
         invoke("run", *WANTED, *LAYOUTS[layout], "--port", port, "--replace", **settings).ok()
-        answers[layout] = greedy(port)
+        return greedy(port)
     finally:
         invoke("stop", "--name", SERVER)
-    assert answers[layout]["texts"][0].endswith(
-        "A slipway is a ramp on the shore from which a ship is launched."
-    )
-    assert answers[layout]["call"][0]["name"] == "get_weather"
-    assert answers[layout]["texts"] == answers["TP1"]["texts"]
-    assert answers[layout]["call"] == answers["TP1"]["call"]
-    assert answers[layout]["logprobs"] == pytest.approx(answers["TP1"]["logprobs"], abs=0.05)  # bfloat16
+
+
+@pytest.fixture(scope="module")
+def one_rank(cpu_image: str, settings: dict[str, str]) -> dict[str, Any]:
+    """The answers of one rank, which are true."""
+    found = answers("TP1", settings)
+    assert found["texts"][0].endswith("A slipway is a ramp on the shore from which a ship is launched.")
+    assert found["call"][0]["name"] == "get_weather"
+    return found
+
+
+@pytest.mark.parametrize("layout", ["TP2", pytest.param("TP2+EP", marks=pytest.mark.slow), "DP2+EP"])
+def test_cpu_image_answers_alike_in_every_layout(
+    layout: str, settings: dict[str, str], one_rank: dict[str, Any]
+) -> None:
+    found = answers(layout, settings)
+    assert found["texts"] == one_rank["texts"]
+    assert found["call"] == one_rank["call"]
+    assert found["logprobs"] == pytest.approx(one_rank["logprobs"], abs=0.05)  # bfloat16

@@ -13,6 +13,7 @@ import pytest
 
 from launch.acceptance.prompts import prompts
 from launch.serving.openai_client import is_healthy
+from launch.spec.server_name import name_for
 from tests.conftest import MODEL
 from tests.e2e.conftest import free_port
 from tests.e2e.test_layouts import ask
@@ -57,8 +58,9 @@ def name(role: str) -> str:
 
 
 def start(lines: str, role: str, options: str = "") -> None:
-    """Run the lines of one node as a user does, on the test's network instead of the host's."""
-    lines = lines.replace("--network=host", f"--network={NETWORK} --name={name(role)} {options}")
+    """Run the lines of one node as a user does, on the test's network, under a name for each node of this one host."""
+    lines = lines.replace("--network=host", f"--network={NETWORK} {options}")
+    lines = lines.replace(f"--name {name_for(MODEL)}", f"--name {name(role)}")
     environment = {**os.environ, "HEAD_IP": HEAD, "IFACE_NAME": "eth0"}
     done = subprocess.run(["sh", "-euc", lines], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
