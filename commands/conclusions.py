@@ -122,7 +122,7 @@ def _consequence(
         f"{row.metric.key}: ratio {ratio(row.comparison.ratio)}, interval {interval(row.comparison)}"
         for row in rows
     )
-    accepted = f"{why}; accepted regression: {options.max_regression}"
+    accepted = f"{why or found.limits[-1]}; accepted regression: {options.max_regression}"
     fix = f"invoke report {found.old.name} {found.new.name}"
     if decision is Decision.REGRESSION:
         return "", Failed(f"slower than the baseline '{found.old.name}'", why=accepted, fix=fix)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 from errors import Refused
 from launch.bench.compare_runs import RunComparison, compare_runs
+from launch.bench.comparison import Outcome
 from launch.bench.comparison_options import GateOptions
 from launch.bench.gate import EXTRA_REPEATS, Decision, decide, require_same_hardware
 from launch.bench.history import Side, find_side, groups, previous
@@ -17,6 +18,7 @@ from launch.bench.noise import floors_for
 from launch.bench.record import Record
 from launch.bench.records import read_all
 
+DRIFTED = "the runs became slower while they were measured: the host changed, not only the server"
 _OTHER_FOLDER = "--results FOLDER with the folder of the records"
 
 
@@ -66,16 +68,29 @@ def gate(
 ) -> tuple[RunComparison, Decision]:
     """Compare with a baseline; while the gate cannot tell, measure `again`, EXTRA_REPEATS times at most.
 
-    More repeats do not help against a baseline of one run. Raises Refused for a baseline of other hardware.
+    More repeats do not help against a baseline of one run. If the added runs are slower than the first ones, the host
+    changed meanwhile, and the gate cannot tell. Raises Refused for a baseline of other hardware.
     """
     require_same_hardware(old, new)
-    found = compare(old, new)
+    found, first = compare(old, new), len(new.runs)
     for _ in range(EXTRA_REPEATS if len(old.usable) > 1 else 0):
         if again is None or decide(found, options.metrics, options.limit) is not Decision.UNCLEAR:
             break
         new = Side(new.name, (*new.runs, again()))
         found = compare(old, new)
-    return found, decide(found, options.metrics, options.limit)
+    decision = decide(found, options.metrics, options.limit)
+    if decision is Decision.REGRESSION and _drifted(new, first, options.metrics):
+        return replace(found, limits=(*found.limits, DRIFTED)), Decision.UNCLEAR
+    return found, decision
+
+
+def _drifted(side: Side, first: int, metrics: Sequence[str]) -> bool:
+    """Whether the runs after the first ones are slower than these, although nothing was changed between them."""
+    before, after = Side(side.name, side.runs[:first]), Side(side.name, side.runs[first:])
+    if min(len(before.usable), len(after.usable)) < 2:
+        return False
+    found = compare(before, after)
+    return any(found.row(key).comparison.outcome is Outcome.SLOWER for key in metrics)
 
 
 def history(known: Sequence[Side]) -> list[Entry]:
