@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from commands import comparison_output
 from commands.output import LOG, emit, show
 from errors import Failed, SlipwayError
 
@@ -58,6 +57,7 @@ def spread(runs: Side) -> Conclusion | None:
 
 def against(new: Side, old: Side | None) -> Conclusion:
     """Compare runs with earlier ones; `old` is None if there are none of the same workload."""
+    from commands import comparison_output
     from launch.bench.against import compare
 
     if old is None:
@@ -73,6 +73,7 @@ def gated(
     new: Side, old: Side, options: GateOptions, again: Callable[[], Record] | None = None
 ) -> Conclusion:
     """Compare runs with a baseline, and decide. Raises Refused if they cannot be compared."""
+    from commands import comparison_output
     from launch.bench.against import gate
 
     found, decision = gate(old, new, options, again)
@@ -101,6 +102,7 @@ def noise(side: Side) -> Conclusion:
 
 def guide(side: Side) -> Conclusion | None:
     """Return the guide's figures next to those of its own benchmark; None for other runs."""
+    from commands import comparison_output
     from launch.bench.guide_figures import guide_rows, load_guide_figures
 
     rows, caution = guide_rows(side), load_guide_figures().caution

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from launch.bench.users import UsersPoint
 from launch.plural import count
+
+if TYPE_CHECKING:
+    from launch.bench.users import UsersPoint
 
 MOST_POINTS = 8
 MOST_USERS = 1024
 LEAST_GAIN = 1.05  # throughput of twice the users, below which more users are not tried
 CLOSE = 0.05  # of the users: a smaller interval is not bisected
 
-Measure = Callable[[int], UsersPoint]
+Measure = Callable[[int], "UsersPoint"]
 
 
 class End(StrEnum):

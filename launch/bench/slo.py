@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from errors import Refused
-from launch.bench.result import Request
+
+if TYPE_CHECKING:
+    from launch.bench.result import Request
 
 _TIME = re.compile(r"(\d+(?:\.\d+)?)(ms|s)", re.ASCII)
 _MS = {"ms": 1.0, "s": 1000.0}
