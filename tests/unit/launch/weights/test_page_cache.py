@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -98,13 +99,13 @@ def test_memory_that_becomes_short_ends_it(
 
 
 def test_stop_ends_it_at_once(weights: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    real = os.preadv
+    real = os.sendfile
 
-    def slow(file: int, buffers: list[bytearray], offset: int, flags: int = 0) -> int:
-        time.sleep(0 if flags else 0.5)
-        return real(file, buffers, offset, flags)
+    def slow(to: int, file: int, offset: int, count: int) -> int:
+        time.sleep(0.5)
+        return real(to, file, offset, count)
 
-    monkeypatch.setattr(os, "preadv", slow)
+    monkeypatch.setattr(os, "sendfile", slow)
     reader = ReadAhead(weights)
     reader.start()
     start = time.monotonic()
@@ -112,6 +113,19 @@ def test_stop_ends_it_at_once(weights: tuple[Path, ...], monkeypatch: pytest.Mon
     assert time.monotonic() - start < 5
     assert not reader.running
     assert reader.read < 24 * MIB
+
+
+def test_a_file_system_without_sendfile_is_read_with_copies(
+    weights: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(to: int, file: int, offset: int, count: int) -> int:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, "sendfile", refused)
+    reader = ReadAhead(weights)
+    reader.start()
+    wait_for(reader)
+    assert cached(weights) == 1.0
 
 
 def test_a_file_that_disappears_ends_it_quietly(weights: tuple[Path, ...]) -> None:
