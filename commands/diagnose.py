@@ -12,6 +12,7 @@ from commands.shared_options import Format
 from commands.task import verb
 from errors import Refused
 from launch.diagnosis.types import Outcome
+from launch.plural import count
 from launch.spec.option import Option
 
 EXIT_CODES = {Outcome.NAMED: 3, Outcome.UNKNOWN: 4, Outcome.FOREIGN: 4}
@@ -72,5 +73,7 @@ def _check(name: str) -> None:
 
     problems = check_symptom_file(name)
     if problems:
-        raise Refused(f"symptom file '{name}': {len(problems)} problems", why="\n       ".join(problems))
+        raise Refused(
+            f"symptom file '{name}': {count(len(problems), 'problem')}", why="\n       ".join(problems)
+        )
     show(f"symptom file '{name}' is valid")

@@ -14,7 +14,7 @@ from launch.diagnosis.complaints import Voice, is_typed, voice
 from launch.diagnosis.innocent_lines import is_innocent
 from launch.diagnosis.log_line import LogLine
 from launch.diagnosis.phases import Phase, phase_of_stack
-from launch.diagnosis.rule_values import captured_values, size_of
+from launch.diagnosis.rule_values import captured_values, fill_cause, size_of
 from launch.diagnosis.rules import Rule, Rules, compiled, exact, weight
 from launch.diagnosis.types import RaisedException, Traceback
 
@@ -66,6 +66,11 @@ class Candidate:
         return not self.rule.family or (not self.rule.raised_in and self.literal >= _TELLING)
 
     @property
+    def cause(self) -> str:
+        """The cause in words, with the values that the rule read."""
+        return fill_cause(self.rule.cause, captured_values(self.match))
+
+    @property
     def literal(self) -> int:
         """How much text the matching pattern states: what is compared next."""
         return weight(self.match.re.pattern) if self.match else 0
@@ -101,7 +106,7 @@ def best(candidates: Iterable[Candidate]) -> Candidate | None:
         return None
     first = ranked[0]
     equal = [one for one in ranked[1:] if one.rank == first.rank and one.literal >= _TIE * first.literal]
-    others = dict.fromkeys(one.rule.id for one in equal if one.rule.id != first.rule.id)
+    others = dict.fromkeys(one.cause for one in equal if one.rule.id != first.rule.id)
     return replace(first, alternatives=tuple(others))
 
 

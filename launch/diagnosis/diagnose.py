@@ -30,7 +30,7 @@ def format_text(diagnosis: Diagnosis) -> str:
     if diagnosis.evidence:
         parts.append("why:  " + "\n      ".join(diagnosis.evidence))
     if diagnosis.alternatives:
-        parts.append(f"or:   {', '.join(diagnosis.alternatives)} (the same lines match as well)")
+        parts.append("or:   " + "\n      ".join(diagnosis.alternatives))
     if not diagnosis.known and diagnosis.first_exception:
         parts.append(f"first exception: {diagnosis.first_exception}")
     if diagnosis.warnings:

@@ -52,7 +52,7 @@ class Diagnosis:
     `{"set": {flag: value}}`, `{"unset": [flag]}`, `{"env": {name: value}}`, `{"port": true}` (another port),
     `{"shm": bytes}`, `{"lower": {flag: step}}`; keys can be combined. `safe` allows the change to be applied
     without asking. `known` is False if no rule matched; `first_exception` then quotes the log, and `warnings` are
-    the last warnings of native libraries above it. `alternatives` are causes that match as well as this one.
+    the last warnings of native libraries above it. `alternatives` are other causes that the same lines show as well.
     """
 
     cause_id: str

@@ -69,7 +69,7 @@ def test_rules_that_match_equally_well_are_reported_together() -> None:
     safe = rule("a", safe=True, change={"port": True})
     assert diagnose_with(safe).safe
     found = diagnose_with(safe, rule("b"))
-    assert (found.cause_id, found.alternatives, found.confidence) == ("a", ("b",), Confidence.LOW)
+    assert (found.cause_id, found.alternatives, found.confidence) == ("a", ("cause b",), Confidence.LOW)
     assert not found.safe
 
 
