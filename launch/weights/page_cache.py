@@ -86,12 +86,12 @@ class ReadAhead:
         with contextlib.suppress(OSError), Path(os.devnull).open("wb", buffering=0) as nowhere:
             while not stop.is_set() and (block := blocks.next()) is not None:
                 file, offset = block
-                if not _is_cached(file, offset):
+                if blocks.memory_is_short(self.needed, self.limit):
+                    stop.set()
+                elif not _is_cached(file, offset):
                     count = _read_block(file, offset, nowhere.fileno())
                     with blocks.lock:
                         self.read += count
-                if blocks.memory_is_short(self.needed, self.limit):
-                    stop.set()
         self.seconds = max(self.seconds, time.monotonic() - begin)
         blocks.leave()
 
