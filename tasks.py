@@ -38,6 +38,7 @@ with interrupt.quiet():
         serve_weights,
         servers,
         supervise,
+        top,
         verify,
     )
     from commands.verb_program import check_settings, teach
@@ -45,7 +46,7 @@ with interrupt.quiet():
 ns = Collection()
 for module in (
     *(login, accept, bench, build, demo, deploy, diagnose, fetch, host, models),
-    *(pin, plan, ps, publish, recipes, report, run, serve_weights, servers, supervise, verify),
+    *(pin, plan, ps, publish, recipes, report, run, serve_weights, servers, supervise, top, verify),
 ):
     for task in Collection.from_module(module).tasks.values():
         ns.add_task(task)

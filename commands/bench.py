@@ -20,6 +20,7 @@ from commands.shared_options import DryRun, Format, Name
 from commands.task import verb
 from errors import Failed, Refused, SlipwayError
 from launch.bench.comparison_options import AgainstOptions, GateOptions
+from launch.bench.layouts.options import LayoutsOptions
 from launch.bench.users_options import UsersOptions
 from launch.spec.option import Option
 
@@ -57,6 +58,7 @@ def bench(
     comparison: AgainstOptions,
     gate: GateOptions,
     users: UsersOptions,
+    layouts: LayoutsOptions,
     name: Name = "",
     preset: Annotated[
         str,
@@ -98,17 +100,21 @@ def bench(
     invoke bench --repeat 5 --against last
     invoke bench --repeat 5 --gate baseline.jsonl --max-regression 5%
     invoke bench --preset chat --slo ttft=2s,tpot=50ms
+    invoke bench --layouts --goal throughput --budget 2h
     """
     from launch.bench.target import hardware_of
     from launch.engine.client import connect
     from launch.paths import results_dir, writable
 
-    _check(users, comparison, gate, repeat)
+    _check(users, comparison, gate, repeat, layouts)
     repeat = repeats(comparison, repeat)
     if dry_run:
         _show_commands(name, preset, scale, repeat, users)
         return
     client = connect()
+    if layouts.layouts:
+        _measure_layouts(client, layouts, preset, scale, results, users, format)
+        return
     container = running(client, name)
     workload = _workload(container, preset, scale)
     folder = writable(results_dir(results))  # before the run, which may take an hour
@@ -133,11 +139,19 @@ def bench(
         raise Exit(code=Failed.code)
 
 
-def _check(users: UsersOptions, comparison: AgainstOptions, gate: GateOptions, repeat: int) -> None:
+def _check(
+    users: UsersOptions, comparison: AgainstOptions, gate: GateOptions, repeat: int, layouts: LayoutsOptions
+) -> None:
     """Raise Refused for options that do not belong together."""
-    if not users.asked:
+    if layouts.layouts and users.asked:
+        raise Refused("--layouts cannot be used with --slo or --sweep", fix="--layouts alone")
+    if not layouts.layouts and layouts != LayoutsOptions():
+        raise Refused(
+            "--model, --goal and other options of layouts need --layouts", fix="invoke bench --layouts"
+        )
+    if not users.asked and not layouts.layouts:
         return
-    option = "--slo" if users.slo else "--sweep"
+    option = "--layouts" if layouts.layouts else "--slo" if users.slo else "--sweep"
     others = {
         "--repeat": repeat > 1,
         "--against": bool(comparison.against),
@@ -168,13 +182,37 @@ def _measure_users(
     UsersBench(workload, options, run).report(format)
 
 
-def _workload(container: Container | None, preset: str, scale: float) -> Workload:
-    """Return the load for a server; without one, for the model of the guide. Raises Refused for an unknown preset."""
+def _measure_layouts(
+    client: DockerClient,
+    layouts: LayoutsOptions,
+    preset: str,
+    scale: float,
+    results: str,
+    users: UsersOptions,
+    format: str,
+) -> None:
+    """Measure the layouts of a model, each in a server of its own."""
+    from commands.bench_layouts import BUDGET, LayoutsBench
+    from launch.paths import results_dir, writable
+
+    folder = writable(results_dir(results))
+    LayoutsBench(
+        client,
+        layouts,
+        lambda container: _workload(container, preset, scale, layouts.model),
+        folder,
+        users.seconds(BUDGET),
+        format,
+    ).report()
+
+
+def _workload(container: Container | None, preset: str, scale: float, model: str = "") -> Workload:
+    """Return the load for a server; without one, for a model. Raises Refused for an unknown preset."""
     from launch.bench.presets import command, preset_of, presets
     from launch.bench.run import Workload
     from launch.bench.server import recipe_of
 
-    labels = container.labels if container else {"slipway.model": MODEL}
+    labels = container.labels if container else {"slipway.model": model or MODEL}
     model, weights = labels["slipway.model"], labels.get("slipway.weights", "")
     recipe = recipe_of(model)
     chosen = preset_of(preset, presets(recipe.extension.bench, recipe.name) if recipe else presets())

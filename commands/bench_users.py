@@ -54,7 +54,7 @@ class UsersBench:
         return None
 
     def _in_budget(self, seconds: float) -> bool:
-        return time.monotonic() - self.started + seconds <= self.options.seconds
+        return time.monotonic() - self.started + seconds <= self.options.seconds()
 
     def _point(self, users: int) -> UsersPoint:
         """Measure one point. Raises Failed if its run cannot be used."""

@@ -11,6 +11,7 @@ from launch.bench.search import MOST_USERS
 from launch.bench.slo import Slo, parse_slo
 from launch.spec.option import option
 
+BUDGET = "20m"
 MOST_SWEEP = 16  # points of one command
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 _GROUP = "Users"
@@ -61,13 +62,17 @@ class UsersOptions:
         parse=sweep,
     )
     budget: str = option(
-        "20m", "time after which no further point is begun", metavar="TIME", group=_GROUP, parse=duration
+        "",
+        "time after which no further point or layout is begun (default: 20m, and 2h with --layouts)",
+        metavar="TIME",
+        group=_GROUP,
+        parse=duration,
     )
 
-    @property
-    def seconds(self) -> float:
-        """The budget in seconds."""
-        return float(int(self.budget[:-1]) * _UNITS[self.budget[-1]])
+    def seconds(self, default: str = BUDGET) -> float:
+        """Return the budget in seconds."""
+        budget = self.budget or default
+        return float(int(budget[:-1]) * _UNITS[budget[-1]])
 
     @property
     def asked(self) -> bool:

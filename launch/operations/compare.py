@@ -41,7 +41,7 @@ def compare(options: PlanOptions, machines: str) -> tuple[Candidate, ...]:
     """
     recipe = recipe_of(options)
     named = capacity.machines(machines, recipe.repository.hardware)
-    return tuple(found for machine in named for found in _layouts(options, machine, recipe))
+    return tuple(found for machine in named for found in layouts(options, machine, recipe))
 
 
 def common_context(candidates: tuple[Candidate, ...]) -> int:
@@ -62,7 +62,7 @@ def smallest_plan(options: PlanOptions, wanted: int, context: int) -> Plan:
     most = _most_gpus(options, recipe)
     tried: list[Candidate] = []
     for count in range(1, most + 1) if most <= MAX_COUNT else (most,):
-        tried += _layouts(options, Machine(options.hardware, count, options.nodes), recipe)
+        tried += layouts(options, Machine(options.hardware, count, options.nodes), recipe)
         found = smallest(tuple(tried), wanted, context)
         if found and found.plan:
             return found.plan
@@ -87,7 +87,7 @@ def _most_gpus(options: PlanOptions, recipe: FoundRecipe) -> int:
     return sum(gpu.ranks for gpu in detect().gpus) or 1
 
 
-def _layouts(options: PlanOptions, machine: Machine, recipe: FoundRecipe) -> Iterator[Candidate]:
+def layouts(options: PlanOptions, machine: Machine, recipe: FoundRecipe) -> Iterator[Candidate]:
     """Yield the recipe's own choice, then its other strategies for as many nodes whose layout is another one."""
     prefix = "multi_node_" if machine.nodes > 1 else "single_node_"
     names = (

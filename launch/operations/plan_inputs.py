@@ -39,6 +39,10 @@ def plan_of(options: PlanOptions, image: Image | None = None, found: FoundRecipe
 
     `image` and `found` were looked up before, so that a tag is not resolved, and a Hub not asked, again.
     """
+    if options.prefer:
+        from launch.operations.measured_layout import preferred
+
+        return preferred(options, lambda wanted: plan_of(wanted, image, found))
     if options.platform not in ("", *PLATFORMS):
         raise choice("platform", options.platform, PLATFORMS)
     if options.name:

@@ -21,6 +21,7 @@ Names = tuple[str, ...]
 
 PLATFORMS = ("cuda", "rocm", "cpu")
 ACCESS = ("least", "documented", "guide", "profiling", "rdma")
+PREFER = ("measured", "measured:latency", "measured:throughput", "measured:balance")
 CDI = ("auto", "yes", "no")
 MODEL, HARDWARE, VLLM, CONTAINER = "Model", "Hardware", "vLLM", "Container"
 
@@ -99,6 +100,12 @@ class PlanOptions:
         "",
         "parallelism strategy, e.g. single_node_tp (default: chosen by the recipe)",
         metavar="NAME",
+        group=MODEL,
+    )
+    prefer: str = option(
+        "",
+        "measured: the layout that `invoke bench --layouts` found to be the fastest, for any goal or for one",
+        choices=PREFER,
         group=MODEL,
     )
     variant: str = option("", "use another checkpoint of the recipe", metavar="NAME", group=MODEL)

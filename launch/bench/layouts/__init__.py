@@ -1,0 +1,1 @@
+"""Find the fastest layout of a model on this host: short starts of all, then repeated starts of the best."""

@@ -1,0 +1,91 @@
+"""Which layouts are started again, and which one is used: the winner, the default, or nothing that is known."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from launch.bench.layouts.decision import MOST_FINALISTS, Result, decide, finalists
+from launch.bench.layouts.trial import Goal, Start, Trial
+
+SPEED = Goal.THROUGHPUT
+
+
+def trial(layout: str, *rates: float, failed: str = "") -> Trial:
+    """Return a layout with one start for each rate."""
+    return Trial(
+        layout, f"single_node_{layout}", 8, tuple(Start({1: 10.0, 64: rate}) for rate in rates), failed
+    )
+
+
+def test_a_layout_far_behind_the_fastest_is_not_started_again() -> None:
+    found = finalists([trial("TP8", 1000), trial("TP8+EP", 950), trial("DP8+EP", 700)], SPEED)
+    assert [one.layout for one in found] == ["TP8", "TP8+EP"]
+
+
+def test_at_most_three_are_started_again() -> None:
+    assert len(finalists([trial(f"TP{n}", 1000 + n) for n in range(6)], SPEED)) == MOST_FINALISTS
+
+
+def test_the_fastest_of_all_wins_with_the_ratios_to_the_others() -> None:
+    default, best = trial("TP8", 1000, 1003, 998), trial("TP8+EP", 1100, 1104, 1097)
+    found = decide([default, best], SPEED)
+    assert found is not None
+    assert (found.trial, found.result) == (best, Result.WINNER)
+    assert found.why == "1.10 times TP8 [1.09, 1.11]"
+
+
+def test_without_a_difference_the_default_stays() -> None:
+    default, other = trial("TP8", 1000, 1030, 980), trial("TP8+EP", 1010, 990, 1025)
+    found = decide([default, other], SPEED)
+    assert found is not None
+    assert (found.trial, found.result) == (default, Result.DEFAULT)
+    assert found.why == "no difference between TP8+EP and TP8 is shown"
+
+
+def test_if_the_default_is_not_among_equal_ones_the_first_in_the_recipe_is_used() -> None:
+    slow, first, second = trial("TP8", 500), trial("TP4", 1000, 1030, 980), trial("DP8+EP", 1010, 990, 1025)
+    found = decide([slow, first, second], SPEED)
+    assert found is not None
+    assert (found.trial, found.result) == (first, Result.WINNER)
+
+
+def test_a_budget_that_ended_leaves_the_default() -> None:
+    found = decide([trial("TP8", 900), trial("TP8+EP", 1000)], SPEED, unfinished="the budget ended")
+    assert found is not None
+    assert (found.trial.layout, found.result, found.why) == ("TP8", Result.UNCLEAR, "the budget ended")
+
+
+def test_a_default_that_fails_is_replaced() -> None:
+    found = decide([trial("TP8", failed="CUDA is out of memory"), trial("TP4", 800)], SPEED)
+    assert found is not None
+    assert (found.trial.layout, found.result) == ("TP4", Result.WINNER)
+    assert found.why == "TP8 failed: CUDA is out of memory"
+
+
+def test_nothing_is_decided_if_all_layouts_fail() -> None:
+    assert decide([trial("TP8", failed="no"), trial("TP4", failed="no")], SPEED) is None
+
+
+@pytest.mark.parametrize(
+    ("goal", "best"), [(Goal.LATENCY, "TP"), (Goal.THROUGHPUT, "DP"), (Goal.BALANCE, "DP")]
+)
+def test_the_goal_chooses_the_numbers_of_users_that_count(goal: Goal, best: str) -> None:
+    latency = Trial("TP", "tp", 8, (Start({1: 100.0, 8: 300.0, 64: 500.0}),))
+    throughput = Trial("DP", "dep", 8, (Start({1: 60.0, 8: 320.0, 64: 1800.0}),))
+    found = decide([latency, throughput], goal)
+    assert found is not None
+    assert found.trial.layout == best
+
+
+RATES = st.lists(st.floats(1, 1e5), min_size=3, max_size=3)
+
+
+@given(st.lists(RATES, min_size=1, max_size=8), st.floats(0, 0.2))
+def test_what_is_used_was_measured_and_is_no_loser(rates: list[list[float]], floor: float) -> None:
+    trials = [trial(f"L{number}", *values) for number, values in enumerate(rates)]
+    found = decide(trials, SPEED, floor)
+    assert found is not None
+    assert found.trial in finalists(trials, SPEED)
+    assert found.result is not Result.UNCLEAR
