@@ -13,7 +13,7 @@ GROUPS = {
     "Weights": ("fetch", "verify", "models", "serve-weights"),
     "Launch": ("recipes", "plan", "run"),
     "Cluster": ("deploy",),
-    "Servers": ("ps", "logs", "chat", "shell", "exec", "restart", "stop", "supervise", "events"),
+    "Servers": ("ps", "top", "logs", "chat", "shell", "exec", "restart", "stop", "supervise", "events"),
     "Measure": ("accept", "bench", "report"),
     "Diagnose": ("diagnose",),
     "Publish": ("publish",),

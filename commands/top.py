@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from launch.serving.monitoring.activity import Activity
 
 HEADERS = (
-    *("SERVER", "ENGINE", "RUNNING", "WAITING", "TOK/S", "PROMPT TOK/S", "TTFT P50", "P95", "ITL P50", "P95"),
-    *("KV CACHE", "PREEMPTED", "PREFIX HITS"),
+    *("ENGINE", "RUN", "WAIT", "TOK/S", "PROMPT/S", "TTFT P50", "P95", "ITL P50", "P95"),
+    *("KV", "PREEMPT", "HITS"),
 )
 _PERIOD = re.compile(r"(\d{1,5}(?:\.\d{1,3})?)(ms|s|m)?", re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
@@ -59,7 +59,7 @@ def top(
         Option("output format; json: one line for each measurement", choices=("text", "json"), group=OUTPUT),
     ] = "text",
 ) -> None:
-    """Show what running servers do: requests, tokens a second, latencies, KV cache, and the load of their GPUs.
+    """Show what running servers do: requests, tokens a second, latencies and the load of their GPUs.
 
     The latencies are those of the requests since the last measurement. Without a terminal, lines are printed.
 
@@ -126,24 +126,35 @@ def _lines(server: Watched) -> Iterator[str]:
 
 
 def _view(servers: tuple[Watched, ...]) -> Any:
-    """Return the table of a terminal, with a line for the GPUs of each server below it."""
+    """Return what a terminal shows: a table of engines for each server, and a line for its GPUs."""
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
-    view = Table(*HEADERS, box=None, header_style="bold", padding=(0, 1))
+    parts: list[Any] = []
     for server in servers:
-        for one in server.engines:
-            view.add_row(*(Text(cell) for cell in _cells(server.name, one)))
-    problems = (f"{one.name}: {one.problem}" for one in servers if one.problem)
-    gpus = (f"{one.name}: {'; '.join(map(_gpu, one.gpus))}" for one in servers if one.gpus)
-    return Group(view, *(Text(line) for line in (*problems, *gpus)))
+        parts.append(Text(f"{server.name}  {server.problem}", style="bold"))
+        if server.engines:
+            parts.append(_engines(server.engines))
+        if server.gpus:
+            parts.append(Text("; ".join(map(_gpu, server.gpus))))
+    return Group(*parts)
 
 
-def _cells(server: str, one: Activity) -> tuple[str, ...]:
+def _engines(engines: tuple[Activity, ...]) -> Any:
+    from rich.table import Table
+
+    view = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for header in HEADERS:
+        view.add_column(header, justify="right", no_wrap=True)
+    for engine in engines:
+        view.add_row(*_cells(engine))
+    return view
+
+
+def _cells(one: Activity) -> tuple[str, ...]:
     times = (one.ttft_p50, one.ttft_p95, one.itl_p50, one.itl_p95)
     return (
-        *(server, one.engine, str(one.running), str(one.waiting)),
+        *(one.engine, str(one.running), str(one.waiting)),
         *(f"{one.generation_rate:.0f}", f"{one.prompt_rate:.0f}", *map(_time, times)),
         *(_share(one.kv_cache), str(one.preemptions), _share(one.prefix_hits)),
     )

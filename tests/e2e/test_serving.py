@@ -16,7 +16,7 @@ from launch.bench.record import Record
 from launch.bench.records import read_all
 from tests.conftest import MODEL
 from tests.e2e.conftest import WANTED, engine_core
-from tests.invocation import invoke
+from tests.invocation import finished, invoke, start
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -53,6 +53,27 @@ def test_ps_lists_the_server(server: Server) -> None:
     assert [(row["model"], row["status"]) for row in rows if row["name"] == server["name"]] == [
         (MODEL, "running")
     ]
+
+
+def test_top_shows_what_the_engine_does(server: Server) -> None:
+    watching = start("top", server["name"], "--every", "500ms", "--count", "8", "--format", "json")
+    for _ in range(4):
+        invoke("chat", "What is a slipway?", "--name", server["name"]).ok()
+    lines = finished(watching).events
+    engines = [line["engines"][0] for line in lines if line["engines"]]
+    assert len(lines) == 8
+    assert {line["problem"] for line in lines} == {""}
+    assert max(engine["generation_rate"] for engine in engines) > 0
+    assert [engine["ttft_p50"] for engine in engines if engine["ttft_p50"]]
+
+
+def test_top_ends_quietly_at_ctrl_c(server: Server) -> None:
+    watching = start("top", server["name"], "--every", "500ms")
+    assert watching.stdout is not None
+    assert "engine 0:" in watching.stdout.readline()
+    watching.send_signal(signal.SIGINT)
+    ended = finished(watching)
+    assert (ended.code, ended.err) == (0, "")
 
 
 def test_run_leaves_the_same_plan_running(server: Server, settings: dict[str, str]) -> None:
