@@ -64,6 +64,13 @@ def plan(
         ),
     ] = "",
     format: Annotated[str, Option("output format", choices=FORMATS, group=OUTPUT)] = "text",
+    monitoring: Annotated[
+        bool,
+        Option(
+            "with --format compose or kubernetes: also watch the server with Prometheus and a Grafana dashboard",
+            group=OUTPUT,
+        ),
+    ] = False,
     output: Annotated[
         str,
         Option("write the files of the format to this folder (default: stdout)", metavar="DIR", group=OUTPUT),
@@ -87,9 +94,9 @@ def plan(
     if explain:
         _explain(made, explain, format)
     elif output:
-        _write(files(made, format), output)
+        _write(files(made, format, monitoring), output)
     else:
-        text = render(made, format)
+        text = render(made, format, monitoring)
         show(text) if format == "text" else print(text)
 
 

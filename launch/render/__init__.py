@@ -17,6 +17,7 @@ FILES = {
     "kubernetes": "kubernetes.yaml",
 }
 FORMATS = tuple(FILES)
+MONITORED = ("compose", "kubernetes")
 
 
 def to_json(plan: Plan) -> str:
@@ -26,25 +27,28 @@ def to_json(plan: Plan) -> str:
     return json.dumps({**plan.as_dict(), "digest": plan.digest}, indent=2)
 
 
-def render(plan: Plan, form: str) -> str:
+def render(plan: Plan, form: str, monitoring: bool = False) -> str:
     """Return the plan as one text in one of FORMATS.
 
     Raises Refused for another format and for units of several nodes, Failed for a tag without a digest.
     """
-    found = tuple(files(plan, form).values())
+    found = tuple(files(plan, form, monitoring).values())
     if len(found) > 1:
         why = f"systemd reads each of the {len(found)} units from a file of its own"
         raise Refused(f"--format {form} of several nodes is several files", why=why, fix="--output DIR")
     return found[0]
 
 
-def files(plan: Plan, form: str) -> dict[str, str]:
+def files(plan: Plan, form: str, monitoring: bool = False) -> dict[str, str]:
     """Return the text of each file by its name. Raises Refused for another format, Failed for a tag without a digest.
 
     The files and commands are for other programs, which cannot choose a port: they name FIRST_PORT for AUTO_PORT.
     """
     if form not in FILES:
         raise choice("format", form, FORMATS)
+    if monitoring and form not in MONITORED:
+        why = f"a file of the format {form} cannot hold Prometheus and a dashboard"
+        raise Refused("--monitoring needs another format", why=why, fix=f"--format {MONITORED[0]}")
     if form == "json":
         return {FILES[form]: to_json(plan)}
     renderer = import_module(f"launch.render.{form}")
@@ -54,4 +58,7 @@ def files(plan: Plan, form: str) -> dict[str, str]:
 
     require_fixed(plan)
     plan = plan.with_port(FIRST_PORT)
-    return renderer.files(plan) if form == "quadlet" else {FILES[form]: renderer.render(plan)}
+    if form == "quadlet":
+        texts: dict[str, str] = renderer.files(plan)
+        return texts
+    return {FILES[form]: renderer.render(plan, monitoring=True) if monitoring else renderer.render(plan)}

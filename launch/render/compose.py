@@ -8,6 +8,7 @@ from typing import Any
 from launch.render.comments import comments
 from launch.render.health import INTERVAL, RETRIES, TIMEOUT, health_command, start_seconds
 from launch.render.shell import LAUNCHER_VARIABLE, lines, make_folders, published
+from launch.render.yaml_text import dump
 from launch.spec.image_reference import is_image_id
 from launch.spec.plan import Container, Mount, Plan, Process
 
@@ -17,16 +18,20 @@ UNHEALTHY = (
 )
 
 
-def render(plan: Plan) -> str:
-    """Return YAML. With several nodes, run `docker compose up head` on the first, `up worker-1` on the second."""
-    import yaml
+def render(plan: Plan, monitoring: bool = False) -> str:
+    """Return YAML, with Prometheus and Grafana beside the server if `monitoring`.
 
+    With several nodes, run `docker compose up head` on the first, `up worker-1` on the second.
+    """
     command = make_folders(plan.container)
     first = f"# on every host first: {lines([command], ' ')}\n" if command else ""
     values = document(plan)
+    if monitoring:
+        from launch.render.monitoring.compose import with_monitoring
+
+        values = with_monitoring(values, plan)
     checked = any("healthcheck" in service for service in values["services"].values())
-    text = yaml.safe_dump(values, sort_keys=False, width=100)
-    return comments(plan) + first + (UNHEALTHY if checked else "") + text
+    return comments(plan) + first + (UNHEALTHY if checked else "") + dump([values])
 
 
 def document(plan: Plan) -> dict[str, Any]:

@@ -15,29 +15,27 @@ from launch.render.comments import comments
 from launch.render.health import has_api
 from launch.render.pod import SERVES_ON, name_of, pod_spec
 from launch.render.shell import quote
+from launch.render.yaml_text import dump
 from launch.spec.plan import Plan
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "slipway"
 
 
-def render(plan: Plan, settings: ClusterSettings = DEFAULT) -> str:
+def render(plan: Plan, settings: ClusterSettings = DEFAULT, monitoring: bool = False) -> str:
     """Return YAML documents. Raises Refused for access that a pod cannot have."""
     notes = comments(plan, elsewhere=True) + _node_setting(plan) + _weights(plan, settings)
-    return notes + to_yaml(documents(plan, settings))
+    objects = documents(plan, settings)
+    if monitoring:
+        from launch.render.monitoring import kubernetes
+
+        objects += kubernetes.objects(plan, objects[-1])
+    return notes + to_yaml(objects)
 
 
 def to_yaml(objects: list[dict[str, Any]]) -> str:
-    """Return the documents as YAML without aliases, which are hard to read."""
-    import yaml
-
-    class NoAliases(yaml.SafeDumper):
-        """A dumper that writes a repeated value again instead of an alias."""
-
-        def ignore_aliases(self, data: Any) -> bool:
-            return True
-
-    return str(yaml.dump_all(objects, Dumper=NoAliases, sort_keys=False, width=100))
+    """Return the documents as YAML."""
+    return dump(objects)
 
 
 def _weights(plan: Plan, settings: ClusterSettings) -> str:
