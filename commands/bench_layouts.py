@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from launch.bench.layouts.options import LayoutsOptions
     from launch.bench.layouts.schedule import Search
     from launch.bench.run import Workload
+    from launch.operations.events import Events
     from launch.spec.plan import Plan
 
 BUDGET = "2h"
@@ -50,15 +51,14 @@ class LayoutsBench:
 
     def report(self) -> None:
         """Measure, print what was measured, also before a failure, and remember the layout. Raises Failed."""
-        from commands.run_output import TerminalEvents
+        from commands.run_output import Steps, TerminalEvents
         from launch.operations.bench_layouts import candidates, without_servers
 
-        events = TerminalEvents()
-        with without_servers(self.client, self.asked.stop_server, events):
+        with without_servers(self.client, self.asked.stop_server, TerminalEvents()):
             plans = candidates(self.options)
             if self.format == "text":
                 show(_forecast(plans))
-            search = self._search(plans, events)
+            search = self._search(plans, Steps())
             decision: Decision | None = None
             try:
                 decision = search.run()
@@ -69,7 +69,7 @@ class LayoutsBench:
             raise Failed("no layout could be measured", why=search.trials[0].failed, fix="invoke run")
         self._remember(plans[0], search, decision)
 
-    def _search(self, plans: tuple[Plan, ...], events: Any) -> Search:
+    def _search(self, plans: tuple[Plan, ...], events: Events) -> Search:
         from launch.bench.layouts.schedule import Search
         from launch.bench.layouts.trial import Goal, Trial, users_of
         from launch.bench.presets import load_of

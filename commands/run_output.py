@@ -65,6 +65,13 @@ class TerminalEvents(Events):
         )
 
 
+class Steps(TerminalEvents):
+    """The progress of a start, without notes: of one server among several that are started for a while."""
+
+    def note(self, text: str) -> None:
+        """Leave a note out."""
+
+
 class JsonEvents(TerminalEvents):
     """One JSON object a line on stdout; the last one is the result. Progress stays on stderr."""
 

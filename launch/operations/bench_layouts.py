@@ -38,7 +38,7 @@ STOP_SECONDS = 30
 
 
 def candidates(options: PlanOptions) -> tuple[Plan, ...]:
-    """Return the plans of the legal layouts that fit, the recipe's own first: of all GPUs, of half of them, ...
+    """Return the plans of the valid layouts that fit, the recipe's own first: of all GPUs, of half of them, ...
 
     Raises Refused if there is none.
     """

@@ -1,4 +1,4 @@
-"""`bench --layouts` with real vLLM on CPU: TP1, TP2, TP2+EP and DP2+EP, beside a server that is put back."""
+"""`bench --layouts` with real vLLM on CPU: TP1, TP2, TP2+EP and DP2+EP, with a server that is put back."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def test_layouts_that_do_not_start_are_rows_with_their_cause(
     server: dict[str, Any], settings: dict[str, str], tmp_path: Path
 ) -> None:
     own = {**settings, "SLIPWAY_STATE_DIR": str(tmp_path)}
-    broken = ("--set", "--reasoning-parser-plugin=/nowhere/parser.py")
+    broken = ("--set", "--chat-template=/nowhere/template.jinja")
     options = ("--stop-server", "--results", str(tmp_path / "runs"), "--format", "json")
     finished = invoke("bench", *ASKED, *LOAD, *broken, *options, **own)
     assert finished.code == 1
     assert "error: no layout could be measured" in finished.err
     rows = json.loads(finished.out)["layouts"]
     assert len(rows) == 4
-    assert all("/nowhere/parser.py" in row["failed"] for row in rows)
+    assert all("the file given by --chat-template is not in the container" in row["failed"] for row in rows)
     servers = {row["name"]: row["status"] for row in invoke("ps", "--format", "json").json}
     assert servers == {server["name"]: "running"}

@@ -113,7 +113,7 @@ def _grafana(host: bool) -> dict[str, Any]:
 
 
 def _network(host: bool, port: int) -> dict[str, Any]:
-    """Return how a service is reached: on the loopback address of the host, beside a server on any network."""
+    """Return how a service is reached: on the loopback address of the host."""
     return {"network_mode": "host"} if host else {"ports": [f"127.0.0.1:{port}:{port}"]}
 
 

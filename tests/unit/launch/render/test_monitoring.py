@@ -1,4 +1,4 @@
-"""Prometheus and the dashboard beside a server: what they may do, whom they ask, and who could not be asked."""
+"""Prometheus and the dashboard for a server: what they may do, whom they ask, and who could not be asked."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_grafana_finds_prometheus_and_the_dashboard(plan: Plan) -> None:
     assert {panel["datasource"]["uid"] for panel in board["panels"]} == {source["uid"]}
 
 
-def test_panels_stand_beside_each_other_without_overlap() -> None:
+def test_panels_do_not_overlap() -> None:
     places = [panel["gridPos"] for panel in dashboard("x")["panels"]]
     cells = {(p["x"] + x, p["y"] + y) for p in places for x in range(p["w"]) for y in range(p["h"])}
     assert len(cells) == sum(place["w"] * place["h"] for place in places)

@@ -83,7 +83,7 @@ RATES = st.lists(st.floats(1, 1e5), min_size=3, max_size=3)
 
 
 @given(st.lists(RATES, min_size=1, max_size=8), st.floats(0, 0.2))
-def test_what_is_used_was_measured_and_is_no_loser(rates: list[list[float]], floor: float) -> None:
+def test_what_is_used_was_measured_and_is_a_finalist(rates: list[list[float]], floor: float) -> None:
     trials = [trial(f"L{number}", *values) for number, values in enumerate(rates)]
     found = decide(trials, SPEED, floor)
     assert found is not None

@@ -1,4 +1,4 @@
-"""A real page of vLLM 0.32 with two engines, and lines that are none of its."""
+"""A real page of vLLM 0.32 with two engines, and lines of others."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_series_of_one_name_are_added_up() -> None:
     assert parse(page)["0"].values == {TOKENS: 5.0}
 
 
-def test_values_that_are_no_numbers_are_left_out() -> None:
+def test_values_that_are_not_numbers_are_left_out() -> None:
     page = f'{RUNNING}{{engine="0"}} NaN\n{TOKENS}{{engine="0"}} +Inf\n{TOKENS}{{engine="0"}} many\n'
     assert parse(page) == {}
 
