@@ -86,7 +86,7 @@ def plan(
     invoke plan --hardware h200 --max-users 64 --context 32768
     invoke plan --hardware h200 --gpus 4 --explain tensor-parallel-size
     """
-    _check_together(compare, max_users, context, explain, format, output)
+    _check_together(compare, max_users, context, explain, format, output, monitoring)
     if compare:
         _compare(options, compare, max_users, context, format)
         return
@@ -101,7 +101,7 @@ def plan(
 
 
 def _check_together(
-    compare: str, max_users: int, context: int, explain: str, format: str, output: str
+    compare: str, max_users: int, context: int, explain: str, format: str, output: str, monitoring: bool
 ) -> None:
     """Raise Refused for options that cannot be used together."""
     if max_users and not context:
@@ -110,7 +110,8 @@ def _check_together(
     if context and not (compare or max_users):
         raise Refused("--context needs --compare or --max-users", fix=f"--max-model-len {context}")
     one = "--compare" if compare else "--explain" if explain else ""
-    other = "--explain" if compare and explain else "--output" if output else ""
+    given = {"--explain": bool(compare and explain), "--output": bool(output), "--monitoring": monitoring}
+    other = next((option for option, is_given in given.items() if is_given), "")
     if one and other:
         raise Refused(f"{one} cannot be used with {other}", fix="invoke plan --help")
     if one and format not in ("text", "json"):

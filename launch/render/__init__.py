@@ -18,6 +18,11 @@ FILES = {
 }
 FORMATS = tuple(FILES)
 MONITORED = ("compose", "kubernetes")
+# Why the text of a format may be several files.
+WHY_FILES = {
+    "quadlet": "systemd reads the unit of each node from a file of its own",
+    "compose": "Prometheus and Grafana read their configuration from files of their own",
+}
 
 
 def to_json(plan: Plan) -> str:
@@ -30,12 +35,13 @@ def to_json(plan: Plan) -> str:
 def render(plan: Plan, form: str, monitoring: bool = False) -> str:
     """Return the plan as one text in one of FORMATS.
 
-    Raises Refused for another format and for units of several nodes, Failed for a tag without a digest.
+    Raises Refused for another format and for a plan of several files, Failed for a tag without a digest.
     """
     found = tuple(files(plan, form, monitoring).values())
     if len(found) > 1:
-        why = f"systemd reads each of the {len(found)} units from a file of its own"
-        raise Refused(f"--format {form} of several nodes is several files", why=why, fix="--output DIR")
+        raise Refused(
+            f"--format {form} of this plan is several files", why=WHY_FILES[form], fix="--output DIR"
+        )
     return found[0]
 
 
@@ -61,4 +67,13 @@ def files(plan: Plan, form: str, monitoring: bool = False) -> dict[str, str]:
     if form == "quadlet":
         texts: dict[str, str] = renderer.files(plan)
         return texts
-    return {FILES[form]: renderer.render(plan, monitoring=True) if monitoring else renderer.render(plan)}
+    if not monitoring:
+        return {FILES[form]: renderer.render(plan)}
+    return {FILES[form]: renderer.render(plan, monitoring=True), **_monitoring_files(plan, form)}
+
+
+def _monitoring_files(plan: Plan, form: str) -> dict[str, str]:
+    """Return the files that a Compose file with monitoring mounts; the objects of a cluster are one file."""
+    from launch.render.monitoring import configuration
+
+    return configuration.files(plan) if form == "compose" else {}

@@ -19,7 +19,7 @@ UNHEALTHY = (
 
 
 def render(plan: Plan, monitoring: bool = False) -> str:
-    """Return YAML, together with Prometheus and Grafana if `monitoring`.
+    """Return YAML, with Prometheus and Grafana together with the server if `monitoring`.
 
     With several nodes, run `docker compose up head` on the first, `up worker-1` on the second.
     """

@@ -15,12 +15,14 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 import pytest
-import yaml
 
 from launch.render.monitoring.dashboard import panels
-from tests.e2e.conftest import WANTED, free_port
+from tests.conftest import MODEL
+from tests.e2e.conftest import free_port
 from tests.invocation import invoke
 
+NAME = "slipway-monitoring-test"  # not the name of the servers of other tests, which may run meanwhile
+WANTED = ("--platform", "cpu", "--model", MODEL, "--name", NAME)
 SECONDS = 30  # of requests; a rate needs two readings with requests between them
 EXPRESSIONS = [(panel.title, query.expr) for panel in panels() for query in panel.queries]
 
@@ -33,7 +35,7 @@ def server(cpu_image: str, settings: dict[str, str]) -> Iterator[str]:
     port, cached = free_port(), ("--set", "--enable-prefix-caching=true")
     invoke("run", *WANTED, *cached, "--port", port, "--replace", **settings).ok()
     yield port
-    invoke("stop", WANTED[-1])
+    invoke("stop", "--name", NAME)
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +44,9 @@ def prometheus(
 ) -> Iterator[str]:
     """The address of a Prometheus that has watched a server under load. Its configuration is the rendered one."""
     folder, port = tmp_path_factory.mktemp("prometheus"), free_port()
-    words = ("plan", *WANTED, "--format", "compose", "--monitoring")
-    file = yaml.safe_load(invoke(*words, **settings).ok().out.replace("$$", "$"))
-    text = file["configs"]["prometheus"]["content"]
+    words = ("plan", *WANTED, "--format", "compose", "--monitoring", "--output", str(folder))
+    invoke(*words, **settings).ok()
+    text = (folder / "monitoring" / "prometheus.yml").read_text()
     assert "server:8000" in text
     # The server is on loopback here and not on the network of the Compose file; a test has no 10 s.
     config = text.replace("server:8000", f"127.0.0.1:{server}").replace("10s", "1s")
@@ -79,7 +81,7 @@ def _load(port: str) -> None:
 
 def _ask(port: str, until: float) -> None:
     body = {"prompt": "What is a slipway? " * 40, "max_tokens": 64, "ignore_eos": True}
-    request = (f"http://127.0.0.1:{port}/v1/completions", json.dumps({"model": WANTED[3], **body}).encode())
+    request = (f"http://127.0.0.1:{port}/v1/completions", json.dumps({"model": MODEL, **body}).encode())
     while time.monotonic() < until:
         headers = {"Content-Type": "application/json"}
         urlopen(Request(*request, headers=headers), timeout=60).read()

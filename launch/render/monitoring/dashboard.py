@@ -12,7 +12,8 @@ from launch.data_file import load
 SELECTOR = 'job="slipway",instance=~"$instance"'
 WINDOW = "$__rate_interval"
 UID = "slipway"
-SOURCE = {"type": "prometheus", "uid": "slipway"}
+LONGEST_UID = 40  # characters
+SOURCE = {"type": "prometheus", "uid": "${source}"}  # the first variable below
 WIDTH, HEIGHT, COLUMNS = 12, 8, 2  # of a panel, in Grafana's grid of 24 columns
 
 
@@ -43,19 +44,27 @@ def panels() -> tuple[Panel, ...]:
     return load(Path(__file__).with_name("panels.yaml"), tuple[Panel, ...])
 
 
-def dashboard(title: str, job: str = "slipway") -> dict[str, Any]:
-    """Return the JSON model of the dashboard for the servers of a Prometheus job."""
+def dashboard(title: str, job: str = UID) -> dict[str, Any]:
+    """Return the JSON model of the dashboard for the servers of a Prometheus job, after which it is named.
+
+    Two dashboards of one name would end the provisioning of both.
+    """
     selector = SELECTOR.replace('job="slipway"', f'job="{job}"')
     return {
-        "uid": UID,
+        "uid": job[:LONGEST_UID],
         "title": title,
         "schemaVersion": 39,
         "editable": True,
         "refresh": "10s",
         "time": {"from": "now-1h", "to": "now"},
-        "templating": {"list": [_instances(job)]},
+        "templating": {"list": [_sources(), _instances(job)]},
         "panels": [_panel(number, one, selector) for number, one in enumerate(panels())],
     }
+
+
+def _sources() -> dict[str, Any]:
+    """Return the variable with the Prometheus that is asked: Grafana's default, whatever its uid is in a cluster."""
+    return {"name": "source", "label": "Prometheus", "type": "datasource", "query": "prometheus"}
 
 
 def _instances(job: str) -> dict[str, Any]:

@@ -159,6 +159,8 @@ def test_recipes_lists_the_others_if_one_is_broken(recipes: Path) -> None:
         (["--max-users", "4"], "--max-users needs --context", "--max-users 4 --context 32768"),
         (["--context", "4096"], "--context needs --compare or --max-users", "--max-model-len 4096"),
         (["--compare", "h200x4", "--explain", "tp"], "--compare cannot be used with --explain", ""),
+        (["--compare", "h200x4", "--monitoring"], "--compare cannot be used with --monitoring", ""),
+        (["--explain", "tp", "--monitoring"], "--explain cannot be used with --monitoring", ""),
         (
             ["--compare", "h200x4", "--format", "docker"],
             "--compare cannot be used with --format docker",

@@ -1,4 +1,4 @@
-"""Prometheus and the dashboard for a server: what they may do, whom they ask, and who could not be asked."""
+"""Prometheus and the dashboard next to a server: what they may do, whom they ask, and who could not be asked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from errors import Refused
-from launch.render import render
+from launch.render import files, render
 from launch.render.monitoring.dashboard import dashboard, panels
 from launch.spec.plan import Plan
 from tests.conftest import SHARED
@@ -28,13 +28,17 @@ def plan() -> Plan:
 
 def values(plan: Plan) -> dict[str, Any]:
     """Return a Compose file as Compose reads it: two dollars are one."""
-    found: dict[str, Any] = yaml.safe_load(render(plan, "compose", monitoring=True).replace("$$", "$"))
+    return read(files(plan, "compose", monitoring=True)["compose.yaml"].replace("$$", "$"))
+
+
+def read(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(text)
     return found
 
 
-def config(found: dict[str, Any], name: str) -> str:
-    text: str = found["configs"][name]["content"]
-    return text
+def config(plan: Plan, name: str) -> str:
+    """Return the text of a file that Prometheus or Grafana reads."""
+    return files(plan, "compose", monitoring=True)[name]
 
 
 def test_the_server_itself_does_not_change(plan: Plan) -> None:
@@ -49,11 +53,32 @@ def test_what_watches_has_the_least_access(plan: Plan, name: str) -> None:
     assert service["cap_drop"] == ["ALL"]
     assert service["user"].split(":")[0] != "0"
     assert [port.rsplit(":", 2)[0] for port in service["ports"]] == ["127.0.0.1"]
-    assert {volume["type"] for volume in service["volumes"]} == {"volume"}
+    assert service["mem_limit"]
+    assert {volume["read_only"] for volume in service["volumes"] if volume["type"] == "bind"} == {True}
+
+
+def test_every_file_that_is_mounted_is_written(plan: Plan) -> None:
+    mounts = [
+        mount for name in ("prometheus", "grafana") for mount in values(plan)["services"][name]["volumes"]
+    ]
+    names = {mount["source"].removeprefix("./") for mount in mounts if mount["type"] == "bind"}
+    assert names == set(files(plan, "compose", monitoring=True)) - {"compose.yaml"}
+
+
+def test_no_configuration_is_copied_into_a_read_only_container(plan: Plan) -> None:
+    found = values(plan)  # Compose cannot: docker/compose#12031
+    assert "configs" not in found
+    assert all("configs" not in service for service in found["services"].values())
+
+
+def test_several_files_are_not_printed(plan: Plan) -> None:
+    with pytest.raises(Refused, match="several files") as refused:
+        render(plan, "compose", monitoring=True)
+    assert refused.value.fix == "--output DIR"
 
 
 def test_prometheus_asks_the_server_by_the_name_of_its_service(plan: Plan) -> None:
-    found = yaml.safe_load(config(values(plan), "prometheus"))
+    found = read(config(plan, "monitoring/prometheus.yml"))
     (job,) = found["scrape_configs"]
     assert (job["scheme"], job["static_configs"]) == ("http", [{"targets": ["server:8000"]}])
 
@@ -64,19 +89,33 @@ def test_on_the_network_of_the_host_all_stay_on_loopback(plan: Plan) -> None:
     assert {found["services"][name]["network_mode"] for name in ("prometheus", "grafana")} == {"host"}
     assert "--web.listen-address=127.0.0.1:9090" in found["services"]["prometheus"]["command"]
     assert found["services"]["grafana"]["environment"]["GF_SERVER_HTTP_ADDR"] == "127.0.0.1"
-    assert "127.0.0.1:8000" in config(found, "prometheus")
+    assert "127.0.0.1:8000" in config(host, "monitoring/prometheus.yml")
 
 
 def test_grafana_finds_prometheus_and_the_dashboard(plan: Plan) -> None:
     found = values(plan)
-    (source,) = json.loads(config(found, "grafana-source"))["datasources"]
-    board = json.loads(config(found, "grafana-dashboard"))
+    (source,) = read(config(plan, "monitoring/grafana-source.yaml"))["datasources"]
+    (folder,) = read(config(plan, "monitoring/grafana-dashboards.yaml"))["providers"]
+    mounted = [mount["target"] for mount in found["services"]["grafana"]["volumes"]]
     assert found["services"]["grafana"]["environment"]["PROMETHEUS_URL"] == "http://prometheus:9090"
     assert source["url"] == "${PROMETHEUS_URL}"
-    assert {panel["datasource"]["uid"] for panel in board["panels"]} == {source["uid"]}
+    assert f"{folder['options']['path']}/slipway.json" in mounted
 
 
-def test_panels_do_not_overlap() -> None:
+def test_panels_ask_the_prometheus_that_grafana_has() -> None:
+    board = dashboard("x")
+    chosen = board["templating"]["list"][0]
+    assert (chosen["type"], chosen["query"]) == ("datasource", "prometheus")
+    assert {panel["datasource"]["uid"] for panel in board["panels"]} == {f"${{{chosen['name']}}}"}
+
+
+def test_dashboards_of_two_servers_have_different_names() -> None:
+    first, second = (dashboard("x", job=name) for name in ("minimax-m2-api", "minimax-m21-api"))
+    assert first["uid"] != second["uid"]
+    assert len(dashboard("x", job="a" * 63)["uid"]) <= 40
+
+
+def test_panels_stand_next_to_each_other_without_overlap() -> None:
     places = [panel["gridPos"] for panel in dashboard("x")["panels"]]
     cells = {(p["x"] + x, p["y"] + y) for p in places for x in range(p["w"]) for y in range(p["h"])}
     assert len(cells) == sum(place["w"] * place["h"] for place in places)
@@ -107,6 +146,7 @@ def test_a_cluster_gets_a_service_monitor_and_a_dashboard(plan: Plan) -> None:
     assert board["metadata"]["labels"]["grafana_dashboard"] == "1"
     (text,) = board["data"].values()
     assert f'job=\\"{service["metadata"]["name"]}\\"' in text
+    assert json.loads(text)["uid"] == service["metadata"]["name"]
 
 
 def test_compose_matches_the_published_schema(plan: Plan) -> None:
@@ -121,6 +161,6 @@ def test_promtool_accepts_the_configuration(plan: Plan, tmp_path: Path) -> None:
     if not (promtool := shutil.which("promtool")):
         pytest.skip("no promtool (Debian: apt-get install prometheus)")
     file = tmp_path / "prometheus.yml"
-    file.write_text(config(values(plan), "prometheus"))
+    file.write_text(config(plan, "monitoring/prometheus.yml"))
     done = subprocess.run([promtool, "check", "config", file], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
