@@ -59,8 +59,9 @@ def charts(page: Page) -> list[Chart]:
         caption = f"Each dot is a run, each line goes through the means of the groups. Crosses are not compared.{band}"
         found.append(Chart("history", "History of this load", caption, _history))
     if series.starts(page):
+        height = max(2.8, 1.2 + 0.45 * len(series.starts(page)))  # two lines of text for each bar
         found.append(
-            Chart("start", "Time to ready", "Seconds from start to ready, by phase.", _starts, 1, 2.8)
+            Chart("start", "Time to ready", "Seconds from start to ready, by phase.", _starts, 1, height)
         )
     return found
 

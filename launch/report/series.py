@@ -143,7 +143,7 @@ def starts(page: Page) -> list[Start]:
         phases = tuple((one_line(n), s) for n, s in run.server.start_seconds.items() if is_measurement(s))
         if phases:
             when = run.time[5:16].replace("T", " ")
-            found.setdefault(run.server.start_id, Start(f"{short(run.server.name)} {when}", phases))
+            found.setdefault(run.server.start_id, Start(f"{layout(run)} {when}", phases))
     return list(found.values())[-MOST_STARTS:]
 
 

@@ -76,7 +76,14 @@ def test_integer_refuses_anything_but_digits(text: Any) -> None:
 
 
 def test_run_takes_every_option_that_changes_a_plan() -> None:
-    shown = {"output", "compare", "max-users", "context", "explain", "monitoring"}  # change what is shown of plans
+    shown = {
+        "output",
+        "compare",
+        "max-users",
+        "context",
+        "explain",
+        "monitoring",
+    }  # change what is shown of plans
     assert {option.flag for option in plan_verb.options} - shown <= {
         option.flag for option in run_verb.options
     }
