@@ -13,7 +13,7 @@ from errors import Failed, Refused, SlipwayError
 from launch.bench.layouts.schedule import MOST_LAYOUTS, LayoutFailed
 from launch.bench.layouts.trial import Start, Trial
 from launch.engine import containers
-from launch.engine.servers import find, list_servers
+from launch.engine.servers import STATE, find, list_servers
 from launch.operations import servers
 from launch.operations.compare import Candidate, layouts
 from launch.operations.events import Events
@@ -21,6 +21,7 @@ from launch.operations.launch import Launched, launch
 from launch.operations.launch_options import LaunchOptions
 from launch.operations.measured_layout import asked_gpus
 from launch.operations.plan_inputs import recipe_of
+from launch.paths import state_dir
 from launch.planning.capacity import Machine
 from launch.spec.plan import AUTO_PORT, Plan
 from launch.spec.plan_options import PlanOptions
@@ -58,7 +59,6 @@ def candidates(options: PlanOptions) -> tuple[Plan, ...]:
 def without_servers(client: DockerClient, stop: bool, events: Events) -> Iterator[None]:
     """Stop the servers that run for the block, and start them again after it. Raises Refused unless `stop`."""
     running = [find(client, one.name) for one in list_servers(client) if one.status == "running"]
-    running = [server for server in running if server.name != NAME]
     _require_free(running, stop)
     stopped: list[Container] = []
     try:
@@ -76,6 +76,12 @@ def _require_free(running: list[Container], stop: bool) -> None:
     if running and not stop:
         why = f"it would be measured together with: {names}"
         raise Refused("a server runs on this host", why=why, fix="--stop-server, or invoke stop")
+    if NAME in [server.name for server in running]:
+        why = "another benchmark of layouts runs, or one was killed"
+        raise Refused(f"'{NAME}' runs already", why=why, fix=f"invoke stop {NAME}")
+    if others := [str(one.name) for one in running if one.labels.get(STATE) != str(state_dir())]:
+        why = "it was started with another state folder, so by another user"
+        raise Refused(f"'{others[0]}' is not stopped", why=why, fix="wait until it has ended")
     if supervised := [str(server.name) for server in running if service.pid(str(server.name))]:
         why = "its supervisor would start it again during the benchmark"
         raise Refused(f"'{supervised[0]}' is supervised", why=why, fix=f"invoke stop {supervised[0]}")

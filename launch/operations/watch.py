@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from errors import Refused
+from errors import Failed, Refused
 from launch.allocation.holders import GpuSet
 from launch.engine.client import connect
 from launch.engine.servers import Server, find, list_servers
@@ -15,6 +15,7 @@ from launch.hardware import gpu_load
 from launch.hardware.detect import detect
 from launch.hardware.gpu_load import GpuLoad
 from launch.hardware.types import Gpu
+from launch.serving.log_follower import engine_errors
 from launch.serving.metrics import read_page
 from launch.serving.monitoring.activity import Activity, activities
 from launch.serving.monitoring.page import Sample, parse
@@ -56,7 +57,13 @@ def watch(name: str, seconds: float) -> Iterator[tuple[Watched, ...]]:
 
 
 def _running(client: DockerClient, name: str) -> list[Server]:
-    return [one for one in list_servers(client) if one.status == "running" and name in ("", one.name)]
+    """Return the servers that run. Raises Failed if the engine has ended."""
+    try:
+        found = list_servers(client)
+    except engine_errors() as error:
+        why = str(error).splitlines()[0][:200]
+        raise Failed("the container engine does not answer any more", why=why, fix="invoke ps") from None
+    return [one for one in found if one.status == "running" and name in ("", one.name)]
 
 
 def _read(servers: list[Server], readings: dict[str, _Reading]) -> None:

@@ -25,10 +25,18 @@ def test_a_running_server_is_not_disturbed(server: dict[str, Any], settings: dic
     assert server["name"] in refused.err
 
 
+def test_the_server_of_another_user_is_not_stopped(
+    server: dict[str, Any], settings: dict[str, str], tmp_path: Path
+) -> None:
+    other = {**settings, "SLIPWAY_STATE_DIR": str(tmp_path)}
+    refused = invoke("bench", *ASKED, "--stop-server", **other)
+    assert refused.code == 2
+    assert f"'{server['name']}' is not stopped" in refused.err
+
+
 def test_the_fastest_layout_is_found_and_planned_and_the_server_put_back(
     server: dict[str, Any], settings: dict[str, str], tmp_path: Path
 ) -> None:
-    own = {**settings, "SLIPWAY_STATE_DIR": str(tmp_path)}
     options = (
         "--stop-server",
         "--goal",
@@ -38,7 +46,7 @@ def test_the_fastest_layout_is_found_and_planned_and_the_server_put_back(
         "--format",
         "json",
     )
-    finished = invoke("bench", *ASKED, *LOAD, *options, **own)
+    finished = invoke("bench", *ASKED, *LOAD, *options, **settings)
     found = finished.json
     assert [one["layout"] for one in found["layouts"]] == ["TP2", "TP2+EP", "DP2+EP", "TP1"]
     assert [one["failed"] for one in found["layouts"]] == [""] * 4
@@ -46,7 +54,7 @@ def test_the_fastest_layout_is_found_and_planned_and_the_server_put_back(
     assert found["decision"]["result"] in ("winner", "default")
     assert f"{server['name']}: started again" in finished.err
 
-    plan = invoke("plan", *WANTED, "--gpus", "2", "--prefer", "measured", "--format", "json", **own).json
+    plan = invoke("plan", *WANTED, "--gpus", "2", "--prefer", "measured", "--format", "json", **settings).json
     sizes = {size: plan["layout"][size] for size in ("tp", "dp")}
     names = {(2, 1): ("TP2", "TP2+EP"), (1, 2): ("DP2+EP",), (1, 1): ("TP1",)}
     assert found["decision"]["layout"] in names[sizes["tp"], sizes["dp"]]
@@ -59,10 +67,9 @@ def test_the_fastest_layout_is_found_and_planned_and_the_server_put_back(
 def test_layouts_that_do_not_start_are_rows_with_their_cause(
     server: dict[str, Any], settings: dict[str, str], tmp_path: Path
 ) -> None:
-    own = {**settings, "SLIPWAY_STATE_DIR": str(tmp_path)}
     broken = ("--set", "--chat-template=/nowhere/template.jinja")
     options = ("--stop-server", "--results", str(tmp_path / "runs"), "--format", "json")
-    finished = invoke("bench", *ASKED, *LOAD, *broken, *options, **own)
+    finished = invoke("bench", *ASKED, *LOAD, *broken, *options, **settings)
     assert finished.code == 1
     assert "error: no layout could be measured" in finished.err
     rows = json.loads(finished.out)["layouts"]
