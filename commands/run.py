@@ -103,12 +103,16 @@ def run(
         replace, wait == "yes" and not detach, fetch, phase_timeout, fixes, verify_key, limits
     )
     events = JsonEvents() if format == "json" else TerminalEvents()
-    if dry_run:
-        _show_command(operation.planned(options, fixes, events), limits)
-        return
-    with events.reported():
-        launched = operation.launch(options, how, events)
-        events.result(launched)
+    try:
+        if dry_run:
+            _show_command(operation.planned(options, fixes, events), limits)
+            return
+        with events.reported():
+            launched = operation.launch(options, how, events)
+            events.result(launched)
+    except operation.SeveralNodes as error:
+        _show_nodes(error.plan, format)
+        raise
     if supervise:
         _supervise(launched, options, limits, notify)
 
@@ -137,6 +141,14 @@ def _show_command(plan: Plan, limits: Limits) -> None:
     print(docker.render(plan, limits.flags()))
     for path in plan.container.env_files:
         say(f"note: the first `invoke run` creates the API key in {path}; later runs use the same key")
+
+
+def _show_nodes(plan: Plan, format: str) -> None:
+    """Print the command of each node, for a person to run on its host."""
+    from launch.render import docker
+
+    if format == "text":
+        print(docker.render(plan))
 
 
 def _split_workarounds(options: PlanOptions) -> tuple[PlanOptions, Fixes]:

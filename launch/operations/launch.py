@@ -43,6 +43,18 @@ if TYPE_CHECKING:
 _LAUNCHES_AT_ONCE = 16
 
 
+class SeveralNodes(Refused):
+    """A plan of several hosts, which a launch on this host cannot start."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(
+            f"the plan needs {len(plan.processes)} nodes",
+            why="`invoke run` starts containers on this host only",
+            fix="run the command of each node on its host; or invoke deploy, for a Kubernetes cluster",
+        )
+        self.plan = plan
+
+
 @dataclass(frozen=True)
 class Launched:
     """A server that was started, or that ran already. `ready` is None if the launch did not wait for it."""
@@ -96,8 +108,8 @@ def launch(options: PlanOptions, how: LaunchOptions | None = None, events: Event
     """
     how, events = how or LaunchOptions(), events or Events()
     options = replace(options, memory_limit=how.limits.memory)
-    client = engine_client.connect()
     plan = planned(options, how.fixes, events)
+    client = engine_client.connect()
     _show_assumptions(plan, events)
     if options.hardware:
         check_gpus(plan.hardware, plan.platform)
@@ -149,11 +161,7 @@ def planned(
     for note in plan.notes[len(own.notes) :]:
         (events or Events()).note(f"{note}  (--workaround no leaves it out)")
     if len(plan.processes) > 1:
-        raise Refused(
-            f"the plan needs {len(plan.processes)} nodes",
-            why="`invoke run` starts containers on this host only",
-            fix="invoke plan --format kubernetes, or --format docker for one command per node",
-        )
+        raise SeveralNodes(plan)
     return plan
 
 
