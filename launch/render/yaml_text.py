@@ -10,7 +10,7 @@ def dump(documents: Iterable[Any]) -> str:
     """Return YAML documents."""
     import yaml
 
-    class Dumper(yaml.SafeDumper):
+    class Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
         """A dumper that writes a repeated value again, and keeps the lines of a text."""
 
         def ignore_aliases(self, data: Any) -> bool:
