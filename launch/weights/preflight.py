@@ -13,6 +13,7 @@ from pathlib import Path
 
 from errors import Failed
 from launch.weights.cache import ModelFolder
+from launch.weights.file_system import file_system_of
 from launch.weights.manifest import Entry, Manifest
 from launch.weights.progress import amount
 from launch.weights.transfer import partial_file
@@ -23,7 +24,11 @@ TEMPORARY = 100  # bytes by which a link's temporary name may be longer
 FOLDERS = 16  # inodes for folders, the manifest, the ref and temporary files
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # names that every file system has
 KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE of fallocate(2)
-RESERVING = ("ext4", "xfs")  # where fallocate only notes extents; elsewhere it may write, or take memory
+RESERVING = (
+    "ext4",
+    "xfs",
+    "btrfs",
+)  # where fallocate only notes extents; elsewhere it may write, or take memory
 NOTHING = "nothing was fetched"
 OTHER_DISK = "use --cache DIR on another disk"
 
@@ -120,7 +125,7 @@ def _require_sizes(model: str, existing: Path, largest: Entry) -> None:
 
 def _require_quota(model: str, existing: Path, needed: int) -> None:
     """Raise Failed if the user's quota is too small: reserve the space in a file without a name, and free it again."""
-    if needed <= 0 or file_system(existing) not in RESERVING:
+    if needed <= 0 or file_system_of(existing) not in RESERVING:
         return
     with tempfile.TemporaryFile(dir=existing) as probe:
         if _fallocate(probe.fileno(), needed) == errno.EDQUOT:
@@ -142,14 +147,3 @@ def _fallocate(file: int, size: int) -> int:
     function = getattr(libc, "fallocate64", None) or libc.fallocate
     done: int = function(file, KEEP_SIZE, ctypes.c_int64(0), ctypes.c_int64(size))
     return ctypes.get_errno() if done else 0
-
-
-def file_system(path: Path) -> str:
-    """Return the type of the file system that a path is on, "" if it is not known."""
-    try:
-        lines = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
-        device = path.stat().st_dev
-    except OSError:
-        return ""
-    wanted = f"{os.major(device)}:{os.minor(device)}"
-    return next((line.partition(" - ")[2].split()[0] for line in lines if line.split()[2] == wanted), "")

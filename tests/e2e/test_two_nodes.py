@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from launch.acceptance.prompts import prompts
+from launch.serving.metrics import read_page
+from launch.serving.monitoring.page import parse
 from launch.serving.openai_client import is_healthy
+from launch.spec.metric_names import TOKENS
 from launch.spec.server_name import name_for
 from tests.conftest import MODEL
 from tests.e2e.conftest import free_port
@@ -26,30 +32,51 @@ if TYPE_CHECKING:
 ROLES = ("head", "worker")
 NETWORK, SUBNET, HEAD = "slipway-test-nodes", "10.213.77.0/24", "10.213.77.2"
 STARTS_WITHIN = 240.0  # seconds
+NOTICED_WITHIN = 120.0
 pytestmark = pytest.mark.slow
 
 
+@dataclass(frozen=True)
+class Group:
+    """Two nodes: the lines of the plan for each, and the port of the head on this host."""
+
+    engine: DockerClient
+    head: str
+    worker: str
+    port: str
+
+    def start(self) -> None:
+        """Start both nodes and wait until the head answers."""
+        start(self.head, "head", f"--ip={HEAD} --publish=127.0.0.1:{self.port}:8000")
+        start(self.worker, "worker")
+        wait(f"http://127.0.0.1:{self.port}", [self.container(role) for role in ROLES])
+
+    def container(self, role: str) -> Container:
+        return self.engine.containers.get(name(role))
+
+    def remove(self) -> None:
+        for container in self.engine.containers.list(all=True, filters={"network": NETWORK}):
+            container.remove(force=True)
+
+
 @pytest.fixture(scope="module")
-def port(
+def group(
     engine: DockerClient, cpu_image: str, hub_cache: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    """The port of the head of two nodes that were started with the lines of one plan."""
+) -> Iterator[Group]:
+    """Two nodes that were started with the lines of one plan."""
     from docker.types import IPAMConfig, IPAMPool
 
     words = ("--platform", "cpu", "--model", MODEL, "--nodes", "2", "--strategy", "multi_node_dep")
     folders = {"HF_HUB_CACHE": str(hub_cache), "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("nodes"))}
     text = invoke("plan", *words, "--format", "docker", **folders).ok().out
     network = engine.networks.create(NETWORK, ipam=IPAMConfig(pool_configs=[IPAMPool(subnet=SUBNET)]))
-    chosen = free_port()
     head, worker = text[text.index("# node 0") :].split("# node 1")
+    found = Group(engine, head, f"#{worker}", free_port())
     try:
-        start(head, "head", f"--ip={HEAD} --publish=127.0.0.1:{chosen}:8000")
-        start("#" + worker, "worker")
-        wait(f"http://127.0.0.1:{chosen}", [engine.containers.get(name(role)) for role in ROLES])
-        yield chosen
+        found.start()
+        yield found
     finally:
-        for container in engine.containers.list(all=True, filters={"network": NETWORK}):
-            container.remove(force=True)
+        found.remove()
         network.remove()
 
 
@@ -77,9 +104,55 @@ def wait(url: str, containers: list[Container]) -> None:
         time.sleep(0.5)
 
 
-def test_two_nodes_answer_like_one(port: str) -> None:
-    for _ in range(2):  # the requests go to both nodes in turn
+def answers(port: str) -> None:
+    """Ask twice: the requests go to both nodes in turn."""
+    for _ in range(2):
         answer = ask(port, "What is a slipway?")["message"]["content"]
         assert answer.endswith("A slipway is a ramp on the shore from which a ship is launched.")
-        called = ask(port, "What is the weather in Tokyo?", tools=prompts().offered)["message"]["tool_calls"]
-        assert called[0]["function"] == {"name": "get_weather", "arguments": '{"city": "Tokyo"}'}
+
+
+def test_two_nodes_answer_like_one(group: Group) -> None:
+    answers(group.port)
+    called = ask(group.port, "What is the weather in Tokyo?", tools=prompts().offered)["message"][
+        "tool_calls"
+    ]
+    assert called[0]["function"] == {"name": "get_weather", "arguments": '{"city": "Tokyo"}'}
+
+
+def test_a_benchmark_loads_the_engines_of_both_nodes(group: Group) -> None:
+    head = group.container("head")
+    words = "--dataset-name random --random-input-len 64 --random-output-len 32 --num-prompts 16 --max-concurrency 4"
+    model = ["--model", MODEL, "--tokenizer", head.attrs["Args"][head.attrs["Args"].index("serve") + 1]]
+    bench = ["docker", "exec", name("head"), "vllm", "bench", "serve", *model, *words.split()]
+    done = subprocess.run(bench, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"Successful requests: +16\n", done.stdout)
+    tokens = {engine: sample.values[TOKENS] for engine, sample in parse(metrics(group.port)).items()}
+    assert len(tokens) == 2
+    assert min(tokens.values()) > 0
+
+
+def metrics(port: str) -> str:
+    page = read_page(f"http://127.0.0.1:{port}", 10)
+    assert page is not None
+    return page
+
+
+def test_a_killed_follower_is_explained_and_the_group_starts_again(group: Group, tmp_path: Path) -> None:
+    head = group.container("head")
+    group.container("worker").kill()
+    until = time.monotonic() + NOTICED_WITHIN
+    while head.status == "running" and time.monotonic() < until:
+        with suppress(Exception):  # a request makes the head step, and ends with it
+            ask(group.port, "What is a slipway?")
+        time.sleep(1)
+        head.reload()
+    log = tmp_path / "head.log"
+    log.write_bytes(head.logs())
+    assert head.status == "exited", log.read_text()[-3000:]
+    found = invoke("diagnose", str(log), "--format", "json")
+    assert found.code == 3, found.out
+    print(found.out)
+    group.remove()
+    group.start()
+    answers(group.port)

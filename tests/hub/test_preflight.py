@@ -17,6 +17,7 @@ from errors import Refused, SlipwayError
 from launch.weights import preflight
 from launch.weights.cache import ModelFolder
 from launch.weights.fetch import fetch_model
+from launch.weights.file_system import file_system_of
 from launch.weights.local_folder import check_folder
 from launch.weights.manifest import Entry
 from launch.weights.snapshot import Snapshot, require_complete
@@ -45,6 +46,24 @@ def mounted(image: Path, make: list[str], size: str) -> Iterator[Path]:
         yield place
     finally:
         subprocess.run(["umount", str(place)], check=True)
+
+
+@contextmanager
+def exfat(image: Path) -> Iterator[Path]:
+    """Mount a new exFAT, which has no links; skip the test if this host cannot."""
+    place, mount = image.with_suffix(".mounted"), shutil.which("mount.exfat-fuse")
+    if not (mount and shutil.which("mkfs.exfat") and os.geteuid() == 0):
+        pytest.skip("no exFAT: root, and Debian's exfat-fuse and exfatprogs")
+    place.mkdir()
+    subprocess.run(["truncate", "-s", "200M", str(image)], check=True)
+    device = subprocess.check_output(["losetup", "-f", "--show", str(image)], text=True).strip()
+    try:
+        subprocess.run(["mkfs.exfat", device], check=True, capture_output=True)
+        subprocess.run([mount, device, str(place)], check=True, capture_output=True)
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+        subprocess.run(["losetup", "-d", device], check=True)
 
 
 def assert_nothing_was_fetched(hub: RecordingServer) -> None:
@@ -83,7 +102,7 @@ def test_the_reserved_space_is_given_back(
     folder: Path, tmp_path: Path, fetch: Callable[..., Snapshot], assert_complete: Callable[[Path], None]
 ) -> None:
     with mounted(tmp_path / "disk", ["mkfs.ext4", "-q"], "200M") as disk, serve_folder(folder) as hub:
-        assert preflight.file_system(disk) == "ext4"
+        assert file_system_of(disk) == "ext4"
         free = os.statvfs(disk).f_bfree
         preflight._require_quota(MODEL, disk, 100 << 20)
         assert os.statvfs(disk).f_bfree == free
@@ -93,12 +112,41 @@ def test_the_reserved_space_is_given_back(
 def test_a_quota_is_found_before_the_first_byte(
     folder: Path, fetch: Callable[..., Snapshot], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preflight, "file_system", lambda path: "xfs")
+    monkeypatch.setattr(preflight, "file_system_of", lambda path: "xfs")
     monkeypatch.setattr(preflight, "_fallocate", lambda file, size: errno.EDQUOT)
     with serve_folder(folder) as hub:
         with pytest.raises(SlipwayError, match=r"the quota on the disk of .* is used up"):
             fetch(hub.url)
         assert_nothing_was_fetched(hub)
+
+
+def test_a_real_quota_is_found_before_the_first_byte(
+    folder: Path, tmp_path: Path, fetch: Callable[..., Snapshot], assert_complete: Callable[[Path], None]
+) -> None:
+    with mounted(tmp_path / "disk", ["mkfs.btrfs", "-q"], "400M") as disk, serve_folder(folder) as hub:
+        place = disk / "user"
+        for words in (
+            ["subvolume", "create", place],
+            ["quota", "enable", disk],
+            ["qgroup", "limit", "1M", place],
+        ):
+            subprocess.run(["btrfs", *words], check=True, capture_output=True)
+        with pytest.raises(SlipwayError, match=r"the quota on the disk of .* is used up"):
+            fetch(hub.url, cache=place / "cache")
+        assert_nothing_was_fetched(hub)
+        subprocess.run(["btrfs", "qgroup", "limit", "none", place], check=True, capture_output=True)
+        assert_complete(fetch(hub.url, cache=place / "cache").path)
+
+
+def test_a_real_file_system_without_links_has_the_files_themselves(
+    folder: Path, tmp_path: Path, fetch: Callable[..., Snapshot], assert_complete: Callable[[Path], None]
+) -> None:
+    with exfat(tmp_path / "disk") as disk, serve_folder(folder) as hub:
+        with pytest.raises(OSError):
+            (disk / "link").symlink_to("file")
+        found = fetch(hub.url, cache=disk / "cache")
+        assert_complete(found.path)
+        assert snapshot_download(MODEL, cache_dir=disk / "cache", local_files_only=True) == str(found.path)
 
 
 def test_a_file_that_is_too_large_for_the_file_system_is_named(
