@@ -30,7 +30,6 @@ from launch.diagnosis.candidates import (
 )
 from launch.diagnosis.exit_signals import match_signal
 from launch.diagnosis.fallback import failing_requests, foreign_log, no_failure, unknown_failure, versions
-from launch.diagnosis.request_failures import is_server_error
 from launch.diagnosis.rule_values import captured_values, fill, fill_cause, fill_change, options_not_given
 from launch.diagnosis.rules import Rules
 from launch.diagnosis.types import (
@@ -109,8 +108,7 @@ def _failing_requests(analysis: Analysis, rules: Rules) -> Diagnosis | None:
 
 def _with_cause_of_errors(healthy: Diagnosis, analysis: Analysis, rules: Rules) -> Diagnosis:
     """Add why single requests failed, or what a server that has not answered any complains about, if a row names it."""
-    failures = (one for one in analysis.request_failures if is_server_error(one, rules))
-    each = (_match_traceback(one, analysis, rules) for one in failures)
+    each = (_match_traceback(one, analysis, rules) for one in analysis.request_failures)
     found = next((one for one in each if one and not one.rule.family), None)
     if not found and analysis.summary.serving and not analysis.summary.answers and analysis.error_lines:
         found = best_line(analysis, rules)

@@ -137,7 +137,9 @@ def test_a_healthy_server_shows_why_single_requests_failed() -> None:
     assert found.cause.startswith("no failure of the server in this log; only single requests failed: ")
     assert "--tool-call-parser" in found.fix
     caused_by_client = diagnose_lines(READY, ANSWERED, *failed(message), ANSWERED)
-    assert caused_by_client.cause == "no failure of the server in this log; only single requests failed"
+    assert caused_by_client.outcome is Outcome.HEALTHY
+    assert "only single requests failed: a request has more items of the kind image" in caused_by_client.cause
+    assert "--limit-mm-per-prompt" in caused_by_client.fix
 
 
 def test_a_server_that_answered_nothing_shows_what_it_complains_about() -> None:
