@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -56,7 +57,7 @@ def serve_weights(
     try:
         with serve_catalog(catalog, host=host, port=port, token=token) as hub:
             say(f"serving {served}; stop with Ctrl-C")
-            url = hub.url.replace("//0.0.0.0:", f"//{socket.gethostname()}:")
+            url = re.sub(r"//(0\.0\.0\.0|\[::\]):", f"//{socket.gethostname()}:", hub.url)
             print(f"export HF_ENDPOINT={url}", flush=True)
             hub.wait()
     except OSError as error:

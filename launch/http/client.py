@@ -18,6 +18,7 @@ from launch.http.url import authorization, is_http_url, origin, printable, publi
 CHUNK = 1 << 20
 LIMIT = 64 << 20
 MOST_REDIRECTS = 5
+CHECK_REDIRECT = "check the address (for a Hub: HF_ENDPOINT) and the proxy"
 REDIRECTS = (301, 302, 303, 307, 308)
 
 
@@ -108,9 +109,10 @@ def request(
         location = response.headers.get("location", "")
         if not (target := redirect_target(url, location)):
             why = f"its Location is '{printable(location)}'" if location else "it has no Location header"
-            raise Failed(f"{public(url)} redirects to no valid URL", why=why)
+            raise Failed(f"{public(url)} redirects to no valid URL", why=why, fix=CHECK_REDIRECT)
         url = target
-    raise Failed(f"{public(first)} redirects more than {MOST_REDIRECTS} times")
+    what = f"{public(first)} redirects more than {MOST_REDIRECTS} times"
+    raise Failed(what, why=f"the last target is {public(url)}", fix=CHECK_REDIRECT)
 
 
 def get(url: str, timeout: float = 60) -> Response:

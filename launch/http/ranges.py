@@ -49,10 +49,19 @@ class Body:
             # ValueError and AttributeError: another thread cut the connection, to end a silent one.
             raise TransientError(f"the connection broke at byte {self.position}: {reason(error)}") from error
         if count == 0:
-            raise TransientError(f"the response ends at byte {self.position} of {self.end}")
+            raise self._ended()
         self.position += count
         self._received += count
         return count
+
+    def _ended(self) -> TransientError:
+        """Return the error for a response that ends early: a sign-in page without a length stays a sign-in page."""
+        ends = f"the response ends at byte {self.position} of {self.end}"
+        if str(self.response.headers.get("Content-Type") or "").lower().startswith("text/html"):
+            return TransientError(
+                f"{ends}, and is a web page (a login page, or a proxy's?)", attempts=LASTING
+            )
+        return TransientError(ends)
 
     def _read(self, view: memoryview) -> int:
         announced = self.response.length  # Content-Length; it may be less than the range that was promised

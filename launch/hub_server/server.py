@@ -157,9 +157,14 @@ class _Listener(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 128
 
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, handler)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore a client that disconnects; one whose file was changed was disconnected here."""
 
 
 def _url(server: ThreadingHTTPServer) -> str:
-    return f"http://{server.server_address[0]!s}:{server.server_address[1]}"
+    host = str(server.server_address[0])
+    return f"http://{f'[{host}]' if ':' in host else host}:{server.server_address[1]}"

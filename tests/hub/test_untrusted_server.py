@@ -132,7 +132,10 @@ def test_fetch_refuses_an_invalid_model_name(model: str, cache: Path) -> None:
     assert error.value.code == 2
 
 
-@pytest.mark.parametrize("address", ["http://h:99999", "http://h:x", "http://[::1", "http://a b", "http://"])
+@pytest.mark.parametrize(
+    "address",
+    ["http://h:99999", "http://h:x", "http://[::1", "http://a b", "http://", "http://h?x=1", "http://h/#x"],
+)
 def test_fetch_refuses_an_invalid_endpoint(address: str, fetch: Callable[..., Snapshot]) -> None:
     with pytest.raises(SlipwayError, match="is not a URL") as error:
         fetch(address)

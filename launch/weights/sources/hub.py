@@ -109,11 +109,12 @@ def endpoint_of(url: str | None = None) -> str:
     from huggingface_hub import constants
 
     endpoint = (url or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).strip().rstrip("/")
+    fix = "write it as http://host or https://host"
     if not is_http_url(endpoint):
-        raise Refused(
-            f"HF_ENDPOINT is not a URL: '{printable(endpoint)[:100]}'",
-            fix="write it as http://host or https://host",
-        )
+        raise Refused(f"HF_ENDPOINT is not a URL: '{printable(endpoint)[:100]}'", fix=fix)
+    if "?" in endpoint or "#" in endpoint:  # paths are appended to it
+        what = f"HF_ENDPOINT is not a URL of a Hub: '{public(endpoint)}'"
+        raise Refused(what, why="it has a query or a fragment", fix=fix)
     return endpoint
 
 

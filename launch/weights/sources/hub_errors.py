@@ -99,7 +99,9 @@ def refusal(model: str, status: int, code: str, path: str = "") -> Failed:
         error = Failed if status == 401 else NotFound
         return error(f"{what} does not exist, or it is private", why=why, fix=fix)
     if code in ("RevisionNotFound", "EntryNotFound") or status == 404:
-        return NotFound(f"{what} does not exist", why=why, fix="check --revision")
+        of_model = not path and code != "RevisionNotFound"  # other servers answer so, too
+        fix = "check the name, --revision and HF_ENDPOINT" if of_model else "check --revision"
+        return NotFound(f"{what} does not exist", why=why, fix=fix)
     if code == "DisabledRepo":
         return Failed(f"{what} is disabled on the Hub", why=why, fix="choose another model")
     return Failed(
