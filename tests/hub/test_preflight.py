@@ -130,7 +130,7 @@ def test_a_real_quota_is_found_before_the_first_byte(
             ["quota", "enable", disk],
             ["qgroup", "limit", "1M", place],
         ):
-            subprocess.run(["btrfs", *words], check=True, capture_output=True)
+            subprocess.run(["btrfs", *map(str, words)], check=True, capture_output=True)
         with pytest.raises(SlipwayError, match=r"the quota on the disk of .* is used up"):
             fetch(hub.url, cache=place / "cache")
         assert_nothing_was_fetched(hub)
