@@ -65,9 +65,10 @@ class LayoutsBench:
             finally:
                 if any(trial.starts or trial.failed for trial in search.trials):
                     self._print(search, decision)
-        if decision is None:
-            raise Failed("no layout could be measured", why=search.trials[0].failed, fix="invoke run")
-        self._remember(plans[0], search, decision)
+            if decision is None:
+                why, fix = search.trials[0].failed, "invoke run shows the start of one"
+                raise Failed("no layout could be measured", why=why, fix=fix)
+            self._remember(plans[0], search, decision)
 
     def _search(self, plans: tuple[Plan, ...], events: Events) -> Search:
         from launch.bench.layouts.schedule import Search

@@ -39,38 +39,46 @@ def finalists(trials: Sequence[Trial], goal: Goal) -> tuple[Trial, ...]:
     return tuple(one for one in usable if one.mean(goal) >= reach * usable[0].mean(goal))[:MOST_FINALISTS]
 
 
-def decide(trials: Sequence[Trial], goal: Goal, floor: float = 0.0, unfinished: str = "") -> Decision | None:
+def decide(trials: Sequence[Trial], goal: Goal, unfinished: str = "") -> Decision | None:
     """Return the layout to use; None if none was measured. The first trial is the recipe's default.
 
-    `floor` is the noise of the host as a standard deviation of logarithms. `unfinished` says why not all finalists
-    have all their starts.
+    Only layouts with as many starts as any other are compared: a single start decides nothing against several.
+    `unfinished` says why not all finalists have all their starts.
     """
-    best, *others = finalists(trials, goal) or (None,)
+    best, *others = finalists(_most_started(trials), goal) or (None,)
     if best is None:
         return None
     default = trials[0]
     if unfinished:
         return Decision(default if default.usable else best, Result.UNCLEAR, unfinished)
     if not others:
-        return _alone(best, default, goal)
-    found = [(one, compare(one.scores(goal), best.scores(goal), floor)) for one in others]
+        return _alone(best, trials, goal)
+    found = [(one, compare(one.scores(goal), best.scores(goal))) for one in others]
     equal = [one for one, comparison in found if comparison.outcome is not Outcome.FASTER]
     if not equal:
         return _winner(best, default, _faster(found))
     return _tied((best, *equal), trials)
 
 
-def _alone(best: Trial, default: Trial, goal: Goal) -> Decision:
+def _most_started(trials: Sequence[Trial]) -> list[Trial]:
+    most = max((len(one.starts) for one in trials if one.usable), default=0)
+    return [one for one in trials if one.usable and len(one.starts) == most]
+
+
+def _alone(best: Trial, trials: Sequence[Trial], goal: Goal) -> Decision:
     """Decide for the only layout that reaches the fastest."""
+    default = trials[0]
+    failed = [f"{one.layout} failed: {one.failed}" for one in trials if one.failed]
+    others = any(one.usable for one in trials if one != best)
+    why = "; ".join([*failed, *(["no other layout comes near it"] if others else [])])
     if best == default:
-        return Decision(best, Result.DEFAULT, "no other layout comes near it")
-    why = f"{default.layout} failed: {default.failed}" if default.failed else _behind(best, default, goal)
-    return Decision(best, Result.WINNER, why)
+        return Decision(best, Result.DEFAULT, why or "it is the only layout")
+    return Decision(best, Result.WINNER, why if default.failed else f"{_times(best, default, goal)}; {why}")
 
 
-def _behind(best: Trial, default: Trial, goal: Goal) -> str:
-    ratio = best.mean(goal) / default.mean(goal)
-    return f"{ratio:.2f} times {default.layout} in one start each; no other layout comes near it"
+def _times(best: Trial, default: Trial, goal: Goal) -> str:
+    first = best.starts[0].score(goal) / default.starts[0].score(goal)
+    return f"{first:.2f} times {default.layout} in one start each"
 
 
 def _winner(best: Trial, default: Trial, why: str) -> Decision:

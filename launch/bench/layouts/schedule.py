@@ -34,7 +34,6 @@ class Search:
     measure: Measure
     budget: float  # seconds
     clock: Clock
-    floor: float = 0.0
     unfinished: str = ""
     _begun: float = field(default=0.0, init=False)
     _longest: float = field(default=0.0, init=False)  # seconds of a start with one run of each point
@@ -44,11 +43,11 @@ class Search:
         self._begun = self.clock()
         for number in range(len(self.trials)):
             if number and not self._in_budget(1):
-                self._end(f"the budget ended before {self._names(self.trials[number:])}")
+                self.unfinished = f"the budget ended before {_names(self.trials[number:])}"
                 break
             self._start(number, self.users, 1)
         self._repeat()
-        return decide(self.trials, self.goal, self.floor, self.unfinished)
+        return decide(self.trials, self.goal, self.unfinished)
 
     def _repeat(self) -> None:
         """Start the finalists again, in turn, so that a change of the host over time meets all of them."""
@@ -60,7 +59,7 @@ class Search:
             if self.trials[number].failed:
                 continue
             if not self._in_budget(REPEATS):
-                self._end(f"the budget ended before {MORE_STARTS} more starts of {self._names(found)}")
+                self.unfinished = f"the budget ended before {MORE_STARTS} more starts of {_names(found)}"
                 return
             self._start(number, self.goal.points(self.users), REPEATS)
 
@@ -79,11 +78,9 @@ class Search:
         expected = self._longest * max(1.0, points)
         return self.clock() - self._begun + expected <= self.budget
 
-    def _end(self, why: str) -> None:
-        self.unfinished = why
 
-    def _names(self, trials: Sequence[Trial]) -> str:
-        return ", ".join(trial.layout for trial in trials)
+def _names(trials: Sequence[Trial]) -> str:
+    return ", ".join(trial.layout for trial in trials)
 
 
 def _failure(error: LayoutFailed) -> str:

@@ -65,9 +65,9 @@ def test_the_layouts_are_those_of_all_ranks_and_of_half_of_them_each_once() -> N
     ]  # fmt: skip
 
 
-def test_a_model_that_is_not_known_is_refused() -> None:
-    with pytest.raises(Refused):
-        candidates(PlanOptions("MiniMaxAI/MiniMax-M3000x", platform="cpu", gpus="many"))
+def test_a_list_of_gpus_is_refused() -> None:
+    with pytest.raises(Refused, match="layouts are compared for a number of GPUs"):
+        candidates(PlanOptions(TINY, platform="cpu", gpus="0,1"))
 
 
 def test_servers_are_stopped_and_started_again(host: Callable[..., None], state: Path) -> None:
