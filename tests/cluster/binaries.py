@@ -17,7 +17,6 @@ from pathlib import Path
 SUITE = "bookworm"
 PACKAGES = ("golang-go", "etcd-server", "golang-github-modern-go-reflect2-dev", "dpkg-dev")
 PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet")
-MIRROR = "http://deb.debian.org/debian"
 SCRIPT = Path(__file__).with_name("build.sh")
 CACHE = Path(__file__).parents[2] / ".pytest_cache" / "d" / "cluster"
 FIX = "make cluster"
@@ -53,11 +52,13 @@ def build() -> Path:
 
 def _unpack(root: Path) -> None:
     """Unpack Go, etcd and the source of Kubernetes below `root`."""
-    sources = [f"{kind} {MIRROR} {SUITE} main" for kind in ("deb", "deb-src")]
-    hook = 'chroot "$1" sh -c "mkdir /source && cd /source && apt-get source --quiet kubernetes"'
+    # mmdebstrap writes the suite's usual mirror for packages; their sources are at the same place.
+    sources = "sed -n 's/^deb /deb-src /p' /etc/apt/sources.list > /etc/apt/sources.list.d/source.list"
+    steps = f"{sources} && apt-get update --quiet && mkdir /source && cd /source && apt-get source --quiet kubernetes"
+    hook = f'chroot "$1" sh -c "{steps}"'
     words = ["mmdebstrap", "--variant=apt", "--quiet", f"--include={','.join(PACKAGES)}"]
     subprocess.run(
-        [*words, f"--customize-hook={hook}", SUITE, str(root), *sources],
+        [*words, f"--customize-hook={hook}", SUITE, str(root)],
         check=True,
         timeout=600,
         stdout=sys.stderr,
