@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from errors import Failed
 from images.lock.history import older_than_minimum
 from images.lock.schema import LockedImage
-from launch import paths
+from launch import atomic_write, paths
 from launch.engine.images import find
 from launch.spec.capabilities import TORCH_BUILDS, Capabilities
 
@@ -93,7 +93,7 @@ def was_read(image_id: str) -> bool:
 def remember(image_id: str, found: Capabilities | None) -> None:
     """Keep what was read from an image; an image that could not be read is not tried again."""
     paths.writable(_file(image_id).parent)
-    _file(image_id).write_text((found or Capabilities()).as_json())
+    atomic_write.write_text(_file(image_id), (found or Capabilities()).as_json())
 
 
 def _file(image_id: str) -> Path:

@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 from errors import Failed, Refused
+from launch import atomic_write
 
 OVERRIDE = "SLIPWAY_STATE_DIR"
 VERSION = 1  # of the files below state_dir(); raise it when an older Slipway would misread them
@@ -66,7 +67,7 @@ def writable(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         state = _base("state")
         if folder.is_relative_to(state) and not (stamp := state / "version").exists():
-            stamp.write_text(f"{VERSION}\n")
+            atomic_write.write_text(stamp, f"{VERSION}\n")  # other threads and commands read it meanwhile
         why = "" if os.access(folder, os.W_OK | os.X_OK) else "Permission denied"
     except OSError as error:
         why = error.strerror or str(error)

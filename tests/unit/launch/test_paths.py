@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import platformdirs
@@ -64,6 +65,15 @@ def test_writable_creates_the_folder_and_stamps_the_state(override: Path) -> Non
     assert paths.writable(paths.logs_dir()).is_dir()
     assert (override / "state" / "version").read_text() == f"{paths.VERSION}\n"
     assert paths.state_dir() == override / "state"
+
+
+def test_writable_stamps_the_state_while_others_read_it(override: Path) -> None:
+    stamp = override / "state" / "version"
+    for _ in range(20):
+        with ThreadPoolExecutor(4) as pool:
+            folders = list(pool.map(lambda _: paths.writable(paths.logs_dir()), range(8)))
+        assert folders == [paths.logs_dir()] * 8
+        stamp.unlink()
 
 
 def test_writable_stamps_only_the_state(override: Path) -> None:
