@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 from errors import Refused
 from images.field_checks import first_error
 from images.lock import validation
-from images.lock.schema import Lock
+from images.lock.schema import Lock, LockedModel
 from launch.data_file import parse_yaml
 
 LOCK = Path(__file__).parents[1] / "lock.yaml"
@@ -21,6 +22,11 @@ def load(path: Path = LOCK) -> Lock:
     lock = parse(_data(path), path)
     validation.check(lock, path)
     return lock
+
+
+def load_models(path: Path = LOCK) -> Mapping[str, LockedModel]:
+    """Return the models of the lock, without the checks of its images. Raises Refused as `load` does."""
+    return parse(_data(path), path).models
 
 
 def refuse_installed(path: Path) -> None:

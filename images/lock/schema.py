@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
 
@@ -118,7 +118,7 @@ class LockedImage:
     channel: str
     name: str
     pins: ImageInputs
-    others: tuple[str, ...] = ()
+    others: tuple[LockedImage, ...] = field(default=(), compare=False)
 
     @property
     def key(self) -> str:
@@ -142,7 +142,8 @@ class LockedImage:
         """Return how to replace an input that no longer exists."""
         newest = " --nightly" if self.channel == "nightly" else ""
         pin = f"invoke pin {self.pin_options}{newest} --mirror REGISTRY pins an existing one and keeps a copy"
-        return f"{pin}; or use --channel {' or '.join(self.others)}" if self.others else pin
+        channels = " or ".join(other.channel for other in self.others)
+        return f"{pin}; or use --channel {channels}" if channels else pin
 
     @property
     def dockerfile(self) -> str:
@@ -172,9 +173,11 @@ class Lock(_Frozen):
         channel = channel or default
         if channel not in channels:
             raise choice(f"{platform} channel", channel, list(channels))
-        name = platform if channel == default else f"{platform}-{channel}"
-        others = tuple(other for other in channels if other != channel)
-        return LockedImage(platform, channel, name, channels[channel], others)
+        names = {key: platform if key == default else f"{platform}-{key}" for key in channels}
+        others = tuple(
+            LockedImage(platform, key, names[key], pins) for key, pins in channels.items() if key != channel
+        )
+        return LockedImage(platform, channel, names[channel], channels[channel], others)
 
     def images(self) -> tuple[LockedImage, ...]:
         """Return all images in the order of the file."""

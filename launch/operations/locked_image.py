@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from errors import Failed
 from launch.engine import images
-from launch.http.client import NotFound
 from launch.operations.capabilities_file import read_capabilities
 from launch.operations.registry_answer import ask, reason
 from launch.planning import image_checks, image_choice
@@ -33,18 +32,15 @@ def of_platform(options: PlanOptions, platform: str) -> LockedImage | None:
     return lock.image(platform, options.channel)
 
 
-def entry_of(locked: LockedImage, options: PlanOptions) -> LockEntry:
+def entry_of(locked: LockedImage) -> LockEntry:
     """Return what a plan needs to know of a locked image and of the other channels of its platform."""
     from images.build import local_name
-    from images.lock import lockfile
 
-    lock = lockfile.load(Path(options.lock or lockfile.LOCK))
-    others = [image for image in lock.images() if image.platform == locked.platform and image != locked]
     return replace(
         _pinned(locked),
         name=local_name.reference(locked),
         inputs=local_name.inputs(locked),
-        others=tuple(map(_pinned, others)),
+        others=tuple(map(_pinned, locked.others)),
     )
 
 
@@ -56,7 +52,7 @@ def _pinned(locked: LockedImage) -> LockEntry:
 
 def look_up(options: PlanOptions, locked: LockedImage, client: DockerClient | EngineSocket | None) -> Image:
     """Return the locked image as this engine has it, else as the user's registry has it, else to be built."""
-    entry = entry_of(locked, options)
+    entry = entry_of(locked)
     local = images.inspect(client, entry.name) if client else None
     if local:
         require_of_lock(locked, entry, entry.name, local.labels)
@@ -111,6 +107,7 @@ def _published(
     """
     from images.publish.publish import lock_tag, parse_target
     from images.registry import client as registry_client
+    from launch.http.client import NotFound
 
     host, repository = parse_target(to, "--registry")
     registry = registry_client.connect(host)

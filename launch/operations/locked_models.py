@@ -36,7 +36,7 @@ def locked_models(lock: str = "") -> Mapping[str, LockedModel]:
     """Return the models of a lock file; by default of Slipway's own."""
     from images.lock import lockfile
 
-    return lockfile.load(Path(lock or lockfile.LOCK)).models
+    return lockfile.load_models(Path(lock or lockfile.LOCK))
 
 
 def wanted_weights(model: str, revision: str = "", lock: str = "") -> WantedWeights:

@@ -19,7 +19,7 @@ from launch.planning.planner import make_plan
 from launch.planning.selection import model_of
 from launch.planning.validation import MAX_RANKS
 from launch.recipes.from_config import ConfigRecipe
-from launch.recipes.repository import builtin_shapes, checkpoints, open_repository
+from launch.recipes.repository import checkpoints, open_repository, shapes_for
 from launch.spec.gpu_catalog import HardwareProfile, find
 from launch.spec.inputs import Host, Image, WeightStorage
 from launch.spec.plan import Plan
@@ -49,7 +49,7 @@ def plan_of(options: PlanOptions, image: Image | None = None, found: FoundRecipe
         server_name("--name", options.name)
     found = found or recipe_of(options)
     repository, recipe = found.repository, found.recipe
-    models = (options.nodes, checkpoints(recipe), builtin_shapes(), options.memory_limit)
+    models = (options.nodes, checkpoints(recipe), shapes_for(recipe), options.memory_limit)
     if options.hardware or options.platform == "cpu":
         hardware = _named_hardware(repository.hardware, options.hardware or "cpu", options.platform)
         host = gather(hardware, _gpu_count(options.gpus, hardware), *models)

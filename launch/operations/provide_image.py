@@ -50,7 +50,7 @@ def image_of(client: DockerClient, plan: Plan, options: PlanOptions) -> Image:
         digest = ImageReference.parse(plan.image).digest
         return named_image.of_name(options, plan.platform, source.name, local, digest)
     published = plan.image if source.origin == "published" else ""
-    entry = locked_image.entry_of(_locked(plan, options), options)
+    entry = locked_image.entry_of(_locked(plan, options))
     return locked_image.of_lock(options, entry, local, published)
 
 
@@ -67,7 +67,7 @@ def _build(plan: Plan, options: PlanOptions, events: Events, background: bool) -
 
     source, locked = plan.image_source, _locked(plan, options)
     if source.problem:
-        entry = locked_image.entry_of(locked, options)
+        entry = locked_image.entry_of(locked)
         raise Failed(
             f"this engine does not have the image {source.name}",
             why=source.problem,
@@ -103,7 +103,7 @@ def _pull_published(
     _pull(client, plan.image, events, background)
     pulled = client.images.get(plan.image)
     locked = _locked(plan, options)
-    entry = locked_image.entry_of(locked, options)
+    entry = locked_image.entry_of(locked)
     locked_image.require_of_lock(locked, entry, plan.image, pulled.labels)
     repository, _, tag = entry.name.partition(":")
     pulled.tag(repository, tag)

@@ -160,13 +160,19 @@ def _name(folder: Path, path: Path) -> str:
     return str(path.relative_to(folder).with_suffix(""))
 
 
+def shapes_for(recipe: Recipe) -> dict[str, ModelShape]:
+    """Map the checkpoints of a recipe to their shapes, as far as a recipe has them: its own, else a built-in one."""
+    own = _shapes_of(recipe)
+    return own if own.keys() >= checkpoints(recipe).keys() else {**builtin_shapes(), **own}
+
+
 def builtin_shapes() -> dict[str, ModelShape]:
     """Map model ids to the shapes in the built-in recipes; they also serve other recipes of these models."""
     repository = RecipeRepository((BUILTIN,), {}, {})
-    pairs = ((recipe, recipe.extension.shape) for recipe in repository.read(repository.names())[0])
-    return {
-        model: shape
-        for recipe, shape in pairs
-        if shape is not None
-        for model in (recipe.model.model_id, *recipe.extension.same_shape)
-    }
+    recipes = repository.read(repository.names())[0]
+    return {model: shape for recipe in recipes for model, shape in _shapes_of(recipe).items()}
+
+
+def _shapes_of(recipe: Recipe) -> dict[str, ModelShape]:
+    shape = recipe.extension.shape
+    return dict.fromkeys((recipe.model.model_id, *recipe.extension.same_shape), shape) if shape else {}
