@@ -18,6 +18,7 @@ from launch.diagnosis.types import Severity, Traceback
 
 HANG_REPORTS = 10  # one a minute; compiling takes fewer minutes
 LEARNING_LINES = 200  # lines whose prefix is learned even if their text is skipped
+CUT_LINES = 60  # from the beginning of a log, in which a stack without its first line is read
 MARKING_LINES = 5000  # lines in which marks of a program are searched
 _TAIL_LENGTH = 500
 
@@ -208,6 +209,9 @@ class LogReader:
     def _read_problem(self, line: LogLine) -> None:
         if TRACEBACK_START in line.text:
             self._tracebacks.start(line, self._severity(line))
+        elif line.number <= CUT_LINES and self._tracebacks.is_cut(line):
+            self._tracebacks.start(line, self._severity(line))
+            self._tracebacks.read(line)
         elif not self._tracebacks.read(line):
             self._keep(line)
         if line.text.strip():

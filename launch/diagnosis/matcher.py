@@ -110,12 +110,13 @@ def _with_cause_of_errors(healthy: Diagnosis, analysis: Analysis, rules: Rules) 
     """Add why single requests failed, or what a server that has not answered any complains about, if a row names it."""
     each = (_match_traceback(one, analysis, rules) for one in analysis.request_failures)
     found = next((one for one in each if one and not one.rule.family), None)
-    if not found and analysis.summary.serving and not analysis.summary.answers and analysis.error_lines:
+    if not found and analysis.summary.serving and not analysis.summary.answers:
         found = best_line(analysis, rules)
     if not found or found.rule.family:
         return healthy
     values = captured_values(found.match)
-    cause = f"{healthy.cause}: {fill_cause(found.rule.cause, values)}"
+    server = healthy.cause.replace("no failure in", "no failure of the server in")
+    cause = f"{server}: {fill_cause(found.rule.cause, values)}"
     return replace(healthy, cause=cause, evidence=found.evidence, fix=fill(found.rule.fix, values))
 
 

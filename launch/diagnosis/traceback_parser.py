@@ -127,6 +127,11 @@ class TracebackParser:
             del self._open[line.writer]
         return False  # a line of a message may as well be another writer's
 
+    def is_cut(self, line: LogLine) -> bool:
+        """Whether the line is a frame of a stack whose beginning is not in the log: the tail of a longer one."""
+        frame = _FRAME.match(line.text)
+        return line.writer not in self._open and bool(frame and frame["name"])
+
     def is_reading(self, line: LogLine) -> bool:
         """Whether a traceback of the line's writer is being read."""
         return line.writer in self._open

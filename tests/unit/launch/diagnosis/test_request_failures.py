@@ -150,3 +150,16 @@ def test_a_server_that_answered_nothing_shows_what_it_complains_about() -> None:
     assert found.outcome is Outcome.HEALTHY
     assert "UCX" in found.cause
     assert "UCX" not in diagnose_lines(READY, ANSWERED, error).cause
+
+
+def test_a_wrong_name_in_every_request_is_said_and_is_no_failure_of_the_server() -> None:
+    error = "Error with model error=ErrorInfo(message='The model `m` does not exist.')"
+    line = f"ERROR 02-06 02:14:21 [serving.py:286] {error}"
+    found = diagnose_lines(
+        READY, f"(APIServer pid=1) {line}", REFUSED.replace("500 Internal Server Error", "404 Not Found")
+    )
+    assert found.outcome is Outcome.HEALTHY
+    assert found.cause == (
+        "no failure of the server in this log: a client asks for the model m, and this server serves it under another "
+        "name or not at all"
+    )

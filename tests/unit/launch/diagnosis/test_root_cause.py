@@ -177,3 +177,16 @@ def test_diagnose_knows_that_a_server_of_the_old_engine_ended(line: str) -> None
     ]
     assert diagnose_log("\n".join(served), exit_code=None).outcome == "healthy"
     assert diagnose_log("\n".join([*served, line]), exit_code=None).outcome in ("named", "unknown")
+
+
+def test_diagnose_reads_a_stack_whose_first_lines_are_cut_off() -> None:
+    log = "".join(
+        f"{PREFIX}{line}\n"
+        for line in (
+            "    return self.run(x)",
+            '  File "/x/site-packages/vllm/model_executor/models/deepseek_v2.py", line 6, in sparse_attn_indexer',
+            "    logits = fp8_mqa_logits(",
+            "RuntimeError: DeepGEMM backend is not available or outdated.",
+        )
+    )
+    assert diagnose_log(log + GONE).cause_id == "sparse-attention-deep-gemm"
