@@ -16,6 +16,7 @@ from launch.planning.attention_split import vision_note
 from launch.planning.command import fit_ranks, recipe_command
 from launch.planning.known_names import known_names
 from launch.planning.kv_space import served_shape
+from launch.planning.load_balancing import balance
 from launch.planning.memory_check import fit_of, tight_note
 from launch.planning.memory_defaults import with_defaults
 from launch.planning.parallelism import LayoutCheck, check_all, refinement_note
@@ -108,7 +109,7 @@ def shape_of(selection: Selection, host: Host) -> ModelShape | None:
 def node_command(selection: Selection, options: PlanOptions, image: Image, rank: int) -> Draft:
     """Return the options of one node: the recipe's and the user's, adapted to the image's vLLM."""
     draft = overrides.apply(recipe_command(selection, rank), options, selection.recipe)
-    draft = fit_ranks(selection, draft, rank)
+    draft = balance(fit_ranks(selection, draft, rank), selection.nodes, rank)
     on_host_network = selection.nodes > 1 or options.access == "guide"
     if on_host_network and options.port != SERVES_ON:  # there the server's own port is the host's
         draft = draft.add((Arg("--port", (str(options.port),), USER, SET_BY_USER),))

@@ -8,7 +8,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,17 +39,18 @@ pytestmark = pytest.mark.slow
 
 @dataclass(frozen=True)
 class Group:
-    """Two nodes: the lines of the plan for each, and the port of the head on this host."""
+    """Two nodes: the lines of the plan for each, and the ports of head and worker on this host."""
 
     engine: DockerClient
     head: str
     worker: str
     port: str
+    worker_port: str
 
     def start(self) -> None:
         """Start both nodes and wait until the head answers."""
         start(self.head, "head", f"--ip={HEAD} --publish=127.0.0.1:{self.port}:8000")
-        start(self.worker, "worker")
+        start(self.worker, "worker", f"--publish=127.0.0.1:{self.worker_port}:8000")
         wait(f"http://127.0.0.1:{self.port}", [self.container(role) for role in ROLES])
 
     def container(self, role: str) -> Container:
@@ -65,14 +66,21 @@ def group(
     engine: DockerClient, cpu_image: str, hub_cache: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Group]:
     """Two nodes that were started with the lines of one plan."""
+    with two_nodes(engine, hub_cache, tmp_path_factory.mktemp("nodes")) as found:
+        yield found
+
+
+@contextmanager
+def two_nodes(engine: DockerClient, weights: Path, cache: Path, *options: str) -> Iterator[Group]:
+    """Start two nodes on a network of their own with the lines of one plan, and remove them afterwards."""
     from docker.types import IPAMConfig, IPAMPool
 
-    words = ("--platform", "cpu", "--model", MODEL, "--nodes", "2", "--strategy", "multi_node_dep")
-    folders = {"HF_HUB_CACHE": str(hub_cache), "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("nodes"))}
+    words = ("--platform", "cpu", "--model", MODEL, "--nodes", "2", "--strategy", "multi_node_dep", *options)
+    folders = {"HF_HUB_CACHE": str(weights), "XDG_CACHE_HOME": str(cache)}
     text = invoke("plan", *words, "--format", "docker", **folders).ok().out
     network = engine.networks.create(NETWORK, ipam=IPAMConfig(pool_configs=[IPAMPool(subnet=SUBNET)]))
     head, worker = text[text.index("# node 0") :].split("# node 1")
-    found = Group(engine, head, f"#{worker}", free_port())
+    found = Group(engine, head, f"#{worker}", free_port(), free_port())
     try:
         found.start()
         yield found
@@ -153,7 +161,7 @@ def test_a_killed_follower_is_explained_and_the_group_starts_again(group: Group,
     assert head.status == "exited", log.read_text()[-3000:]
     found = invoke("diagnose", str(log), "--format", "json")
     assert found.code == 3, found.out
-    assert json.loads(found.out)["cause_id"] == "rank-of-other-node-ended"
+    assert json.loads(found.out)["cause_id"] == "rank-of-other-node-ended", found.out
     group.remove()
     group.start()
     answers(group.port)
