@@ -11,6 +11,7 @@ from launch.deploy import apply
 from launch.deploy.client import Cluster
 from launch.deploy.status import status
 from launch.render import kubernetes
+from tests.cluster.watching import Watch
 from tests.unit.launch.plan_builders import M2, plan
 
 pytestmark = pytest.mark.slow
@@ -23,10 +24,13 @@ def test_200_sets_are_applied_and_read(
 ) -> None:
     start = time.monotonic()
     documents = [kubernetes.documents(plan(M2, "h200", 8, 2, name=f"m2-{number}")) for number in range(SETS)]
+    watch = Watch(cluster, "LeaderWorkerSet")
+    watch.start()
     rendered = time.monotonic()
     for one in documents:
         assert {change.action for change in apply.apply(cluster, one)} == {"created"}
     applied = time.monotonic()
+    seen = watch.wait_for(SETS)
     for one in documents:
         assert {change.action for change in apply.apply(cluster, one)} == {"unchanged"}
     repeated = time.monotonic()
@@ -40,6 +44,9 @@ def test_200_sets_are_applied_and_read(
         "apply": applied - rendered,
         "repeat": repeated - applied,
         "read": ended - repeated,
+        "seen after the last apply": seen - applied,
+        "events of the watch": watch.events,
+        "bytes of the watch": watch.received,
     }
     print({name: round(seconds, 2) for name, seconds in times.items()})
     for name, seconds in times.items():
