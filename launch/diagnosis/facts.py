@@ -16,7 +16,7 @@ _FACT_LINE = re.compile(
     r"non-default args|with config: |args: Namespace\(|API server version|[Aa]utomatically detected platform|"
     r"attention backend|MoE backend|Resolved architecture|\bversion \d|NVRM: Xid|vLLM Version|Torch version|"
     r"PyTorch version|Turning off hybrid|cudagraph_mode|Custom allreduce is disabled|SpecDecoding|Loading drafter|"
-    r"to fall asleep|to wake up"
+    r"to fall asleep|to wake up|Estimated CUDA graph memory"
 )
 # {'tensor_parallel_size': 2, 'speculative_config': {'method': 'mtp'}}
 _DICT_ITEM = re.compile(
@@ -39,6 +39,7 @@ _SINGLE = (
     re.compile(r"(?P<hybrid_cache_off>Turning off hybrid kv cache manager)"),
     re.compile(r"cudagraph_mode\W{1,4}(?:CUDAGraphMode\.)?(?P<cudagraph_mode>[A-Z_]+)"),
     re.compile(r"(?P<custom_all_reduce_off>Custom allreduce is disabled)"),
+    re.compile(r"Estimated CUDA graph memory: (?P<graph_memory>[\d.]+) GiB"),
     re.compile(r"(?P<asleep>to fall asleep)"),
     re.compile(r"(?P<speculative_config>SpecDecoding metrics|Loading drafter model|num_spec_tokens=\d+)"),
 )

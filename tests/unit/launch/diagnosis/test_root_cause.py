@@ -106,9 +106,7 @@ def test_diagnose_reports_consequences_only_for_a_log_without_its_beginning() ->
 
 def test_diagnose_does_not_conclude_a_kill_if_a_library_printed_an_error() -> None:
     assert diagnose_log(START + GONE).cause_id == "killed"
-    found = diagnose_log(
-        START + "CCL_ERROR| ze_fd_manager.cpp:144 init_device_fds: condition dir failed\n" + GONE
-    )
+    found = diagnose_log(START + "CCL_ERROR| coll_param.cpp:77 check: condition buf failed\n" + GONE)
     assert not found.known
 
 
