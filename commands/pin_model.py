@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,15 +23,15 @@ def run(path: Path, lock: Lock, model: str, revision: str, today: date, *, write
     old = lock.models.get(model)
     if old and (old.commit, old.manifest) == (new.commit, new.manifest):
         new = old
-    before = old.model_dump() if old else {}
+    before = asdict(old) if old else {}
     changes = [
         {"model": model, "key": key, "old": before.get(key, ""), "new": value}
-        for key, value in new.model_dump().items()
+        for key, value in asdict(new).items()
         if value != before.get(key)
     ]
     if write and changes:
         models = dict(sorted({**lock.models, model: new}.items()))
-        writer.write({path: writer.render(lock.model_copy(update={"models": models}))})
+        writer.write({path: writer.render(replace(lock, models=models))})
     if format == "json":
         emit({"lock": str(path), "changes": changes, "notes": [], "written": bool(write and changes)})
         return

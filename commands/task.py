@@ -24,6 +24,8 @@ from commands.output import discard_output, log_to_stderr, refusal
 from commands.program_name import named
 from commands.shared_options import QUIET, VERBOSE
 from errors import SlipwayError
+from launch.cache_folder import CacheFolder
+from launch.checked_file import STORE
 from launch.spec.option import Option, bind, options_of
 
 Body = Callable[..., None]
@@ -110,6 +112,7 @@ def _guarded(body: Body, parameters: Callable[[], Parameters]) -> Body:
         try:
             _have_streams()
             log_to_stderr(verbose, quiet)
+            STORE.set(CacheFolder("checked"))
             body(c, **_values(body, parameters(), given, c))
         except SlipwayError as error:
             raise refusal(error) from error

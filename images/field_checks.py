@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, ValidationError
+from launch.value_checks import Pattern
 
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-OptionalSha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
-Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
-Commit = Annotated[str, Field(pattern=r"^([0-9a-f]{40})?$")]
-FullCommit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,19}$")]
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+Sha256 = Annotated[str, Pattern(r"^[0-9a-f]{64}$")]
+OptionalSha256 = Annotated[str, Pattern(r"^([0-9a-f]{64})?$")]
+Digest = Annotated[str, Pattern(r"^sha256:[0-9a-f]{64}$")]
+Commit = Annotated[str, Pattern(r"^([0-9a-f]{40})?$")]
+FullCommit = Annotated[str, Pattern(r"^[0-9a-f]{40}$")]
+Name = Annotated[str, Pattern(r"^[a-z][a-z0-9]{0,19}$")]
 
 _MESSAGES = {  # by the pattern of the field, else by pydantic's type of error
     "missing": "is missing",
+    "unexpected_keyword_argument": "unknown key",
     "extra_forbidden": "unknown key",
     "literal_error": "must be {expected}",
+    "dataclass_type": "must be a mapping",
     "model_type": "must be a mapping",
     "dict_type": "must be a mapping",
     "list_type": "must be a list",
@@ -31,7 +36,7 @@ _MESSAGES = {  # by the pattern of the field, else by pydantic's type of error
     r"^sha256:[0-9a-f]{64}$": "must be sha256: and 64 hex digits",
     r"^[a-z][a-z0-9]{0,19}$": "must be a name of up to 20 lower-case letters and digits",
 }
-_WITHOUT_VALUE = ("missing", "extra_forbidden", "json_invalid")
+_WITHOUT_VALUE = ("missing", "extra_forbidden", "unexpected_keyword_argument", "json_invalid")
 
 
 def first_error(error: ValidationError) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from errors import Failed
+from launch.checked_file import kept
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -19,6 +20,16 @@ def load(path: Path, kind: type[T]) -> T:
 
     Raises Failed with file, row, field and the expected type. A key that the type does not have is an error.
     """
+    return kept(path, str(kind), _module(kind), lambda: _checked(path, kind))
+
+
+def _module(kind: Any) -> str:
+    """Return the module of the dataclass in a type."""
+    parts = [part for part in get_args(kind) if part is not ...]
+    return _module(parts[-1]) if parts else str(kind.__module__)
+
+
+def _checked(path: Path, kind: type[T]) -> T:
     from pydantic import ConfigDict, TypeAdapter, ValidationError
 
     # A dict around the value, because a dataclass takes no config by itself. The key, the name of the file,

@@ -4,29 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING, Any
 
 from errors import Refused
 from images.field_checks import first_error
-from images.lock import validation
 from images.lock.schema import Lock, LockedModel
+from launch.checked_file import kept
 from launch.data_file import parse_yaml
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 LOCK = Path(__file__).parents[1] / "lock.yaml"
 
 
 def load(path: Path = LOCK) -> Lock:
     """Return the validated lock. Raises Refused with the file, the key and what it must be."""
-    lock = parse(_data(path), path)
+    from images.lock import validation
+
+    lock = read(path)
     validation.check(lock, path)
     return lock
 
 
+def read(path: Path = LOCK) -> Lock:
+    """Return the lock without the rules that compare its keys, files and dates. Raises Refused as `load` does."""
+    if not path.is_file():
+        return parse(_data(path), path)
+    return kept(path, "lock", Lock.__module__, lambda: parse(_data(path), path))
+
+
 def load_models(path: Path = LOCK) -> Mapping[str, LockedModel]:
     """Return the models of the lock, without the checks of its images. Raises Refused as `load` does."""
-    return parse(_data(path), path).models
+    return read(path).models
 
 
 def refuse_installed(path: Path) -> None:
@@ -68,8 +78,10 @@ def parse(data: Any, path: Path = LOCK) -> Lock:
             why="since schema 2 a platform has channels, and the first one is the default",
             fix="write `schema: 2`, and put the entry of each platform below `stable:`",
         )
+    from pydantic import TypeAdapter, ValidationError
+
     try:
-        return Lock.model_validate(data)
+        return TypeAdapter(Lock).validate_python(data)
     except ValidationError as error:
         raise Refused(f"{path} is not a valid lock", why=_explain(error)) from None
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from errors import Failed
 from images.lock.pin import Sources
@@ -16,16 +18,18 @@ from launch import atomic_write
 from launch.http.client import get
 from launch.spec.image_reference import ImageReference
 
+W = TypeVar("W", bound=Wheel)
 MEDIA_TYPE = "application/vnd.slipway.wheel.v1+zip"
 
 
 def copy_inputs(entry: ImageInputs, to: str, sources: Sources, show: Show) -> ImageInputs:
     """Copy an image's base and single wheels below `to` (REGISTRY[/PREFIX]); return the updated entry."""
-    copied: dict[str, Base | Wheel] = {"base": _base(entry.base, to, sources, show)}
-    for name, wheel in (("vllm", entry.vllm), ("deep_gemm", entry.deep_gemm)):
-        if wheel and wheel.wheel:
-            copied[name] = _wheel(wheel, to, sources, show)
-    return entry.model_copy(update=copied)
+    return replace(
+        entry,
+        base=_base(entry.base, to, sources, show),
+        vllm=_wheel(entry.vllm, to, sources, show),
+        deep_gemm=_wheel(entry.deep_gemm, to, sources, show) if entry.deep_gemm else None,
+    )
 
 
 def _base(base: Base, to: str, sources: Sources, show: Show) -> Base:
@@ -35,17 +39,20 @@ def _base(base: Base, to: str, sources: Sources, show: Show) -> Base:
     manifest = source.resolve(image.repository, base.digest)
     registry = sources.registry(target.registry)
     digest = copy.image(source, image.repository, manifest, registry, target.repository, show)
-    return base.model_copy(update={"mirror": f"{target.name}@{digest}"})
+    return replace(base, mirror=f"{target.name}@{digest}")
 
 
-def _wheel(wheel: Wheel, to: str, sources: Sources, show: Show) -> Wheel:
+def _wheel(wheel: W, to: str, sources: Sources, show: Show) -> W:
+    """Copy a wheel that is installed from a URL; return it with its mirror."""
+    if not wheel.wheel:
+        return wheel
     target = _below(to, f"wheels/{wheel.package.lower()}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, wheel.file)
         _save(get(wheel.wheel).chunks(), path, wheel.sha256, wheel.wheel)
         registry = sources.registry(target.registry)
         digest = copy.file(path, wheel.sha256, registry, target.repository, MEDIA_TYPE, show)
-    return wheel.model_copy(update={"mirror": f"{target.name}@{digest}"})
+    return replace(wheel, mirror=f"{target.name}@{digest}")
 
 
 def _below(to: str, repository: str) -> ImageReference:

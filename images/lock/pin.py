@@ -52,7 +52,7 @@ def refresh(
     base = options.base(entry.base, entry.base.tag)
     report(f"looking up {base.repository}:{base.tag}")
     new, note = _base(base, base.tag, sources)
-    moved = entry.model_copy(update={"base": new})
+    moved = replace(entry, base=new)
     if not options.key:
         return Pinned(moved, text, note)
     if options.version:
@@ -67,14 +67,14 @@ def _from_image(entry: ImageInputs, options: PinOptions, sources: Sources, repor
     report(f"looking up {base.repository}:{tag}")
     new, note = _base(base, tag, sources)
     if (new.digest, new.repository) == (entry.base.digest, entry.base.repository):
-        return Pinned(entry.model_copy(update={"base": new}))
+        return Pinned(replace(entry, base=new))
     commit = options.commit or _labels(new, sources).get("org.opencontainers.image.revision", "")
     vllm = Vllm(
         version=options.release(tag) or (entry.vllm.version if note else ""),
         commit=commit if COMMIT.fullmatch(commit) else "",
         source=f"inside the base, {sources.today}",
     )
-    return Pinned(entry.model_copy(update={"base": new, "vllm": vllm}), note=note)
+    return Pinned(replace(entry, base=new, vllm=vllm), note=note)
 
 
 def _base(base: Base, tag: str, sources: Sources) -> tuple[Base, str]:
@@ -88,7 +88,7 @@ def _base(base: Base, tag: str, sources: Sources) -> tuple[Base, str]:
         return base, ""
     listed = f" in the list {found.listed_in}" if found.listed_in else ""
     source = f"the registry's manifest for linux/amd64{listed}, {sources.today}"
-    new = base.model_copy(update={"tag": tag, "digest": found.digest, "mirror": "", "source": source})
+    new = replace(base, tag=tag, digest=found.digest, mirror="", source=source)
     if not base.digest or found.listed_in != base.digest:
         return new, ""
     return (
@@ -131,5 +131,5 @@ def _resolved(entry: ImageInputs, vllm: Vllm, requirement: str, sources: Sources
     python, text = requirements.pin(
         entry.python, requirement, sources.find_links, "vllm" if vllm.wheel else ""
     )
-    python = python.model_copy(update={"source": f"resolved by uv from the package index, {sources.today}"})
-    return Pinned(entry.model_copy(update={"vllm": vllm, "python": python}), text)
+    python = replace(python, source=f"resolved by uv from the package index, {sources.today}")
+    return Pinned(replace(entry, vllm=vllm, python=python), text)

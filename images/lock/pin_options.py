@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from errors import Refused
 from images.lock.schema import Base, Lock, LockedImage
@@ -46,7 +46,7 @@ class PinOptions:
         """Return the base in the requested repository, if any; its digest there is not known yet."""
         if not self.repository:
             return base
-        return base.model_copy(update={"repository": self.repository, "tag": tag, "digest": ""})
+        return replace(base, repository=self.repository, tag=tag, digest="")
 
     def tag(self, base: Base) -> str:
         """Return the tag of a vllm-openai image: nightly-<commit>, v<version> or nightly."""

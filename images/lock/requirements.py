@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from packaging.markers import Marker
@@ -47,9 +48,9 @@ def pin(python: Python, requirement: str, find_links: Sequence[str], exclude: st
     if python.index:
         wheels = torch_wheels(python, text)
         text = resolve(requirement, python.leave_out, wheels, links)
-        python = python.model_copy(update={"wheels": wheels})
+        python = replace(python, wheels=wheels)
     text = _without(text, exclude) if exclude else text
-    return python.model_copy(update={"sha256": hashlib.sha256(text.encode()).hexdigest()}), text
+    return replace(python, sha256=hashlib.sha256(text.encode()).hexdigest()), text
 
 
 def resolve(

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from collections.abc import Collection, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import unquote, urlsplit
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from errors import Refused, choice
 from images.field_checks import Commit, Digest, FullCommit, Name, OptionalSha256, Sha256
+from launch.value_checks import NotEmpty, Pattern
 
-ModelName = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}$")
-]
+ModelName = Annotated[str, Pattern(r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}$")]
 PlatformName = Literal["cpu", "rocm", "cuda"]
-Mirror = Annotated[str, Field(pattern=r"^$|^\S+@sha256:[0-9a-f]{64}$")]
+Mirror = Annotated[str, Pattern(r"^$|^\S+@sha256:[0-9a-f]{64}$")]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+class _Strict:
+    """A mapping of the lock. A key that it does not name is an error."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
 
-class Base(_Frozen):
+@dataclass(frozen=True, kw_only=True)
+class Base(_Strict):
     """The image to build from. The tag is for people; the digest is what a build pulls."""
 
     repository: str
@@ -48,7 +48,8 @@ class Base(_Frozen):
         return (self.mirror, self.reference) if self.mirror else (self.reference,)
 
 
-class Wheel(_Frozen):
+@dataclass(frozen=True, kw_only=True)
+class Wheel(_Strict):
     """A wheel with its URL and hash."""
 
     package: str
@@ -65,25 +66,28 @@ class Wheel(_Frozen):
         return unquote(urlsplit(self.wheel).path).rsplit("/", 1)[-1]
 
 
+@dataclass(frozen=True, kw_only=True)
 class Vllm(Wheel):
     """vLLM: a package of the index, a wheel, or part of the base image (then `package` is empty)."""
 
     package: str = ""
 
 
-class Python(_Frozen):
+@dataclass(frozen=True, kw_only=True)
+class Python(_Strict):
     """The Python packages: a hashed requirements file, or the Python version of a base that includes them."""
 
-    version: Annotated[str, Field(pattern=r"^(3\.\d+)?$")] = ""
+    version: Annotated[str, Pattern(r"^(3\.\d+)?$")] = ""
     requirements: str = ""
     sha256: str = ""
     index: str = ""
-    wheels: dict[str, Sha256] = {}
+    wheels: dict[str, Sha256] = field(default_factory=dict)
     leave_out: tuple[str, ...] = ()
     source: str = ""
 
 
-class ImageInputs(_Frozen):
+@dataclass(frozen=True, kw_only=True)
+class ImageInputs(_Strict):
     """All inputs of one image. `dockerfile` is relative to `images/`; empty means `<platform>/Dockerfile`."""
 
     dockerfile: str = ""
@@ -96,9 +100,7 @@ class ImageInputs(_Frozen):
     @property
     def digest(self) -> str:
         """Return twelve hex digits over all inputs. `source` and `mirror` do not change what is built."""
-        excluded = {"source": True, "mirror": True}
-        exclude: Any = {"base": excluded, "vllm": excluded, "deep_gemm": excluded, "python": {"source": True}}
-        inputs = self.model_dump(exclude=exclude, exclude_defaults=True)
+        inputs = as_data(self, ("source", "mirror"))
         return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
@@ -151,7 +153,8 @@ class LockedImage:
         return self.pins.dockerfile or f"{self.platform}/Dockerfile"
 
 
-class LockedModel(_Frozen):
+@dataclass(frozen=True, kw_only=True)
+class LockedModel(_Strict):
     """The weights of a model: a commit of its repository, and the digest of the list of files at that commit."""
 
     commit: FullCommit
@@ -159,12 +162,13 @@ class LockedModel(_Frozen):
     source: str
 
 
-class Lock(_Frozen):
+@dataclass(frozen=True, kw_only=True)
+class Lock(_Strict):
     """The whole file. The first channel of a platform is its default."""
 
-    schema_: Literal[2] = Field(alias="schema")
-    platforms: dict[PlatformName, Annotated[dict[Name, ImageInputs], Field(min_length=1)]]
-    models: dict[ModelName, LockedModel] = {}
+    schema: Literal[2]
+    platforms: dict[PlatformName, Annotated[dict[Name, ImageInputs], NotEmpty()]]
+    models: dict[ModelName, LockedModel] = field(default_factory=dict)
 
     def image(self, platform: str, channel: str = "") -> LockedImage:
         """Return an image; an empty channel is the default one. Raises Refused for an unknown name."""
@@ -193,7 +197,7 @@ class Lock(_Frozen):
             platform: {channel: changed.get((platform, channel), pins) for channel, pins in channels.items()}
             for platform, channels in self.platforms.items()
         }
-        return self.model_copy(update={"platforms": platforms})
+        return replace(self, platforms=platforms)
 
     def _channels(self, platform: str) -> dict[str, ImageInputs]:
         for known, channels in self.platforms.items():
@@ -207,3 +211,20 @@ class Lock(_Frozen):
                     fix=f"--platform {known} --channel {channel}",
                 )
         raise choice("platform", platform, list(self.platforms))
+
+
+def as_data(part: Any, leave_out: Collection[str] = ()) -> Any:
+    """Return a part of the lock as plain values, in the order of its fields, without default values."""
+    if is_dataclass(part):
+        return {
+            one.name: as_data(value, leave_out)
+            for one in fields(part)
+            if one.name not in leave_out and (value := getattr(part, one.name)) != _default(one)
+        }
+    if isinstance(part, Mapping):
+        return {key: as_data(value, leave_out) for key, value in part.items()}
+    return list(part) if isinstance(part, tuple) else part
+
+
+def _default(one: Field[Any]) -> Any:
+    return one.default_factory() if one.default_factory is not MISSING else one.default

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from errors import Failed
-from images.lock.schema import ImageInputs, Lock
+from images.lock.schema import ImageInputs, Lock, as_data
 from launch import atomic_write
 
 _HEAD = """\
@@ -26,7 +27,7 @@ def render(lock: Lock) -> str:
         def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> Any:
             return super().represent_sequence(tag, sequence, flow_style=True)
 
-    data = lock.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    data = as_data(lock)
     return _HEAD + yaml.dump(data, Dumper=Dumper, sort_keys=False, width=110, allow_unicode=True)
 
 
@@ -45,7 +46,7 @@ def _is_current(path: Path, text: str) -> bool:
 
 def changes(old: ImageInputs, new: ImageInputs) -> Iterator[tuple[str, Any, Any]]:
     """Yield key, old value and new value of each difference, in the order of the lock."""
-    yield from _differences("", old.model_dump(), new.model_dump())
+    yield from _differences("", asdict(old), asdict(new))
 
 
 def _differences(key: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:

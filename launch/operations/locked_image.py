@@ -26,7 +26,7 @@ def of_platform(options: PlanOptions, platform: str) -> LockedImage | None:
     """Return the image that the lock pins for a platform; None if it has none, for example for TPUs."""
     from images.lock import lockfile
 
-    lock = lockfile.load(Path(options.lock or lockfile.LOCK))
+    lock = lockfile.read(Path(options.lock or lockfile.LOCK))
     if platform not in lock.platforms and not options.channel:
         return None
     return lock.image(platform, options.channel)

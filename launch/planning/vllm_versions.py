@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Annotated
 
 from packaging.version import InvalidVersion, Version
-from pydantic import PlainValidator
 
 from errors import Refused
 from launch.data_file import load
 from launch.spec.capabilities import Capabilities
 from launch.spec.image_reference import DOCKER_HUB, ImageReference
 from launch.spec.inputs import Image
+from launch.value_checks import Parsed
 
 USER = "user"  # the source of an option that the user sets
 SET_BY_USER = "set by the user"
 LONGEST = 60  # characters of a version
 AHEAD = 100  # minor releases after the newest known one that may exist
-Release = Annotated[Version, PlainValidator(Version)]
+Release = Annotated[Version, Parsed(Version)]
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
-
-from pydantic import Field
+from dataclasses import dataclass, replace
 
 from launch.recipes import parsers
 from launch.recipes.model_kind import check_kind
@@ -20,13 +18,12 @@ DENSE = ("single_node_tp", "multi_node_tp", "multi_node_tp_pp", "multi_node_tp_d
 EXPERTS = ("single_node_tep", "single_node_dep", "multi_node_tep", "multi_node_dep")
 
 
+@dataclass(frozen=True, kw_only=True)
 class ConfigRecipe(Recipe):
     """A recipe that was made from a config.json. No YAML file can set these fields."""
 
-    folder: str = Field(
-        default="", exclude=True
-    )  # a local folder with the weights; "": the Hugging Face cache
-    notes: tuple[str, ...] = Field(default=(), exclude=True)
+    folder: str = ""  # a local folder with the weights; "": the Hugging Face cache
+    notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -54,7 +51,8 @@ def recipe_from(checkpoint: Checkpoint) -> ConfigRecipe:
         default_strategy="single_node_tp",
         folder=checkpoint.folder,
         notes=tuple(_notes(checkpoint, chosen)),
-    ).model_copy(update={"extension": Extension(source=checkpoint.place, shape=shape)})
+        extension=Extension(source=checkpoint.place, shape=shape),
+    )
 
 
 def _template(checkpoint: Checkpoint) -> str:
@@ -107,5 +105,4 @@ def with_parsers_of(recipe: Recipe, tool: frozenset[str], reasoning: frozenset[s
         f"the image has no parser '{parser}' for {name}: left out" for name, parser in lacking.items()
     )
     features = {name: feature for name, feature in recipe.features.items() if name not in lacking}
-    update: dict[str, Any] = {"features": features, "notes": (*recipe.notes, *notes)}
-    return recipe.model_copy(update=update)
+    return replace(recipe, features=features, notes=(*recipe.notes, *notes))

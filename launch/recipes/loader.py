@@ -5,18 +5,25 @@ Recipes come from many authors: no YAML text may end in a traceback.
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from dataclasses import fields, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
 
 from errors import Refused
 from launch.data_file import parse_yaml
 from launch.recipes.schema import Recipe, SchemaPart
 from launch.recipes.strategy import Strategy
 
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter, ValidationError
+
 P = TypeVar("P", bound=SchemaPart)
+EXTENSION = ("x-slipway", "extension")  # the key in a recipe, and the field
 MAX_ERRORS = 5  # in one message
 MOST_VALUES = 20_000  # the largest of 23 recipes of vllm-project/recipes has 469
 
@@ -24,7 +31,7 @@ MOST_VALUES = 20_000  # the largest of 23 recipes of vllm-project/recipes has 46
 def read_recipe(text: str, file: str) -> Recipe:
     """Return a recipe. Raises Refused with line and column of a YAML error, or the key path of a wrong type."""
     recipe = check(Recipe, load_yaml(text, file), file)
-    return recipe.model_copy(update={"unknown": tuple(_unknown_keys(recipe))})
+    return replace(recipe, unknown=tuple(_unknown_keys(recipe)))
 
 
 def read_strategy(text: str, file: str) -> Strategy:
@@ -69,23 +76,50 @@ def check(kind: type[P], data: Any, file: str) -> P:
     noun = kind.__name__.lower()
     if not isinstance(data, dict):
         raise Refused(f"{file}: a {noun} must be a mapping", why=f"found {_describe(data)}")
+    from pydantic import ValidationError
+
     try:
-        return kind.model_validate({**data, "file": file})
+        found: P = _adapter(kind).validate_python({**_by_field(data), "file": file})
+        return found
     except ValidationError as error:
         raise _wrong_types(error, file) from error
     except (RecursionError, TypeError) as error:
         raise Refused(f"{file}: not a valid {noun}", why=_first_line(error)) from error
 
 
+def _adapter(kind: type[P]) -> TypeAdapter[P]:
+    return _adapter_of(kind.__name__, kind.__module__)
+
+
+@cache
+def _adapter_of(name: str, module: str) -> TypeAdapter[Any]:
+    """Return what checks a part of the schema; it is built once."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(getattr(sys.modules[module], name))
+
+
+def _by_field(data: dict[Any, Any]) -> dict[Any, Any]:
+    """Return the mapping with the name of the field for Slipway's own key."""
+    key, name = EXTENSION
+    return {name if step == key else step: value for step, value in data.items()}
+
+
 def _wrong_types(error: ValidationError, file: str) -> Refused:
     """Return the refusal that lists key path, expected and found type of the first errors."""
     errors = error.errors()[:MAX_ERRORS]
-    lines = [f"{_path(e['loc'])}: {e['msg'].lower()}, found {_describe(e['input'])}" for e in errors]
+    lines = [f"{_path(e['loc'])}: {_message(e['msg'])}, found {_describe(e['input'])}" for e in errors]
     return Refused(f"{file}: {lines[0]}", why="; ".join(lines[1:]), fix="correct that key")
 
 
+def _message(text: str) -> str:
+    """Return pydantic's message without the names of Slipway's classes."""
+    return re.sub(r"a dictionary or an instance of \w+", "a mapping", text.lower())
+
+
 def _path(location: tuple[Any, ...]) -> str:
-    return ".".join(str(step) for step in location) or "recipe"
+    key, name = EXTENSION
+    return ".".join(key if step == name else str(step) for step in location) or "recipe"
 
 
 def _describe(value: Any) -> str:
@@ -99,10 +133,12 @@ def _first_line(error: Exception) -> str:
 
 def _unknown_keys(part: SchemaPart, path: str = "") -> Iterator[str]:
     """Yield the paths of the keys that the schema does not name, in reading order."""
-    for key in part.model_extra or ():
-        yield f"{path}{key}"
-    for key in type(part).model_fields:
-        yield from _unknown_below(getattr(part, key), f"{path}{key}")
+    known = [field.name for field in fields(part)]  # type: ignore[arg-type]
+    yield from (f"{path}{key}" for key in vars(part) if key not in known)
+    for name in known:
+        yield from _unknown_below(
+            getattr(part, name), f"{path}{EXTENSION[0] if name == EXTENSION[1] else name}"
+        )
 
 
 def _unknown_below(value: Any, path: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from errors import Refused, choice
+from launch.checked_file import kept
 from launch.recipes.loader import load_yaml, read_recipe, read_strategy
 from launch.recipes.schema import Recipe
 from launch.recipes.strategy import Strategy, builtin_strategies
@@ -128,7 +129,12 @@ def _profiles(root: Path) -> dict[str, HardwareProfile]:
 
 
 def _read(folder: Path, path: Path) -> Recipe:
-    return read_recipe(_text(path), str(path.relative_to(folder)))
+    """Return a recipe. Slipway's own are kept once they were checked; others may change at any time."""
+
+    def read() -> Recipe:
+        return read_recipe(_text(path), str(path.relative_to(folder)))
+
+    return kept(path, "recipe", Recipe.__module__, read) if folder == BUILTIN else read()
 
 
 def _is_inside(path: Path, folder: Path) -> bool:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
-
-from pydantic import Field
 
 from launch.data_file import load
 from launch.recipes.schema import Env, PerHardware, Recipe, SchemaPart, Variant, Words
 from launch.spec.gpu_catalog import HardwareProfile
 
 
+@dataclass(frozen=True, kw_only=True)
 class Strategy(SchemaPart):
     """One entry of strategies/*.yaml."""
 
@@ -23,7 +23,7 @@ class Strategy(SchemaPart):
     parallel_flag: str = "--tensor-parallel-size"
     vllm_args: Words = ()
     worker_args: Words = ()  # Slipway's addition: options of all nodes but the first
-    env: Env = Field(default_factory=dict)
+    env: Env = field(default_factory=dict)
     file: str = ""
 
     @property
@@ -36,7 +36,7 @@ class Strategy(SchemaPart):
 def builtin_strategies() -> dict[str, Strategy]:
     """Return Slipway's own strategies, by name."""
     rows = load(Path(__file__).with_name("strategies.yaml"), dict[str, Strategy])
-    return {name: row.model_copy(update={"name": name}) for name, row in rows.items()}
+    return {name: replace(row, name=name) for name, row in rows.items()}
 
 
 def offered(recipe: Recipe) -> tuple[str, ...]:

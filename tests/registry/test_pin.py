@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
 from errors import Failed
 from images.lock import mirror
 from images.lock.lockfile import load
-from images.lock.schema import ImageInputs
+from images.lock.schema import ImageInputs, as_data
 from launch.http.client import NotFound
 from tests.invocation import Finished, invoke
 from tests.registry.published import OLD
@@ -164,10 +164,10 @@ def test_a_mirrored_wheel_with_another_hash_is_not_used(
 ) -> None:
     push(registry.client(), "library/python", "3.12-slim")
     pin(*WHEEL, "--commit", COMMIT, "--mirror", f"{registry.host}/mine").ok()
-    data = json.loads(load(lock_file).image("cuda", "wheel").pins.model_dump_json())
+    data = as_data(load(lock_file).image("cuda", "wheel").pins)
     data["vllm"]["sha256"] = "f" * 64
     with pytest.raises(Failed, match="has no mine/wheels/vllm"):
-        list(mirror.wheels(ImageInputs.model_validate(data), tmp_path / "copies"))
+        list(mirror.wheels(TypeAdapter(ImageInputs).validate_python(data), tmp_path / "copies"))
     assert not [path for path in (tmp_path / "copies").rglob("*") if path.is_file()]
 
 

@@ -173,13 +173,12 @@ IMAGES = [
 def test_image_of_reads_every_form_of_docker_image(
     recipe: Recipe, written: Any, hardware: str, image: str
 ) -> None:
-    model = recipe.model.model_copy(update={"docker_image": written})
-    recipe = recipe.model_copy(update={"model": model})
+    recipe = replace(recipe, model=replace(recipe.model, docker_image=written))
     assert image_of(recipe, recipe.variants["default"], catalog()[hardware]) == image
 
 
 def test_image_of_knows_tpu_and_xpu_images(recipe: Recipe) -> None:
-    nightly = recipe.model_copy(update={"model": recipe.model.model_copy(update={"nightly_required": True})})
+    nightly = replace(recipe, model=replace(recipe.model, nightly_required=True))
     assert (
         image_of(nightly, recipe.variants["default"], HardwareProfile("v6e", "Google", "tpu"))
         == "vllm/vllm-tpu:nightly"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -170,9 +171,7 @@ def test_make_plan_prefers_the_shape_of_a_snapshot() -> None:
 
 
 def test_make_plan_for_an_unknown_shape_skips_the_checks() -> None:
-    unknown = recipe(M2).model_copy(
-        update={"extension": recipe(M2).extension.model_copy(update={"shape": None})}
-    )
+    unknown = replace(recipe(M2), extension=replace(recipe(M2).extension, shape=None))
     made = make_plan(PlanOptions(M2), host("h200", 4), unknown, image_for("cuda", "0.32.0"))
     assert made.fit.result == "unknown"
     assert any("the shape of the model is not known" in note for note in made.notes)
