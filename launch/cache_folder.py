@@ -10,7 +10,7 @@ from launch import atomic_write, paths
 
 
 class CacheFolder:
-    """Small files in a folder below the cache folder. One that cannot be read or written is no error."""
+    """Small files in a folder below the cache folder. What cannot be read or written is made again."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -37,7 +37,7 @@ PerHardware = int | dict[str, int] | None
 
 
 class SchemaPart:
-    """A mapping of the schema. Keys that it does not name are no error."""
+    """A mapping of the schema. It may have keys that are not named here."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "allow"}
 

@@ -84,7 +84,7 @@ def test_a_type_with_other_fields_is_read_again(source: Source, monkeypatch: pyt
     assert source.reads == 2
 
 
-def test_a_cache_that_cannot_be_written_is_no_error(source: Source) -> None:
+def test_with_a_cache_that_cannot_be_written_the_file_is_read(source: Source) -> None:
     folder = paths.cache_dir()
     folder.parent.mkdir(parents=True)
     folder.write_text("a file in the way")

@@ -152,7 +152,7 @@ def test_a_server_that_answered_nothing_shows_what_it_complains_about() -> None:
     assert "UCX" not in diagnose_lines(READY, ANSWERED, error).cause
 
 
-def test_a_wrong_name_in_every_request_is_said_and_is_no_failure_of_the_server() -> None:
+def test_a_wrong_name_in_every_request_is_named_and_the_server_is_healthy() -> None:
     error = "Error with model error=ErrorInfo(message='The model `m` does not exist.')"
     line = f"ERROR 02-06 02:14:21 [serving.py:286] {error}"
     found = diagnose_lines(
