@@ -21,6 +21,7 @@ from launch.planning.memory_defaults import with_defaults
 from launch.planning.parallelism import LayoutCheck, check_all, refinement_note
 from launch.planning.selection import STRATEGY_BY_FLAG, Selection, select
 from launch.planning.smallest_layout import choose_size, left_idle
+from launch.planning.spelling import spelled_out
 from launch.planning.validation import check_image, check_layout, layout_of, release
 from launch.planning.vllm_versions import SET_BY_USER, USER, parse
 from launch.planning.weight_loading import with_load_strategy
@@ -47,7 +48,7 @@ class Decision:
     drafts: tuple[Draft, ...]
     fit: Fit
     access: Access
-    idle_note: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def make_plan(
@@ -63,6 +64,7 @@ def make_plan(
     fit, and with the choices if the recipe lacks what the user asks for.
     """
     known = known_names(image, parse(image.vllm_version))
+    options, short = spelled_out(options, known)
     recipe = with_parsers_of(recipe, known.parsers("tool"), known.parsers("reasoning"))
     selection = select(options, host, recipe, strategies or builtin_strategies())
     check_image(selection, image, host)
@@ -93,7 +95,8 @@ def make_plan(
     drafts = [finish(draft, recipe, access) for draft in drafts]
     commit = weights.commit_of(options, host, selection.model_id)
     finished = tuple(weights.at_commit(draft, commit) for draft in drafts)
-    return write(options, host, image, Decision(selection, shape, layout, finished, fit, access, idle_note))
+    decision = Decision(selection, shape, layout, finished, fit, access, (*short, idle_note))
+    return write(options, host, image, decision)
 
 
 def shape_of(selection: Selection, host: Host) -> ModelShape | None:
@@ -236,7 +239,7 @@ def _notes(decision: Decision) -> tuple[str, ...]:
     selection, draft, fit, shape = decision.selection, decision.drafts[0], decision.fit, decision.shape
     recipe = selection.recipe
     own = recipe.notes if isinstance(recipe, ConfigRecipe) else ()
-    notes = [*own, *draft.corrections, *draft.notes, decision.idle_note]
+    notes = [*own, *draft.corrections, *draft.notes, *decision.notes]
     notes += (tip.note for tip in recipe.extension.advice if tip.hardware == selection.hardware.id)
     if fit.result == "tight":
         notes.append(tight_note(fit, draft))
