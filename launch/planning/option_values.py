@@ -84,10 +84,18 @@ def _faults(option: VllmOption, value: str, words: Vocabulary, plugins: bool) ->
         elif option.choices and f"{number:g}" not in option.choices:
             yield f"has no choice '{shown(value)}' ({_some(option.choices)})"
     elif option.kind == "name_and_path":
-        if "=" not in value and not isinstance(parsed_json(value), dict):
-            yield f"must be NAME=PATH or a JSON object (got '{shown(value)}')"
+        if not _has_name_and_path(value):
+            yield f"must be NAME=PATH or a JSON object with 'name' and 'path' (got '{shown(value)}')"
     else:
         yield from _word_faults(option, value, words, plugins)
+
+
+def _has_name_and_path(value: str) -> bool:
+    if not _looks_like_an_object(value):
+        name, _, path = value.partition("=")
+        return bool(name and path)
+    data = plain_json(value)
+    return isinstance(data, dict) and all(isinstance(data.get(key), str) for key in ("name", "path"))
 
 
 def _word_faults(option: VllmOption, value: str, words: Vocabulary, plugins: bool) -> Iterator[str]:

@@ -14,10 +14,12 @@ from launch.planning import overrides, weights
 from launch.planning.adapt import adapt
 from launch.planning.attention_split import vision_note
 from launch.planning.command import fit_ranks, recipe_command
+from launch.planning.json_limits import check_json
 from launch.planning.known_names import known_names
 from launch.planning.kv_space import served_shape
 from launch.planning.memory_check import fit_of, tight_note
 from launch.planning.memory_defaults import with_defaults
+from launch.planning.model_overrides import changed_shape, check_overrides
 from launch.planning.parallelism import LayoutCheck, check_all, refinement_note
 from launch.planning.selection import STRATEGY_BY_FLAG, Selection, select
 from launch.planning.smallest_layout import choose_size, left_idle
@@ -49,6 +51,7 @@ class Decision:
     fit: Fit
     access: Access
     notes: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()  # keys of the model's shape that the user changes
 
 
 def make_plan(
@@ -68,7 +71,8 @@ def make_plan(
     recipe = with_parsers_of(recipe, known.parsers("tool"), known.parsers("reasoning"))
     selection = select(options, host, recipe, strategies or builtin_strategies())
     check_image(selection, image, host)
-    shape = shape_of(selection, host)
+    changed = changed_shape(options.settings)
+    shape = None if changed else shape_of(selection, host)
     selection, idle_note = choose_size(
         options, selection, shape, host, image, lambda one: node_command(one, options, image, 0)
     )
@@ -87,6 +91,8 @@ def make_plan(
         release(image),
         short_id(image.source.id or image.reference),
     )
+    if changed:
+        fit = replace(fit, detail=f"--hf-overrides changes {', '.join(changed)}")
     access = grant(options, host, recipe, image.short_id, max(1, layout.gpus // host.nodes))
     shorter = tuple(f"{' '.join(arg.tokens)}: {arg.why}" for arg in context)
     drafts = [draft.add(context, notes=shorter) for draft in drafts]
@@ -95,7 +101,7 @@ def make_plan(
     drafts = [finish(draft, recipe, access) for draft in drafts]
     commit = weights.commit_of(options, host, selection.model_id)
     finished = tuple(weights.at_commit(draft, commit) for draft in drafts)
-    decision = Decision(selection, shape, layout, finished, fit, access, (*short, idle_note))
+    decision = Decision(selection, shape, layout, finished, fit, access, (*short, idle_note), changed)
     return write(options, host, image, decision)
 
 
@@ -115,7 +121,10 @@ def node_command(selection: Selection, options: PlanOptions, image: Image, rank:
     on_host_network = selection.nodes > 1 or options.access == "guide"
     if on_host_network and options.port != SERVES_ON:  # there the server's own port is the host's
         draft = draft.add((Arg("--port", (str(options.port),), USER, SET_BY_USER),))
-    return adapt(draft, image)
+    adapted = adapt(draft, image)
+    check_overrides(adapted)
+    check_json(adapted)
+    return adapted
 
 
 def finish(draft: Draft, recipe: Recipe, access: Access) -> Draft:
@@ -245,6 +254,9 @@ def _notes(decision: Decision) -> tuple[str, ...]:
         notes.append(tight_note(fit, draft))
     if shape:
         notes += (refinement_note(shape, decision.layout), vision_note(shape, decision.layout.tp))
+    elif decision.changed:
+        names = ", ".join(decision.changed)
+        notes.append(f"--hf-overrides changes {names}, so layout and memory were not checked")
     else:
         notes.append("the shape of the model is not known here, so layout and memory were not checked")
     notes += (f"{recipe.file}: unknown key, ignored: {key}" for key in recipe.unknown)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import Any
 
+from launch.planning.json_objects import object_of
 from launch.spec.model_config import ModelShape
 from launch.spec.vllm_args import Draft
 
@@ -26,8 +25,7 @@ class Speculation:
 
 def speculation(draft: Draft, shape: ModelShape | None) -> Speculation:
     """Return the speculation that a command sets; an empty one if it sets none, or one that cannot be read."""
-    arg = draft.get(FLAG)
-    values = _json(arg.value) if arg else {}
+    values = object_of(draft, FLAG) or {}
     method = str(values.get("method", ""))
     tokens = values.get("num_speculative_tokens")
     number = tokens if type(tokens) is int and 0 < tokens < 100 else 0
@@ -36,11 +34,3 @@ def speculation(draft: Draft, shape: ModelShape | None) -> Speculation:
     if method.startswith(WITH_MODEL):
         return Speculation(method, False, 1, number)
     return Speculation(method, tokens=number)
-
-
-def _json(text: str) -> dict[str, Any]:
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return values if isinstance(values, dict) else {}

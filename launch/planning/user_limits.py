@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from typing import Any
 
 from errors import Refused
+from launch.planning.json_limits import check_repeated
 from launch.planning.option_values import BROKEN, plain_json, shown
 from launch.spec.vllm_args import Draft
 
@@ -33,17 +32,6 @@ OWN_VARIABLES = {
 LAST_PORT = 65535
 LAST_SEED = 2**32 - 1
 DIGITS = re.compile(r"-?\d{1,20}", re.ASCII)  # longer numbers are refused by the check of all options
-# Keys of config.json that are positive integers in every model.
-SIZES = (
-    "head_dim",
-    "hidden_size",
-    "max_position_embeddings",
-    "num_attention_heads",
-    "num_hidden_layers",
-    "num_key_value_heads",
-    "vocab_size",
-)
-ROPE = ("rope_parameters", "rope_scaling")
 
 
 def check_setting(draft: Draft, flag: str, value: str) -> None:
@@ -60,8 +48,7 @@ def check_setting(draft: Draft, flag: str, value: str) -> None:
         raise Refused(
             f"--seed must be from 0 to {LAST_SEED} (got '{shown(value)}')", why=why, fix="--set --seed=0"
         )
-    if flag == "--hf-overrides":
-        _check_overrides(value)
+    check_repeated(flag, value)
     _check_mixed(draft, flag, value)
 
 
@@ -105,32 +92,6 @@ def _check_length(label: str, value: str) -> None:
     if size >= LONGEST_WORD:
         why = f"Linux starts no program with a word or variable of {LONGEST_WORD:,} bytes or more"
         raise Refused(f"the value of {label} is too long ({size:,} bytes)", why=why, fix="pass a file's path")
-
-
-def _check_overrides(value: str) -> None:
-    data = plain_json(value)
-    if data is BROKEN:
-        return  # the check of all options names the place
-    if not isinstance(data, dict):
-        raise Refused(f"--hf-overrides must be a JSON object (got '{shown(value)}')", fix=_EXAMPLE)
-    text = data.get("text_config")
-    for config in (data, text if isinstance(text, dict) else {}):
-        _check_sizes(config)
-
-
-_EXAMPLE = """--set --hf-overrides='{"max_position_embeddings": 65536}'"""
-
-
-def _check_sizes(config: Mapping[str, Any]) -> None:
-    for name in SIZES:
-        value = config.get(name, 1)
-        if type(value) is not int or value < 1:
-            got = shown(json.dumps(value))
-            raise Refused(f"--hf-overrides: '{name}' must be a positive integer (got {got})", fix=_EXAMPLE)
-    for name in ROPE:
-        if not isinstance(config.get(name) or {}, dict):
-            got = shown(json.dumps(config[name]))
-            raise Refused(f"--hf-overrides: '{name}' must be a JSON object (got {got})", fix=_EXAMPLE)
 
 
 def _check_mixed(draft: Draft, flag: str, value: str) -> None:

@@ -1,0 +1,44 @@
+"""The JSON object that a command sets for one option: in one word, or key by key with dotted options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from launch.planning.option_values import BROKEN, dotted_value, parsed_json
+from launch.spec.vllm_args import Arg, Draft
+
+
+def object_of(draft: Draft, flag: str) -> dict[str, Any] | None:
+    """Return the object of an option, None if the command does not set it or its value is not an object."""
+    whole = draft.get(flag)
+    dotted = [arg for arg in draft.args if arg.key.startswith(f"{flag}.")]
+    data = parsed_json(whole.value) if whole else {} if dotted else BROKEN
+    if not isinstance(data, dict):
+        return None
+    for arg in dotted:
+        data = _joined(data, _as_object(arg))
+    return data
+
+
+def sources_of(draft: Draft, flag: str) -> set[str]:
+    """Return who sets an option or a key of it."""
+    return {arg.source for arg in draft.args if arg.key.partition(".")[0] == flag}
+
+
+def _as_object(arg: Arg) -> dict[str, Any]:
+    key = arg.key.partition(".")[2]
+    value = dotted_value(key, arg.value)
+    for step in reversed(key.removesuffix("+").split(".")):
+        value = {step: value}
+    return dict(value)
+
+
+def _joined(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one object with the keys of both; an object under the same key is joined, too."""
+    joined = dict(old)
+    for key, value in new.items():
+        before = joined.get(key)
+        both = isinstance(before, dict) and isinstance(value, dict)
+        joined[key] = _joined(before, value) if both and isinstance(before, dict) else value
+    return joined
