@@ -80,11 +80,19 @@ def _share(draft: Draft, version: str) -> float:
     arg = draft.get(SHARE)
     if arg is None:
         return constants().default_utilization(version)
-    if re.fullmatch(r"\d{0,3}\.?\d{1,12}", arg.value, re.ASCII) and 0 < float(arg.value) <= 1:
-        return float(arg.value)
+    share = _number(arg.value)
+    if share is not None and 0 < share <= 1:
+        return share
     raise Refused(
         f"{SHARE} must be a number above 0 and up to 1 (got '{arg.value[:40]}')", fix=f"--set {SHARE}=0.9"
     )
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text) if text.isascii() else None
+    except ValueError:
+        return None
 
 
 def _bytes(text: str) -> float:

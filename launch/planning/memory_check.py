@@ -7,11 +7,13 @@ from dataclasses import replace
 from errors import Refused
 from launch.planning import memory
 from launch.planning.context_length import check_context, longest_of
+from launch.planning.json_objects import sources_of
 from launch.planning.kv_cache import BLOCK, STATE_PAGES, Limits
-from launch.planning.kv_space import kv_space
+from launch.planning.kv_space import BYTES_FLAG, SHARE, kv_space
 from launch.planning.overhead import Server, batch_of, in_flight
 from launch.planning.selection import Selection
 from launch.planning.speculation import Speculation, speculation
+from launch.planning.vllm_versions import USER
 from launch.spec.inputs import Host, KvMeasurement
 from launch.spec.model_config import ModelShape
 from launch.spec.plan import Fit, Layout
@@ -20,6 +22,10 @@ from launch.spec.vllm_args import Arg, Draft
 CONTEXT = "--max-model-len"
 STEP, SMALL_STEP = 4096, 256  # a context that Slipway sets is a multiple of one of these
 EAGER = ("--enforce-eager",)
+BLOCKS = "--num-gpu-blocks-override"
+# Options of a user that can take all the memory of a model that fits.
+MEMORY_FLAGS = (BLOCKS, BYTES_FLAG, "--max-num-seqs", "--max-num-batched-tokens", SHARE)
+MORE = "--gpus with a larger number, or --variant with a smaller checkpoint"
 FEW = 64  # sequences, which take little memory for sampling
 DRIVER_SHARE = (
     1.1  # a card with more than this share of the listed memory is another one, which shares its id
@@ -47,10 +53,24 @@ def fit_of(
     fit = memory.fit(shape, demand, measured)
     if fit.result != "does not fit":
         return fit, ()
+    if not fit.max_model_len:
+        less = (flag for flag in MEMORY_FLAGS if USER in sources_of(draft, flag))
+        demands = {
+            flag: demand_of(draft.without(flag), layout, shape, host, selection, version) for flag in less
+        }
+        raise _too_large(
+            fit, layout, selection, [f for f, d in demands.items() if memory.fit(shape, d).max_model_len]
+        )
     shorter = shorter_context(fit, demand, draft, selection)
     why = f"of the model's own {demand.context:,} tokens, about {fit.max_model_len:,} fit"
     arg = Arg(CONTEXT, (str(shorter),), "rule: memory fit", why)
     return memory.fit(shape, replace(demand, context=shorter), measured), (arg,)
+
+
+def _too_large(fit: Fit, layout: Layout, selection: Selection, blamed: list[str]) -> Refused:
+    """Refuse a model that leaves no KV cache. Without an option in `blamed`, which the user sets, it has one."""
+    fix = f"leave out --set {blamed[0]}" if blamed else MORE
+    return Refused(f"{selection.model_id} does not fit with {layout.name}", why=fit.detail, fix=fix)
 
 
 def tight_note(fit: Fit, draft: Draft) -> str:
@@ -65,15 +85,12 @@ def tight_note(fit: Fit, draft: Draft) -> str:
 
 def shorter_context(fit: Fit, demand: memory.Demand, draft: Draft, selection: Selection) -> int:
     """Return the context to set instead of the model's own. Raises Refused if there is none."""
-    layout = demand.layout.name
-    if not fit.max_model_len:
-        fix = "--gpus with a larger number, or --variant with a smaller checkpoint"
-        raise Refused(f"{selection.model_id} does not fit with {layout}", why=fit.detail, fix=fix)
-    step = STEP if fit.max_model_len >= STEP else SMALL_STEP
-    largest = fit.max_model_len // step * step
+    layout, most = demand.layout.name, fit.max_model_len or 0
+    step = STEP if most >= STEP else SMALL_STEP
+    largest = most // step * step
     if draft.get(CONTEXT) is not None or not largest:
-        why = f"{fit.detail}: {fit.max_model_len:,} tokens for one request"
-        fix = f"--max-model-len {largest or fit.max_model_len}, or --workaround fp8-kv-cache"
+        why = f"{fit.detail}: {most:,} tokens for one request"
+        fix = f"--max-model-len {largest or most}, or --workaround fp8-kv-cache"
         raise Refused(f"a context of {demand.context:,} tokens does not fit with {layout}", why=why, fix=fix)
     return largest
 
@@ -100,6 +117,7 @@ def demand_of(
         context=context,
         longest=longest_of(draft, shape) or own,
         kv_gib=space.gib,
+        blocks=draft.number(BLOCKS, 0) or 0,
         limits=limits_of(draft, shape, server, version, spec),
         server=server,
         draft=spec.own,

@@ -145,14 +145,16 @@ def _number_noun(option: VllmOption, noun: str) -> str:
 
 def _integer(text: str) -> int | None:
     try:
-        return int(text)
+        return (
+            int(text) if text.isascii() else None
+        )  # other digits are numbers too, which no other check reads
     except ValueError:  # no number, or one of more than 4,300 digits
         return None
 
 
 def _float(text: str) -> float | None:
     try:
-        return float(text)
+        return float(text) if text.isascii() else None
     except ValueError:
         return None
 

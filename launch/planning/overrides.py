@@ -11,7 +11,7 @@ from errors import Refused, choice
 from launch.data_file import load
 from launch.planning.option_values import shown
 from launch.planning.spelling import positive, switches
-from launch.planning.user_limits import check_batch, check_setting, check_variable
+from launch.planning.user_limits import check_setting, check_variable
 from launch.planning.vllm_versions import SET_BY_USER, USER
 from launch.recipes.schema import Recipe, Workaround
 from launch.spec.plan_options import PlanOptions
@@ -43,7 +43,6 @@ def apply(draft: Draft, options: PlanOptions, recipe: Recipe) -> Draft:
     for flag, value in settings:
         check_setting(draft, flag, value)
         draft = _set(draft, flag, value)
-    check_batch(draft)
     return _env(draft, options.env)
 
 

@@ -20,11 +20,12 @@ from launch.planning.kv_space import served_shape
 from launch.planning.memory_check import fit_of, tight_note
 from launch.planning.memory_defaults import with_defaults
 from launch.planning.model_overrides import changed_shape, check_overrides
+from launch.planning.option_pairs import check_pairs
 from launch.planning.parallelism import LayoutCheck, check_all, refinement_note
 from launch.planning.selection import STRATEGY_BY_FLAG, Selection, select
 from launch.planning.smallest_layout import choose_size, left_idle
 from launch.planning.spelling import spelled_out
-from launch.planning.validation import check_image, check_layout, layout_of, release
+from launch.planning.validation import check_block, check_image, check_layout, layout_of, release
 from launch.planning.vllm_versions import SET_BY_USER, USER, parse
 from launch.planning.weight_loading import with_load_strategy
 from launch.recipes.from_config import MOUNTED, ConfigRecipe, with_parsers_of
@@ -79,6 +80,7 @@ def make_plan(
     drafts = [node_command(selection, options, image, rank) for rank in range(host.nodes)]
     layout = layout_of(drafts[0], selection, shape)
     check_layout(layout, drafts[0], selection, shape, image)
+    check_block(drafts[0], host)
     idle_note = idle_note or left_idle(layout, selection, shape, release(image))
     shape = served_shape(shape, drafts[0])
     drafts = [with_defaults(draft, layout, shape, host, recipe) for draft in drafts]
@@ -124,6 +126,7 @@ def node_command(selection: Selection, options: PlanOptions, image: Image, rank:
     adapted = adapt(draft, image)
     check_overrides(adapted)
     check_json(adapted)
+    check_pairs(adapted)
     return adapted
 
 

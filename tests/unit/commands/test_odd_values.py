@@ -41,6 +41,67 @@ def test_one_option_in_two_spellings_is_refused(words: Request, message: str) ->
     assert_refused((*H200, *words), message)
 
 
+# What vLLM's parser accepts, and its server refuses or runs otherwise than the plan says.
+SERVER: dict[Request, str] = {
+    settings("--num-gpu-blocks-override=0"): "must be a positive integer (got '0')",
+    settings("--num-gpu-blocks-override=1"): "next: leave out --set --num-gpu-blocks-override",
+    settings("--num-gpu-blocks-override=10000000"): "next: leave out --set --num-gpu-blocks-override",
+    settings("--max-num-seqs=9999999999999999999"): "next: leave out --set --max-num-seqs",
+    settings("--max-num-seqs=１６"): "must be a positive integer (got '１６')",
+    settings("--gpu-memory-utilization=０.9"): "must be a number",
+    settings("--block-size=7"): "--block-size 7 is not a multiple of 16",
+    settings("--cudagraph-capture-sizes=-1"): "must be a positive integer (got '-1')",
+    settings("--master-port=99999"): "must be from 1 to 65535 (got '99999')",
+    settings("--data-parallel-backend=nope"): "choose from mp, ray",
+    settings("--prefill-context-parallel-size=2"): "Slipway does not plan",
+    settings("--headless=true"): "next: --nodes NUMBER",
+    settings("--data-parallel-rank=1"): "next: --nodes NUMBER",
+    settings("--data-parallel-size-local=2"): "next: --nodes NUMBER",
+    settings("--download-dir=/etc"): "next: HF_HUB_CACHE=FOLDER",
+    settings("--uds=/tmp/x"): "next: --port PORT",
+    settings("--enable-eplb=true"): "next: --set --enable-expert-parallel=true",
+    settings("--eplb-config.num_redundant_experts=3"): "'num_redundant_experts' needs --enable-eplb",
+    settings("--enable-log-outputs=true"): "needs --enable-log-requests",
+    settings("--numa-bind-nodes=0"): "needs --numa-bind",
+    ("--no-feature", "tool_calling", *settings("--enable-auto-tool-choice=true")): "needs --tool-call-parser",
+    settings(
+        "--enable-chunked-prefill=false", "--max-num-batched-tokens=8192", "--max-model-len=16384"
+    ): "--max-num-batched-tokens 8192 is less than --max-model-len 16384",
+    settings(
+        "--long-prefill-token-threshold=9000", "--max-model-len=8192"
+    ): "is more than --max-model-len 8192",
+    settings("--lora-modules=a="): "must be NAME=PATH",
+    settings('--lora-modules={"name":1}'): "a JSON object with 'name' and 'path'",
+    ("--env", "VLLM_DP_SIZE=2"): "next: --set --data-parallel-size=NUMBER",
+    ("--env", "VLLM_DP_RANK=1"): "next: --set --data-parallel-size=NUMBER",
+    ("--env", "VLLM_LOGGING_LEVEL=loud"): "choose from CRITICAL, DEBUG",
+    ("--env", "VLLM_PORT=８０"): "must be an integer (got '８０')",
+}
+
+
+@pytest.mark.parametrize(("words", "message"), SERVER.items())
+def test_what_the_server_would_refuse_is_refused(words: Request, message: str) -> None:
+    assert_refused((*H200, "--channel", "wheel", *words), message)
+
+
+ACCEPTED: dict[Request, str] = {
+    settings("--num-gpu-blocks-override=10000"): "fits: 160,000 KV tokens",
+    settings("--gpu-memory-utilization=9e-1"): "fits: 1,139,248 KV tokens",
+    settings("--gpu-memory-utilization=+0.9"): "fits: 1,139,248 KV tokens",
+    settings("--block-size=64"): "--block-size 64",
+    settings("--enable-eplb=true", "--enable-expert-parallel=true"): "layout TP4+EP on 4 GPUs",
+    settings("--enable-log-outputs=true", "--enable-log-requests=true"): "--enable-log-outputs",
+    ("--env", "VLLM_LOGGING_LEVEL=debug"): "VLLM_LOGGING_LEVEL=debug",
+}
+
+
+@pytest.mark.parametrize(("words", "shown"), ACCEPTED.items())
+def test_what_the_server_accepts_is_planned(words: Request, shown: str) -> None:
+    found = plan(*H200, *words)
+    assert found.code == 0, found.err
+    assert shown in " ".join(found.out.split())
+
+
 RIGHT: dict[Request, str] = {
     settings("--no-enable-prefix-caching=false"): " --enable-prefix-caching",
     settings("--no-enable-prefix-caching=true"): " --no-enable-prefix-caching",
