@@ -1,4 +1,4 @@
-"""The JSON object that a command sets for one option: in one word, or key by key with dotted options."""
+"""The JSON object that a command sets for one option: as one value, or key by key with dotted options."""
 
 from __future__ import annotations
 
