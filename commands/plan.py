@@ -12,9 +12,10 @@ from commands.output import emit, say, show, table
 from commands.shared_options import OUTPUT
 from commands.task import verb
 from errors import Failed, Refused
+from launch.plural import count
 from launch.render import FORMATS, files, render
 from launch.spec.option import Option
-from launch.spec.plan_options import PlanOptions
+from launch.spec.plan_options import PlanOptions, tokens
 
 if TYPE_CHECKING:
     from launch.operations.compare import Candidate
@@ -48,11 +49,10 @@ def plan(
     context: Annotated[
         int,
         Option(
-            "tokens of a request, prompt and answer together",
+            "tokens of a request, prompt and answer together, e.g. 32768 or 32K",
             metavar="NUMBER",
             group=CAPACITY,
-            minimum=1,
-            maximum=10**9,
+            parse=tokens,
         ),
     ] = 0,
     explain: Annotated[
@@ -141,11 +141,13 @@ def _compare(options: PlanOptions, machines: str, max_users: int, context: int, 
     else:
         show(_table(rows, context))
         if chosen:
-            say(f"smallest layout with {max_users:,} users: {chosen.machine.name}, {_layout_of(chosen)}")
+            say(
+                f"smallest layout with {count(max_users, 'user')}: {chosen.machine.name}, {_layout_of(chosen)}"
+            )
     if all(candidate.plan is None for candidate in found):
         raise next(candidate.refused for candidate in found if candidate.refused)
     if max_users and not chosen:
-        what = f"none of these layouts holds {max_users:,} users with {context:,} tokens each"
+        what = f"none of these layouts holds {count(max_users, 'user')} with {context:,} tokens each"
         raise Failed(what, fix="compare with more GPUs, or a shorter --context")
 
 

@@ -142,7 +142,7 @@ OTHERS: dict[Request, str] = {
         "--context",
         "32768",
     ): "no layout of up to 8 GPUs holds",
-    ("--hardware", "h200", "--max-users", "64", "--context", "-1"): "--context must be an integer",
+    ("--hardware", "h200", "--max-users", "64", "--context", "-1"): "--context must be a positive integer",
     ("--compare", ","): "takes 1 to 32 machines",
     ("--compare", "h200x0,h200x4"): "GPUs and nodes must be integers from 1",
     ("--compare", "h200x99999999999"): '--compare "h200x4,h200x8x2"',

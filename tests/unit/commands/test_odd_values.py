@@ -118,3 +118,44 @@ def test_a_setting_keeps_its_meaning(words: Request, shown: str) -> None:
     assert found.code == 0, found.err
     command = " ".join(found.out.replace("\\\n", " ").split())
     assert f"{shown} " in f"{command} "
+
+
+# Names that no engine, registry or machine has, and two words for one thing.
+NAMES: dict[Request, str] = {
+    ("--image", "a:"): "'a:' has no valid tag",
+    ("--image", "a:-x"): "has no valid tag",
+    ("--image", f"a:{'t' * 129}"): "has no valid tag",
+    ("--image", ":tag"): "':tag' does not name an image",
+    ("--image", f"@sha256:{'0' * 64}"): "does not name an image",
+    ("--image", "a/"): "does not name an image",
+    ("--image", "a...b/c"): "does not name a registry",
+    ("--image", "-a.b/c"): "does not name a registry",
+    ("--listen", "224.0.0.1"): "cannot be listened on",
+    ("--listen", "ff02::1"): "cannot be listened on",
+    ("--listen", "255.255.255.255"): "cannot be listened on",
+    ("--listen", "fe80::1%eth0"): "without the name of an interface",
+    ("--feature", "reasoning", "--no-feature", "reasoning"): "reasoning is enabled and disabled",
+    ("--feature", "reasoning", "--feature", "reasoning=x"): "--feature reasoning is given twice",
+}
+
+
+@pytest.mark.parametrize(("words", "message"), NAMES.items())
+def test_a_name_that_cannot_be_is_refused(words: Request, message: str) -> None:
+    assert_refused((*H200, *words), message)
+
+
+def test_one_user_with_a_long_context_names_the_longest() -> None:
+    words = ("--hardware", "h200", "--max-users", "1", "--context", "200000")
+    assert_refused(words, "holds 1 user with 200,000 tokens each")
+    assert_refused(words, "next: --context 196608")
+
+
+def test_a_context_is_a_size_and_hardware_has_other_names() -> None:
+    found = plan("--hardware", "NVIDIA H200", "--max-users", "8", "--context", "32K")
+    assert found.code == 0, found.err
+    assert plan("--hardware", "h200", "--max-users", "8", "--context", "32768").out == found.out
+
+
+@pytest.mark.parametrize("name", ["../h200", "h200\n", "h200;id", "h200:4", "h.200"])
+def test_hardware_is_a_name(name: str) -> None:
+    assert_refused(("--hardware", name), "unknown hardware")
