@@ -87,8 +87,8 @@ def _set(draft: Draft, flag: str, value: str) -> Draft:
     switch = value.lower() if "." not in flag else ""
     arg = Arg(flag, () if switch == "true" else (value,), USER, SET_BY_USER, joined=is_flag(value))
     old = draft.get(arg.key)
-    replaced = old is not None and old.values != arg.values
-    notes = _replaced(flag, value, old.value or "a switch that is on", old.source) if old and replaced else ()
+    differs = old is not None and old.values != arg.values
+    notes = [replaced(flag, value, old.value or "a switch that is on", old.source)] if old and differs else ()
     if switch != "false":
         return draft.add((arg,), notes=notes)
     off = Arg(f"--no-{flag[2:]}", (), USER, SET_BY_USER)  # `adapt` leaves it out if the flag has no such form
@@ -105,10 +105,11 @@ def _env(draft: Draft, env: Iterable[tuple[str, str]]) -> Draft:
             raise Refused(f"--env {name} is not allowed", why=why, fix="invoke login")
         check_variable(name, value)
         old = before.get(name)
-        notes = _replaced(name, value, old.value, old.source) if old and old.value != value else ()
+        notes = [replaced(name, value, old.value, old.source)] if old and old.value != value else ()
         draft = draft.add(env=(EnvVar(name, value, USER, SET_BY_USER),), notes=notes)
     return draft
 
 
-def _replaced(name: str, value: str, old: str, source: str) -> tuple[str, ...]:
-    return (f"{name} {value}: set by the user, replaces {old} ({source})",)
+def replaced(name: str, value: str, old: str, source: str) -> str:
+    """Return the note on a value of the user that takes the place of another one."""
+    return f"{name} {value}: set by the user, replaces {old} ({source})"

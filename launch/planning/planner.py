@@ -132,9 +132,14 @@ def node_command(selection: Selection, options: PlanOptions, image: Image, rank:
 
 def finish(draft: Draft, recipe: Recipe, access: Access) -> Draft:
     """Put options into the recipe's order and add the container's variables that are not set yet."""
-    names = {variable.name for variable in draft.env}
-    env = (variable for variable in access.env if variable.name not in names)
-    return replace(draft, args=in_order(draft.args, recipe.extension.order)).add(env=env)
+    given = {variable.name: variable for variable in draft.env}
+    env = (variable for variable in access.env if variable.name not in given)
+    replaced = (
+        overrides.replaced(own.name, given[own.name].value, own.value, f"{own.source}: {own.why}")
+        for own in access.env
+        if own.name in given and given[own.name].source == USER and given[own.name].value != own.value
+    )
+    return replace(draft, args=in_order(draft.args, recipe.extension.order)).add(env=env, notes=replaced)
 
 
 def write(options: PlanOptions, host: Host, image: Image, decision: Decision) -> Plan:

@@ -159,3 +159,8 @@ def test_a_context_is_a_size_and_hardware_has_other_names() -> None:
 @pytest.mark.parametrize("name", ["../h200", "h200\n", "h200;id", "h200:4", "h.200"])
 def test_hardware_is_a_name(name: str) -> None:
     assert_refused(("--hardware", name), "unknown hardware")
+
+
+def test_a_variable_of_the_container_that_is_replaced_is_noted() -> None:
+    found = plan(*H200, "--env", "HF_HUB_CACHE=/elsewhere")
+    assert "HF_HUB_CACHE /elsewhere: set by the user, replaces /hub" in found.out
