@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
 from errors import Refused, choice
+from launch.spec.gpu_catalog import HardwareProfile, find
 from launch.spec.plan import Plan
 
 _SIZES = re.compile(r"(?:x([1-9][0-9]{0,4}))?(?:x([1-9][0-9]{0,4}))?", re.ASCII)
@@ -30,8 +31,8 @@ class Machine:
         return f"{self.hardware}{gpus}{f'x{self.nodes}' if self.nodes > 1 else ''}"
 
 
-def machines(text: str, known: Collection[str]) -> tuple[Machine, ...]:
-    """Parse h200x4,8xh200,h200x8x2,mi300x,mi300x8 with the ids of the hardware. Raises Refused, with the form."""
+def machines(text: str, known: Mapping[str, HardwareProfile]) -> tuple[Machine, ...]:
+    """Parse h200x4,8xh200,h200x8x2,mi300x,mi300x8 with the names of the hardware. Raises Refused, with the form."""
     words = [word for word in re.split(r"[,\s]+", text.strip().lower()) if word]
     if not words or len(words) > MAX_MACHINES:
         what = f"--compare takes 1 to {MAX_MACHINES} machines (got {len(words)})"
@@ -39,7 +40,7 @@ def machines(text: str, known: Collection[str]) -> tuple[Machine, ...]:
     return tuple(dict.fromkeys(_machine(word, known) for word in words))
 
 
-def _machine(word: str, known: Collection[str]) -> Machine:
+def _machine(word: str, known: Mapping[str, HardwareProfile]) -> Machine:
     first = _COUNT_FIRST.fullmatch(word)
     if first and first[2] in known:
         return Machine(first[2], int(first[1]))
@@ -51,6 +52,8 @@ def _machine(word: str, known: Collection[str]) -> Machine:
         if word.startswith(hardware) and sizes:
             return Machine(hardware, int(sizes[1] or 0), int(sizes[2] or 1))
     name = re.sub(r"(x\d+)+$", "", word)
+    if (other := find(known, name)) and other.id != name:
+        return _machine(f"{other.id}{word.removeprefix(name)}", known)
     if name in known:
         what = (
             f"--compare '{word[:80]}': GPUs and nodes must be integers from 1 to 99,999, at most two of them"
