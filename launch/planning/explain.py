@@ -9,6 +9,7 @@ from launch.spec.vllm_args import SHORT, long_form
 # Options of `docker run` and keys of a Compose file, and the items of the container that they set.
 OF_ENGINES = {
     "device": ("gpus", "/dev/kfd"),
+    "group-add": ("groups",),
     "mount": ("/hub", "/cache", "/work"),
     "p": ("publish",),
     "pids": ("pids-limit",),

@@ -130,6 +130,7 @@ NAMES: dict[Request, str] = {
     ("--image", "a/"): "does not name an image",
     ("--image", "a...b/c"): "does not name a registry",
     ("--image", "-a.b/c"): "does not name a registry",
+    ("--pids", "4194305"): "--pids must be an integer from 0 to 4194304",
     ("--listen", "224.0.0.1"): "cannot be listened on",
     ("--listen", "ff02::1"): "cannot be listened on",
     ("--listen", "255.255.255.255"): "cannot be listened on",
