@@ -54,7 +54,7 @@ def test_the_tokens_of_a_cache_are_what_vllm_printed(start: Start) -> None:
 @pytest.mark.parametrize(
     "start", [start for start in STARTS if "whole blocks" in start.point.source], ids=name
 )
-def test_the_tokens_of_one_type_of_cache_are_whole_blocks(start: Start) -> None:
+def test_the_tokens_tell_the_type_of_the_cache(start: Start) -> None:
     """vLLM prints the tokens of whole blocks, so they tell the type of the cache that a source does not state."""
     of_a_request = pool(start).blocks_of(start.point.context)
     blocks = (start.point.kv_tokens or 0) / start.point.context * of_a_request
