@@ -146,16 +146,60 @@ def _speculation(data: Mapping[str, Any]) -> Iterator[str]:
         yield f"key 'prompt_lookup_min' ({least}) must be at most 'prompt_lookup_max' ({most})"
 
 
+def _buckets(data: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in data.items():
+        if not isinstance(value, list) or not all(type(bound) in (int, float) for bound in value):
+            yield f"key '{shown(name)}' must be a list of numbers (got {shown(json.dumps(value))})"
+
+
+def _texts(data: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in data.items():
+        if not isinstance(value, str):
+            yield f"key '{shown(name)}' must be string (got {shown(json.dumps(value))})"
+
+
+def _compilation(data: Mapping[str, Any]) -> Iterator[str]:
+    """Check the list of custom operations (vllm/config/compilation.py)."""
+    for word in data.get("custom_ops") or ():
+        if word not in ("all", "none") and not str(word).startswith(("+", "-")):
+            yield f"key 'custom_ops' must be all, none, +NAME or -NAME (got {shown(json.dumps(word))})"
+
+
+def _encoder_transfer(data: Mapping[str, Any]) -> Iterator[str]:
+    if data.get("ec_connector") and not data.get("ec_role"):
+        yield "needs the key 'ec_role'"
+
+
+def _watermark(data: Mapping[str, Any]) -> Iterator[str]:
+    if data.get("key") is None:
+        yield "needs the key 'key'"
+
+
+def _profiler(data: Mapping[str, Any]) -> Iterator[str]:
+    """Check that a profiler has a folder, and that a folder has a profiler (vllm/config/profiler.py)."""
+    for name in ("torch", "proton"):
+        chosen, folder = data.get("profiler") == name, f"{name}_profiler_dir"
+        if chosen and not data.get(folder):
+            yield f"needs the key '{folder}'"
+        if data.get(folder) and not chosen:
+            yield f"key '{folder}' needs the key 'profiler' with {name}"
+
+
 CHECKS: Mapping[str, Check] = {
     "--additional-config": _any,
-    "--custom-histogram-buckets": _any,
+    "--compilation-config": _compilation,
+    "--custom-histogram-buckets": _buckets,
     "--default-chat-template-kwargs": _any,
     "--default-mm-loras": _any,
+    "--ec-transfer-config": _encoder_transfer,
     "--kv-transfer-config": _transfer,
     "--limit-mm-per-prompt": _limits,
     "--media-io-kwargs": _objects,
     "--mm-processor-kwargs": _any,
+    "--model-class-overrides": _texts,
     "--model-loader-extra-config": _any,
     "--override-generation-config": _any,
+    "--profiler-config": _profiler,
     "--speculative-config": _speculation,
+    "--watermark-config": _watermark,
 }

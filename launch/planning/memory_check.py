@@ -23,8 +23,10 @@ CONTEXT = "--max-model-len"
 STEP, SMALL_STEP = 4096, 256  # a context that Slipway sets is a multiple of one of these
 EAGER = ("--enforce-eager",)
 BLOCKS = "--num-gpu-blocks-override"
+SEQUENCES, STEP_TOKENS = "--max-num-seqs", "--max-num-batched-tokens"
 # Options of a user that can take all the memory of a model that fits.
-MEMORY_FLAGS = (BLOCKS, BYTES_FLAG, "--max-num-seqs", "--max-num-batched-tokens", SHARE)
+MEMORY_FLAGS = (BLOCKS, BYTES_FLAG, SEQUENCES, STEP_TOKENS, SHARE)
+CPU_STEP = 2048  # tokens for each rank of a replica (get_batch_defaults in vllm/engine/arg_utils.py)
 MORE = "--gpus with a larger number, or --variant with a smaller checkpoint"
 FEW = 64  # sequences, which take little memory for sampling
 DRIVER_SHARE = (
@@ -52,6 +54,7 @@ def fit_of(
     measured = _measured(host, selection, demand)
     fit = memory.fit(shape, demand, measured)
     if fit.result != "does not fit":
+        _check_step(draft, demand)
         return fit, ()
     if not fit.max_model_len:
         less = (flag for flag in MEMORY_FLAGS if USER in sources_of(draft, flag))
@@ -67,6 +70,17 @@ def fit_of(
     return memory.fit(shape, replace(demand, context=shorter), measured), (arg,)
 
 
+def _check_step(draft: Draft, demand: memory.Demand) -> None:
+    """Raise Refused for more sequences of the user than vLLM's default step has tokens (vllm/config/scheduler.py)."""
+    sequences, layout = draft.number(SEQUENCES, 0) or 0, demand.layout
+    step = demand.server.batched_tokens if demand.server else CPU_STEP * layout.tp * layout.pp
+    if draft.get(STEP_TOKENS) or sequences <= step or USER not in sources_of(draft, SEQUENCES):
+        return
+    why = f"each sequence has at least one token in a step, and vLLM's default step has {step:,} here"
+    fix = f"--set {STEP_TOKENS}={sequences}, or --set {SEQUENCES}={step}"
+    raise Refused(f"{SEQUENCES} {sequences} is more than the tokens of a step", why=why, fix=fix)
+
+
 def _too_large(fit: Fit, layout: Layout, selection: Selection, blamed: list[str]) -> Refused:
     """Refuse a model that leaves no KV cache. Without an option in `blamed`, which the user sets, it has one."""
     fix = f"leave out --set {blamed[0]}" if blamed else MORE
@@ -77,7 +91,7 @@ def tight_note(fit: Fit, draft: Draft) -> str:
     """Return what to set if vLLM may refuse a plan whose memory is tight."""
     step = STEP if (fit.safe_context or 0) >= STEP else SMALL_STEP
     safe = (fit.safe_context or 0) // step * step
-    sequences = draft.number("--max-num-seqs", 0) or 0
+    sequences = draft.number(SEQUENCES, 0) or 0
     less = "" if 0 < sequences <= FEW else f"--set --max-num-seqs={FEW}, "
     fix = f"--max-model-len {safe}" if safe else f"{less}more GPUs, or --variant with a smaller checkpoint"
     return f"the memory is tight: vLLM may refuse to start. To be safe: {fix}"
@@ -136,12 +150,13 @@ def server_of(draft: Draft, layout: Layout, host: Host, vram_gib: float, version
     """Return what the memory besides weights and KV cache depends on, with vLLM's defaults."""
     card = host.hardware
     batch = batch_of(card.id, vram_gib, version)
+    times = 2 if (mode := draft.get("--performance-mode")) and mode.value == "throughput" else 1
     return Server(
         brand=card.brand,
         fast_links=card.fast_links,
         ranks=layout.gpus,
-        sequences=draft.number("--max-num-seqs", batch.sequences) or batch.sequences,
-        batched_tokens=draft.number("--max-num-batched-tokens", batch.tokens) or batch.tokens,
+        sequences=draft.number(SEQUENCES, times * batch.sequences) or batch.sequences,
+        batched_tokens=draft.number(STEP_TOKENS, times * batch.tokens) or batch.tokens,
         version=version,
         graphs=not any(draft.get(flag) for flag in EAGER),
         vision=not draft.get("--language-model-only"),

@@ -30,6 +30,15 @@ NEEDS: Mapping[str, Needed] = {
     EPLB: Needed(EP, f"--set {EP}=true", PARALLEL),
     "--numa-bind-nodes": Needed("--numa-bind", "--set --numa-bind=true", PARALLEL),
     "--numa-bind-cpus": Needed("--numa-bind", "--set --numa-bind=true", PARALLEL),
+    "--collect-detailed-traces": Needed(
+        "--otlp-traces-endpoint", "--set --otlp-traces-endpoint=URL", "vllm/config/observability.py"
+    ),
+    "--enable-elastic-ep": Needed(EPLB, f"--set {EPLB}=true", PARALLEL),
+    "--mamba-block-size": Needed(
+        "--enable-prefix-caching", "--set --enable-prefix-caching=true", "vllm/config/vllm.py"
+    ),
+    "--spec-method": Needed("--spec-tokens", "--set --spec-tokens=3", "vllm/config/speculative.py"),
+    "--spec-tokens": Needed("--spec-method", "--set --spec-method=mtp", "vllm/config/speculative.py"),
 }
 EXCLUDES: Mapping[str, str] = {"--enable-per-request-metrics": "--disable-log-stats"}
 

@@ -23,9 +23,23 @@ class Speculation:
     tokens: int = 0
 
 
+# Options that set one key each (vllm/engine/arg_utils.py).
+SHORT_OPTIONS = {
+    "--spec-method": "method",
+    "--spec-model": "model",
+    "--spec-tokens": "num_speculative_tokens",
+}
+
+
+def _short_options(draft: Draft) -> dict[str, object]:
+    given = {key: draft.get(flag) for flag, key in SHORT_OPTIONS.items()}
+    texts = {key: arg.value for key, arg in given.items() if arg}
+    return {key: int(text) if text.isdecimal() else text for key, text in texts.items()}
+
+
 def speculation(draft: Draft, shape: ModelShape | None) -> Speculation:
     """Return the speculation that a command sets; an empty one if it sets none, or one that cannot be read."""
-    values = object_of(draft, FLAG) or {}
+    values = {**_short_options(draft), **(object_of(draft, FLAG) or {})}
     method = str(values.get("method", ""))
     tokens = values.get("num_speculative_tokens")
     number = tokens if type(tokens) is int and 0 < tokens < 100 else 0

@@ -34,6 +34,7 @@ OWN = {
         ),
         "--nodes NUMBER, with --set --data-parallel-size=NUMBER for all nodes",
     ),
+    "--device-ids": "--gpus 0,2",
     "--download-dir": "HF_HUB_CACHE=FOLDER in the environment of this command: the weights are mounted from there",
     "--uds": "--port PORT and --listen ADDRESS",
 }
@@ -69,13 +70,17 @@ RANGES: Mapping[str, Range] = {
     "--master-port": Range(1, LAST_PORT, 29501, "it is a port"),
     "--max-cudagraph-capture-size": Range(0, None, 512, "a CUDA graph is of a number of tokens"),
     "--num-gpu-blocks-override": Range(1, None, 1000, "without blocks the KV cache holds no token"),
+    "--spec-tokens": Range(1, None, 3, "a step proposes at least one token"),
     "--seed": Range(
         0, 2**32 - 1, 0, "vLLM passes it to NumPy, which refuses others (vllm/utils/torch_utils.py)"
     ),
     "--sse-keep-alive-interval": Range(0, None, 0, "it is a time (vllm/entrypoints/launchers/cli_args.py)"),
 }
 # Words that vLLM takes as any text and checks when it starts.
-WORDS: Mapping[str, tuple[str, ...]] = {"--data-parallel-backend": ("mp", "ray")}
+WORDS: Mapping[str, tuple[str, ...]] = {
+    "--data-parallel-backend": ("mp", "ray"),
+    "--optimization-level": ("0", "1", "2", "3"),
+}
 LEVELS = ("CRITICAL", "DEBUG", "ERROR", "FATAL", "INFO", "NOTSET", "WARN", "WARNING")
 
 

@@ -70,6 +70,13 @@ SERVER: dict[Request, str] = {
     settings(
         "--long-prefill-token-threshold=9000", "--max-model-len=8192"
     ): "is more than --max-model-len 8192",
+    settings("--max-num-seqs=20000"): "vLLM's default step has 8,192 here",
+    settings("--optimization-level=O0"): "choose from 0, 1, 2, 3",
+    settings("--device-ids=0,1"): "next: --gpus 0,2",
+    settings("--spec-method=mtp"): "needs --spec-tokens",
+    settings("--spec-tokens=0", "--spec-method=mtp"): "must be a positive integer (got '0')",
+    settings("--collect-detailed-traces=all"): "needs --otlp-traces-endpoint",
+    settings("--enable-elastic-ep=true"): "needs --enable-eplb",
     settings("--lora-modules=a="): "must be NAME=PATH",
     settings('--lora-modules={"name":1}'): "a JSON object with 'name' and 'path'",
     ("--env", "VLLM_DP_SIZE=2"): "next: --set --data-parallel-size=NUMBER",
@@ -109,6 +116,7 @@ RIGHT: dict[Request, str] = {
     settings("--served-model-name=--help"): " --served-model-name=--help",
     settings("--served-model-name=-x"): " --served-model-name=-x",
     settings("--max-logprobs=-1"): " --max-logprobs -1",
+    settings("--spec-method=ngram", "--spec-tokens=3"): " --spec-tokens 3",
 }
 
 
@@ -165,3 +173,12 @@ def test_hardware_is_a_name(name: str) -> None:
 def test_a_variable_of_the_container_that_is_replaced_is_noted() -> None:
     found = plan(*H200, "--env", "HF_HUB_CACHE=/elsewhere")
     assert "HF_HUB_CACHE /elsewhere: set by the user, replaces /hub" in found.out
+
+
+@pytest.mark.parametrize("flag", ["--disable-log-stats", "--aggregate-engine-logging", "--grpc"])
+def test_a_switch_without_an_off_form_is_left_out(flag: str) -> None:
+    """The parser of vLLM has no --no-disable-log-stats; off is what the server does without it."""
+    tiny = ("--model", "slipway/MiniMax-M2-tiny", "--hardware", "cpu", "--gpus", "1")
+    found = plan(*tiny, "--set", f"{flag}=false", "--format", "docker")
+    assert found.code == 0, found.err
+    assert flag.removeprefix("--") not in found.out

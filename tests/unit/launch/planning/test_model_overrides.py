@@ -67,6 +67,11 @@ def test_a_dotted_speculation_counts() -> None:
     assert speculation(draft, ModelShape(mtp_layers=1)) == Speculation("mtp", True, 1, 2)
 
 
+def test_the_short_options_of_speculation_count() -> None:
+    draft = Draft((Arg("--spec-method", ("mtp",), USER), Arg("--spec-tokens", ("2",), USER)))
+    assert speculation(draft, ModelShape(mtp_layers=1)) == Speculation("mtp", True, 1, 2)
+
+
 @pytest.mark.parametrize(
     ("overrides", "keys"),
     [
