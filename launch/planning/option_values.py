@@ -107,10 +107,10 @@ def _word_faults(option: VllmOption, value: str, words: Vocabulary, plugins: boo
         choices = ()
     if choices and not _is_choice(option, value, choices):
         yield f"has no choice '{shown(value)}'{hint(value, choices) or f' ({_some(choices)})'}"
-    elif _is_unknown(value, (*option.known, *registered)) and (
-        near := hint(value, (*option.known, *registered))
-    ):
-        yield f"has no choice '{shown(value)}'{near}"
+    elif _is_unknown(value, (*option.known, *registered)):
+        near = hint(value, (*option.known, *registered))
+        if near or (option.known and not plugins):
+            yield f"has no choice '{shown(value)}'{near or f' ({_some(option.known)})'}"
 
 
 def _is_unknown(value: str, known: tuple[str, ...]) -> bool:

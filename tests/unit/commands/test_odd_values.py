@@ -77,6 +77,9 @@ SERVER: dict[Request, str] = {
     settings("--spec-tokens=0", "--spec-method=mtp"): "must be a positive integer (got '0')",
     settings("--collect-detailed-traces=all"): "needs --otlp-traces-endpoint",
     settings("--enable-elastic-ep=true"): "needs --enable-eplb",
+    settings("--tokenizer-mode=banana"): "has no choice 'banana' (choose from auto",
+    settings("--config-format=banana"): "has no choice 'banana' (choose from auto, hf, mistral)",
+    settings("--distributed-executor-backend=banana"): "has no choice 'banana'",
     settings("--lora-modules=a="): "must be NAME=PATH",
     settings('--lora-modules={"name":1}'): "a JSON object with 'name' and 'path'",
     ("--env", "VLLM_DP_SIZE=2"): "next: --set --data-parallel-size=NUMBER",
@@ -116,6 +119,7 @@ RIGHT: dict[Request, str] = {
     settings("--served-model-name=--help"): " --served-model-name=--help",
     settings("--served-model-name=-x"): " --served-model-name=-x",
     settings("--max-logprobs=-1"): " --max-logprobs -1",
+    settings("--distributed-executor-backend=my.Class"): " --distributed-executor-backend my.Class",
     settings("--spec-method=ngram", "--spec-tokens=3"): " --spec-tokens 3",
 }
 
