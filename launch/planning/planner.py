@@ -25,6 +25,7 @@ from launch.planning.parallelism import LayoutCheck, check_all, refinement_note
 from launch.planning.selection import STRATEGY_BY_FLAG, Selection, select
 from launch.planning.smallest_layout import choose_size, left_idle
 from launch.planning.spelling import spelled_out
+from launch.planning.user_limits import check_address
 from launch.planning.validation import check_block, check_image, check_layout, layout_of, release
 from launch.planning.vllm_versions import SET_BY_USER, USER, parse
 from launch.planning.weight_loading import with_load_strategy
@@ -123,6 +124,8 @@ def node_command(selection: Selection, options: PlanOptions, image: Image, rank:
     on_host_network = selection.nodes > 1 or options.access == "guide"
     if on_host_network and options.port != SERVES_ON:  # there the server's own port is the host's
         draft = draft.add((Arg("--port", (str(options.port),), USER, SET_BY_USER),))
+    if not on_host_network:
+        check_address(draft)
     adapted = adapt(draft, image)
     check_overrides(adapted)
     check_json(adapted)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from errors import Refused, choice
 from launch.planning.json_limits import check_repeated
 from launch.planning.option_values import BROKEN, SIGNS, plain_json, shown
+from launch.planning.vllm_versions import USER
 from launch.spec.vllm_args import Draft
 
 LONGEST_WORD = 128 * 1024  # bytes; the kernel refuses a longer word or variable (MAX_ARG_STRLEN)
@@ -110,6 +111,14 @@ def _check_range(flag: str, number: int, limits: Range) -> None:
     noun = SIGNS[limits.least] if limits.most is None else f"from {limits.least} to {limits.most}"
     fix = f"--set {flag}={limits.usual}"
     raise Refused(f"{flag} must be {noun} (got '{number}')", why=limits.why, fix=fix)
+
+
+def check_address(draft: Draft) -> None:
+    """Raise Refused for a loopback address of the server, which a published port cannot reach."""
+    arg = draft.get("--host")
+    if arg and arg.source == USER and (arg.value == "localhost" or arg.value.startswith(("127.", "::1"))):
+        why = "it is an address inside the container, where the published port does not arrive"
+        raise Refused(f"--host {shown(arg.value)} cannot be used", why=why, fix="--listen 127.0.0.1")
 
 
 def check_variable(name: str, value: str) -> None:

@@ -58,6 +58,8 @@ SERVER: dict[Request, str] = {
     settings("--data-parallel-rank=1"): "next: --nodes NUMBER",
     settings("--data-parallel-size-local=2"): "next: --nodes NUMBER",
     settings("--download-dir=/etc"): "next: HF_HUB_CACHE=FOLDER",
+    settings("--host=127.0.0.1"): "next: --listen 127.0.0.1",
+    settings("--host=localhost"): "next: --listen 127.0.0.1",
     settings("--uds=/tmp/x"): "next: --port PORT",
     settings("--enable-eplb=true"): "next: --set --enable-expert-parallel=true",
     settings("--eplb-config.num_redundant_experts=3"): "'num_redundant_experts' needs --enable-eplb",
