@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from errors import Refused
-from launch.planning.json_objects import object_of, sources_of
+from launch.planning.json_objects import object_of, options_of_user
 from launch.planning.near import hint
 from launch.planning.option_values import NONE, shown
-from launch.planning.vllm_versions import USER
 from launch.spec.vllm_args import Draft
 
 Check = Callable[[Mapping[str, Any]], Iterator[str]]  # yields what is wrong with an object
@@ -44,11 +43,10 @@ LISTS = ("--allowed-headers", "--allowed-methods", "--allowed-origins")
 
 def check_json(draft: Draft) -> None:
     """Raise Refused for the first wrong object that the user sets."""
-    for flag, check in CHECKS.items():
-        if USER in sources_of(draft, flag):
-            _check_object(draft, flag, check)
-    for flag in LISTS:
-        if USER in sources_of(draft, flag):
+    for flag in options_of_user(draft):
+        if flag in CHECKS:
+            _check_object(draft, flag, CHECKS[flag])
+        elif flag in LISTS:
             _check_list(draft, flag)
 
 

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from launch.planning.option_values import BROKEN, dotted_value, parsed_json
+from launch.planning.vllm_versions import USER
 from launch.spec.vllm_args import Arg, Draft
 
 
 def object_of(draft: Draft, flag: str) -> dict[str, Any] | None:
     """Return the object of an option, None if the command does not set it or its value is not an object."""
-    whole = draft.get(flag)
-    dotted = [arg for arg in draft.args if arg.key.startswith(f"{flag}.")]
+    found = [arg for arg in draft.args if arg.key.startswith(flag)]
+    whole = next((arg for arg in reversed(found) if arg.key == flag), None)
+    dotted = [arg for arg in found if arg.key.startswith(f"{flag}.")]
     data = parsed_json(whole.value) if whole else {} if dotted else BROKEN
     if not isinstance(data, dict):
         return None
@@ -21,9 +23,9 @@ def object_of(draft: Draft, flag: str) -> dict[str, Any] | None:
     return data
 
 
-def sources_of(draft: Draft, flag: str) -> set[str]:
-    """Return who sets an option or a key of it."""
-    return {arg.source for arg in draft.args if arg.key.partition(".")[0] == flag}
+def options_of_user(draft: Draft) -> frozenset[str]:
+    """Return the options that the user sets, or a key of them."""
+    return frozenset(arg.key.partition(".")[0] for arg in draft.args if arg.source == USER)
 
 
 def _as_object(arg: Arg) -> dict[str, Any]:

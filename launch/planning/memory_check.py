@@ -7,13 +7,12 @@ from dataclasses import replace
 from errors import Refused
 from launch.planning import memory
 from launch.planning.context_length import check_context, longest_of
-from launch.planning.json_objects import sources_of
+from launch.planning.json_objects import options_of_user
 from launch.planning.kv_cache import BLOCK, STATE_PAGES, Limits
 from launch.planning.kv_space import BYTES_FLAG, SHARE, kv_space
 from launch.planning.overhead import Server, batch_of, in_flight
 from launch.planning.selection import Selection
 from launch.planning.speculation import Speculation, speculation
-from launch.planning.vllm_versions import USER
 from launch.spec.inputs import Host, KvMeasurement
 from launch.spec.model_config import ModelShape
 from launch.spec.plan import Fit, Layout
@@ -57,9 +56,10 @@ def fit_of(
         _check_step(draft, demand)
         return fit, ()
     if not fit.max_model_len:
-        less = (flag for flag in MEMORY_FLAGS if USER in sources_of(draft, flag))
+        less = options_of_user(draft).intersection(MEMORY_FLAGS)
         demands = {
-            flag: demand_of(draft.without(flag), layout, shape, host, selection, version) for flag in less
+            flag: demand_of(draft.without(flag), layout, shape, host, selection, version)
+            for flag in sorted(less)
         }
         raise _too_large(
             fit, layout, selection, [f for f, d in demands.items() if memory.fit(shape, d).max_model_len]
@@ -74,7 +74,7 @@ def _check_step(draft: Draft, demand: memory.Demand) -> None:
     """Raise Refused for more sequences of the user than vLLM's default step has tokens (vllm/config/scheduler.py)."""
     sequences, layout = draft.number(SEQUENCES, 0) or 0, demand.layout
     step = demand.server.batched_tokens if demand.server else CPU_STEP * layout.tp * layout.pp
-    if draft.get(STEP_TOKENS) or sequences <= step or USER not in sources_of(draft, SEQUENCES):
+    if draft.get(STEP_TOKENS) or sequences <= step or SEQUENCES not in options_of_user(draft):
         return
     why = f"each sequence has at least one token in a step, and vLLM's default step has {step:,} here"
     fix = f"--set {STEP_TOKENS}={sequences}, or --set {SEQUENCES}={step}"

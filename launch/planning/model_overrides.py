@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from errors import Refused
-from launch.planning.json_objects import object_of, sources_of
+from launch.planning.json_objects import object_of, options_of_user
 from launch.planning.option_values import shown
-from launch.planning.vllm_versions import USER
 from launch.spec.plan_options import Pairs
 from launch.spec.rope_scaling import LARGEST_FACTOR
 from launch.spec.vllm_args import Arg, Draft
@@ -71,7 +70,7 @@ def changed_shape(settings: Pairs) -> tuple[str, ...]:
 def check_overrides(draft: Draft) -> None:
     """Raise Refused for a value of the user that no model's config.json has."""
     arg = draft.get(FLAG)
-    if USER not in sources_of(draft, FLAG):
+    if FLAG not in options_of_user(draft):
         return
     values = object_of(draft, FLAG)
     if values is None:

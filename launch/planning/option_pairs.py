@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from errors import Refused
-from launch.planning.json_objects import object_of, sources_of
-from launch.planning.vllm_versions import USER
+from launch.planning.json_objects import object_of, options_of_user
 from launch.spec.vllm_args import Draft
 
 EP, EPLB = "--enable-expert-parallel", "--enable-eplb"
@@ -45,25 +44,31 @@ EXCLUDES: Mapping[str, str] = {"--enable-per-request-metrics": "--disable-log-st
 
 def check_pairs(draft: Draft) -> None:
     """Raise Refused for the first option of the user that does not go with the others."""
+    _check_batch(draft)
+    if not (users := options_of_user(draft)):
+        return
     for flag, needed in NEEDS.items():
-        if _has(draft, flag) and not _has(draft, needed.flag) and _by_user(draft, flag, needed.flag):
+        if (
+            users.intersection(_spelled(flag, needed.flag))
+            and _has(draft, flag)
+            and not _has(draft, needed.flag)
+        ):
             raise Refused(f"{flag} needs {needed.flag}", why=needed.source, fix=needed.fix)
     for flag, other in EXCLUDES.items():
-        if _has(draft, flag) and _has(draft, other) and _by_user(draft, flag, other):
+        if users.intersection((flag, other)) and _has(draft, flag) and _has(draft, other):
             raise Refused(f"{flag} cannot be used with {other}", why=CLI, fix=f"--set {other}=false")
-    _check_batch(draft)
     _check_whole_prompts(draft)
-    _check_spare_experts(draft)
+    if "--eplb-config" in users:
+        _check_spare_experts(draft)
 
 
 def _has(draft: Draft, flag: str) -> bool:
     return draft.get(flag) is not None
 
 
-def _by_user(draft: Draft, *flags: str) -> bool:
-    """Return whether the user sets one of these options, or switches one off."""
-    spelled = (*flags, *(f"--no-{flag[2:]}" for flag in flags))
-    return any(USER in sources_of(draft, flag) for flag in spelled)
+def _spelled(*flags: str) -> tuple[str, ...]:
+    """Return the options, and those that switch them off."""
+    return (*flags, *(f"--no-{flag[2:]}" for flag in flags))
 
 
 def _check_batch(draft: Draft) -> None:
@@ -92,7 +97,7 @@ def _check_whole_prompts(draft: Draft) -> None:
 def _check_spare_experts(draft: Draft) -> None:
     """Raise Refused for spare experts without the balancing that uses them."""
     spare = (object_of(draft, "--eplb-config") or {}).get("num_redundant_experts")
-    if spare and not _has(draft, EPLB) and USER in sources_of(draft, "--eplb-config"):
+    if spare and not _has(draft, EPLB):
         raise Refused(
             f"--eplb-config: 'num_redundant_experts' needs {EPLB}", why=PARALLEL, fix=f"--set {EPLB}=true"
         )

@@ -39,6 +39,8 @@ def _short_options(draft: Draft) -> dict[str, object]:
 
 def speculation(draft: Draft, shape: ModelShape | None) -> Speculation:
     """Return the speculation that a command sets; an empty one if it sets none, or one that cannot be read."""
+    if not any(arg.key.startswith("--spec") for arg in draft.args):
+        return Speculation()
     values = {**_short_options(draft), **(object_of(draft, FLAG) or {})}
     method = str(values.get("method", ""))
     tokens = values.get("num_speculative_tokens")

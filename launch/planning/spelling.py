@@ -15,6 +15,8 @@ from launch.spec.vllm_args import Arg
 
 def spelled_out(options: PlanOptions, known: Known) -> tuple[PlanOptions, tuple[str, ...]]:
     """Return the options with the full names of those that --set sets, and a note on each that was short."""
+    if not options.settings:
+        return options, ()
     pairs = [(pair, _full(pair, known)) for pair in options.settings]
     notes = (f"{short} is short for {full}" for (short, _), (full, _) in pairs if short != full)
     return replace(options, settings=tuple(full for _, full in pairs)), tuple(dict.fromkeys(notes))

@@ -7,11 +7,10 @@ from dataclasses import replace
 from errors import Refused
 from launch.planning import vllm_versions
 from launch.planning.image_checks import check_platform, check_release
-from launch.planning.json_objects import sources_of
+from launch.planning.json_objects import options_of_user
 from launch.planning.kv_cache import BLOCK
 from launch.planning.parallelism import check, check_all, context_parallel_faults
 from launch.planning.selection import Selection
-from launch.planning.vllm_versions import USER
 from launch.recipes import strategy
 from launch.spec.gpu_catalog import runs_code
 from launch.spec.inputs import Host, Image
@@ -91,8 +90,8 @@ def layout_faults(
 
 def check_block(draft: Draft, host: Host) -> None:
     """Raise Refused for a KV block of the user that no backend for CUDA has (vllm/platforms/cuda.py)."""
-    size = draft.number(BLOCK_SIZE, 0)
-    if size and size % BLOCK and host.hardware.platform == "cuda" and USER in sources_of(draft, BLOCK_SIZE):
+    size, on_cuda = draft.number(BLOCK_SIZE, 0), host.hardware.platform == "cuda"
+    if size and size % BLOCK and on_cuda and BLOCK_SIZE in options_of_user(draft):
         why = f"a block of each attention backend for CUDA is a multiple of {BLOCK} tokens"
         raise Refused(
             f"{BLOCK_SIZE} {size} is not a multiple of {BLOCK}", why=why, fix=f"--set {BLOCK_SIZE}=64"
