@@ -34,6 +34,7 @@ def plan(
             "compare the layouts of several machines: h200x4,h200x8,mi300x8",
             metavar="MACHINES",
             group=CAPACITY,
+            overrides=("hardware", "gpus", "platform"),
         ),
     ] = "",
     max_users: Annotated[
@@ -87,6 +88,7 @@ def plan(
     invoke plan --hardware h200 --gpus 4 --explain tensor-parallel-size
     """
     _check_together(compare, max_users, context, explain, format, output, monitoring)
+    _check_machines(options, compare, context)
     if compare:
         _compare(options, compare, max_users, context, format)
         return
@@ -116,6 +118,17 @@ def _check_together(
         raise Refused(f"{one} cannot be used with {other}", fix="invoke plan --help")
     if one and format not in ("text", "json"):
         raise Refused(f"{one} cannot be used with --format {format}", fix="--format json")
+
+
+def _check_machines(options: PlanOptions, compare: str, context: int) -> None:
+    """Raise Refused for a machine beside those of --compare, and for a request that is longer than the context."""
+    other = {"--hardware": options.hardware, "--gpus": options.gpus, "--nodes": options.nodes > 1}
+    if compare and (option := next((name for name, is_given in other.items() if is_given), "")):
+        why = "--compare names the machines"
+        raise Refused(f"--compare cannot be used with {option}", why=why, fix='--compare "h200x4,h200x8x2"')
+    if options.max_model_len and context > options.max_model_len:
+        what = f"--context {context} is more than --max-model-len {options.max_model_len}"
+        raise Refused(what, why="the server would refuse such a request", fix=f"--max-model-len {context}")
 
 
 def _plan(options: PlanOptions, max_users: int, context: int) -> Plan:

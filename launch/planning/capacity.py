@@ -10,6 +10,7 @@ from itertools import pairwise
 from errors import Refused, choice
 from launch.spec.gpu_catalog import HardwareProfile, find
 from launch.spec.plan import Plan
+from launch.spec.sizes import size_of
 
 _SIZES = re.compile(r"(?:x([1-9][0-9]{0,4}))?(?:x([1-9][0-9]{0,4}))?", re.ASCII)
 _COUNT_FIRST = re.compile(r"([1-9][0-9]{0,4})x(.+)", re.ASCII)
@@ -72,11 +73,11 @@ def users(plan: Plan, context: int) -> int | None:
     fit = plan.fit
     if fit.kv_tokens_per_replica is None or not fit.max_model_len:
         return None
-    if context > fit.max_model_len:
+    flags = dict(pairwise(plan.processes[0].argv))
+    served = size_of(flags.get("--max-model-len", "")) or 0  # -1 and auto: the longest that fits
+    if context > (min(served, fit.max_model_len) if served > 0 else fit.max_model_len):
         return 0
     each = fit.kv_tokens_per_replica // context
-    argv = plan.processes[0].argv
-    flags = dict(pairwise(argv))
     if (limit := flags.get("--max-num-seqs", "")).isdigit():
         each = min(each, int(limit))
     return each * plan.layout.dp

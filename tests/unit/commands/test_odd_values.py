@@ -188,3 +188,37 @@ def test_a_switch_without_an_off_form_is_left_out(flag: str) -> None:
     found = plan(*tiny, "--set", f"{flag}=false", "--format", "docker")
     assert found.code == 0, found.err
     assert flag.removeprefix("--") not in found.out
+
+
+MACHINES: dict[Request, str] = {
+    ("--compare", "h200x4", "--gpus", "2"): "--compare cannot be used with --gpus",
+    ("--compare", "h200x4", "--hardware", "mi300x"): "--compare cannot be used with --hardware",
+    ("--compare", "h200x4", "--nodes", "2"): "--compare cannot be used with --nodes",
+    (
+        "--compare",
+        "h200x4",
+        "--context",
+        "32K",
+        "--max-model-len",
+        "4096",
+    ): "is more than --max-model-len 4096",
+    (*H200, "--max-users", "5", "--context", "1000", "--max-model-len", "500"): "next: --max-model-len 1000",
+}
+
+
+@pytest.mark.parametrize(("words", "message"), MACHINES.items())
+def test_a_machine_or_a_context_is_said_once(words: Request, message: str) -> None:
+    assert_refused(words, message)
+
+
+def test_a_setting_of_the_hardware_does_not_count_with_compare(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INVOKE_SLIPWAY_HARDWARE", "mi300x")
+    found = plan("--compare", "h200x4")
+    assert (found.code, "h200x4" in found.out) == (0, True), found.err
+
+
+def test_no_user_has_more_tokens_than_the_server_accepts() -> None:
+    found = plan(
+        "--compare", "h200x4", "--context", "32768", "--set", "--max-model-len=4k", "--format", "json"
+    )
+    assert '"users": 0' in found.out
