@@ -32,11 +32,6 @@ NEEDS: Mapping[str, Needed] = {
     "--collect-detailed-traces": Needed(
         "--otlp-traces-endpoint", "--set --otlp-traces-endpoint=URL", "vllm/config/observability.py"
     ),
-    "--data-parallel-hybrid-lb": Needed(
-        "--data-parallel-size-local",
-        "--nodes 2, with a strategy of data parallelism",
-        "vllm/engine/arg_utils.py",
-    ),
     "--enable-elastic-ep": Needed(EPLB, f"--set {EPLB}=true", PARALLEL),
     "--mamba-block-size": Needed(
         "--enable-prefix-caching", "--set --enable-prefix-caching=true", "vllm/config/vllm.py"

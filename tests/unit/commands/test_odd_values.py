@@ -78,7 +78,6 @@ SERVER: dict[Request, str] = {
     settings("--spec-method=mtp"): "needs --spec-tokens",
     settings("--spec-tokens=0", "--spec-method=mtp"): "must be a positive integer (got '0')",
     settings("--collect-detailed-traces=all"): "needs --otlp-traces-endpoint",
-    settings("--data-parallel-hybrid-lb=true"): "next: --nodes 2",
     settings("--enable-elastic-ep=true"): "needs --enable-eplb",
     settings("--tokenizer-mode=banana"): "has no choice 'banana' (choose from auto",
     settings("--config-format=banana"): "has no choice 'banana' (choose from auto, hf, mistral)",
