@@ -93,9 +93,8 @@ def fit(shape: ModelShape | None, demand: Demand, measured: KvMeasurement | None
     budget = budget_of(shape, demand)
     if pool is None or budget is None:
         return Fit(detail="a number that the memory depends on is missing in the model's config.json")
-    if measured:
-        budget = _corrected(shape, demand, budget, measured)
-    return _fit(demand, pool, budget, measured)
+    corrected = _corrected(shape, demand, budget, measured) if measured else budget
+    return _fit(demand, pool, corrected, None if corrected is budget else measured)
 
 
 def budget_of(shape: ModelShape, demand: Demand) -> Budget | None:
