@@ -68,7 +68,7 @@ def smallest_plan(options: PlanOptions, wanted: int, context: int) -> Plan:
         found = smallest(tuple(tried), wanted, context)
         if found and found.plan:
             return found.plan
-    raise _none_holds(tried, wanted, context, most)
+    raise _none_holds(tried, wanted, context, most * options.nodes)
 
 
 def _most_gpus(options: PlanOptions, recipe: FoundRecipe) -> int:
@@ -135,5 +135,9 @@ def _none_holds(tried: list[Candidate], wanted: int, context: int, most: int) ->
     longest = plan.fit.max_model_len or 0
     what = f"no layout of up to {number(most, 'GPU')} holds {number(wanted, 'user')} with {context:,} tokens each"
     why = f"{plan.layout.name} holds {count:,}; its longest context is {longest:,} tokens"
-    fix = f"--context {longest}" if 0 < longest < context else "--nodes 2, fewer users, or a shorter context"
+    fix = (
+        f"--context {longest}"
+        if 0 < longest < context
+        else "more nodes (--nodes), fewer users, or a shorter context"
+    )
     return Refused(what, why=why, fix=fix)
