@@ -24,6 +24,11 @@ def check_channel(image: str, channel: str) -> None:
 def check_reference(asked: str) -> None:
     """Raise Refused for a reference without a name, and for an invalid tag or digest."""
     image = ImageReference.parse(asked)
+    if not (asked.isascii() and asked.isprintable()):
+        why = "a name has letters, digits and `.`, `_`, `-`, `/`, `:` and `@`"
+        raise Refused(
+            f"--image {asked[:120]!a} is not the name of an image", why=why, fix="--image REPOSITORY:TAG"
+        )
     if "@" in asked and not is_digest(image.digest):
         why = "a digest is sha256: and 64 hexadecimal digits"
         fix = f"--image {image.name}@sha256:DIGEST"

@@ -136,6 +136,8 @@ def test_a_setting_keeps_its_meaning(words: Request, shown: str) -> None:
 
 # Names that no engine, registry or machine has, and two words for one thing.
 NAMES: dict[Request, str] = {
+    ("--image", "\udcff"): "is not the name of an image",
+    ("--image", "ä/b"): "is not the name of an image",
     ("--image", "a:"): "'a:' has no valid tag",
     ("--image", "a:-x"): "has no valid tag",
     ("--image", f"a:{'t' * 129}"): "has no valid tag",
