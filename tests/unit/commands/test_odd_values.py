@@ -209,7 +209,7 @@ MACHINES: dict[Request, str] = {
 
 
 @pytest.mark.parametrize(("words", "message"), MACHINES.items())
-def test_a_machine_or_a_context_is_said_once(words: Request, message: str) -> None:
+def test_a_machine_or_a_context_is_given_once(words: Request, message: str) -> None:
     assert_refused(words, message)
 
 
