@@ -121,7 +121,7 @@ def _check_together(
 
 
 def _check_machines(options: PlanOptions, compare: str, context: int) -> None:
-    """Raise Refused for a machine in addition to those of --compare, and for a request that is longer than the context."""
+    """Raise Refused for another machine than those of --compare, and for a request longer than the context."""
     other = {"--hardware": options.hardware, "--gpus": options.gpus, "--nodes": options.nodes > 1}
     if compare and (option := next((name for name, is_given in other.items() if is_given), "")):
         why = "--compare names the machines"
