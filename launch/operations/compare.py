@@ -63,11 +63,17 @@ def smallest_plan(options: PlanOptions, wanted: int, context: int) -> Plan:
     recipe = recipe_of(options)
     most = _most_gpus(options, recipe)
     tried: list[Candidate] = []
+    before = ""
     for count in range(1, most + 1) if most <= MAX_COUNT else (most,):
-        tried += layouts(options, Machine(options.hardware, count, options.nodes), recipe)
+        these = tuple(layouts(options, Machine(options.hardware, count, options.nodes), recipe))
+        tried += these
         found = smallest(tuple(tried), wanted, context)
         if found and found.plan:
             return found.plan
+        refusal = str(these[0].refused) if len(these) == 1 and these[0].refused else ""
+        if refusal and refusal == before:
+            break  # it does not depend on the number of GPUs
+        before = refusal
     raise _none_holds(tried, wanted, context, most * options.nodes)
 
 
