@@ -14,6 +14,7 @@ from launch.planning import memory
 from launch.planning.kv_cache import Limits, Pool, pool_of
 from launch.planning.overhead import expected_error, in_flight, kind_of, table
 from launch.planning.weight_size import GIB, weights_gib
+from launch.recipes.model_facts import published_shape
 from launch.spec.plan import Layout
 
 STARTS = [start_of(point) for point in load(POINTS, tuple[Point, ...])]
@@ -60,6 +61,22 @@ def test_the_tokens_tell_the_type_of_the_cache(start: Start) -> None:
     blocks = (start.point.kv_tokens or 0) / start.point.context * of_a_request
     assert blocks == pytest.approx(round(blocks), abs=0.002)
     assert f"{round(blocks)} whole blocks" in start.point.source
+
+
+@pytest.mark.parametrize(
+    ("kv_dtype", "printed", "blocks"),
+    [("fp8", 91_022, 75), ("fp8", 135_926, 112), ("fp8", 152_917, 126), ("auto", 76_458, 112)],
+)
+def test_one_gpu_with_a_hybrid_has_whole_blocks_too(kv_dtype: str, printed: int, blocks: int) -> None:
+    """Qwen3.8-27B on one RTX 5090 with 32,768 tokens (vllm-project/recipes), none of which the formula has seen.
+
+    The 76,458 tokens of bfloat16 are as many blocks as 135,926 of FP8: only the type differs.
+    """
+    shape = published_shape("Qwen/Qwen3.8-27B")
+    assert shape is not None
+    found = pool_of(shape, Layout(), Limits(kv_dtype, in_flight=4096))
+    assert found is not None
+    assert found.tokens(blocks * found.block_bytes, 32_768) == printed
 
 
 def demand(start: Start, context: int) -> memory.Demand:
