@@ -16,6 +16,7 @@ from launch.spec.model_config import BYTES, ModelShape
 from launch.spec.vllm_args import Arg, Draft
 
 SHARE, BYTES_FLAG = "--gpu-memory-utilization", "--kv-cache-memory-bytes"
+TEXT_ONLY = "--language-model-only"
 CPU_SPACE = "VLLM_CPU_KVCACHE_SPACE"  # whole GiB; it overrides the flag (vllm/platforms/cpu.py)
 TYPES = {"half": "float16", "float": "float32"}  # other names of --dtype
 # vLLM's human_readable_int (vllm/utils/argparse_utils.py): 1k is 1000, 1K is 1024.
@@ -56,10 +57,22 @@ def kv_space(draft: Draft, platform: str, version: str = "") -> KvSpace:
 
 
 def served_shape(shape: ModelShape | None, draft: Draft) -> ModelShape | None:
+    """Return the shape that the server loads: in the type of `--dtype`, and with `--language-model-only` no encoder."""
+    if shape is None:
+        return None
+    return _in_type(_without_encoder(shape) if draft.get(TEXT_ONLY) else shape, draft)
+
+
+def _without_encoder(shape: ModelShape) -> ModelShape:
+    total, size = shape.weight_bytes, shape.vision_weights * BYTES.get(shape.dtype, 0)
+    return replace(shape, vision_weights=0, weight_bytes=total and max(0, int(total - size)))
+
+
+def _in_type(shape: ModelShape, draft: Draft) -> ModelShape:
     """Return the shape in the type that `--dtype` sets; `auto` keeps that of the checkpoint."""
     arg = draft.get("--dtype")
     dtype = TYPES.get(arg.value, arg.value) if arg else ""
-    if shape is None or dtype == shape.dtype or dtype not in BYTES or shape.dtype not in BYTES:
+    if dtype == shape.dtype or dtype not in BYTES or shape.dtype not in BYTES:
         return shape
     total = shape.weight_bytes
     if total is not None and not shape.precision:

@@ -9,7 +9,7 @@ from launch.planning import memory
 from launch.planning.context_length import check_context, longest_of
 from launch.planning.json_objects import options_of_user
 from launch.planning.kv_cache import BLOCK, STATE_PAGES, Limits
-from launch.planning.kv_space import BYTES_FLAG, SHARE, kv_space
+from launch.planning.kv_space import BYTES_FLAG, SHARE, TEXT_ONLY, kv_space
 from launch.planning.overhead import Server, batch_of, in_flight
 from launch.planning.selection import Selection
 from launch.planning.speculation import Speculation, speculation
@@ -159,7 +159,7 @@ def server_of(draft: Draft, layout: Layout, host: Host, vram_gib: float, version
         batched_tokens=draft.number(STEP_TOKENS, times * batch.tokens) or batch.tokens,
         version=version,
         graphs=not any(draft.get(flag) for flag in EAGER),
-        vision=not draft.get("--language-model-only"),
+        vision=not draft.get(TEXT_ONLY),
     )
 
 
