@@ -102,7 +102,8 @@ def budget_of(shape: ModelShape, demand: Demand) -> Budget | None:
     weights = weights_gib(shape, demand.layout, demand.draft)
     if weights is None:
         return None
-    other = sum(overhead(shape, demand.server).values()) if demand.server else 0.0
+    context = demand.context or demand.longest or 0
+    other = sum(overhead(shape, replace(demand.server, context=context)).values()) if demand.server else 0.0
     left, error = demand.vram_gib * demand.utilization - weights - other, expected_error(shape, demand.server)
     if demand.kv_gib is None:
         return Budget(weights, other, left, error)
