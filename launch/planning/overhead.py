@@ -13,7 +13,7 @@ from launch.spec.model_config import ModelShape
 
 GIB = 2**30
 FLOAT32, FLOAT16 = 4, 2  # bytes
-# Keys of each token that the workspace of a sparse indexer has room for (get_max_prefill_buffer_size in
+# Keys of each token in the workspace of a sparse indexer (get_max_prefill_buffer_size in
 # vllm/v1/attention/backends/mla/indexer.py, 0.32.0: 1152 // 132 times sparse_mla_prefill_workspace_factor, which is 5).
 INDEXER_ROWS = 40
 
