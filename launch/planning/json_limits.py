@@ -129,7 +129,8 @@ def _near(connector: str) -> str:
     return "" if connector in CONNECTORS else hint(connector, CONNECTORS)
 
 
-def _speculation(data: Mapping[str, Any]) -> Iterator[str]:
+def speculation_faults(data: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what speculation lacks (vllm/config/speculative.py)."""
     method, model = data.get("method"), data.get("model")
     if not (method or model):
         yield "needs the key 'method' or 'model'"
@@ -198,6 +199,6 @@ CHECKS: Mapping[str, Check] = {
     "--model-loader-extra-config": _any,
     "--override-generation-config": _any,
     "--profiler-config": _profiler,
-    "--speculative-config": _speculation,
+    "--speculative-config": speculation_faults,
     "--watermark-config": _watermark,
 }

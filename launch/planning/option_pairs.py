@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from errors import Refused
+from launch.planning.json_limits import speculation_faults
 from launch.planning.json_objects import object_of, options_of_user
+from launch.planning.speculation import SHORT_OPTIONS, speculation_of
 from launch.spec.vllm_args import Draft
 
 EP, EPLB = "--enable-expert-parallel", "--enable-eplb"
@@ -15,7 +17,7 @@ TOKENS, CONTEXT = "--max-num-batched-tokens", "--max-model-len"
 
 @dataclass(frozen=True)
 class Needed:
-    """The option that another one needs, what to write, and the file of vLLM that says so."""
+    """An option that another one needs or excludes, what to write, and the file of vLLM that says so."""
 
     flag: str
     fix: str
@@ -33,13 +35,13 @@ NEEDS: Mapping[str, Needed] = {
         "--otlp-traces-endpoint", "--set --otlp-traces-endpoint=URL", "vllm/config/observability.py"
     ),
     "--enable-elastic-ep": Needed(EPLB, f"--set {EPLB}=true", PARALLEL),
-    "--mamba-block-size": Needed(
-        "--enable-prefix-caching", "--set --enable-prefix-caching=true", "vllm/config/vllm.py"
-    ),
-    "--spec-method": Needed("--spec-tokens", "--set --spec-tokens=3", "vllm/config/speculative.py"),
-    "--spec-tokens": Needed("--spec-method", "--set --spec-method=mtp", "vllm/config/speculative.py"),
 }
-EXCLUDES: Mapping[str, str] = {"--enable-per-request-metrics": "--disable-log-stats"}
+EXCLUDES: Mapping[str, Needed] = {
+    "--enable-per-request-metrics": Needed("--disable-log-stats", "--set --disable-log-stats=false", CLI),
+    "--mamba-block-size": Needed(
+        "--no-enable-prefix-caching", "--set --enable-prefix-caching=true", "vllm/config/vllm.py"
+    ),
+}
 
 
 def check_pairs(draft: Draft) -> None:
@@ -55,8 +57,14 @@ def check_pairs(draft: Draft) -> None:
         ):
             raise Refused(f"{flag} needs {needed.flag}", why=needed.source, fix=needed.fix)
     for flag, other in EXCLUDES.items():
-        if users.intersection((flag, other)) and _has(draft, flag) and _has(draft, other):
-            raise Refused(f"{flag} cannot be used with {other}", why=CLI, fix=f"--set {other}=false")
+        if users.intersection((flag, other.flag)) and _has(draft, flag) and _has(draft, other.flag):
+            raise Refused(f"{flag} cannot be used with {other.flag}", why=other.source, fix=other.fix)
+    if users.intersection(SHORT_OPTIONS) and (fault := next(speculation_faults(speculation_of(draft)), "")):
+        raise Refused(
+            f"{', '.join(sorted(users.intersection(SHORT_OPTIONS)))}: speculation {fault}",
+            why="vllm/config/speculative.py",
+            fix="--set --spec-method=NAME, --spec-model or --spec-tokens",
+        )
     _check_whole_prompts(draft)
     if "--eplb-config" in users:
         _check_spare_experts(draft)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from launch.planning.json_objects import object_of
 from launch.spec.model_config import ModelShape
@@ -31,17 +32,19 @@ SHORT_OPTIONS = {
 }
 
 
-def _short_options(draft: Draft) -> dict[str, object]:
+def speculation_of(draft: Draft) -> dict[str, Any]:
+    """Return the object of the speculation, with what the short options set."""
     given = {key: draft.get(flag) for flag, key in SHORT_OPTIONS.items()}
     texts = {key: arg.value for key, arg in given.items() if arg}
-    return {key: int(text) if text.isdecimal() else text for key, text in texts.items()}
+    short = {key: int(text) if text.isdecimal() else text for key, text in texts.items()}
+    return {**short, **(object_of(draft, FLAG) or {})}
 
 
 def speculation(draft: Draft, shape: ModelShape | None) -> Speculation:
     """Return the speculation that a command sets; an empty one if it sets none, or one that cannot be read."""
     if not any(arg.key.startswith("--spec") for arg in draft.args):
         return Speculation()
-    values = {**_short_options(draft), **(object_of(draft, FLAG) or {})}
+    values = speculation_of(draft)
     method = str(values.get("method", ""))
     tokens = values.get("num_speculative_tokens")
     number = tokens if type(tokens) is int and 0 < tokens < 100 else 0

@@ -75,7 +75,11 @@ SERVER: dict[Request, str] = {
     settings("--max-num-seqs=20000"): "vLLM's default step has 8,192 here",
     settings("--optimization-level=O0"): "choose from 0, 1, 2, 3",
     settings("--device-ids=0,1"): "next: --gpus 0,2",
-    settings("--spec-method=mtp"): "needs --spec-tokens",
+    settings("--spec-tokens=3"): "--spec-tokens: speculation needs the key 'method' or 'model'",
+    settings("--spec-method=eagle3", "--spec-tokens=3"): "needs the key 'model'",
+    settings(
+        "--mamba-block-size=64", "--enable-prefix-caching=false"
+    ): "cannot be used with --no-enable-prefix",
     settings("--spec-tokens=0", "--spec-method=mtp"): "must be a positive integer (got '0')",
     settings("--collect-detailed-traces=all"): "needs --otlp-traces-endpoint",
     settings("--enable-elastic-ep=true"): "needs --enable-eplb",
@@ -123,6 +127,9 @@ RIGHT: dict[Request, str] = {
     settings("--max-logprobs=-1"): " --max-logprobs -1",
     settings("--distributed-executor-backend=my.Class"): " --distributed-executor-backend my.Class",
     settings("--spec-method=ngram", "--spec-tokens=3"): " --spec-tokens 3",
+    settings("--spec-model=org/draft", "--spec-tokens=3"): " --spec-model org/draft",
+    settings("--spec-method=mtp"): " --spec-method mtp",
+    settings("--mamba-block-size=64"): " --mamba-block-size 64",
 }
 
 
