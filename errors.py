@@ -5,6 +5,10 @@
 
 from __future__ import annotations
 
+import re
+
+LONG_WORD = re.compile(r"\S{1000,}")  # a message is for people
+
 
 class SlipwayError(Exception):
     """An error that a user can act on. `code` is the exit code of the command."""
@@ -21,7 +25,7 @@ class SlipwayError(Exception):
             parts.append(f"  why: {self.why}")
         if self.fix:
             parts.append(f"  next: {self.fix}")
-        return "\n".join(parts)
+        return LONG_WORD.sub(lambda word: f"{word[0][:100]}...", "\n".join(parts))
 
 
 class Failed(SlipwayError):

@@ -105,6 +105,7 @@ def start_of(point: Point) -> Start:
         batched_tokens=tokens,
         version=point.version,
         graphs=not point.eager,
+        context=point.context,
     )
     return Start(point, shape, server, total * point.utilization - weights - kv, kv)
 

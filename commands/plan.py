@@ -12,9 +12,10 @@ from commands.output import emit, say, show, table
 from commands.shared_options import OUTPUT
 from commands.task import verb
 from errors import Failed, Refused
+from launch.plural import count
 from launch.render import FORMATS, files, render
 from launch.spec.option import Option
-from launch.spec.plan_options import PlanOptions
+from launch.spec.plan_options import PlanOptions, tokens
 
 if TYPE_CHECKING:
     from launch.operations.compare import Candidate
@@ -33,6 +34,7 @@ def plan(
             "compare the layouts of several machines: h200x4,h200x8,mi300x8",
             metavar="MACHINES",
             group=CAPACITY,
+            overrides=("hardware", "gpus", "platform"),
         ),
     ] = "",
     max_users: Annotated[
@@ -48,11 +50,10 @@ def plan(
     context: Annotated[
         int,
         Option(
-            "tokens of a request, prompt and answer together",
+            "tokens of a request, prompt and answer together, e.g. 32768 or 32K",
             metavar="NUMBER",
             group=CAPACITY,
-            minimum=1,
-            maximum=10**9,
+            parse=tokens,
         ),
     ] = 0,
     explain: Annotated[
@@ -87,6 +88,7 @@ def plan(
     invoke plan --hardware h200 --gpus 4 --explain tensor-parallel-size
     """
     _check_together(compare, max_users, context, explain, format, output, monitoring)
+    _check_machines(options, compare, context)
     if compare:
         _compare(options, compare, max_users, context, format)
         return
@@ -118,6 +120,17 @@ def _check_together(
         raise Refused(f"{one} cannot be used with --format {format}", fix="--format json")
 
 
+def _check_machines(options: PlanOptions, compare: str, context: int) -> None:
+    """Raise Refused for another machine than those of --compare, and for a request longer than the context."""
+    other = {"--hardware": options.hardware, "--gpus": options.gpus, "--nodes": options.nodes > 1}
+    if compare and (option := next((name for name, is_given in other.items() if is_given), "")):
+        why = "--compare names the machines"
+        raise Refused(f"--compare cannot be used with {option}", why=why, fix='--compare "h200x4,h200x8x2"')
+    if options.max_model_len and context > options.max_model_len:
+        what = f"--context {context} is more than --max-model-len {options.max_model_len}"
+        raise Refused(what, why="the server would refuse such a request", fix=f"--max-model-len {context}")
+
+
 def _plan(options: PlanOptions, max_users: int, context: int) -> Plan:
     from launch.operations.plan_inputs import plan_of
 
@@ -141,11 +154,13 @@ def _compare(options: PlanOptions, machines: str, max_users: int, context: int, 
     else:
         show(_table(rows, context))
         if chosen:
-            say(f"smallest layout with {max_users:,} users: {chosen.machine.name}, {_layout_of(chosen)}")
+            say(
+                f"smallest layout with {count(max_users, 'user')}: {chosen.machine.name}, {_layout_of(chosen)}"
+            )
     if all(candidate.plan is None for candidate in found):
         raise next(candidate.refused for candidate in found if candidate.refused)
     if max_users and not chosen:
-        what = f"none of these layouts holds {max_users:,} users with {context:,} tokens each"
+        what = f"none of these layouts holds {count(max_users, 'user')} with {context:,} tokens each"
         raise Failed(what, fix="compare with more GPUs, or a shorter --context")
 
 

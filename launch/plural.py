@@ -4,5 +4,5 @@ from __future__ import annotations
 
 
 def count(number: int, noun: str) -> str:
-    """Return `1 node` or `2 nodes`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    """Return `1 node` or `1,000 nodes`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -161,6 +161,9 @@ def _size_reasons(container: Container, ranks: int) -> tuple[Reason, ...]:
     return Reason(TMP, tmp, RULE), Reason(PIDS_LIMIT, pids, RULE)
 
 
+NOT_LOCAL = (ipaddress.ip_address("255.255.255.255"),)
+
+
 def _listening(access: Access, options: PlanOptions, host: Host) -> Access:
     """Bind the port to the user's address; if other machines can reach it, require an API key.
 
@@ -171,6 +174,10 @@ def _listening(access: Access, options: PlanOptions, host: Host) -> Access:
     except ValueError:
         fix = "--listen 0.0.0.0 for every address of this machine"
         raise Refused(f"--listen '{options.listen}' is not an IP address", fix=fix) from None
+    if address.is_multicast or address in NOT_LOCAL or getattr(address, "scope_id", None):
+        why = "an engine can publish a port on an address of this machine only, without the name of an interface"
+        fix = "--listen 0.0.0.0 for every address of this machine"
+        raise Refused(f"--listen '{options.listen}' cannot be listened on", why=why, fix=fix)
     ports = tuple(replace(port, host_ip=str(address)) for port in access.container.ports)
     if address.is_loopback:
         return replace(access, container=replace(access.container, ports=ports))

@@ -11,7 +11,9 @@ from launch.operations.plan_inputs import plan_of, recipe_of
 from launch.planning import capacity
 from launch.planning.capacity import Machine, users
 from launch.planning.validation import MAX_RANKS
+from launch.plural import count as number
 from launch.recipes.strategy import offered
+from launch.spec.gpu_catalog import find
 from launch.spec.plan import Layout, Plan
 from launch.spec.plan_options import PlanOptions
 
@@ -61,12 +63,18 @@ def smallest_plan(options: PlanOptions, wanted: int, context: int) -> Plan:
     recipe = recipe_of(options)
     most = _most_gpus(options, recipe)
     tried: list[Candidate] = []
+    before = ""
     for count in range(1, most + 1) if most <= MAX_COUNT else (most,):
-        tried += layouts(options, Machine(options.hardware, count, options.nodes), recipe)
+        these = tuple(layouts(options, Machine(options.hardware, count, options.nodes), recipe))
+        tried += these
         found = smallest(tuple(tried), wanted, context)
         if found and found.plan:
             return found.plan
-    raise _none_holds(tried, wanted, context, most)
+        refusal = str(these[0].refused) if len(these) == 1 and these[0].refused else ""
+        if refusal and refusal == before:
+            break  # it does not depend on the number of GPUs
+        before = refusal
+    raise _none_holds(tried, wanted, context, most * options.nodes)
 
 
 def _most_gpus(options: PlanOptions, recipe: FoundRecipe) -> int:
@@ -78,9 +86,9 @@ def _most_gpus(options: PlanOptions, recipe: FoundRecipe) -> int:
             f"--max-users chooses the number of GPUs, so --gpus must be a number (got '{options.gpus[:80]}')"
         )
         raise Refused(what, fix="--gpus 8")
-    named = options.hardware.lower() or ("cpu" if options.platform == "cpu" else "")
+    named = options.hardware or ("cpu" if options.platform == "cpu" else "")
     if named:
-        profile = recipe.repository.hardware.get(named)
+        profile = find(recipe.repository.hardware, named)
         return (profile.per_node if profile else 0) or 1
     from launch.hardware.detect import detect
 
@@ -129,8 +137,13 @@ def _none_holds(tried: list[Candidate], wanted: int, context: int, most: int) ->
     known = [(users(found.plan, context) or 0, found.plan) for found in tried if found.plan]
     if not known:
         return next(found.refused for found in tried if found.refused)
-    count, plan = max(known, key=lambda pair: pair[0])
-    what = f"no layout of up to {most} GPUs holds {wanted:,} users with {context:,} tokens each"
+    count, plan = max(known, key=lambda pair: (pair[0], pair[1].fit.max_model_len or 0))
     longest = plan.fit.max_model_len or 0
+    what = f"no layout of up to {number(most, 'GPU')} holds {number(wanted, 'user')} with {context:,} tokens each"
     why = f"{plan.layout.name} holds {count:,}; its longest context is {longest:,} tokens"
-    return Refused(what, why=why, fix="--nodes 2, fewer users, or a shorter context")
+    fix = (
+        f"--context {longest}"
+        if 0 < longest < context
+        else "more nodes (--nodes), fewer users, or a shorter context"
+    )
+    return Refused(what, why=why, fix=fix)

@@ -109,12 +109,25 @@ def _instead_of_env(variable: EnvVar, row: VersionRow | None) -> str:
 
 def _adapt_arg(arg: Arg, known: Known) -> Replacement:
     row = table().flags.get(head(arg))
+    if (switch := _switched_off(arg, known)) is not None:
+        return Replacement(args=switch)
     if not _has(known, row, known.has_option(arg)):
         return _lacking(arg, row, known)
     if row and row.again and known.version >= row.again and arg.source != USER:
         why = f"{arg.flag} is not in every release ({row.source})"
         return Replacement(why=_left_out(why, row, ""))
     return _adapt_keys(arg, known)
+
+
+def _switched_off(arg: Arg, known: Known) -> tuple[Arg, ...] | None:
+    """Return a switch of the user that is off in a form that vLLM has; () if it is off unless it is given.
+
+    None: it is not such a switch.
+    """
+    option = known.words.option(head(arg).replace("--no-", "--", 1))
+    if arg.source != USER or not head(arg).startswith("--no-") or option is None or option.kind != "switch":
+        return None
+    return tuple(replace(arg, flag=name) for name in option.off[:1])
 
 
 def _lacking(arg: Arg, row: VersionRow | None, known: Known) -> Replacement:
@@ -137,10 +150,6 @@ def _lacking(arg: Arg, row: VersionRow | None, known: Known) -> Replacement:
 
 def _users(arg: Arg, row: VersionRow | None, known: Known, why: str, elsewhere: str) -> Replacement:
     """Refuse an option of the user; keep one of which nothing is known if the version is not known either."""
-    positive = known.words.option(head(arg).replace("--no-", "--", 1))
-    if head(arg).startswith("--no-") and positive and positive.kind == "switch":
-        off = positive.off[:1]  # without such a form, an option that is not given is off
-        return Replacement(args=tuple(replace(arg, flag=name) for name in off))
     near = "" if row or elsewhere else similar_option(arg, known.words)
     if not (row or elsewhere or near or known.checks_names):
         return Replacement(args=(arg,))

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from typing import Any
-
 from errors import Refused
+from launch.planning.model_overrides import FLAG, overrides_of
 from launch.spec.model_config import ModelShape
 from launch.spec.rope_scaling import context_of
 from launch.spec.vllm_args import Draft
 
-OVERRIDES = "--hf-overrides"
 ALLOW_LONGER = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
 OWN_CONTEXT = "max_position_embeddings"
 
@@ -21,7 +17,7 @@ def longest_of(draft: Draft, shape: ModelShape | None) -> int | None:
     own = shape.context if shape else None
     if shape is None or own is None:
         return None
-    overrides = _overrides(draft)
+    overrides = overrides_of(draft)
     if overrides is None:
         return shape.longest or own
     changed = overrides.get(OWN_CONTEXT)
@@ -36,18 +32,5 @@ def check_context(context: int | None, draft: Draft, shape: ModelShape | None, m
     if not (shape and context and longest) or context <= longest or allowed:
         return
     what = f"a context of {context:,} tokens is too long: {model} has {longest:,}"
-    why = f"{shape.source}; vLLM refuses more, unless the positions are scaled (YaRN) by {OVERRIDES}"
+    why = f"{shape.source}; vLLM refuses more, unless the positions are scaled (YaRN) by {FLAG}"
     raise Refused(what, why=why, fix=f"--max-model-len {longest}, or --env {ALLOW_LONGER}=1")
-
-
-def _overrides(draft: Draft) -> Mapping[str, Any] | None:
-    """Return the user's changes to config.json as one mapping; None if there are none, or not as JSON."""
-    arg = draft.get(OVERRIDES)
-    try:
-        values = json.loads(arg.value) if arg else None
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(values, dict):
-        return None
-    text = values.get("text_config")
-    return {**values, **text} if isinstance(text, dict) else values

@@ -6,11 +6,28 @@ from errors import Refused, choice
 from launch.spec.plan import Plan, Reason
 from launch.spec.vllm_args import SHORT, long_form
 
+# Options of `docker run` and keys of a Compose file, and the items of the container that they set.
+OF_ENGINES = {
+    "device": ("gpus", "/dev/kfd"),
+    "group-add": ("groups",),
+    "mount": ("/hub", "/cache", "/work"),
+    "p": ("publish",),
+    "pids": ("pids-limit",),
+    "port": ("publish",),
+    "ports": ("publish",),
+    "security-opt": ("no-new-privileges", "seccomp"),
+    "shm-size": ("/dev/shm",),
+    "tmpfs": ("/tmp",),
+    "v": ("/hub", "/cache", "/work"),
+    "volume": ("/hub", "/cache", "/work"),
+    "volumes": ("/hub", "/cache", "/work"),
+}
+
 
 def explain(plan: Plan, asked: str) -> tuple[Reason, ...]:
     """Return the reasons for an item, and the notes that name it. Raises Refused, with a near miss, for none."""
-    wanted = _key(asked)
-    found = [reason for reason in plan.reasons if _key(reason.item) == wanted]
+    wanted = (_key(asked), *OF_ENGINES.get(_key(asked), ()))
+    found = [reason for reason in plan.reasons if _key(reason.item) in wanted]
     if not found:
         raise _unknown(plan, asked)
     name = found[0].item.split()[0].partition("=")[0]

@@ -8,7 +8,7 @@ from errors import Failed, Refused
 from launch.planning.image_choice import UPSTREAM
 from launch.planning.vllm_versions import parse
 from launch.spec.capabilities import TORCH_BUILDS
-from launch.spec.image_reference import ImageReference, is_digest
+from launch.spec.image_reference import ImageReference, is_digest, is_tag
 from launch.spec.inputs import Image, LockEntry
 
 NIGHTLY = "nightly"  # what a recipe writes as min_vllm_version if no release is new enough
@@ -22,12 +22,22 @@ def check_channel(image: str, channel: str) -> None:
 
 
 def check_reference(asked: str) -> None:
-    """Raise Refused for an invalid digest."""
-    digest = ImageReference.parse(asked).digest
-    if "@" in asked and not is_digest(digest):
+    """Raise Refused for a reference without a name, and for an invalid tag or digest."""
+    image = ImageReference.parse(asked)
+    if not (asked.isascii() and asked.isprintable()):
+        why = "a name has letters, digits and `.`, `_`, `-`, `/`, `:` and `@`"
+        raise Refused(
+            f"--image {asked[:120]!a} is not the name of an image", why=why, fix="--image REPOSITORY:TAG"
+        )
+    if "@" in asked and not is_digest(image.digest):
         why = "a digest is sha256: and 64 hexadecimal digits"
-        name = ImageReference.parse(asked).name
-        raise Refused(f"--image '{asked}' has no valid digest", why=why, fix=f"--image {name}@sha256:DIGEST")
+        fix = f"--image {image.name}@sha256:DIGEST"
+        raise Refused(f"--image '{asked}' has no valid digest", why=why, fix=fix)
+    if not image.repository.removeprefix("library/") or image.repository.endswith("/"):
+        raise Refused(f"--image '{asked}' does not name an image", fix="--image REPOSITORY:TAG")
+    if (":" in asked and asked.partition("@")[0].endswith(":")) or (image.tag and not is_tag(image.tag)):
+        why = "a tag has at most 128 letters, digits, '_', '.' and '-', and begins with none of the last two"
+        raise Refused(f"--image '{asked[:120]}' has no valid tag", why=why, fix=f"--image {image.name}:TAG")
 
 
 def check_wanted_version(wanted: str, entry: LockEntry) -> None:

@@ -16,6 +16,7 @@ from launch.spec.model_config import BYTES, ModelShape
 from launch.spec.vllm_args import Arg, Draft
 
 SHARE, BYTES_FLAG = "--gpu-memory-utilization", "--kv-cache-memory-bytes"
+TEXT_ONLY = "--language-model-only"
 CPU_SPACE = "VLLM_CPU_KVCACHE_SPACE"  # whole GiB; it overrides the flag (vllm/platforms/cpu.py)
 TYPES = {"half": "float16", "float": "float32"}  # other names of --dtype
 # vLLM's human_readable_int (vllm/utils/argparse_utils.py): 1k is 1000, 1K is 1024.
@@ -56,10 +57,22 @@ def kv_space(draft: Draft, platform: str, version: str = "") -> KvSpace:
 
 
 def served_shape(shape: ModelShape | None, draft: Draft) -> ModelShape | None:
+    """Return the shape that the server loads: in the type of `--dtype`, and with `--language-model-only` no encoder."""
+    if shape is None:
+        return None
+    return _in_type(_without_encoder(shape) if draft.get(TEXT_ONLY) else shape, draft)
+
+
+def _without_encoder(shape: ModelShape) -> ModelShape:
+    total, size = shape.weight_bytes, shape.vision_weights * BYTES.get(shape.dtype, 0)
+    return replace(shape, vision_weights=0, weight_bytes=total and max(0, int(total - size)))
+
+
+def _in_type(shape: ModelShape, draft: Draft) -> ModelShape:
     """Return the shape in the type that `--dtype` sets; `auto` keeps that of the checkpoint."""
     arg = draft.get("--dtype")
     dtype = TYPES.get(arg.value, arg.value) if arg else ""
-    if shape is None or dtype == shape.dtype or dtype not in BYTES or shape.dtype not in BYTES:
+    if dtype == shape.dtype or dtype not in BYTES or shape.dtype not in BYTES:
         return shape
     total = shape.weight_bytes
     if total is not None and not shape.precision:
@@ -80,11 +93,19 @@ def _share(draft: Draft, version: str) -> float:
     arg = draft.get(SHARE)
     if arg is None:
         return constants().default_utilization(version)
-    if re.fullmatch(r"\d{0,3}\.?\d{1,12}", arg.value, re.ASCII) and 0 < float(arg.value) <= 1:
-        return float(arg.value)
+    share = _number(arg.value)
+    if share is not None and 0 < share <= 1:
+        return share
     raise Refused(
         f"{SHARE} must be a number above 0 and up to 1 (got '{arg.value[:40]}')", fix=f"--set {SHARE}=0.9"
     )
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text) if text.isascii() else None
+    except ValueError:
+        return None
 
 
 def _bytes(text: str) -> float:

@@ -62,6 +62,7 @@ class Demand:
     context: int | None
     longest: int | None = None  # the model's own context, which more memory does not extend
     kv_gib: float | None = None
+    blocks: int = 0  # of the KV cache, instead of its size (--num-gpu-blocks-override)
     limits: Limits = field(default_factory=Limits)
     server: Server | None = None
     draft: bool = False  # the checkpoint's own draft model is loaded
@@ -84,12 +85,16 @@ def fit(shape: ModelShape | None, demand: Demand, measured: KvMeasurement | None
         return Fit(detail=NO_SHAPE)
     if shape.unknown:
         return Fit(detail=f"the KV cache of this model is not known: {shape.unknown}")
-    pool, budget = pool_of(shape, demand.layout, demand.limits), budget_of(shape, demand)
+    pool = pool_of(shape, demand.layout, demand.limits)
+    if pool and demand.blocks:
+        if pool.packed:
+            return Fit(detail="the size of a block of this model is not known")
+        demand = replace(demand, kv_gib=demand.blocks * pool.block_bytes / GIB)
+    budget = budget_of(shape, demand)
     if pool is None or budget is None:
         return Fit(detail="a number that the memory depends on is missing in the model's config.json")
-    if measured:
-        budget = _corrected(shape, demand, budget, measured)
-    return _fit(demand, pool, budget, measured)
+    corrected = _corrected(shape, demand, budget, measured) if measured else budget
+    return _fit(demand, pool, corrected, None if corrected is budget else measured)
 
 
 def budget_of(shape: ModelShape, demand: Demand) -> Budget | None:
@@ -97,7 +102,8 @@ def budget_of(shape: ModelShape, demand: Demand) -> Budget | None:
     weights = weights_gib(shape, demand.layout, demand.draft)
     if weights is None:
         return None
-    other = sum(overhead(shape, demand.server).values()) if demand.server else 0.0
+    context = demand.context or demand.longest or 0
+    other = sum(overhead(shape, replace(demand.server, context=context)).values()) if demand.server else 0.0
     left, error = demand.vram_gib * demand.utilization - weights - other, expected_error(shape, demand.server)
     if demand.kv_gib is None:
         return Budget(weights, other, left, error)
@@ -145,7 +151,7 @@ def _detail(budget: Budget, measured: KvMeasurement | None) -> str:
 def _too_large(demand: Demand, budget: Budget) -> str:
     """Return why nothing is left for a KV cache."""
     if demand.kv_gib is not None and budget.weights + budget.other < demand.vram_gib:
-        return f"{budget.weights:.1f} GiB of weights and a KV cache of {demand.kv_gib:g} GiB for each rank"
+        return f"{budget.weights:.1f} GiB of weights and a KV cache of {demand.kv_gib:.4g} GiB for each rank"
     share = f"{demand.vram_gib * demand.utilization:.1f} of {demand.vram_gib:g} GiB"
     other = f" and {budget.other:.1f} GiB of other memory" if budget.other else ""
     return f"{budget.weights:.1f} GiB of weights{other} for each rank, which can use {share}"

@@ -7,8 +7,9 @@ from dataclasses import replace
 from errors import Refused
 from launch.planning import memory
 from launch.planning.context_length import check_context, longest_of
+from launch.planning.json_objects import options_of_user
 from launch.planning.kv_cache import BLOCK, STATE_PAGES, Limits
-from launch.planning.kv_space import kv_space
+from launch.planning.kv_space import BYTES_FLAG, SHARE, TEXT_ONLY, kv_space
 from launch.planning.overhead import Server, batch_of, in_flight
 from launch.planning.selection import Selection
 from launch.planning.speculation import Speculation, speculation
@@ -20,6 +21,12 @@ from launch.spec.vllm_args import Arg, Draft
 CONTEXT = "--max-model-len"
 STEP, SMALL_STEP = 4096, 256  # a context that Slipway sets is a multiple of one of these
 EAGER = ("--enforce-eager",)
+BLOCKS = "--num-gpu-blocks-override"
+SEQUENCES, STEP_TOKENS = "--max-num-seqs", "--max-num-batched-tokens"
+# Options of a user that can take all the memory of a model that fits.
+MEMORY_FLAGS = (BLOCKS, BYTES_FLAG, SEQUENCES, STEP_TOKENS, SHARE)
+CPU_STEP = 2048  # tokens for each rank of a replica (get_batch_defaults in vllm/engine/arg_utils.py)
+MORE = "--gpus with a larger number, or --variant with a smaller checkpoint"
 FEW = 64  # sequences, which take little memory for sampling
 DRIVER_SHARE = (
     1.1  # a card with more than this share of the listed memory is another one, which shares its id
@@ -46,18 +53,45 @@ def fit_of(
     measured = _measured(host, selection, demand)
     fit = memory.fit(shape, demand, measured)
     if fit.result != "does not fit":
+        _check_step(draft, demand)
         return fit, ()
+    if not fit.max_model_len:
+        less = options_of_user(draft).intersection(MEMORY_FLAGS)
+        demands = {
+            flag: demand_of(draft.without(flag), layout, shape, host, selection, version)
+            for flag in sorted(less)
+        }
+        raise _too_large(
+            fit, layout, selection, [f for f, d in demands.items() if memory.fit(shape, d).max_model_len]
+        )
     shorter = shorter_context(fit, demand, draft, selection)
     why = f"of the model's own {demand.context:,} tokens, about {fit.max_model_len:,} fit"
     arg = Arg(CONTEXT, (str(shorter),), "rule: memory fit", why)
     return memory.fit(shape, replace(demand, context=shorter), measured), (arg,)
 
 
+def _check_step(draft: Draft, demand: memory.Demand) -> None:
+    """Raise Refused for more sequences of the user than vLLM's default step has tokens (vllm/config/scheduler.py)."""
+    sequences, layout = draft.number(SEQUENCES, 0) or 0, demand.layout
+    step = demand.server.batched_tokens if demand.server else CPU_STEP * layout.tp * layout.pp
+    if draft.get(STEP_TOKENS) or sequences <= step or SEQUENCES not in options_of_user(draft):
+        return
+    why = f"each sequence has at least one token in a step, and vLLM's default step has {step:,} here"
+    fix = f"--set {STEP_TOKENS}={sequences}, or --set {SEQUENCES}={step}"
+    raise Refused(f"{SEQUENCES} {sequences} is more than the tokens of a step", why=why, fix=fix)
+
+
+def _too_large(fit: Fit, layout: Layout, selection: Selection, blamed: list[str]) -> Refused:
+    """Refuse a model that leaves no KV cache. Without an option in `blamed`, which the user sets, it has one."""
+    fix = f"leave out --set {blamed[0]}" if blamed else MORE
+    return Refused(f"{selection.model_id} does not fit with {layout.name}", why=fit.detail, fix=fix)
+
+
 def tight_note(fit: Fit, draft: Draft) -> str:
     """Return what to set if vLLM may refuse a plan whose memory is tight."""
     step = STEP if (fit.safe_context or 0) >= STEP else SMALL_STEP
     safe = (fit.safe_context or 0) // step * step
-    sequences = draft.number("--max-num-seqs", 0) or 0
+    sequences = draft.number(SEQUENCES, 0) or 0
     less = "" if 0 < sequences <= FEW else f"--set --max-num-seqs={FEW}, "
     fix = f"--max-model-len {safe}" if safe else f"{less}more GPUs, or --variant with a smaller checkpoint"
     return f"the memory is tight: vLLM may refuse to start. To be safe: {fix}"
@@ -65,15 +99,12 @@ def tight_note(fit: Fit, draft: Draft) -> str:
 
 def shorter_context(fit: Fit, demand: memory.Demand, draft: Draft, selection: Selection) -> int:
     """Return the context to set instead of the model's own. Raises Refused if there is none."""
-    layout = demand.layout.name
-    if not fit.max_model_len:
-        fix = "--gpus with a larger number, or --variant with a smaller checkpoint"
-        raise Refused(f"{selection.model_id} does not fit with {layout}", why=fit.detail, fix=fix)
-    step = STEP if fit.max_model_len >= STEP else SMALL_STEP
-    largest = fit.max_model_len // step * step
+    layout, most = demand.layout.name, fit.max_model_len or 0
+    step = STEP if most >= STEP else SMALL_STEP
+    largest = most // step * step
     if draft.get(CONTEXT) is not None or not largest:
-        why = f"{fit.detail}: {fit.max_model_len:,} tokens for one request"
-        fix = f"--max-model-len {largest or fit.max_model_len}, or --workaround fp8-kv-cache"
+        why = f"{fit.detail}: {most:,} tokens for one request"
+        fix = f"--max-model-len {largest or most}, or --workaround fp8-kv-cache"
         raise Refused(f"a context of {demand.context:,} tokens does not fit with {layout}", why=why, fix=fix)
     return largest
 
@@ -100,6 +131,7 @@ def demand_of(
         context=context,
         longest=longest_of(draft, shape) or own,
         kv_gib=space.gib,
+        blocks=draft.number(BLOCKS, 0) or 0,
         limits=limits_of(draft, shape, server, version, spec),
         server=server,
         draft=spec.own,
@@ -118,15 +150,16 @@ def server_of(draft: Draft, layout: Layout, host: Host, vram_gib: float, version
     """Return what the memory besides weights and KV cache depends on, with vLLM's defaults."""
     card = host.hardware
     batch = batch_of(card.id, vram_gib, version)
+    times = 2 if (mode := draft.get("--performance-mode")) and mode.value == "throughput" else 1
     return Server(
         brand=card.brand,
         fast_links=card.fast_links,
         ranks=layout.gpus,
-        sequences=draft.number("--max-num-seqs", batch.sequences) or batch.sequences,
-        batched_tokens=draft.number("--max-num-batched-tokens", batch.tokens) or batch.tokens,
+        sequences=draft.number(SEQUENCES, times * batch.sequences) or batch.sequences,
+        batched_tokens=draft.number(STEP_TOKENS, times * batch.tokens) or batch.tokens,
         version=version,
         graphs=not any(draft.get(flag) for flag in EAGER),
-        vision=not draft.get("--language-model-only"),
+        vision=not draft.get(TEXT_ONLY),
     )
 
 

@@ -84,10 +84,18 @@ def _faults(option: VllmOption, value: str, words: Vocabulary, plugins: bool) ->
         elif option.choices and f"{number:g}" not in option.choices:
             yield f"has no choice '{shown(value)}' ({_some(option.choices)})"
     elif option.kind == "name_and_path":
-        if "=" not in value and not isinstance(parsed_json(value), dict):
-            yield f"must be NAME=PATH or a JSON object (got '{shown(value)}')"
+        if not _has_name_and_path(value):
+            yield f"must be NAME=PATH or a JSON object with 'name' and 'path' (got '{shown(value)}')"
     else:
         yield from _word_faults(option, value, words, plugins)
+
+
+def _has_name_and_path(value: str) -> bool:
+    if not _looks_like_an_object(value):
+        name, _, path = value.partition("=")
+        return bool(name and path)
+    data = plain_json(value)
+    return isinstance(data, dict) and all(isinstance(data.get(key), str) for key in ("name", "path"))
 
 
 def _word_faults(option: VllmOption, value: str, words: Vocabulary, plugins: bool) -> Iterator[str]:
@@ -99,10 +107,10 @@ def _word_faults(option: VllmOption, value: str, words: Vocabulary, plugins: boo
         choices = ()
     if choices and not _is_choice(option, value, choices):
         yield f"has no choice '{shown(value)}'{hint(value, choices) or f' ({_some(choices)})'}"
-    elif _is_unknown(value, (*option.known, *registered)) and (
-        near := hint(value, (*option.known, *registered))
-    ):
-        yield f"has no choice '{shown(value)}'{near}"
+    elif _is_unknown(value, (*option.known, *registered)):
+        near = hint(value, (*option.known, *registered))
+        if near or (option.known and not plugins):
+            yield f"has no choice '{shown(value)}'{near or f' ({_some(option.known)})'}"
 
 
 def _is_unknown(value: str, known: tuple[str, ...]) -> bool:
@@ -137,14 +145,16 @@ def _number_noun(option: VllmOption, noun: str) -> str:
 
 def _integer(text: str) -> int | None:
     try:
-        return int(text)
+        return (
+            int(text) if text.isascii() else None
+        )  # other digits are numbers too, which no other check reads
     except ValueError:  # no number, or one of more than 4,300 digits
         return None
 
 
 def _float(text: str) -> float | None:
     try:
-        return float(text)
+        return float(text) if text.isascii() else None
     except ValueError:
         return None
 

@@ -13,6 +13,9 @@ from launch.spec.model_config import ModelShape
 
 GIB = 2**30
 FLOAT32, FLOAT16 = 4, 2  # bytes
+# Keys of each token in the workspace of a sparse indexer (get_max_prefill_buffer_size in
+# vllm/v1/attention/backends/mla/indexer.py, 0.32.0: 1152 // 132 times sparse_mla_prefill_workspace_factor, which is 5).
+INDEXER_ROWS = 40
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ class Server:
     version: str = ""
     graphs: bool = True
     vision: bool = True
+    context: int = 0  # tokens of the longest request
 
 
 def batch_of(hardware: str, memory_gib: float, version: str) -> Batch:
@@ -123,8 +127,16 @@ def overhead(shape: ModelShape, server: Server, fitted: Coefficients | None = No
         "communication": _links(c.links, server) if server.ranks > 1 else 0.0,
         "activations": max(_copies(c.sampler, server) * logits, c.forward * hidden),
         "graphs": c.graphs if server.graphs and _since(server.version, table().graphs_since) else 0.0,
+        "indexer": INDEXER_ROWS * server.context * indexer_bytes(shape) / GIB,
         "vision": c.vision if server.vision and shape.vision_weights else 0.0,
     }
+
+
+def indexer_bytes(shape: ModelShape) -> float:
+    """Return the bytes of a token's key of a sparse indexer of latent vectors; 0 without one."""
+    if not shape.is_mla or any(layers.ratio > 1 for layers in shape.attention):
+        return 0.0
+    return max((layers.entry_bytes for layers in shape.attention), default=0.0)
 
 
 def kind_of(shape: ModelShape, server: Server) -> str:

@@ -10,14 +10,15 @@ from pathlib import Path
 from errors import Refused, choice
 from launch.data_file import load
 from launch.planning.option_values import shown
-from launch.planning.user_limits import check_batch, check_setting, check_variable
+from launch.planning.spelling import positive, switches
+from launch.planning.user_limits import check_setting, check_variable
 from launch.planning.vllm_versions import SET_BY_USER, USER
 from launch.recipes.schema import Recipe, Workaround
 from launch.spec.plan_options import PlanOptions
-from launch.spec.vllm_args import Arg, Draft, EnvVar, long_form, parse
+from launch.spec.vllm_args import Arg, Draft, EnvVar, is_flag, long_form, parse
 
 MOST = 200  # uses of --set or --env
-FLAG = re.compile(r"--?[A-Za-z][A-Za-z0-9_-]*(\.[^\s=]+)?\+?", re.ASCII)
+FLAG = re.compile(r"--?(?!no[-_]no[-_])[A-Za-z][A-Za-z0-9_-]*(\.[^\s=]+)?\+?", re.ASCII)
 # Every process in the container can read a token in the server's environment.
 SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_API_TOKEN")
 
@@ -37,12 +38,11 @@ def apply(draft: Draft, options: PlanOptions, recipe: Recipe) -> Draft:
         draft = _set(draft, "--max-model-len", str(options.max_model_len))
     settings = [(long_form(flag), value) for flag, value in options.settings]
     context = [] if options.max_model_len is None else [("--max-model-len", str(options.max_model_len))]
-    _check_once("--set", (*context, *settings))
+    _check_once("--set", switches((*context, *settings)))
     _check_once("--env", options.env)
     for flag, value in settings:
         check_setting(draft, flag, value)
         draft = _set(draft, flag, value)
-    check_batch(draft)
     return _env(draft, options.env)
 
 
@@ -83,12 +83,12 @@ def _set(draft: Draft, flag: str, value: str) -> Draft:
     """Apply one --set. The values true and false switch a flag without a value on and off."""
     if not FLAG.fullmatch(flag) or value == "":
         raise Refused(f"--set '{flag[:80]}' is not a vLLM flag with a value", fix="--set --max-num-seqs=256")
-    flag = long_form(flag)
+    flag, value = positive((long_form(flag), value))
     switch = value.lower() if "." not in flag else ""
-    arg = Arg(flag, () if switch == "true" else (value,), USER, SET_BY_USER)
+    arg = Arg(flag, () if switch == "true" else (value,), USER, SET_BY_USER, joined=is_flag(value))
     old = draft.get(arg.key)
-    replaced = old is not None and old.values != arg.values
-    notes = _replaced(flag, value, old.value or "a switch that is on", old.source) if old and replaced else ()
+    differs = old is not None and old.values != arg.values
+    notes = [replaced(flag, value, old.value or "a switch that is on", old.source)] if old and differs else ()
     if switch != "false":
         return draft.add((arg,), notes=notes)
     off = Arg(f"--no-{flag[2:]}", (), USER, SET_BY_USER)  # `adapt` leaves it out if the flag has no such form
@@ -105,10 +105,11 @@ def _env(draft: Draft, env: Iterable[tuple[str, str]]) -> Draft:
             raise Refused(f"--env {name} is not allowed", why=why, fix="invoke login")
         check_variable(name, value)
         old = before.get(name)
-        notes = _replaced(name, value, old.value, old.source) if old and old.value != value else ()
+        notes = [replaced(name, value, old.value, old.source)] if old and old.value != value else ()
         draft = draft.add(env=(EnvVar(name, value, USER, SET_BY_USER),), notes=notes)
     return draft
 
 
-def _replaced(name: str, value: str, old: str, source: str) -> tuple[str, ...]:
-    return (f"{name} {value}: set by the user, replaces {old} ({source})",)
+def replaced(name: str, value: str, old: str, source: str) -> str:
+    """Return the note on a value of the user that takes the place of another one."""
+    return f"{name} {value}: set by the user, replaces {old} ({source})"

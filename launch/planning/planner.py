@@ -14,15 +14,20 @@ from launch.planning import overrides, weights
 from launch.planning.adapt import adapt
 from launch.planning.attention_split import vision_note
 from launch.planning.command import fit_ranks, recipe_command
+from launch.planning.json_limits import check_json
 from launch.planning.known_names import known_names
 from launch.planning.kv_space import served_shape
 from launch.planning.load_balancing import balance
 from launch.planning.memory_check import fit_of, tight_note
 from launch.planning.memory_defaults import with_defaults
+from launch.planning.model_overrides import changed_shape, check_overrides
+from launch.planning.option_pairs import check_pairs
 from launch.planning.parallelism import LayoutCheck, check_all, refinement_note
 from launch.planning.selection import STRATEGY_BY_FLAG, Selection, select
 from launch.planning.smallest_layout import choose_size, left_idle
-from launch.planning.validation import check_image, check_layout, layout_of, release
+from launch.planning.spelling import spelled_out
+from launch.planning.user_limits import check_address
+from launch.planning.validation import check_block, check_image, check_layout, layout_of, release
 from launch.planning.vllm_versions import SET_BY_USER, USER, parse
 from launch.planning.weight_loading import with_load_strategy
 from launch.recipes.from_config import MOUNTED, ConfigRecipe, with_parsers_of
@@ -48,7 +53,8 @@ class Decision:
     drafts: tuple[Draft, ...]
     fit: Fit
     access: Access
-    idle_note: str = ""
+    notes: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()  # keys of the model's shape that the user changes
 
 
 def make_plan(
@@ -64,16 +70,19 @@ def make_plan(
     fit, and with the choices if the recipe lacks what the user asks for.
     """
     known = known_names(image, parse(image.vllm_version))
+    options, short = spelled_out(options, known)
     recipe = with_parsers_of(recipe, known.parsers("tool"), known.parsers("reasoning"))
     selection = select(options, host, recipe, strategies or builtin_strategies())
     check_image(selection, image, host)
-    shape = shape_of(selection, host)
+    changed = changed_shape(options.settings)
+    shape = None if changed else shape_of(selection, host)
     selection, idle_note = choose_size(
         options, selection, shape, host, image, lambda one: node_command(one, options, image, 0)
     )
     drafts = [node_command(selection, options, image, rank) for rank in range(host.nodes)]
     layout = layout_of(drafts[0], selection, shape)
     check_layout(layout, drafts[0], selection, shape, image)
+    check_block(drafts[0], host)
     idle_note = idle_note or left_idle(layout, selection, shape, release(image))
     shape = served_shape(shape, drafts[0])
     drafts = [with_defaults(draft, layout, shape, host, recipe) for draft in drafts]
@@ -86,6 +95,8 @@ def make_plan(
         release(image),
         short_id(image.source.id or image.reference),
     )
+    if changed:
+        fit = replace(fit, detail=f"--hf-overrides changes {', '.join(changed)}")
     access = grant(options, host, recipe, image.short_id, max(1, layout.gpus // host.nodes))
     shorter = tuple(f"{' '.join(arg.tokens)}: {arg.why}" for arg in context)
     drafts = [draft.add(context, notes=shorter) for draft in drafts]
@@ -94,7 +105,8 @@ def make_plan(
     drafts = [finish(draft, recipe, access) for draft in drafts]
     commit = weights.commit_of(options, host, selection.model_id)
     finished = tuple(weights.at_commit(draft, commit) for draft in drafts)
-    return write(options, host, image, Decision(selection, shape, layout, finished, fit, access, idle_note))
+    decision = Decision(selection, shape, layout, finished, fit, access, (*short, idle_note), changed)
+    return write(options, host, image, decision)
 
 
 def shape_of(selection: Selection, host: Host) -> ModelShape | None:
@@ -113,14 +125,25 @@ def node_command(selection: Selection, options: PlanOptions, image: Image, rank:
     on_host_network = selection.nodes > 1 or options.access == "guide"
     if on_host_network and options.port != SERVES_ON:  # there the server's own port is the host's
         draft = draft.add((Arg("--port", (str(options.port),), USER, SET_BY_USER),))
-    return adapt(draft, image)
+    if not on_host_network:
+        check_address(draft)
+    adapted = adapt(draft, image)
+    check_overrides(adapted)
+    check_json(adapted)
+    check_pairs(adapted)
+    return adapted
 
 
 def finish(draft: Draft, recipe: Recipe, access: Access) -> Draft:
     """Put options into the recipe's order and add the container's variables that are not set yet."""
-    names = {variable.name for variable in draft.env}
-    env = (variable for variable in access.env if variable.name not in names)
-    return replace(draft, args=in_order(draft.args, recipe.extension.order)).add(env=env)
+    given = {variable.name: variable for variable in draft.env}
+    env = (variable for variable in access.env if variable.name not in given)
+    replaced = (
+        overrides.replaced(own.name, given[own.name].value, own.value, f"{own.source}: {own.why}")
+        for own in access.env
+        if own.name in given and given[own.name].source == USER and given[own.name].value != own.value
+    )
+    return replace(draft, args=in_order(draft.args, recipe.extension.order)).add(env=env, notes=replaced)
 
 
 def write(options: PlanOptions, host: Host, image: Image, decision: Decision) -> Plan:
@@ -237,12 +260,15 @@ def _notes(decision: Decision) -> tuple[str, ...]:
     selection, draft, fit, shape = decision.selection, decision.drafts[0], decision.fit, decision.shape
     recipe = selection.recipe
     own = recipe.notes if isinstance(recipe, ConfigRecipe) else ()
-    notes = [*own, *draft.corrections, *draft.notes, decision.idle_note]
+    notes = [*own, *draft.corrections, *draft.notes, *decision.notes]
     notes += (tip.note for tip in recipe.extension.advice if tip.hardware == selection.hardware.id)
     if fit.result == "tight":
         notes.append(tight_note(fit, draft))
     if shape:
         notes += (refinement_note(shape, decision.layout), vision_note(shape, decision.layout.tp))
+    elif decision.changed:
+        names = ", ".join(decision.changed)
+        notes.append(f"--hf-overrides changes {names}, so layout and memory were not checked")
     else:
         notes.append("the shape of the model is not known here, so layout and memory were not checked")
     notes += (f"{recipe.file}: unknown key, ignored: {key}" for key in recipe.unknown)

@@ -26,7 +26,8 @@ def check_host(host: Host) -> None:
     if hardware.per_node and host.gpus > hardware.per_node:
         nodes = -(-host.gpus // hardware.per_node)
         fix = f"--gpus {hardware.per_node}" + (f" --nodes {nodes}" if hardware.scalable else "")
-        raise Refused(f"--gpus {host.gpus}: a node of {hardware.id} has {hardware.per_node} GPUs", fix=fix)
+        has = count(hardware.per_node, "GPU")
+        raise Refused(f"--gpus {host.gpus}: a node of {hardware.id} has {has}", fix=fix)
     if host.nodes > 1 and not hardware.scalable:
         what = f"several nodes of {hardware.id} cannot serve one model together"
         raise Refused(what, why=hardware.source, fix="--nodes 1")

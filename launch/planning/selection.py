@@ -129,9 +129,23 @@ def _features(options: PlanOptions, selection: Selection) -> tuple[tuple[str, st
     for name in (*modes, *options.without):
         if name not in recipe.features:
             raise choice("feature", name, tuple(recipe.features) or ("none",))
+    _check_once(options)
     for name, mode in modes.items():
         _check_mode(selection, name, mode)
     return enabled_features(selection, modes, options.without)
+
+
+def _check_once(options: PlanOptions) -> None:
+    """Raise Refused for a feature that is both on and off, or in two modes."""
+    modes: dict[str, str] = {}
+    for name, mode in options.features:
+        if name in options.without:
+            raise Refused(f"the feature {name} is enabled and disabled", fix=f"--feature {name}")
+        if modes.setdefault(name, mode) != mode:
+            both = f"'{modes[name]}' and '{mode}'"
+            raise Refused(
+                f"--feature {name} is given twice, with {both}", fix=f"--feature {name}={mode or modes[name]}"
+            )
 
 
 def _check_mode(selection: Selection, name: str, mode: str) -> None:

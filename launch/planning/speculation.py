@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
+from launch.planning.json_objects import object_of
 from launch.spec.model_config import ModelShape
 from launch.spec.vllm_args import Draft
 
@@ -24,10 +24,27 @@ class Speculation:
     tokens: int = 0
 
 
+# Options that set one key each (vllm/engine/arg_utils.py).
+SHORT_OPTIONS = {
+    "--spec-method": "method",
+    "--spec-model": "model",
+    "--spec-tokens": "num_speculative_tokens",
+}
+
+
+def speculation_of(draft: Draft) -> dict[str, Any]:
+    """Return the object of the speculation, with what the short options set."""
+    given = {key: draft.get(flag) for flag, key in SHORT_OPTIONS.items()}
+    texts = {key: arg.value for key, arg in given.items() if arg}
+    short = {key: int(text) if text.isdecimal() else text for key, text in texts.items()}
+    return {**short, **(object_of(draft, FLAG) or {})}
+
+
 def speculation(draft: Draft, shape: ModelShape | None) -> Speculation:
     """Return the speculation that a command sets; an empty one if it sets none, or one that cannot be read."""
-    arg = draft.get(FLAG)
-    values = _json(arg.value) if arg else {}
+    if not any(arg.key.startswith("--spec") for arg in draft.args):
+        return Speculation()
+    values = speculation_of(draft)
     method = str(values.get("method", ""))
     tokens = values.get("num_speculative_tokens")
     number = tokens if type(tokens) is int and 0 < tokens < 100 else 0
@@ -36,11 +53,3 @@ def speculation(draft: Draft, shape: ModelShape | None) -> Speculation:
     if method.startswith(WITH_MODEL):
         return Speculation(method, False, 1, number)
     return Speculation(method, tokens=number)
-
-
-def _json(text: str) -> dict[str, Any]:
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return values if isinstance(values, dict) else {}

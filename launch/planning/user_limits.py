@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
-from errors import Refused
-from launch.planning.option_values import BROKEN, plain_json, shown
+from errors import Refused, choice
+from launch.planning.json_limits import check_repeated
+from launch.planning.option_values import BROKEN, SIGNS, plain_json, shown
+from launch.planning.vllm_versions import USER
 from launch.spec.vllm_args import Draft
 
 LONGEST_WORD = 128 * 1024  # bytes; the kernel refuses a longer word or variable (MAX_ARG_STRLEN)
@@ -22,6 +24,20 @@ OWN = {
     "--nnodes": "--nodes NUMBER",
     "--node-rank": "--nodes NUMBER",
     "--master-addr": "--nodes NUMBER, and HEAD_IP in the environment of the command that is shown",
+    **dict.fromkeys(
+        (
+            "--headless",
+            "--data-parallel-address",
+            "--data-parallel-external-lb",
+            "--data-parallel-rank",
+            "--data-parallel-size-local",
+            "--data-parallel-start-rank",
+        ),
+        "--nodes NUMBER, with --set --data-parallel-size=NUMBER for all nodes",
+    ),
+    "--device-ids": "--gpus 0,2",
+    "--download-dir": "HF_HUB_CACHE=FOLDER in the environment of this command: the weights are mounted from there",
+    "--uds": "--port PORT and --listen ADDRESS",
 }
 OWN_VARIABLES = {
     **dict.fromkeys(
@@ -29,21 +45,44 @@ OWN_VARIABLES = {
         "--gpus 0,2",
     ),
     "VLLM_API_KEY": OWN["--api-key"],
+    **dict.fromkeys(
+        ("VLLM_DP_RANK", "VLLM_DP_RANK_LOCAL", "VLLM_DP_SIZE"), "--set --data-parallel-size=NUMBER"
+    ),
 }
 LAST_PORT = 65535
-LAST_SEED = 2**32 - 1
 DIGITS = re.compile(r"-?\d{1,20}", re.ASCII)  # longer numbers are refused by the check of all options
-# Keys of config.json that are positive integers in every model.
-SIZES = (
-    "head_dim",
-    "hidden_size",
-    "max_position_embeddings",
-    "num_attention_heads",
-    "num_hidden_layers",
-    "num_key_value_heads",
-    "vocab_size",
-)
-ROPE = ("rope_parameters", "rope_scaling")
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers with which a server runs, why, and one of them."""
+
+    least: int
+    most: int | None
+    usual: int
+    why: str
+
+
+RANGES: Mapping[str, Range] = {
+    "--api-server-count": Range(
+        1, None, 1, "without an API server vLLM does not answer (vllm/entrypoints/cli/serve.py)"
+    ),
+    "--cudagraph-capture-sizes": Range(1, None, 1, "a CUDA graph is of a number of tokens"),
+    "--master-port": Range(1, LAST_PORT, 29501, "it is a port"),
+    "--max-cudagraph-capture-size": Range(0, None, 512, "a CUDA graph is of a number of tokens"),
+    "--num-gpu-blocks-override": Range(1, None, 1000, "without blocks the KV cache holds no token"),
+    "--spec-tokens": Range(1, None, 3, "a step proposes at least one token"),
+    "--seed": Range(
+        0, 2**32 - 1, 0, "vLLM passes it to NumPy, which refuses others (vllm/utils/torch_utils.py)"
+    ),
+    "--sse-keep-alive-interval": Range(0, None, 0, "it is a time (vllm/entrypoints/launchers/cli_args.py)"),
+}
+# Words that vLLM takes as any text and checks when it starts.
+WORDS: Mapping[str, tuple[str, ...]] = {
+    "--data-parallel-backend": ("mp", "ray"),
+    "--optimization-level": ("0", "1", "2", "3"),
+}
+LEVELS = ("CRITICAL", "DEBUG", "ERROR", "FATAL", "INFO", "NOTSET", "WARN", "WARNING")
 
 
 def check_setting(draft: Draft, flag: str, value: str) -> None:
@@ -52,21 +91,34 @@ def check_setting(draft: Draft, flag: str, value: str) -> None:
     if flag in OWN:
         why = "it would not agree with the rest of the plan"
         raise Refused(f"--set {flag} cannot be used", why=why, fix=OWN[flag])
-    if flag == "--api-server-count" and _is_integer(value) and int(value) < 1:
-        why = "without an API server vLLM does not answer (vllm/entrypoints/cli/serve.py)"
-        raise Refused(f"{flag} must be a positive integer (got '{value}')", why=why, fix=f"--set {flag}=1")
-    if flag == "--seed" and _is_integer(value) and not 0 <= int(value) <= LAST_SEED:
-        why = "vLLM passes it to NumPy, which refuses others (vllm/utils/torch_utils.py)"
+    if flag in RANGES and DIGITS.fullmatch(value):
+        _check_range(flag, int(value), RANGES[flag])
+    if flag in WORDS and value not in WORDS[flag]:
+        raise choice(f"{flag} value", shown(value), WORDS[flag])
+    if flag == "--prefill-context-parallel-size" and DIGITS.fullmatch(value) and int(value) != 1:
+        why = "it multiplies the GPUs of a replica, and vLLM 0.32 has it for a few models only"
         raise Refused(
-            f"--seed must be from 0 to {LAST_SEED} (got '{shown(value)}')", why=why, fix="--set --seed=0"
+            f"Slipway does not plan {flag} {value}", why=why, fix="--set --tensor-parallel-size=NUMBER"
         )
-    if flag == "--hf-overrides":
-        _check_overrides(value)
+    check_repeated(flag, value)
     _check_mixed(draft, flag, value)
 
 
-def _is_integer(value: str) -> bool:
-    return bool(DIGITS.fullmatch(value))
+def _check_range(flag: str, number: int, limits: Range) -> None:
+    """Raise Refused for a number that vLLM's parser accepts, and its server does not."""
+    if number >= limits.least and (limits.most is None or number <= limits.most):
+        return
+    noun = SIGNS[limits.least] if limits.most is None else f"from {limits.least} to {limits.most}"
+    fix = f"--set {flag}={limits.usual}"
+    raise Refused(f"{flag} must be {noun} (got '{number}')", why=limits.why, fix=fix)
+
+
+def check_address(draft: Draft) -> None:
+    """Raise Refused for a loopback address of the server, which a published port cannot reach."""
+    arg = draft.get("--host")
+    if arg and arg.source == USER and (arg.value == "localhost" or arg.value.startswith(("127.", "::1"))):
+        why = "it is an address inside the container, where the published port does not arrive"
+        raise Refused(f"--host {shown(arg.value)} cannot be used", why=why, fix="--listen 127.0.0.1")
 
 
 def check_variable(name: str, value: str) -> None:
@@ -79,6 +131,8 @@ def check_variable(name: str, value: str) -> None:
         why = "names of variables are case-sensitive, and vLLM reads none that has lowercase letters"
         fix = f"--env {name.upper()}={shown(value)}"
         raise Refused(f"vLLM does not know {name}. Did you mean `{name.upper()}`?", why=why, fix=fix)
+    if name == "VLLM_LOGGING_LEVEL" and value.upper() not in LEVELS:
+        raise choice(f"{name} value", shown(value), LEVELS)
     if name.startswith("VLLM_") and name.endswith("_PORT") and not _may_be_port(value):
         raise Refused(f"{name} must be an integer from 0 to {LAST_PORT} (got '{shown(value)}')")
 
@@ -91,46 +145,11 @@ def _may_be_port(value: str) -> bool:
     return not value.startswith("-") and len(digits) <= len(str(LAST_PORT)) and int(digits) <= LAST_PORT
 
 
-def check_batch(draft: Draft) -> None:
-    """Raise Refused if a step cannot have one token of each sequence (vllm/config/scheduler.py)."""
-    tokens, sequences = (draft.number(flag, 0) for flag in ("--max-num-batched-tokens", "--max-num-seqs"))
-    if tokens and sequences and tokens < sequences:
-        what = f"--max-num-batched-tokens {tokens} is less than --max-num-seqs {sequences}"
-        why = "vLLM refuses it: each sequence has at least one token in a step"
-        raise Refused(what, why=why, fix=f"--set --max-num-seqs={tokens}")
-
-
 def _check_length(label: str, value: str) -> None:
     size = len(value.encode(errors="replace"))
     if size >= LONGEST_WORD:
         why = f"Linux starts no program with a word or variable of {LONGEST_WORD:,} bytes or more"
         raise Refused(f"the value of {label} is too long ({size:,} bytes)", why=why, fix="pass a file's path")
-
-
-def _check_overrides(value: str) -> None:
-    data = plain_json(value)
-    if data is BROKEN:
-        return  # the check of all options names the place
-    if not isinstance(data, dict):
-        raise Refused(f"--hf-overrides must be a JSON object (got '{shown(value)}')", fix=_EXAMPLE)
-    text = data.get("text_config")
-    for config in (data, text if isinstance(text, dict) else {}):
-        _check_sizes(config)
-
-
-_EXAMPLE = """--set --hf-overrides='{"max_position_embeddings": 65536}'"""
-
-
-def _check_sizes(config: Mapping[str, Any]) -> None:
-    for name in SIZES:
-        value = config.get(name, 1)
-        if type(value) is not int or value < 1:
-            got = shown(json.dumps(value))
-            raise Refused(f"--hf-overrides: '{name}' must be a positive integer (got {got})", fix=_EXAMPLE)
-    for name in ROPE:
-        if not isinstance(config.get(name) or {}, dict):
-            got = shown(json.dumps(config[name]))
-            raise Refused(f"--hf-overrides: '{name}' must be a JSON object (got {got})", fix=_EXAMPLE)
 
 
 def _check_mixed(draft: Draft, flag: str, value: str) -> None:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from errors import Refused
 from launch.planning import vllm_versions
 from launch.planning.image_checks import check_platform, check_release
+from launch.planning.json_objects import options_of_user
+from launch.planning.kv_cache import BLOCK
 from launch.planning.parallelism import check, check_all, context_parallel_faults
 from launch.planning.selection import Selection
 from launch.recipes import strategy
@@ -19,6 +21,7 @@ from launch.spec.vllm_args import Draft
 
 TP, PP, DP = "--tensor-parallel-size", "--pipeline-parallel-size", "--data-parallel-size"
 EP, DCP = "--enable-expert-parallel", "--decode-context-parallel-size"
+BLOCK_SIZE = "--block-size"
 MAX_RANKS = 100_000  # more than any cluster has; so a typo does not start a long enumeration
 SHOWN = 8  # layouts in a refusal
 
@@ -83,6 +86,16 @@ def layout_faults(
     """Return why these options cannot run together; empty if no reason is known."""
     reasons = check(shape, layout, gpu_limit(selection), version).reasons
     return (*reasons, *context_parallel_faults(layout.tp, draft.number(DCP) or 1))
+
+
+def check_block(draft: Draft, host: Host) -> None:
+    """Raise Refused for a KV block of the user that no backend for CUDA has (vllm/platforms/cuda.py)."""
+    size, on_cuda = draft.number(BLOCK_SIZE, 0), host.hardware.platform == "cuda"
+    if size and size % BLOCK and on_cuda and BLOCK_SIZE in options_of_user(draft):
+        why = f"a block of each attention backend for CUDA is a multiple of {BLOCK} tokens"
+        raise Refused(
+            f"{BLOCK_SIZE} {size} is not a multiple of {BLOCK}", why=why, fix=f"--set {BLOCK_SIZE}=64"
+        )
 
 
 def gpu_limit(selection: Selection) -> int:

@@ -16,6 +16,7 @@ PLATFORMS = {"NVIDIA": "cuda", "AMD": "rocm"}
 # Of a card whose driver's number is not in the table: the smallest share of the data sheet's GB in it (L4, with ECC).
 SMALLEST_SHARE = 0.918
 PCIE_ARCHS = ("sm_86", "sm_89", "sm_120", "sm_121")
+NAME = re.compile(r"[A-Za-z0-9 _-]+")
 CUDA_CODE = re.compile(r"(sm|compute)_(\d+)(\d)([af]?)", re.ASCII)
 
 
@@ -72,10 +73,10 @@ def catalog() -> dict[str, HardwareProfile]:
 
 
 def find(profiles: Mapping[str, HardwareProfile], name: str) -> HardwareProfile | None:
-    """Return the hardware of this name: an id, or another name of it, in any case and with any separators."""
+    """Return the hardware of this name: an id, or another name of it, in any case, with blanks, - or _."""
     if name in profiles:
         return profiles[name]
-    plain = _plain(name)
+    plain = _plain(name) if NAME.fullmatch(name) else ""
     named = (row for row in profiles.values() if plain in map(_plain, (row.id, *row.also)))
     return next(named, None) if plain else None
 

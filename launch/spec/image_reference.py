@@ -9,6 +9,7 @@ from dataclasses import dataclass
 DOCKER_HUB = "docker.io"
 _DOCKER_HUB_ALIAS = "index.docker.io"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _ID = re.compile(r"(sha256:)?[0-9a-f]{64}")
 _START = re.compile(r"sha256:([0-9a-f]{12})")
 
@@ -61,6 +62,11 @@ def short_id(reference: str) -> str:
 def is_digest(text: str) -> bool:
     """Return whether the text is a digest."""
     return bool(_DIGEST.fullmatch(text))
+
+
+def is_tag(text: str) -> bool:
+    """Return whether engines and registries accept a tag."""
+    return bool(_TAG.fullmatch(text))
 
 
 def is_image_id(text: str) -> bool:

@@ -30,6 +30,7 @@ MODEL, HARDWARE, VLLM, CONTAINER = "Model", "Hardware", "vLLM", "Container"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{1,39}")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 MAX_NODES = 256
+MAX_PIDS = 2**22  # the kernel's PID_MAX_LIMIT; it refuses a larger limit
 LONGEST = 60  # characters of a value in a message
 
 
@@ -226,6 +227,7 @@ class PlanOptions:
         "maximum number of processes and threads (default: by the access profile)",
         metavar="NUMBER",
         group=CONTAINER,
+        maximum=MAX_PIDS,
     )
     port: int = option(
         8000,

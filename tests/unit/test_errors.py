@@ -30,3 +30,10 @@ def test_choice_names_only_the_nearest_of_many() -> None:
 def test_choice_ignores_case() -> None:
     assert "Did you mean `json`?" in str(choice("--format value", "JSON", ("text", "json")))
     assert "Did you mean `A/B-C`?" in str(choice("model", "a/b-c", ("A/B-C",)))
+
+
+def test_a_message_shortens_long_words() -> None:
+    text = str(Refused(f"unknown name '{'x' * 100_000}'", why="w" * 999))
+    assert len(text) < 1300
+    assert f"unknown name '{'x' * 99}..." in text
+    assert "w" * 999 in text

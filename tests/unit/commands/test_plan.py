@@ -48,14 +48,14 @@ def test_plan_reproduces_the_rocm_example_of_the_guide() -> None:
 def test_set_and_env_accept_json_and_equals_signs() -> None:
     words = [
         "--set",
-        '--compilation-config={"cudagraph_mode": "PIECEWISE", "custom_ops": ["a=b"]}',
+        '--compilation-config={"cudagraph_mode": "PIECEWISE", "custom_ops": ["+a=b"]}',
         "--env",
         "A=b=c",
         "--format",
         "json",
     ]
     process = plan("--hardware", "h200", "--gpus", "4", *words).json["processes"][0]
-    assert '{"cudagraph_mode": "PIECEWISE", "custom_ops": ["a=b"]}' in process["argv"]
+    assert '{"cudagraph_mode": "PIECEWISE", "custom_ops": ["+a=b"]}' in process["argv"]
     assert process["env"]["A"] == "b=c"
 
 

@@ -28,6 +28,8 @@ from tests.unit.launch.plan_builders import M2, plan
         ("mi300x8x2", Machine("mi300x", 8, 2)),
         ("gb200x4", Machine("gb200", 4)),
         ("cpux2", Machine("cpu", 2)),
+        ("5090x2", Machine("rtx_5090", 2)),
+        ("rtx-pro-6000x4x2", Machine("rtx_pro_6000", 4, 2)),
     ],
 )
 def test_machine_is_read_and_named(text: str, expected: Machine) -> None:

@@ -23,6 +23,10 @@ MADE = plan(M2, "h200", 4, env=(("MY_NAME", "x"),), settings=(("--max-num-seqs",
         ("MY_NAME", "MY_NAME=x"),
         ("cap-drop", "cap-drop ALL"),
         ("/dev/shm", "/dev/shm"),
+        ("--shm-size", "/dev/shm"),
+        ("tmpfs", "/tmp"),
+        ("-p", "publish"),
+        ("security_opt", "no-new-privileges"),
     ],
 )
 def test_an_item_is_explained_by_any_of_its_spellings(asked: str, item: str) -> None:
@@ -36,6 +40,10 @@ def test_every_flag_and_variable_of_a_plan_is_explained() -> None:
     process = MADE.processes[0]
     names = [word for word in process.argv if word.startswith("--")] + [name for name, _ in process.env]
     assert all(explain(MADE, name) for name in names)
+
+
+def test_the_mounts_are_explained_together() -> None:
+    assert [reason.item for reason in explain(MADE, "--volume")] == ["/hub", "/cache"]
 
 
 def test_each_node_has_its_reason() -> None:

@@ -95,6 +95,22 @@ def test_the_measurement_of_this_layout_is_the_estimate() -> None:
     assert corrected.detail.endswith("(expected error 0.3 GiB), corrected by an earlier start on this host")
 
 
+def test_a_cache_of_set_size_is_not_corrected_by_a_measurement() -> None:
+    earlier = KvMeasurement("m", "h20", Layout(4), 300_000)
+    for asked in (
+        demand(Layout(4), H20, context=4096, kv_gib=4.0),
+        demand(Layout(4), H20, 4096, blocks=1000),
+    ):
+        assert fit(m2_shape(), asked, earlier) == fit(m2_shape(), asked)
+
+
+def test_a_number_of_blocks_is_the_size_of_the_cache() -> None:
+    estimate = fit(m2_shape(), demand(Layout(4), H200, context=4096, blocks=1000))
+    assert (estimate.result, tokens(estimate)) == ("fits", 16_000)
+    assert estimate.max_model_len == 999 * 16  # vLLM keeps one block back
+    assert fit(m2_shape(), demand(Layout(4), H200, blocks=10**8)).result == "does not fit"
+
+
 def test_the_measurement_of_another_layout_corrects_by_the_same_gib() -> None:
     earlier = KvMeasurement("m", "h20", Layout(4), 300_000)
     own = budget_of(m2_shape(), demand(Layout(4), H20))

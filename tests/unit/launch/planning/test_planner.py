@@ -127,7 +127,7 @@ def test_make_plan_reduces_dp_by_the_users_tp() -> None:
 
 
 def test_make_plan_keeps_json_values() -> None:
-    value = '{"cudagraph_mode": "PIECEWISE", "custom_ops": ["{0}", "$HOME", "%s"]}'
+    value = '{"cudagraph_mode": "PIECEWISE", "custom_ops": ["+{0}", "-$HOME", "+%s"]}'
     made = plan(M2, "h200", 4, settings=(("--compilation-config", value),))
     assert value in made.processes[0].argv
 

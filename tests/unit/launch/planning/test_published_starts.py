@@ -12,8 +12,9 @@ from benchmarks.memory import KINDS, POINTS, Point, Start, fit, lines, start_of,
 from launch.data_file import load
 from launch.planning import memory
 from launch.planning.kv_cache import Limits, Pool, pool_of
-from launch.planning.overhead import expected_error, in_flight, kind_of, table
+from launch.planning.overhead import expected_error, in_flight, kind_of, overhead, table
 from launch.planning.weight_size import GIB, weights_gib
+from launch.recipes.model_facts import published_shape
 from launch.spec.plan import Layout
 
 STARTS = [start_of(point) for point in load(POINTS, tuple[Point, ...])]
@@ -49,6 +50,45 @@ def pool(start: Start) -> Pool:
 def test_the_tokens_of_a_cache_are_what_vllm_printed(start: Start) -> None:
     tokens = pool(start).tokens(start.kv_gib * GIB, start.point.context)
     assert tokens == pytest.approx(start.point.kv_tokens, rel=ROUNDED)
+
+
+@pytest.mark.parametrize(
+    "start", [start for start in STARTS if "whole blocks" in start.point.source], ids=name
+)
+def test_the_tokens_tell_the_type_of_the_cache(start: Start) -> None:
+    """vLLM prints the tokens of whole blocks, so they tell the type of the cache that a source does not state."""
+    of_a_request = pool(start).blocks_of(start.point.context)
+    blocks = (start.point.kv_tokens or 0) / start.point.context * of_a_request
+    assert blocks == pytest.approx(round(blocks), abs=0.002)
+    assert f"{round(blocks)} whole blocks" in start.point.source
+
+
+@pytest.mark.parametrize(
+    ("kv_dtype", "printed", "blocks"),
+    [("fp8", 91_022, 75), ("fp8", 135_926, 112), ("fp8", 152_917, 126), ("auto", 76_458, 112)],
+)
+def test_one_gpu_with_a_hybrid_has_whole_blocks_too(kv_dtype: str, printed: int, blocks: int) -> None:
+    """Qwen3.8-27B on one RTX 5090 with 32,768 tokens (vllm-project/recipes), none of which the formula has seen.
+
+    The 76,458 tokens of bfloat16 are as many blocks as 135,926 of FP8: only the type differs.
+    """
+    shape = published_shape("Qwen/Qwen3.8-27B")
+    assert shape is not None
+    found = pool_of(shape, Layout(), Limits(kv_dtype, in_flight=4096))
+    assert found is not None
+    assert found.tokens(blocks * found.block_bytes, 32_768) == printed
+
+
+@pytest.mark.parametrize(("model", "gib"), [("GLM-5.1-FP8", 1.0), ("GLM-5.2-NVFP4", 4.03)])
+def test_a_sparse_indexer_reserves_40_keys_for_each_token(model: str, gib: float) -> None:
+    (start,) = (start for start in STARTS if start.point.model.endswith(model))
+    parts = overhead(start.shape, start.server)
+    assert parts["indexer"] == pytest.approx(gib, abs=0.01)
+    assert overhead(start.shape, replace(start.server, context=0))["indexer"] == 0
+    assert [s.point.model for s in STARTS if overhead(s.shape, s.server)["indexer"]] == [
+        "zai-org/GLM-5.1-FP8",
+        "GLM-5.2-NVFP4",
+    ]
 
 
 def demand(start: Start, context: int) -> memory.Demand:
@@ -116,17 +156,17 @@ def test_half_of_the_starts_that_the_fit_has_not_seen_are_within_5_percent() -> 
     assert max(errors("fit")) <= 0.05
 
 
-def test_all_but_two_of_the_unseen_starts_are_within_20_percent() -> None:
-    """The numbers of gpt-oss-120b on one H100 are disputed; the documentation names both."""
-    assert sum(error > 0.2 for error in errors("check")) == 2
+def test_all_but_one_of_the_unseen_starts_are_within_20_percent() -> None:
+    """The numbers of gpt-oss-120b on one H100 are disputed; the documentation names it."""
+    assert sum(error > 0.2 for error in errors("check")) == 1
 
 
 def test_starts_found_after_the_fit_are_predicted_as_well() -> None:
-    """Four differ by more than 10 %: two with an encoder of images, GLM-5.2 on GB200, and 0.3 of 1.7 GiB."""
+    """Two differ by more than 10 %: one with an encoder of images, and 0.3 of 1.7 GiB."""
     blind = errors("blind")
     assert len(blind) >= 10
     assert median(blind) <= 0.05
-    assert sum(error > 0.1 for error in blind) == 4
+    assert sum(error > 0.1 for error in blind) == 2
 
 
 def test_the_documentation_has_the_table_of_the_fit() -> None:

@@ -182,7 +182,6 @@ def test_health_command_is_one_line_that_no_unit_file_expands() -> None:
         ({"--host": "10.0.0.7"}, health.Endpoint("10.0.0.7", 8000)),
         ({"--ssl-certfile": "/c"}, health.Endpoint("127.0.0.1", 8000, tls=True)),
         ({"--ssl-certfile": "/c", "--ssl-cert-reqs": "2"}, None),
-        ({"--uds": "/s"}, None),
         ({"--host": "x'); import shutil; ('"}, None),
     ],
 )

@@ -75,7 +75,7 @@ texts = st.one_of(
 ).filter(lambda text: text.lower() not in ("true", "false", "") and not text.startswith(("$HEAD", "$I")))
 
 
-FLAGS = ("--served-model-name", "--chat-template", "--tokenizer", "--download-dir")
+FLAGS = ("--served-model-name", "--chat-template", "--tokenizer", "--code-revision")
 several = st.lists(texts, min_size=len(FLAGS), max_size=12)
 
 
