@@ -18,7 +18,15 @@ Object = dict[str, Any]
 FIELD_MANAGER = "slipway"
 TIMEOUT = 60  # seconds for a request
 # A user without rights for these kinds has none of them: many users may only make Deployments.
-OPTIONAL = ("LeaderWorkerSet", "StatefulSet")
+OPTIONAL = (
+    "LeaderWorkerSet",
+    "StatefulSet",
+    "Job",
+    "NetworkPolicy",
+    "PodDisruptionBudget",
+    "ServiceMonitor",
+    "ConfigMap",
+)
 # Where the API serves a kind: group and version, plural.
 KINDS = {
     "Deployment": ("apis/apps/v1", "deployments"),
@@ -32,7 +40,14 @@ KINDS = {
     "PersistentVolumeClaim": ("api/v1", "persistentvolumeclaims"),
     "ResourceQuota": ("api/v1", "resourcequotas"),
     "LimitRange": ("api/v1", "limitranges"),
+    "ConfigMap": ("api/v1", "configmaps"),
+    "Job": ("apis/batch/v1", "jobs"),
+    "NetworkPolicy": ("apis/networking.k8s.io/v1", "networkpolicies"),
+    "PodDisruptionBudget": ("apis/policy/v1", "poddisruptionbudgets"),
+    "ServiceMonitor": ("apis/monitoring.coreos.com/v1", "servicemonitors"),
 }
+# Servers before these groups have an older one: policy/v1 came with Kubernetes 1.21.
+OLDER = {"PodDisruptionBudget": "apis/policy/v1beta1"}
 
 
 @dataclass
@@ -43,6 +58,7 @@ class Cluster:
     namespace: str
     host: str
     warnings: list[str] = field(default_factory=list)
+    _groups: dict[str, str] = field(default_factory=dict, repr=False)
 
     def request(
         self, method: str, path: str, query: Mapping[str, Any] | None = None, body: Any = None, kind: str = ""
@@ -114,6 +130,8 @@ class Cluster:
             **({"dryRun": "All"} if dry_run else {}),
         }
         path = self.path(document["kind"], document["metadata"]["name"])
+        if document["kind"] in OLDER:
+            document = {**document, "apiVersion": self.group(document["kind"]).removeprefix("apis/")}
         # JSON is YAML; the client would send a text as a JSON string.
         return self.request("PATCH", path, query, document, "application/apply-patch+yaml")
 
@@ -125,9 +143,24 @@ class Cluster:
             return False
         return True
 
+    def serves(self, group: str) -> bool:
+        """Return whether the server has a group of kinds."""
+        try:
+            self.request("GET", group)
+        except NotFound:
+            return False
+        return True
+
+    def group(self, kind: str) -> str:
+        """Return where the server has a kind. It is asked once for kinds that moved."""
+        newest = KINDS[kind][0]
+        if kind in OLDER and kind not in self._groups:
+            self._groups[kind] = newest if self.serves(newest) else OLDER[kind]
+        return self._groups.get(kind, newest)
+
     def path(self, kind: str, name: str = "") -> str:
         """Return the path of an object of this namespace, or of all objects of a kind."""
-        group, plural = KINDS[kind]
+        group, plural = self.group(kind), KINDS[kind][1]
         return f"{group}/namespaces/{self.namespace}/{plural}{f'/{name}' if name else ''}"
 
 
