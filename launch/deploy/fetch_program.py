@@ -44,7 +44,7 @@ def _modules() -> dict[str, str]:
 
 
 def _file(name: str) -> Path | None:
-    """Return the file of a module; None for what is no module, for example a class."""
+    """Return the file of a module; None for anything else, for example a class."""
     try:
         found = util.find_spec(name)
     except ModuleNotFoundError:

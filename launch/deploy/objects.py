@@ -25,6 +25,9 @@ class Surroundings:
     monitor: bool = False
 
 
+DEFAULT = Surroundings()
+
+
 def documents(plan: Plan, settings: ClusterSettings, around: Surroundings) -> list[Object]:
     """Return the workload, then all others in the order in which they are made before it."""
     workload, service = kubernetes.documents(plan, settings)

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 
 from launch.deploy.answers import Forbidden, NotFound
 from launch.deploy.client import KINDS, Cluster, Object
 from launch.deploy.pod_security import violations
-from launch.deploy.quantity import amount, needs, pods_of, readable
+from launch.deploy.quantity import amount, job_pods, needs, pods_of, readable
+from launch.deploy.rdma import check_rdma
+from launch.deploy.request import Problem, Request
+from launch.deploy.storage_checks import check_claim, check_storage_class, storage_needs
 from launch.plural import count
-from launch.render.cluster_settings import ClusterSettings
 from launch.render.kubernetes import MANAGED_BY, MANAGER
 from launch.render.pod import API_KEY
 from launch.render.pod_resources import PodResources, resources_of
@@ -28,34 +29,9 @@ SETS = "apis/leaderworkerset.x-k8s.io/v1"
 SHAPES = ("Deployment", "LeaderWorkerSet")
 
 
-@dataclass(frozen=True)
-class Problem:
-    """Why the cluster will not run the plan, and what to do about it."""
-
-    what: str
-    why: str = ""
-    fix: str = ""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is checked: a plan, its settings and its objects."""
-
-    plan: Plan
-    settings: ClusterSettings
-    documents: list[Object]
-    replace: bool = False
-
-    @property
-    def name(self) -> str:
-        """The name of the workload."""
-        return str(self.documents[0]["metadata"]["name"])
-
-
 def check(cluster: Cluster, request: Request) -> tuple[list[Problem], list[str]]:
     """Return the problems, and notes on what could not be checked. Raises Failed if the cluster does not answer."""
-    cluster.request("GET", "version")
-    problems, notes = list(_rights(cluster, request)), []
+    problems, notes = access(cluster, request), []
     if problems:  # each further check would fail for the same reason
         return problems, []
     for title, run in CHECKS.items():
@@ -64,6 +40,12 @@ def check(cluster: Cluster, request: Request) -> tuple[list[Problem], list[str]]
         except Forbidden as error:
             notes.append(f"not checked: {title} ({error.why or error.what})")
     return problems, notes
+
+
+def access(cluster: Cluster, request: Request) -> list[Problem]:
+    """Return what the user may not do. Raises Failed if the cluster does not answer."""
+    cluster.request("GET", "version")
+    return list(_rights(cluster, request))
 
 
 def _rights(cluster: Cluster, request: Request) -> Iterator[Problem]:
@@ -107,10 +89,13 @@ def _kinds(cluster: Cluster, request: Request) -> Iterator[Problem]:
 def _pod_security(cluster: Cluster, request: Request) -> Iterator[Problem]:
     space = cluster.request("GET", f"api/v1/namespaces/{cluster.namespace}")
     level = (space["metadata"].get("labels") or {}).get(ENFORCE, "privileged")
-    found = {text: None for pod, _ in pods_of(request.documents) for text in violations(pod, level)}
+    pods = [pod for pod, _ in pods_of(request.documents)] + list(job_pods(request.documents))
+    found = {text: None for pod in pods for text in violations(pod, level)}
     if found:
         what = f"namespace '{cluster.namespace}' enforces Pod Security '{level}', which refuses the pods"
         fix = "--access least without --weights-path, or a namespace with another level"
+        if "capability IPC_LOCK" in found:
+            fix = f"--access rdma needs IPC_LOCK to keep memory in place for its adapters: {fix}"
         yield Problem(what, ", ".join(found), fix)
 
 
@@ -130,7 +115,7 @@ def _other_shape(cluster: Cluster, request: Request) -> Iterator[Problem]:
 def _quota(cluster: Cluster, request: Request) -> Iterator[Problem]:
     live = [found for kind in SHAPES if (found := cluster.get(kind, request.name))]
     mine = needs(live)
-    need = needs(request.documents)
+    need = {**needs(request.documents), **storage_needs(cluster, request)}
     for quota in cluster.list("ResourceQuota"):
         hard, used = quota["spec"].get("hard") or {}, (quota.get("status") or {}).get("used") or {}
         for name in sorted(hard.keys() & need.keys()):
@@ -241,28 +226,8 @@ def _asked(pod: Object, device: str) -> int:
     return sum(int(one.get(device, 0)) for one in amounts)
 
 
-def _claim(cluster: Cluster, request: Request) -> Iterator[Problem]:
-    name, pods = request.settings.weights, sum(number for _, number in pods_of(request.documents))
-    volumes = [volume for pod, _ in pods_of(request.documents) for volume in pod["volumes"]]
-    if not any(volume.get("persistentVolumeClaim") for volume in volumes):
-        return
-    claim = cluster.get("PersistentVolumeClaim", name)
-    if claim is None:
-        what = f"no PersistentVolumeClaim '{name}' in namespace '{cluster.namespace}'"
-        why = f"it must hold a Hugging Face cache with {request.plan.model}"
-        yield Problem(
-            what, why, "docs/how-to/kubernetes.md shows how to make it; or --weights-path DIR of every node"
-        )
-    elif pods > 1 and not {"ReadWriteMany", "ReadOnlyMany"} & set(claim["spec"].get("accessModes") or ()):
-        what = f"claim '{name}' can be mounted on one node only, and the plan has {count(pods, 'pod')}"
-        yield Problem(
-            what,
-            f"its accessModes: {claim['spec'].get('accessModes')}",
-            "a claim with ReadOnlyMany or ReadWriteMany",
-        )
-
-
 def _secret(cluster: Cluster, request: Request) -> Iterator[Problem]:
+    yield from _other_secrets(cluster, request)
     if request.plan.container.env_files and cluster.get("Secret", API_KEY) is None:
         file = request.plan.container.env_files[0]
         fix = (
@@ -273,6 +238,20 @@ def _secret(cluster: Cluster, request: Request) -> Iterator[Problem]:
         )
 
 
+def _other_secrets(cluster: Cluster, request: Request) -> Iterator[Problem]:
+    storage = request.around.storage
+    options = {
+        "--pull-secret": request.settings.pull_secret,
+        "--hub-secret": storage.hub_secret if storage else "",
+    }
+    for flag, name in options.items():
+        if name and cluster.get("Secret", name) is None:
+            kind = "docker-registry" if flag == "--pull-secret" else "generic"
+            fix = f"kubectl --namespace {cluster.namespace} create secret {kind} {name}"
+            fix += " --from-file=token=FILE" if kind == "generic" else " --docker-server=HOST"
+            yield Problem(f"no Secret '{name}' in namespace '{cluster.namespace}'", f"{flag} names it", fix)
+
+
 CHECKS: dict[str, Callable[[Cluster, Request], Iterator[Problem]]] = {
     "LeaderWorkerSet": _kinds,
     "Pod Security": _pod_security,
@@ -280,6 +259,8 @@ CHECKS: dict[str, Callable[[Cluster, Request], Iterator[Problem]]] = {
     "quota": _quota,
     "LimitRange": _limits,
     "GPUs": _gpus,
-    "claim of the weights": _claim,
+    "claim of the weights": check_claim,
+    "storage class": check_storage_class,
+    "RDMA": check_rdma,
     "Secret": _secret,
 }

@@ -46,6 +46,12 @@ def pods_of(documents: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Mapping[st
             yield worker, replicas * (group.get("size", 1) - 1)
 
 
+def job_pods(documents: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield the spec of the pods of each Job."""
+    jobs = (document["spec"] for document in documents if document["kind"] == "Job")
+    yield from (spec["template"]["spec"] for spec in jobs)
+
+
 def needs(documents: Iterable[Mapping[str, Any]]) -> dict[str, Decimal]:
     """Return what all pods of these objects ask for, by the names that a quota uses."""
     total: dict[str, Decimal] = {}

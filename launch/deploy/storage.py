@@ -12,59 +12,22 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from math import ceil
-from pathlib import Path
 from typing import Any
 
 from errors import Refused
 from launch.access.profiles import HUB, TMP
-from launch.data_file import load
 from launch.deploy.client import Object
 from launch.deploy.fetch_program import program
 from launch.deploy.object_labels import fetch_labels, own_labels
 from launch.deploy.quantity import pods_of
+from launch.deploy.storage_table import size_gib, table
 from launch.weights.manifest import Manifest
 
-GIB = 2**30
 CODE = "/slipway"
 LARGEST = 1 << 20  # bytes of a ConfigMap
 ATTEMPTS = 3  # pods after the first one; each continues where the former stopped
 MANY, ONE = "ReadWriteMany", "ReadWriteOnce"
 ANY_NODE = ("ReadWriteMany", "ReadOnlyMany")
-
-
-@dataclass(frozen=True)
-class Amount:
-    """A number with its source."""
-
-    value: float
-    source: str
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """An amount as Kubernetes writes it, with its source."""
-
-    value: str
-    source: str
-
-
-@dataclass(frozen=True)
-class Driver:
-    """A driver of volumes that only one node can mount."""
-
-    driver: str
-    source: str
-
-
-@dataclass(frozen=True)
-class StorageTable:
-    """The content of storage.yaml."""
-
-    reserve: dict[str, Amount]
-    fetch: dict[str, Quantity]
-    one_node: tuple[Driver, ...]
 
 
 @dataclass(frozen=True)
@@ -83,18 +46,6 @@ class Storage:
     def quantity(self) -> str:
         """The size of a new claim."""
         return self.size or f"{size_gib(self.manifest.size if self.manifest else 0)}Gi"
-
-
-@cache
-def table() -> StorageTable:
-    """Return the reserve of a claim, the resources of the Job, and the drivers of one node."""
-    return load(Path(__file__).with_name("storage.yaml"), StorageTable)
-
-
-def size_gib(weights: int) -> int:
-    """Return the GiB of a claim that holds this many bytes of weights."""
-    reserve = table().reserve
-    return ceil(weights * (1 + reserve["share"].value) / GIB + reserve["gib"].value)
 
 
 def documents(storage: Storage, workload: Object) -> list[Object]:
@@ -133,7 +84,9 @@ def _code(manifest: Manifest, name: str, workload: Object) -> Object:
     data = {path: base64.b64encode(content).decode() for path, content in files.items()}
     if sum(map(len, data.values())) > LARGEST:
         what = f"the list of {len(manifest.entries)} files of {manifest.model} is too long for a ConfigMap"
-        raise Refused(what, fix="fetch the weights on a host that mounts the volume, then use --weights-claim")
+        raise Refused(
+            what, fix="fetch the weights on a host that mounts the volume, then use --weights-claim"
+        )
     return _object("v1", "ConfigMap", name, workload, binaryData=data)
 
 
@@ -145,9 +98,7 @@ def _job(storage: Storage, name: str, workload: Object) -> Object:
     server, _ = next(pods_of([workload]))
     labels = fetch_labels(workload["metadata"]["name"])
     template = {"metadata": {"labels": labels}, "spec": _pod(storage, name, server)}
-    return _object(
-        "batch/v1", "Job", name, workload, spec={"backoffLimit": ATTEMPTS, "template": template}
-    )
+    return _object("batch/v1", "Job", name, workload, spec={"backoffLimit": ATTEMPTS, "template": template})
 
 
 def _pod(storage: Storage, name: str, server: Mapping[str, Any]) -> dict[str, Any]:
