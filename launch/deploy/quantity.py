@@ -36,7 +36,7 @@ def readable(name: str, value: Decimal) -> str:
 def pods_of(documents: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], int]]:
     """Yield the spec of each kind of pod of these objects, with the number of such pods."""
     for document in documents:
-        spec = document["spec"]
+        spec = document.get("spec") or {}
         if document["kind"] == "Deployment":
             yield spec["template"]["spec"], spec.get("replicas", 1)
         elif document["kind"] == "LeaderWorkerSet":

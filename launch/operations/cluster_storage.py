@@ -11,6 +11,7 @@ from errors import Failed, Refused
 from launch.access.profiles import HUB
 from launch.deploy.object_options import ObjectOptions
 from launch.deploy.storage import Storage
+from launch.http.retry import RetryPolicy
 from launch.http.url import public
 from launch.operations.demo_model import MODEL, endpoint_for
 from launch.operations.locked_models import wanted_weights
@@ -23,6 +24,7 @@ from launch.weights.cache import ModelFolder, cache_folder
 from launch.weights.manifest import Entry, Manifest
 from launch.weights.sources.hub import Hub, endpoint_of
 
+ATTEMPTS = 3  # to list files, of which the first fails at once where there is no network
 PUBLIC_FIX = "--hub URL of a Hub that the pods can reach, or --weights-claim NAME with the weights"
 
 
@@ -120,11 +122,13 @@ def _cached(model: str, revision: str) -> Manifest | None:
 def _listed(model: str, revision: str, endpoint: str) -> Manifest:
     with endpoint_for(model) as own:
         try:
-            return Hub(model, endpoint_of(own)).manifest(revision)
+            return Hub(model, endpoint_of(own), RetryPolicy(attempts=ATTEMPTS)).manifest(revision)
         except Failed:
             if endpoint == endpoint_of(own):
                 raise
-    return Hub(model, endpoint).manifest(revision)  # one that this host may reach for the cluster's sake
+    return Hub(model, endpoint, RetryPolicy(attempts=ATTEMPTS)).manifest(
+        revision
+    )  # one that this host may reach for the cluster's sake
 
 
 def _as_listed(entry: Entry) -> Entry:

@@ -77,7 +77,7 @@ def test_a_user_of_one_namespace_is_told_what_was_not_checked(
     ready: Cluster, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Such a user may work in the namespace, and may not read nodes, quotas of others or the namespace itself."""
-    rules = [{"apiGroups": ["", "apps"], "resources": ["*"], "verbs": ["*"]}]
+    rules = [{"apiGroups": ["", "apps", "networking.k8s.io"], "resources": ["*"], "verbs": ["*"]}]
     rbac = f"apis/rbac.authorization.k8s.io/v1/namespaces/{ready.namespace}"
     ready.request("POST", f"{rbac}/roles", body={"metadata": {"name": "member"}, "rules": rules})
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "member"}
@@ -145,7 +145,8 @@ def test_pod_security(ready: Cluster) -> None:
 
 def test_no_claim(cluster: Cluster) -> None:
     paper.add_node(cluster, "node-1", gpus="8")
-    assert "no PersistentVolumeClaim 'slipway-weights'" in refusal(cluster, deploy(cluster))
+    text = refusal(cluster, deploy(cluster, "--weights-claim", "models"))
+    assert "no PersistentVolumeClaim 'models'" in text
 
 
 def test_a_claim_of_one_node_for_several_pods(cluster: Cluster) -> None:

@@ -60,6 +60,7 @@ def test_deploy_ends_with_an_answer_from_the_pod(cluster: Cluster, image: str) -
     where = ("--namespace", cluster.namespace)
     made = invoke(*SAME, "--platform", "cpu", "--image", image, *where, "--timeout", str(START)).ok()
     assert made.out.splitlines() == [
+        "NetworkPolicy minimax-m2-tiny created",
         "Service minimax-m2-tiny-api created",
         "Deployment minimax-m2-tiny created",
     ]

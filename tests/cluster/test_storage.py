@@ -1,0 +1,216 @@
+"""The claim for the weights and the Job that fetches them, on a real API server with nodes and volumes on paper."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from launch.deploy.client import Cluster
+from launch.weights import manifest as manifests
+from launch.weights.cache import ModelFolder
+from launch.weights.manifest import Entry, Manifest
+from tests.cluster import leader_worker_set, paper
+from tests.cluster.test_deploy import deploy, gone, kinds
+from tests.cluster.test_deploy_refused import create, refusal
+from tests.invocation import Finished, invoke
+from tests.unit.launch.plan_builders import M2
+
+COMMIT = "ab" * 20
+SIZE = 200 * 2**30
+HUB = "https://hub.example"
+CLAIM = "PersistentVolumeClaim"
+
+
+@pytest.fixture
+def listed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The list of files of MiniMax-M2 at COMMIT in this host's cache, without the files."""
+    entries = (Entry("config.json", 600, "c" * 40), Entry("model.safetensors", SIZE, "d" * 64, "d" * 64))
+    path = ModelFolder(tmp_path, M2).manifest(COMMIT)
+    path.parent.mkdir(parents=True)
+    manifests.save(Manifest(M2, COMMIT, COMMIT, entries, "MIT", "https://huggingface.co"), path)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+
+
+@pytest.fixture
+def empty(cluster: Cluster, listed: None) -> Cluster:
+    """A cluster with GPUs and a storage class, and without weights."""
+    for number in (1, 2):
+        paper.add_node(cluster, f"node-{number}", gpus="8", product="NVIDIA-H200")
+    paper.add_class(cluster, "shared")
+    return cluster
+
+
+def fetch(cluster: Cluster, *words: str, gpus: int = 4) -> Finished:
+    return deploy(cluster, "--revision", COMMIT, "--hub", HUB, *words, gpus=gpus)
+
+
+def test_the_job_fetches_before_the_server_starts(empty: Cluster, kubelet: paper.Kubelet) -> None:
+    first = fetch(empty).ok()
+    (job,) = empty.list("Job")
+    name = job["metadata"]["name"]
+    assert first.out.splitlines() == [
+        "NetworkPolicy minimax-m2 created",
+        "NetworkPolicy minimax-m2-fetch created",
+        f"{CLAIM} minimax-m2-weights created",
+        f"ConfigMap {name} created",
+        f"Job {name} created",
+        "Service minimax-m2-api created",
+        "Deployment minimax-m2 created",
+    ]
+    assert "fetch MiniMaxAI/MiniMax-M2 into the cluster: done" in first.err
+    (claim,) = empty.list(CLAIM)
+    assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
+    assert claim["spec"]["resources"] == {"requests": {"storage": "222Gi"}}
+    (pod,) = (pod for pod in empty.list("Pod") if "job-name" in pod["metadata"]["labels"])
+    (server,) = (pod for pod in empty.list("Pod") if "job-name" not in pod["metadata"]["labels"])
+    assert pod["status"]["phase"] == "Succeeded"
+    assert pod["metadata"]["creationTimestamp"] <= server["metadata"]["creationTimestamp"]
+    (volume,) = (one for one in server["spec"]["volumes"] if "persistentVolumeClaim" in one)
+    assert volume["persistentVolumeClaim"] == {"claimName": "minimax-m2-weights", "readOnly": True}
+    assert "1 of 1 replicas ready" in invoke("deploy", "--status", "--namespace", empty.namespace).ok().out
+
+
+def test_the_same_weights_are_fetched_once(empty: Cluster, kubelet: paper.Kubelet) -> None:
+    """Another image or more memory makes other pods, and the Job that has ended stays."""
+    fetch(empty).ok()
+    assert fetch(empty, "--diff").ok().out == "no change\n"
+    again = fetch(empty, "--memory", "200Gi").ok()
+    (job,) = empty.list("Job")
+    assert f"Job {job['metadata']['name']} unchanged" in again.out
+    assert "Deployment minimax-m2 changed" in again.out
+
+
+def test_delete_keeps_the_weights_unless_asked(empty: Cluster, kubelet: paper.Kubelet) -> None:
+    where = ("deploy", "--delete", "--namespace", empty.namespace)
+    fetch(empty).ok()
+    done = invoke(*where).ok()
+    assert f"{CLAIM} minimax-m2-weights is kept with its weights" in done.err
+    for kind in ("Deployment", "Job", "Pod", "Service", "NetworkPolicy"):
+        assert gone(empty, kind), kind
+    assert kinds(empty) == set()
+    assert f"{CLAIM} minimax-m2-weights created" not in fetch(empty).ok().out
+    assert f"{CLAIM} minimax-m2-weights removed" in invoke(*where, "--delete-weights").ok().out
+    assert gone(empty, CLAIM)
+
+
+def test_a_fetch_that_fails_is_explained_and_repeated(empty: Cluster, kubelet: paper.Kubelet) -> None:
+    """Kubernetes tries again first, with pauses; without attempts left the Job has failed."""
+    report = {"error": f"{M2} is gated", "why": "the Hub answers 403", "fix": "accept its license"}
+    ended = {"exitCode": 1, "reason": "Error", "message": json.dumps(report)}
+    kubelet.fetched = {"state": {"terminated": ended}}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("launch.deploy.storage.ATTEMPTS", 0)
+        done = fetch(empty)
+    assert done.code == 1
+    assert f"error: the weights were not fetched: {M2} is gated" in done.err
+    assert "next: accept its license" in done.err
+    assert empty.get("Deployment", "minimax-m2") is None
+    kubelet.fetched = paper.COMPLETED
+    again = fetch(empty).ok()
+    (job,) = empty.list("Job")
+    assert f"Job {job['metadata']['name']} started again" in again.out
+
+
+@pytest.mark.usefixtures("leader_worker_set")
+def test_several_nodes_share_one_claim(empty: Cluster, kubelet: paper.Kubelet) -> None:
+    fetch(empty, "--nodes", "2", "--wait", "no", gpus=8).ok()
+    (claim,) = empty.list(CLAIM)
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    leader_worker_set.reconcile(empty, "minimax-m2")
+    claims = {
+        volume["persistentVolumeClaim"]["claimName"]
+        for pod in empty.list("Pod")
+        for volume in pod["spec"]["volumes"]
+        if "persistentVolumeClaim" in volume
+    }
+    assert claims == {"minimax-m2-weights"}
+
+
+def test_disks_of_one_node_are_refused_for_several(empty: Cluster) -> None:
+    paper.add_class(empty, "disks", "ebs.csi.aws.com", default=False)
+    text = refusal(empty, fetch(empty, "--replicas", "2", "--storage-class", "disks"))
+    assert "storage class 'disks' has disks of one node, and the plan has 2 pods" in text
+    fetch(empty, "--storage-class", "disks", "--dry-run").ok()
+
+
+def test_no_default_storage_class(cluster: Cluster, listed: None) -> None:
+    paper.add_node(cluster, "node-1", gpus="8")
+    paper.add_class(cluster, "slow", default=False)
+    text = refusal(cluster, fetch(cluster))
+    assert "the cluster has no default storage class for the claim of the weights" in text
+    assert "its classes: slow" in text
+
+
+def test_an_unknown_storage_class(empty: Cluster) -> None:
+    text = refusal(empty, fetch(empty, "--storage-class", "fast"))
+    assert "the cluster has no storage class 'fast'" in text
+    assert "--storage-class with one of the cluster: shared" in text
+
+
+def test_a_quota_for_storage(empty: Cluster) -> None:
+    create(empty, "ResourceQuota", "team", {"hard": {"requests.storage": "100Gi"}})
+    text = refusal(empty, fetch(empty))
+    assert "quota 'team' leaves too little requests.storage" in text
+    assert "222 GiB needed, 100 GiB free" in text
+
+
+def test_a_claim_that_is_too_small(empty: Cluster) -> None:
+    paper.add_weights(empty, "models")
+    fetch(empty, "--weights-claim", "models", "--prefetch", "--dry-run").ok()
+    create(
+        empty,
+        CLAIM,
+        "small",
+        {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "9Gi"}}},
+    )
+    text = refusal(empty, fetch(empty, "--weights-claim", "small", "--prefetch"))
+    assert "claim 'small' is too small: 9 GiB for 200 GiB of weights" in text
+
+
+def test_no_secret_for_the_hub(empty: Cluster) -> None:
+    text = refusal(empty, fetch(empty, "--hub-secret", "hub-token"))
+    assert "no Secret 'hub-token'" in text
+    assert "create secret generic hub-token --from-file=token=FILE" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--hub", "http://127.0.0.1:8080"), "pods cannot reach the Hub at http://127.0.0.1:8080"),
+        (("--hub", "https://me:secret@hub.example"), "the URL of the Hub has a password"),
+        (("--weights-path", "/hub", "--prefetch"), "--prefetch needs a claim"),
+        (
+            ("--weights-claim", "models", "--storage-size", "1Ti"),
+            "--storage-size is for a claim that Slipway makes",
+        ),
+        (("--delete-weights",), "--delete-weights is a part of --delete"),
+    ],
+)
+def test_options_that_have_no_meaning(empty: Cluster, words: tuple[str, ...], expected: str) -> None:
+    done = deploy(empty, "--revision", COMMIT, *words)
+    assert expected in refusal(empty, done)
+    assert "secret@" not in done.err
+
+
+def test_kustomize_gets_everything_in_two_waves(empty: Cluster, tmp_path: Path) -> None:
+    import yaml
+
+    folder = tmp_path / "overlay"
+    fetch(empty, "--output", str(folder)).ok()
+    listed = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    assert listed["resources"] == [
+        "configmap.yaml",
+        "deployment.yaml",
+        "job.yaml",
+        "networkpolicy-minimax-m2-fetch.yaml",
+        "networkpolicy-minimax-m2.yaml",
+        "persistentvolumeclaim.yaml",
+        "service.yaml",
+    ]
+    for name in listed["resources"]:
+        document = yaml.safe_load((folder / name).read_text())
+        empty.apply(document, dry_run=True)
+        waves = document["metadata"].get("annotations", {})
+        assert bool(waves) is (name == "deployment.yaml")
