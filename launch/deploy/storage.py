@@ -25,7 +25,7 @@ from launch.weights.manifest import Manifest
 
 CODE = "/slipway"
 LARGEST = 1 << 20  # bytes of a ConfigMap
-ATTEMPTS = 3  # pods after the first one; each continues where the former stopped
+ATTEMPTS = 1  # pods after the first one, for a node that is lost; the program itself repeats its requests
 MANY, ONE = "ReadWriteMany", "ReadWriteOnce"
 ANY_NODE = ("ReadWriteMany", "ReadOnlyMany")
 

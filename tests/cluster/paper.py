@@ -23,7 +23,7 @@ STRATEGIC = "application/strategic-merge-patch+json"
 def add_node(
     cluster: Cluster, name: str, tainted: bool = True, product: str = "", **allocatable: str
 ) -> None:
-    """Add a ready node. `allocatable`: `gpus` of NVIDIA, `amd` GPUs, cpu, memory."""
+    """Add a ready node. `allocatable`: `gpus` of NVIDIA, `amd` GPUs, cpu, memory, or the name of a resource."""
     amounts = {"cpu": "128", "memory": "1Ti", "ephemeral-storage": "1Ti", "pods": "110"}
     gpus, amd = allocatable.pop("gpus", ""), allocatable.pop("amd", "")
     devices = {"nvidia.com/gpu": gpus, "amd.com/gpu": amd}
