@@ -54,4 +54,4 @@ def table() -> StorageTable:
 def size_gib(weights: int) -> int:
     """Return the GiB of a claim that holds this many bytes of weights."""
     reserve = table().reserve
-    return ceil(weights * (1 + reserve["share"].value) / GIB + reserve["gib"].value)
+    return ceil(round(weights * (1 + reserve["share"].value) / GIB, 6) + reserve["gib"].value)

@@ -15,11 +15,12 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from errors import SlipwayError
+from errors import Failed, SlipwayError
 from launch.http.retry import RetryPolicy
 from launch.weights import manifest as manifests
 from launch.weights.fetch import execute
 from launch.weights.fetch_plan import plan_fetch
+from launch.weights.manifest import Manifest
 from launch.weights.progress import TransferProgress
 from launch.weights.snapshot import Snapshot
 from launch.weights.sources.listed import ListedFiles
@@ -56,7 +57,7 @@ def main(argv: list[str] | None = None, environ: Mapping[str, str] = os.environ)
 
 def fetch(path: Path, environ: Mapping[str, str]) -> Snapshot:
     """Fetch what is missing of a manifest's files, and return the verified snapshot. Raises Failed or Refused."""
-    listed = manifests.parse(path.read_bytes())
+    listed = _read(path)
     source = ListedFiles.at(environ["HF_ENDPOINT"], listed, environ.get("HF_TOKEN", "").strip())
     plan = plan_fetch(
         listed.model,
@@ -66,6 +67,14 @@ def fetch(path: Path, environ: Mapping[str, str]) -> Snapshot:
         digest=listed.digest,
     )
     return execute(plan, source, policy=RetryPolicy(), on_progress=ProgressLines())
+
+
+def _read(path: Path) -> Manifest:
+    try:
+        return manifests.parse(path.read_bytes())
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        fix = "invoke deploy makes it again"
+        raise Failed(f"cannot read the list of files '{path}'", why=str(error), fix=fix) from error
 
 
 def _end(result: dict[str, object]) -> None:
