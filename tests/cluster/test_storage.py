@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
 from launch.deploy.client import Cluster
+from launch.deploy.fetch_job import fetch_status
+from launch.deploy.objects import Surroundings, documents
+from launch.deploy.storage import Storage, job_name
+from launch.render.cluster_settings import ClusterSettings
 from launch.weights import manifest as manifests
 from launch.weights.cache import ModelFolder
 from launch.weights.manifest import Entry, Manifest
@@ -15,7 +20,7 @@ from tests.cluster import leader_worker_set, paper
 from tests.cluster.test_deploy import deploy, gone, kinds
 from tests.cluster.test_deploy_refused import create, refusal
 from tests.invocation import Finished, invoke
-from tests.unit.launch.plan_builders import M2
+from tests.unit.launch.plan_builders import M2, plan
 
 COMMIT = "ab" * 20
 SIZE = 200 * 2**30
@@ -165,6 +170,19 @@ def test_a_claim_that_is_too_small(empty: Cluster) -> None:
     )
     text = refusal(empty, fetch(empty, "--weights-claim", "small", "--prefetch"))
     assert "claim 'small' is too small: 9 GiB for 200 GiB of weights" in text
+
+
+def test_a_claim_without_a_volume_is_named(empty: Cluster) -> None:
+    """The class was there when the cluster was checked, and is gone."""
+    entries = (Entry("model.safetensors", SIZE, "d" * 64, "d" * 64),)
+    storage = Storage("m2-weights", True, Manifest(M2, "main", COMMIT, entries), HUB, "gone")
+    for document in documents(plan(M2, "h200", 4), ClusterSettings(), Surroundings(storage))[1:]:
+        empty.apply(document)
+    end = time.monotonic() + 15
+    while not (found := fetch_status(empty, job_name(storage, "minimax-m2"), "m2-weights").causes):
+        assert time.monotonic() < end, [event["message"] for event in empty.list("Event")]
+        time.sleep(0.2)
+    assert "the claim of the weights gets no volume" in {cause.cause for cause in found}
 
 
 def test_no_secret_for_the_hub(empty: Cluster) -> None:
