@@ -27,6 +27,12 @@ ENFORCE = "pod-security.kubernetes.io/enforce"
 REVIEWS = "apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 SETS = "apis/leaderworkerset.x-k8s.io/v1"
 SHAPES = ("Deployment", "LeaderWorkerSet")
+# How a user who may not make an object does without it.
+LEFT_OUT_BY = {
+    "NetworkPolicy": "--network-policy no makes none",
+    "ServiceMonitor": "--monitoring no makes none",
+    "Job": "--weights-claim NAME with the weights needs none",
+}
 
 
 def check(cluster: Cluster, request: Request) -> tuple[list[Problem], list[str]]:
@@ -63,7 +69,8 @@ def _rights(cluster: Cluster, request: Request) -> Iterator[Problem]:
         missing = [verb for verb in ("create", "patch", "delete") if not _may(cluster, verb, group, plural)]
         if missing:
             what = f"this user may not {', '.join(missing)} {plural} in namespace '{cluster.namespace}'"
-            fix = "ask for a role with these rights, or use another --namespace"
+            own = f"; {LEFT_OUT_BY[kind]}" if kind in LEFT_OUT_BY else ""
+            fix = f"ask for a role with these rights, or use another --namespace{own}"
             yield Problem(what, "SelfSubjectAccessReview", fix)
 
 
@@ -76,6 +83,9 @@ def _may(cluster: Cluster, verb: str, group: str, plural: str) -> bool:
 
 
 def _kinds(cluster: Cluster, request: Request) -> Iterator[Problem]:
+    if request.around.monitor and not cluster.serves(KINDS["ServiceMonitor"][0]):
+        what = "the cluster has no ServiceMonitor, which --monitoring needs"
+        yield Problem(what, "Prometheus Operator is not installed", "--monitoring no")
     if request.documents[0]["kind"] != "LeaderWorkerSet":
         return
     try:
