@@ -162,7 +162,7 @@ def _error(pod: Object) -> Failed | None:
 
 
 def _reported(message: str) -> Failed | None:
-    """Return the error in a termination message; what is no report of Slipway's is shown as it is."""
+    """Return the error in a termination message; any other text is shown as it is."""
     lines = message.strip().splitlines()
     values = _values(lines[-1]) if lines else {}
     if "error" in values:

@@ -24,7 +24,7 @@ from launch.weights.cache import ModelFolder, cache_folder
 from launch.weights.manifest import Entry, Manifest
 from launch.weights.sources.hub import Hub, endpoint_of
 
-ATTEMPTS = 3  # to list files, of which the first fails at once where there is no network
+ATTEMPTS = 3  # to list files, within a few seconds if the host has no network
 PUBLIC_FIX = "--hub URL of a Hub that the pods can reach, or --weights-claim NAME with the weights"
 
 

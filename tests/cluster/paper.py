@@ -21,12 +21,12 @@ STRATEGIC = "application/strategic-merge-patch+json"
 
 
 def add_node(
-    cluster: Cluster, name: str, tainted: bool = True, product: str = "", **allocatable: str
+    cluster: Cluster, name: str, tainted: bool = True, product: str = "", rdma: str = "", **allocatable: str
 ) -> None:
-    """Add a ready node. `allocatable`: `gpus` of NVIDIA, `amd` GPUs, cpu, memory, or the name of a resource."""
+    """Add a ready node. `allocatable`: `gpus` of NVIDIA, `amd` GPUs, cpu, memory. `rdma` is the name of a resource."""
     amounts = {"cpu": "128", "memory": "1Ti", "ephemeral-storage": "1Ti", "pods": "110"}
     gpus, amd = allocatable.pop("gpus", ""), allocatable.pop("amd", "")
-    devices = {"nvidia.com/gpu": gpus, "amd.com/gpu": amd}
+    devices = {"nvidia.com/gpu": gpus, "amd.com/gpu": amd, **({rdma: "63"} if rdma else {})}
     amounts |= {**allocatable, **{name: number for name, number in devices.items() if number}}
     labels = {"kubernetes.io/hostname": name, **({"nvidia.com/gpu.product": product} if product else {})}
     taints = [{"key": "nvidia.com/gpu", "effect": "NoSchedule"}] if tainted and gpus else []

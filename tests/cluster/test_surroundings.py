@@ -80,6 +80,11 @@ def test_a_cluster_without_prometheus_operator_gets_none(ready: Cluster) -> None
     assert kinds(ready) == {"Deployment minimax-m2", "Service minimax-m2-api", "NetworkPolicy minimax-m2"}
 
 
+def test_a_service_monitor_that_the_cluster_does_not_know(ready: Cluster) -> None:
+    text = refusal(ready, deploy(ready, "--monitoring", "yes"))
+    assert "the cluster has no ServiceMonitor, which --monitoring needs" in text
+
+
 @pytest.mark.usefixtures("leader_worker_set")
 def test_queue_scheduler_and_topology_of_a_group(ready: Cluster) -> None:
     words = ("--scheduler", "volcano", "--queue", "team-a", "--topology", "topology.example/rack")
@@ -104,7 +109,7 @@ def test_rdma_needs_nodes_that_offer_it(ready: Cluster) -> None:
 
 
 def test_rdma_is_asked_for_by_the_name_of_the_nodes(cluster: Cluster, kubelet: paper.Kubelet) -> None:
-    paper.add_node(cluster, "node-1", gpus="8", **{"rdma/hca_shared_devices_a": "63"})
+    paper.add_node(cluster, "node-1", gpus="8", rdma="rdma/hca_shared_devices_a")
     paper.add_weights(cluster)
     deploy(cluster, "--access", "rdma", gpus=8).ok()
     (pod,) = cluster.list("Pod")
@@ -115,7 +120,7 @@ def test_rdma_is_asked_for_by_the_name_of_the_nodes(cluster: Cluster, kubelet: p
 
 
 def test_pod_security_refuses_the_capability_of_rdma(cluster: Cluster) -> None:
-    paper.add_node(cluster, "node-1", gpus="8", **{"rdma/ib": "1"})
+    paper.add_node(cluster, "node-1", gpus="8", rdma="rdma/ib")
     paper.add_weights(cluster)
     label = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
     cluster.request("PATCH", f"api/v1/namespaces/{cluster.namespace}", body=label, kind=paper.MERGE)
@@ -133,5 +138,5 @@ def test_a_registry_without_the_image(ready: Cluster, registry_program: str, tmp
     assert "invoke publish" in text
 
 
-def test_a_registry_that_cannot_be_asked_is_no_reason_to_refuse(ready: Cluster) -> None:
+def test_a_registry_that_cannot_be_asked_leaves_a_note(ready: Cluster) -> None:
     assert "note: not checked: image in its registry" in deploy(ready, "--wait", "no").ok().err
