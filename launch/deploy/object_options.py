@@ -11,7 +11,7 @@ from typing import Any
 from errors import Refused
 from launch.spec.option import option
 
-WEIGHTS, NETWORK, SCHEDULING = "Weights on the cluster", "Network", "Scheduling"
+CLUSTER, WEIGHTS, NETWORK, SCHEDULING = "Cluster", "Weights on the cluster", "Network", "Scheduling"
 NAME = re.compile(r"[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?")
 LABEL = re.compile(r"(?:[a-z0-9][-.a-z0-9]*/)?[A-Za-z0-9][-_.A-Za-z0-9]{0,62}")
 EVERYBODY = "all"
@@ -81,14 +81,14 @@ class ObjectOptions:
     prefetch: bool = option(False, "fetch the weights into the claim of --weights-claim too", group=WEIGHTS)
     hub: str = option(
         "",
-        "Hub that the cluster fetches from (default: HF_ENDPOINT, else the public Hub)",
+        "fetch from this Hub in the cluster (default: HF_ENDPOINT, else the public Hub)",
         metavar="URL",
         group=WEIGHTS,
         setting=True,
     )
     hub_secret: str = option(
         "",
-        "Secret whose key `token` is the login at the Hub",
+        "log in to the Hub with the key `token` of this Secret",
         metavar="NAME",
         group=WEIGHTS,
         setting=True,
@@ -99,9 +99,9 @@ class ObjectOptions:
     )
     pull_secret: str = option(
         "",
-        "Secret with the login of the image's registry",
+        "pull the image with the login in this Secret",
         metavar="NAME",
-        group=NETWORK,
+        group=CLUSTER,
         setting=True,
         parse=object_name,
     )
@@ -114,7 +114,7 @@ class ObjectOptions:
     )
     allow_from: tuple[str, ...] = option(
         (),
-        "namespace or network that may use the API, or all (repeatable; default: the server's namespace)",
+        "namespace or network that may use the API, or all (default: the server's namespace)",
         metavar="NAMESPACE|CIDR",
         group=NETWORK,
         parse=clients,

@@ -17,8 +17,9 @@ from launch.weights import manifest as manifests
 from launch.weights.cache import ModelFolder
 from launch.weights.manifest import Entry, Manifest
 from tests.cluster import leader_worker_set, paper
+from tests.cluster.control_plane import ControlPlane
 from tests.cluster.test_deploy import deploy, gone, kinds
-from tests.cluster.test_deploy_refused import create, refusal
+from tests.cluster.test_deploy_refused import create, make_member, refusal
 from tests.invocation import Finished, invoke
 from tests.unit.launch.plan_builders import M2, plan
 
@@ -170,6 +171,16 @@ def test_a_claim_that_is_too_small(empty: Cluster) -> None:
     )
     text = refusal(empty, fetch(empty, "--weights-claim", "small", "--prefetch"))
     assert "claim 'small' is too small: 9 GiB for 200 GiB of weights" in text
+
+
+def test_a_user_who_may_not_read_storage_classes(
+    empty: Cluster, kubelet: paper.Kubelet, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_member(empty)
+    monkeypatch.setenv("KUBECONFIG", str(plane.kubeconfig("guest-token")))
+    done = fetch(empty).ok()
+    assert "note: not checked: storage class (" in done.err
+    assert "Deployment minimax-m2 created" in done.out
 
 
 def test_a_claim_without_a_volume_is_named(empty: Cluster) -> None:
