@@ -11,20 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from invoke.context import Context
 
+from commands.deploy_objects import applied, deleted, settings_of, write
 from commands.output import bar, emit, say, show, table
 from commands.shared_options import FORMATS, OUTPUT, DryRun
 from commands.task import verb
-from errors import Failed, Refused
+from errors import Refused
 from launch.deploy.object_options import ObjectOptions
 from launch.operations.weights_place import WeightsPlace
-from launch.render.cluster_settings import ClusterSettings
 from launch.spec.control_characters import one_line
 from launch.spec.option import Option
 from launch.spec.plan_options import PlanOptions
 
 if TYPE_CHECKING:
     from launch.deploy.apply import Change
-    from launch.deploy.client import Cluster
     from launch.deploy.status import Status
     from launch.operations.deploy import Deployment
     from launch.spec.plan import Plan
@@ -165,10 +164,10 @@ def deploy(
     if objects.delete_weights and not delete:
         raise Refused("--delete-weights is a part of --delete", fix="--delete --delete-weights")
     user = None if run_as == "cluster" else int(run_as)
-    settings = _settings(objects, replicas, weights_path, cpu, memory, user)
+    settings = settings_of(objects, replicas, weights_path, cpu, memory, user)
     place = WeightsPlace(weights_claim, weights_path, options.lock)
     if output:
-        _write(_plan(options), settings, place, objects, namespace, output, dry_run)
+        write(_plan(options), settings, place, objects, namespace, output, dry_run)
         return
     from launch.deploy.client import connect
     from launch.operations import cluster_objects
@@ -177,7 +176,9 @@ def deploy(
 
     name = name_for(options.name, options.model)
     if delete:
-        _delete(connect(namespace, context), name, objects.delete_weights, dry_run, format)
+        _show_changes(
+            deleted(connect(namespace, context), name, objects.delete_weights, dry_run), dry_run, format
+        )
     elif ask or logs:
         _reach(namespace, context, name, ask)
     elif status:
@@ -193,43 +194,11 @@ def deploy(
         if diff:
             print(prepared.diff(force) or "no change")
             return
-        _show_changes(_apply(prepared, dry_run, force, timeout), dry_run, format)
+        _show_changes(applied(prepared, dry_run, force, timeout), dry_run, format)
         for warning in prepared.cluster.warnings:
             say(f"warning of the cluster: {warning}")
         if wait != "no" and not dry_run:
             _follow(prepared, wait, timeout)
-
-
-def _settings(
-    objects: ObjectOptions, replicas: int, path: str, cpu: str, memory: str, user: int | None
-) -> ClusterSettings:
-    """Return the settings of the pods."""
-    return ClusterSettings(
-        replicas,
-        weights_path=path,
-        cpu=cpu,
-        memory=memory,
-        run_as=user,
-        pull_secret=objects.pull_secret,
-        scheduler=objects.scheduler,
-        queue=objects.queue,
-        topology=objects.topology,
-        rdma=objects.rdma_resource,
-    )
-
-
-def _apply(prepared: Deployment, dry_run: bool, force: bool, timeout: int) -> Iterable[Change]:
-    """Apply the objects one by one, and show the fetch of the weights that comes before the server."""
-
-    def fetch_weights() -> None:
-        if not prepared.fetches:
-            return
-        with bar(f"fetch {prepared.plan.model} into the cluster") as progress:
-            prepared.wait_for_weights(
-                lambda seen: progress.update(seen.done, seen.total or None, seen.summary), timeout
-            )
-
-    return prepared.apply(dry_run, force, fetch_weights)
 
 
 def _follow(prepared: Deployment, wait: str, timeout: int) -> None:
@@ -241,17 +210,6 @@ def _follow(prepared: Deployment, wait: str, timeout: int) -> None:
     elif wait == "answer":
         say(f"answer through its Service: {one_line(prepared.answer())[:60]!r}")
     say(f"{prepared.plan.model} serves at {ready.address}/v1 inside the cluster")
-
-
-def _delete(cluster: Cluster, name: str, weights: bool, dry_run: bool, format: str) -> None:
-    from launch.deploy import apply as applying
-
-    changes = list(applying.delete(cluster, name, dry_run, weights))
-    if not changes:
-        say(f"No server '{name}' exists in namespace '{cluster.namespace}'.")
-    _show_changes(changes, dry_run, format)
-    for kind, claim in [] if weights else applying.objects(cluster, name, (applying.CLAIM,)):
-        say(f"{kind} {claim} is kept with its weights; --delete --delete-weights removes it")
 
 
 def _reach(namespace: str, context: str, name: str, question: str) -> None:
@@ -276,35 +234,6 @@ def _plan(options: PlanOptions) -> Plan:
 def _summary(found: Status) -> str:
     states = f"{found.ready} of {found.desired} ready"
     return f"{states}; {found.causes[0].cause}" if found.causes else states
-
-
-def _write(
-    plan: Plan,
-    settings: ClusterSettings,
-    place: WeightsPlace,
-    options: ObjectOptions,
-    namespace: str,
-    output: str,
-    dry_run: bool,
-) -> None:
-    """Write the objects to a folder and print the paths. Raises Failed if one cannot be written."""
-    from launch.atomic_write import write_texts
-    from launch.deploy.kustomize import files
-    from launch.operations import cluster_objects
-    from launch.operations import deploy as operation
-
-    around = cluster_objects.surroundings(plan, place, options, None)
-    settings = cluster_objects.with_storage(settings, around)
-    plan, documents = operation.objects(plan, settings, around)
-    folder = Path(output).expanduser()
-    texts = {folder / name: text for name, text in files(documents, namespace).items()}
-    try:
-        if not dry_run:
-            write_texts(texts)
-    except OSError as error:
-        raise Failed(f"cannot write to '{output}'", why=error.strerror or str(error)) from error
-    for path in texts:
-        print(path)
 
 
 def _show_changes(changes: Iterable[Change], dry_run: bool, format: str) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 FIELD_MANAGER = "slipway"
 TIMEOUT = 60  # seconds for a request
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 # A user without rights for these kinds has none of them: many users may only make Deployments.
 OPTIONAL = (
     "LeaderWorkerSet",
@@ -67,10 +68,16 @@ class Cluster:
         return dict(json.loads(self.read(method, path, query, body, kind)))
 
     def read(
-        self, method: str, path: str, query: Mapping[str, Any] | None = None, body: Any = None, kind: str = ""
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        kind: str = "",
+        accept: str = "application/json, */*",
     ) -> bytes:
         """Return the answer as it is. Raises Failed."""
-        headers = {"Accept": "application/json, */*", "Content-Type": kind or "application/json"}
+        headers = {"Accept": accept, "Content-Type": kind or "application/json"}
         with self._as_failure(method, path):
             words = self.api.param_serialize(
                 method,
@@ -111,6 +118,14 @@ class Cluster:
             if isinstance(error, Forbidden) and kind not in OPTIONAL:
                 raise
             return None
+
+    def exists(self, kind: str, name: str) -> bool:
+        """Return whether there is an object, without its content. Raises Forbidden."""
+        try:
+            self.read("GET", self.path(kind, name), accept=METADATA)
+        except NotFound:
+            return False
+        return True
 
     def list(self, kind: str, selector: str = "") -> list[Object]:
         """Return the objects of a kind; [] if the cluster does not know it."""

@@ -5,23 +5,19 @@ What a user may not read is not checked, and a note says so.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 
 from launch.deploy.answers import Forbidden, NotFound
-from launch.deploy.client import KINDS, Cluster, Object
+from launch.deploy.client import KINDS, Cluster
+from launch.deploy.gpu_checks import check_gpus
 from launch.deploy.pod_security import violations
 from launch.deploy.quantity import amount, job_pods, needs, pods_of, readable
 from launch.deploy.rdma import check_rdma
 from launch.deploy.request import Problem, Request
+from launch.deploy.secret_checks import check_secrets
 from launch.deploy.storage_checks import check_claim, check_storage_class, storage_needs
-from launch.plural import count
 from launch.render.kubernetes import MANAGED_BY, MANAGER
-from launch.render.pod import API_KEY
-from launch.render.pod_resources import PodResources, resources_of
-from launch.spec.gpu_catalog import catalog
-from launch.spec.plan import Plan
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
 REVIEWS = "apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -159,118 +155,15 @@ def _limits(cluster: Cluster, request: Request) -> Iterator[Problem]:
                 )
 
 
-def products(cluster: Cluster, plan: Plan) -> tuple[str, ...]:
-    """Return the GPU labels of nodes that name the planned hardware; () if none does or nodes cannot be read."""
-    device = resources_of(plan).device
-    if not device:
-        return ()
-    try:
-        labels = {_product(node, device) for node in cluster.request("GET", "api/v1/nodes")["items"]}
-    except Forbidden:
-        return ()
-    return tuple(sorted(label for label in labels if label and _names(label, plan.hardware)))
-
-
-def _product(node: Object, device: str) -> str:
-    return str((node["metadata"].get("labels") or {}).get(f"{device}.product", ""))
-
-
-def _names(label: str, hardware: str) -> bool:
-    """Return whether a label names this hardware: NVIDIA-H200 and h200, NVIDIA-A100-SXM4-40GB and a100_40gb."""
-    words = set(re.split(r"[^a-z0-9]+", label.lower()))
-    profile = catalog().get(hardware)
-    names = (hardware, *(profile.also if profile else ()))
-    return any(set(re.split(r"[^a-z0-9]+", name)) <= words for name in names if name)
-
-
-def _gpus(cluster: Cluster, request: Request) -> Iterator[Problem]:
-    need = resources_of(request.plan)
-    if not need.device:
-        return
-    nodes = cluster.request("GET", "api/v1/nodes")["items"]
-    having = [node for node in nodes if _allocatable(node, need.device)]
-    if not having:
-        fix = f"install the device plugin that offers {need.device}"
-        yield Problem(
-            f"no node of the cluster offers {need.device}", f"{count(len(nodes), 'node')} checked", fix
-        )
-        return
-    labels = {_product(node, need.device) for node in having}
-    wanted = [node for node in having if _names(_product(node, need.device), request.plan.hardware)]
-    if "" not in labels and request.plan.hardware and not wanted:
-        fix = f"plan for the GPUs of the cluster: --hardware NAME (it has {', '.join(sorted(labels))})"
-        yield Problem(
-            f"the cluster has no {request.plan.hardware} GPUs", f"{need.device}.product of its nodes", fix
-        )
-        return
-    yield from _too_few(cluster, request, need, wanted or having)
-
-
-def _allocatable(node: Object, device: str) -> int:
-    return int((node.get("status", {}).get("allocatable") or {}).get(device, 0))
-
-
-def _too_few(
-    cluster: Cluster, request: Request, need: PodResources, nodes: list[Object]
-) -> Iterator[Problem]:
-    """Compare the free GPUs of each node with what a pod needs. Pods of this server do not count."""
-    used: dict[str, int] = {}
-    for pod in cluster.request("GET", "api/v1/pods")["items"]:
-        meta, node = pod["metadata"], pod["spec"].get("nodeName", "")
-        own = (meta.get("labels") or {}).get("app.kubernetes.io/name") == request.name
-        ended = pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
-        if not (own and meta["namespace"] == cluster.namespace) and not ended:
-            used[node] = used.get(node, 0) + _asked(pod, need.device)
-    free = [_allocatable(node, need.device) - used.get(node["metadata"]["name"], 0) for node in nodes]
-    several = request.documents[0]["kind"] == "LeaderWorkerSet"  # whose pods are on different nodes
-    places = sum(min(1, gpus // need.gpus) if several else gpus // need.gpus for gpus in free)
-    pods = sum(number for _, number in pods_of(request.documents))
-    if places < pods:
-        what = f"too few free GPUs: {count(pods, 'pod')} with {need.gpus} each, and the nodes have space for {places}"
-        why = f"free {need.device} by node: {', '.join(map(str, sorted(free, reverse=True)[:8]))}"
-        yield Problem(what, why, "fewer --replicas or --gpus, or wait until other pods end")
-
-
-def _asked(pod: Object, device: str) -> int:
-    amounts = ((c.get("resources") or {}).get("limits") or {} for c in pod["spec"]["containers"])
-    return sum(int(one.get(device, 0)) for one in amounts)
-
-
-def _secret(cluster: Cluster, request: Request) -> Iterator[Problem]:
-    yield from _other_secrets(cluster, request)
-    if request.plan.container.env_files and cluster.get("Secret", API_KEY) is None:
-        file = request.plan.container.env_files[0]
-        fix = (
-            f"kubectl --namespace {cluster.namespace} create secret generic {API_KEY} --from-env-file={file}"
-        )
-        yield Problem(
-            f"no Secret '{API_KEY}' in namespace '{cluster.namespace}'", "it holds the API key", fix
-        )
-
-
-def _other_secrets(cluster: Cluster, request: Request) -> Iterator[Problem]:
-    storage = request.around.storage
-    options = {
-        "--pull-secret": request.settings.pull_secret,
-        "--hub-secret": storage.hub_secret if storage else "",
-    }
-    for flag, name in options.items():
-        if name and cluster.get("Secret", name) is None:
-            kind = "docker-registry" if flag == "--pull-secret" else "generic"
-            fix = f"kubectl --namespace {cluster.namespace} create secret {kind} {name}"
-            fix += " --from-file=token=FILE" if kind == "generic" else " --docker-server=HOST"
-            yield Problem(f"no Secret '{name}' in namespace '{cluster.namespace}'", f"{flag} names it", fix)
-
-
 CHECKS: dict[str, Callable[[Cluster, Request], Iterator[Problem]]] = {
     "LeaderWorkerSet": _kinds,
     "Pod Security": _pod_security,
     "objects of this name": _other_shape,
     "quota": _quota,
     "LimitRange": _limits,
-    "GPUs": _gpus,
+    "GPUs": check_gpus,
     "claim of the weights": check_claim,
     "storage class": check_storage_class,
     "RDMA": check_rdma,
-    "Secret": _secret,
+    "Secret": check_secrets,
 }

@@ -13,6 +13,7 @@ from launch.deploy import objects as cluster_objects
 from launch.deploy.apply import Change
 from launch.deploy.client import Cluster, Object
 from launch.deploy.fetch_job import FetchStatus
+from launch.deploy.gpu_checks import products
 from launch.deploy.objects import DEFAULT, Surroundings
 from launch.deploy.rdma import needs_rdma, note_on_rdma, offered
 from launch.deploy.request import Problem, Request
@@ -135,7 +136,7 @@ def _for_cluster(
     rdma = offered(cluster, plan) if needs_rdma(plan) else ()
     resource = settings.rdma or next(iter(rdma), "")
     settings = with_storage(settings, around)
-    return replace(settings, products=preflight.products(cluster, plan), rdma=resource)
+    return replace(settings, products=products(cluster, plan), rdma=resource)
 
 
 def _refusal(problems: list[Problem]) -> Refused:

@@ -202,6 +202,18 @@ def test_no_secret_for_the_hub(empty: Cluster) -> None:
     assert "create secret generic hub-token --from-file=token=FILE" in text
 
 
+def test_a_secret_is_named_and_its_content_is_never_shown(empty: Cluster, tmp_path: Path) -> None:
+    body = {"metadata": {"name": "hub-token"}, "stringData": {"token": "hf_abcdef"}}
+    empty.request("POST", empty.path("Secret"), body=body)
+    shown = fetch(empty, "--hub-secret", "hub-token", "--diff").ok()
+    assert "name: hub-token" in shown.out
+    fetch(empty, "--hub-secret", "hub-token", "--output", str(tmp_path / "overlay")).ok()
+    written = "".join(path.read_text() for path in (tmp_path / "overlay").iterdir())
+    for text in (shown.out, shown.err, written):
+        assert "hf_abcdef" not in text
+        assert "aGZfYWJjZGVm" not in text  # the same in base64, as the API has it
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
