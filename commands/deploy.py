@@ -24,6 +24,7 @@ from launch.spec.plan_options import PlanOptions
 
 if TYPE_CHECKING:
     from launch.deploy.apply import Change
+    from launch.deploy.fetch_job import FetchStatus
     from launch.deploy.status import Status
     from launch.operations.deploy import Deployment
     from launch.spec.plan import Plan
@@ -246,10 +247,14 @@ def _show_changes(changes: Iterable[Change], dry_run: bool, format: str) -> None
 
 def _show_status(namespace: str, context: str, name: str, format: str) -> None:
     from launch.deploy.client import connect
+    from launch.deploy.fetch_job import fetch_of
     from launch.deploy.status import status
 
     cluster = connect(namespace, context)
     found = status(cluster, name)
+    if found is None and (fetching := fetch_of(cluster, name)):
+        _show_fetch(fetching, format)
+        return
     if found is None:
         what = f"no server '{name}' in namespace '{cluster.namespace}'"
         raise Refused(what, fix="invoke deploy, or --name and --namespace of the server")
@@ -261,3 +266,11 @@ def _show_status(namespace: str, context: str, name: str, format: str) -> None:
         show(table(("POD", "NODE", "PHASE"), found.pods))
     for cause in found.causes:
         show(f"why: {cause.cause} ({cause.pods})\n  {cause.evidence}\n  next: {cause.fix}")
+
+
+def _show_fetch(fetching: FetchStatus, format: str) -> None:
+    """Show the Job of a server that is not there yet."""
+    if format == "json":
+        emit({"job": fetching.name, "phase": fetching.phase, "done": fetching.done, "total": fetching.total})
+        return
+    show(f"Job {fetching.name} {fetching.summary}; `invoke deploy` again starts the server after it")

@@ -43,7 +43,9 @@ class FetchStatus:
     def summary(self) -> str:
         """The phase, with the progress or what it waits for."""
         cause = self.causes[0].cause if self.causes else ""
-        trouble = f"tries again after: {self.error.what}" if self.error else ""
+        trouble = self.error.what if self.error else ""
+        if self.error and self.phase != FAILED:
+            trouble = f"tries again after: {trouble}"
         return "; ".join(part for part in (self.phase, self.note, cause or trouble) if part)
 
 
@@ -69,6 +71,18 @@ def fetch_status(cluster: Cluster, name: str, claim: str) -> FetchStatus:
     done, total = _count(values.get("done")), _count(values.get("total"))
     note = one_line(str(values.get("note", "")))[:LONGEST]
     return FetchStatus(name, phase, done, total, note, error, found)
+
+
+def fetch_of(cluster: Cluster, server: str) -> FetchStatus | None:
+    """Return what the newest Job of a server does; None if it has none."""
+    jobs = cluster.list("Job", f"app.kubernetes.io/name={server}")
+    if not jobs:
+        return None
+    job = max(jobs, key=_age)
+    volumes = job["spec"]["template"]["spec"]["volumes"]
+    claims = (one.get("persistentVolumeClaim") or {} for one in volumes)
+    claim = next((str(one["claimName"]) for one in claims if one), "")
+    return fetch_status(cluster, job["metadata"]["name"], claim)
 
 
 def follow(
@@ -126,8 +140,8 @@ def _condition(job: Object, kind: str) -> Object | None:
     return next((one for one in conditions if one["type"] == kind and one["status"] == "True"), None)
 
 
-def _age(pod: Object) -> str:
-    return str(pod["metadata"].get("creationTimestamp", ""))
+def _age(one: Object) -> str:
+    return str(one["metadata"].get("creationTimestamp", ""))
 
 
 def _progress(cluster: Cluster, pods: list[Object]) -> tuple[str, dict[str, Any]]:

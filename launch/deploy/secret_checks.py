@@ -8,7 +8,6 @@ from launch.deploy.client import Cluster
 from launch.deploy.request import Problem, Request
 from launch.render.pod import API_KEY
 
-
 # What the Secret of an option holds, as options of `kubectl create secret`; no password is in a command line.
 CONTENT = {
     "--pull-secret": "--type=kubernetes.io/dockerconfigjson --from-file=.dockerconfigjson=FILE",

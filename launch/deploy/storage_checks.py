@@ -47,7 +47,11 @@ def _unfit(claim: Object, request: Request) -> Iterator[Problem]:
         what = f"claim '{name}' can be mounted on one node only, and the plan has {count(pods, 'pod')}"
         fix = "a claim with ReadOnlyMany or ReadWriteMany; a claim that Slipway made: --delete --delete-weights first"
         yield Problem(what, f"its accessModes: {modes}", fix)
-    yield from _too_small(claim, request.around.storage)
+    storage = request.around.storage
+    if storage and storage.manifest and set(modes) == {"ReadOnlyMany"}:
+        why = f"its accessModes: {modes}"
+        yield Problem(f"nothing can be fetched into claim '{name}'", why, "leave out --prefetch")
+    yield from _too_small(claim, storage)
 
 
 def _too_small(claim: Object, storage: Storage | None) -> Iterator[Problem]:

@@ -109,6 +109,8 @@ def test_a_fetch_that_fails_is_explained_and_repeated(empty: Cluster, kubelet: p
     done = fetch(empty)
     assert done.code == 1
     assert f"error: the weights were not fetched: {M2} is gated" in done.err
+    shown = invoke("deploy", "--status", "--namespace", empty.namespace).ok().out
+    assert f"failed; {M2} is gated" in shown
     assert "next: accept its license" in done.err
     assert empty.get("Deployment", "minimax-m2") is None
     kubelet.fetched = paper.COMPLETED
@@ -160,7 +162,7 @@ def test_a_quota_for_storage(empty: Cluster) -> None:
     assert "222 GiB needed, 100 GiB free" in text
 
 
-def test_a_claim_that_is_too_small(empty: Cluster) -> None:
+def test_a_claim_that_is_too_small_or_read_only(empty: Cluster) -> None:
     paper.add_weights(empty, "models")
     fetch(empty, "--weights-claim", "models", "--prefetch", "--dry-run").ok()
     create(
