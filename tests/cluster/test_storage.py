@@ -13,43 +13,14 @@ from launch.deploy.fetch_job import fetch_status
 from launch.deploy.objects import Surroundings, documents
 from launch.deploy.storage import Storage, job_name
 from launch.render.cluster_settings import ClusterSettings
-from launch.weights import manifest as manifests
-from launch.weights.cache import ModelFolder
 from launch.weights.manifest import Entry, Manifest
 from tests.cluster import leader_worker_set, paper
 from tests.cluster.control_plane import ControlPlane
-from tests.cluster.test_deploy import deploy, gone, kinds
-from tests.cluster.test_deploy_refused import create, make_member, refusal
-from tests.invocation import Finished, invoke
+from tests.cluster.fetching import CLAIM, COMMIT, HUB, SIZE, fetch
+from tests.cluster.test_deploy import gone, kinds
+from tests.cluster.test_deploy_refused import make_member
+from tests.invocation import invoke
 from tests.unit.launch.plan_builders import M2, plan
-
-COMMIT = "ab" * 20
-SIZE = 200 * 2**30
-HUB = "https://hub.example"
-CLAIM = "PersistentVolumeClaim"
-
-
-@pytest.fixture
-def listed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The list of files of MiniMax-M2 at COMMIT in this host's cache, without the files."""
-    entries = (Entry("config.json", 600, "c" * 40), Entry("model.safetensors", SIZE, "d" * 64, "d" * 64))
-    path = ModelFolder(tmp_path, M2).manifest(COMMIT)
-    path.parent.mkdir(parents=True)
-    manifests.save(Manifest(M2, COMMIT, COMMIT, entries, "MIT", "https://huggingface.co"), path)
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-
-
-@pytest.fixture
-def empty(cluster: Cluster, listed: None) -> Cluster:
-    """A cluster with GPUs and a storage class, and without weights."""
-    for number in (1, 2):
-        paper.add_node(cluster, f"node-{number}", gpus="8", product="NVIDIA-H200")
-    paper.add_class(cluster, "shared")
-    return cluster
-
-
-def fetch(cluster: Cluster, *words: str, gpus: int = 4) -> Finished:
-    return deploy(cluster, "--revision", COMMIT, "--hub", HUB, *words, gpus=gpus)
 
 
 def test_the_job_fetches_before_the_server_starts(empty: Cluster, kubelet: paper.Kubelet) -> None:
@@ -134,47 +105,6 @@ def test_several_nodes_share_one_claim(empty: Cluster, kubelet: paper.Kubelet) -
     assert claims == {"minimax-m2-weights"}
 
 
-def test_disks_of_one_node_are_refused_for_several(empty: Cluster) -> None:
-    paper.add_class(empty, "disks", "ebs.csi.aws.com", default=False)
-    text = refusal(empty, fetch(empty, "--replicas", "2", "--storage-class", "disks"))
-    assert "storage class 'disks' has disks of one node, and the plan has 2 pods" in text
-    fetch(empty, "--storage-class", "disks", "--dry-run").ok()
-
-
-def test_no_default_storage_class(cluster: Cluster, listed: None) -> None:
-    paper.add_node(cluster, "node-1", gpus="8")
-    paper.add_class(cluster, "slow", default=False)
-    text = refusal(cluster, fetch(cluster))
-    assert "the cluster has no default storage class for the claim of the weights" in text
-    assert "its classes: slow" in text
-
-
-def test_an_unknown_storage_class(empty: Cluster) -> None:
-    text = refusal(empty, fetch(empty, "--storage-class", "fast"))
-    assert "the cluster has no storage class 'fast'" in text
-    assert "--storage-class with one of the cluster: shared" in text
-
-
-def test_a_quota_for_storage(empty: Cluster) -> None:
-    create(empty, "ResourceQuota", "team", {"hard": {"requests.storage": "100Gi"}})
-    text = refusal(empty, fetch(empty))
-    assert "quota 'team' leaves too little requests.storage" in text
-    assert "222 GiB needed, 100 GiB free" in text
-
-
-def test_a_claim_that_is_too_small_or_read_only(empty: Cluster) -> None:
-    paper.add_weights(empty, "models")
-    fetch(empty, "--weights-claim", "models", "--prefetch", "--dry-run").ok()
-    create(
-        empty,
-        CLAIM,
-        "small",
-        {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "9Gi"}}},
-    )
-    text = refusal(empty, fetch(empty, "--weights-claim", "small", "--prefetch"))
-    assert "claim 'small' is too small: 9 GiB for 200 GiB of weights" in text
-
-
 def test_a_user_who_may_not_read_storage_classes(
     empty: Cluster, kubelet: paper.Kubelet, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,12 +128,6 @@ def test_a_claim_without_a_volume_is_named(empty: Cluster) -> None:
     assert "the claim of the weights gets no volume" in {cause.cause for cause in found}
 
 
-def test_no_secret_for_the_hub(empty: Cluster) -> None:
-    text = refusal(empty, fetch(empty, "--hub-secret", "hub-token"))
-    assert "no Secret 'hub-token'" in text
-    assert "create secret generic hub-token --from-file=token=FILE" in text
-
-
 def test_a_secret_is_named_and_its_content_is_never_shown(empty: Cluster, tmp_path: Path) -> None:
     body = {"metadata": {"name": "hub-token"}, "stringData": {"token": "hf_abcdef"}}
     empty.request("POST", empty.path("Secret"), body=body)
@@ -214,25 +138,6 @@ def test_a_secret_is_named_and_its_content_is_never_shown(empty: Cluster, tmp_pa
     for text in (shown.out, shown.err, written):
         assert "hf_abcdef" not in text
         assert "aGZfYWJjZGVm" not in text  # the same in base64, as the API has it
-
-
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        (("--hub", "http://127.0.0.1:8080"), "pods cannot reach the Hub at http://127.0.0.1:8080"),
-        (("--hub", "https://me:secret@hub.example"), "the URL of the Hub has a password"),
-        (("--weights-path", "/hub", "--prefetch"), "--prefetch needs a claim"),
-        (
-            ("--weights-claim", "models", "--storage-size", "1Ti"),
-            "--storage-size is for a claim that Slipway makes",
-        ),
-        (("--delete-weights",), "--delete-weights is a part of --delete"),
-    ],
-)
-def test_options_that_have_no_meaning(empty: Cluster, words: tuple[str, ...], expected: str) -> None:
-    done = deploy(empty, "--revision", COMMIT, *words)
-    assert expected in refusal(empty, done)
-    assert "secret@" not in done.err
 
 
 def test_kustomize_gets_everything_in_two_waves(empty: Cluster, tmp_path: Path) -> None:
