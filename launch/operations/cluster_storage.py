@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -120,15 +121,14 @@ def _cached(model: str, revision: str) -> Manifest | None:
 
 
 def _listed(model: str, revision: str, endpoint: str) -> Manifest:
+    """Ask the Hub of the cluster, which decides what is fetched; if this host cannot reach it, the Hub of this host."""
+    policy = RetryPolicy(attempts=ATTEMPTS)
     with endpoint_for(model) as own:
-        try:
-            return Hub(model, endpoint_of(own), RetryPolicy(attempts=ATTEMPTS)).manifest(revision)
-        except Failed:
-            if endpoint == endpoint_of(own):
-                raise
-    return Hub(model, endpoint, RetryPolicy(attempts=ATTEMPTS)).manifest(
-        revision
-    )  # one that this host may reach for the cluster's sake
+        usual = endpoint_of(own)
+        if endpoint != usual:
+            with suppress(Failed):  # the user's own token is for the usual Hub
+                return Hub(model, endpoint, policy, token="").manifest(revision)
+        return Hub(model, usual, policy).manifest(revision)
 
 
 def _as_listed(entry: Entry) -> Entry:

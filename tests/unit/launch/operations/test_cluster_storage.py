@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from errors import Failed, Refused
+from errors import Refused
 from launch.deploy.object_options import ObjectOptions
 from launch.deploy.storage import Storage
 from launch.operations.cluster_storage import storage_of
@@ -76,12 +76,6 @@ def test_a_named_claim_can_be_filled(cache: Path) -> None:
 
 def test_folders_of_the_nodes_need_no_claim() -> None:
     assert chosen(place=WeightsPlace(path="/mnt/hub")) is None
-
-
-def test_files_that_cannot_be_listed() -> None:
-    with pytest.raises(Failed, match="the files of MiniMaxAI/MiniMax-M2 are not known") as caught:
-        chosen(ObjectOptions(hub="http://127.0.0.2.example:9"))
-    assert "--weights-claim NAME" in caught.value.fix
 
 
 def test_the_built_in_model_is_on_no_public_hub(monkeypatch: pytest.MonkeyPatch) -> None:
