@@ -80,7 +80,8 @@ def _endpoint(model: str, options: ObjectOptions) -> str:
         built_in = own is not None
     if built_in and not options.hub:
         why = f"the public Hub does not have {MODEL}"
-        raise Refused("the cluster cannot fetch the built-in model", why=why, fix=f"serve it: {PUBLIC_FIX}")
+        fix = "invoke serve-weights on a host that the pods reach, then --hub URL; or --weights-claim NAME"
+        raise Refused("the cluster cannot fetch the built-in model", why=why, fix=fix)
     endpoint = endpoint_of(options.hub or None)
     url = urlsplit(endpoint)
     if url.username or url.password:
