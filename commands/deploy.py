@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from invoke.context import Context
 
+from commands.deploy_objects import applied, deleted, settings_of, write
 from commands.output import bar, emit, say, show, table
 from commands.shared_options import FORMATS, OUTPUT, DryRun
 from commands.task import verb
-from errors import Failed, Refused
-from launch.render.cluster_settings import WEIGHTS, ClusterSettings
+from errors import Refused
+from launch.deploy.object_options import ObjectOptions
+from launch.operations.weights_place import WeightsPlace
 from launch.spec.control_characters import one_line
 from launch.spec.option import Option
 from launch.spec.plan_options import PlanOptions
 
 if TYPE_CHECKING:
     from launch.deploy.apply import Change
+    from launch.deploy.fetch_job import FetchStatus
     from launch.deploy.status import Status
     from launch.operations.deploy import Deployment
     from launch.spec.plan import Plan
@@ -49,6 +54,7 @@ def _user(label: str, given: Any) -> str:
 def deploy(
     c: Context,
     options: PlanOptions,
+    objects: ObjectOptions,
     replicas: Annotated[
         int, Option("number of copies of the plan", group=CLUSTER, minimum=1, maximum=1000)
     ] = 1,
@@ -68,12 +74,12 @@ def deploy(
     weights_claim: Annotated[
         str,
         Option(
-            "claim (PersistentVolumeClaim) that holds the weights",
+            "claim that holds the weights (default: slipway-weights if it exists, else one is made)",
             metavar="NAME",
             group=CLUSTER,
             setting=True,
         ),
-    ] = WEIGHTS,
+    ] = "",
     weights_path: Annotated[
         str,
         Option(
@@ -156,24 +162,24 @@ def deploy(
         raise Refused(f"--{actions[0]} and --{actions[1]} cannot be used together", fix=f"--{actions[0]}")
     if not Path(weights_path or "/").is_absolute():
         raise Refused(f"--weights-path must be an absolute path (got '{weights_path[:60]}')")
+    if objects.delete_weights and not delete:
+        raise Refused("--delete-weights is a part of --delete", fix="--delete --delete-weights")
     user = None if run_as == "cluster" else int(run_as)
-    settings = ClusterSettings(replicas, weights_claim, weights_path, cpu, memory, run_as=user)
+    settings = settings_of(objects, replicas, weights_path, cpu, memory, user)
+    place = WeightsPlace(weights_claim, weights_path, options.lock)
     if output:
-        _write(_plan(options), settings, namespace, output, dry_run)
+        write(_plan(options), settings, place, objects, namespace, output, dry_run)
         return
     from launch.deploy.client import connect
+    from launch.operations import cluster_objects
     from launch.operations import deploy as operation
     from launch.render.pod import name_for
 
     name = name_for(options.name, options.model)
     if delete:
-        from launch.deploy import apply as applying
-
-        cluster = connect(namespace, context)
-        changes = list(applying.delete(cluster, name, dry_run))
-        if not changes:
-            say(f"No server '{name}' exists in namespace '{cluster.namespace}'.")
-        _show_changes(changes, dry_run, format)
+        _show_changes(
+            deleted(connect(namespace, context), name, objects.delete_weights, dry_run), dry_run, format
+        )
     elif ask or logs:
         _reach(namespace, context, name, ask)
     elif status:
@@ -181,13 +187,15 @@ def deploy(
     else:
         made = _plan(options)
         operation.objects(made, settings)  # a wrong plan is refused before a cluster is asked
-        prepared = operation.prepare(connect(namespace, context), made, settings, replace)
+        cluster = connect(namespace, context)
+        choose = partial(cluster_objects.surroundings, made, place, objects, cluster)
+        prepared = operation.prepare(cluster, made, settings, replace, choose)
         for note in prepared.notes:
             say(f"note: {note}")
         if diff:
             print(prepared.diff(force) or "no change")
             return
-        _show_changes(list(prepared.apply(dry_run, force)), dry_run, format)
+        _show_changes(applied(prepared, dry_run, force, timeout), dry_run, format)
         for warning in prepared.cluster.warnings:
             say(f"warning of the cluster: {warning}")
         if wait != "no" and not dry_run:
@@ -229,25 +237,7 @@ def _summary(found: Status) -> str:
     return f"{states}; {found.causes[0].cause}" if found.causes else states
 
 
-def _write(plan: Plan, settings: ClusterSettings, namespace: str, output: str, dry_run: bool) -> None:
-    """Write the objects to a folder and print the paths. Raises Failed if one cannot be written."""
-    from launch.atomic_write import write_texts
-    from launch.deploy.kustomize import files
-    from launch.operations import deploy as operation
-
-    plan, documents = operation.objects(plan, settings)
-    folder = Path(output).expanduser()
-    texts = {folder / name: text for name, text in files(documents, namespace).items()}
-    try:
-        if not dry_run:
-            write_texts(texts)
-    except OSError as error:
-        raise Failed(f"cannot write to '{output}'", why=error.strerror or str(error)) from error
-    for path in texts:
-        print(path)
-
-
-def _show_changes(changes: list[Change], dry_run: bool, format: str) -> None:
+def _show_changes(changes: Iterable[Change], dry_run: bool, format: str) -> None:
     if format == "json":
         emit([asdict(change) for change in changes])
         return
@@ -257,10 +247,14 @@ def _show_changes(changes: list[Change], dry_run: bool, format: str) -> None:
 
 def _show_status(namespace: str, context: str, name: str, format: str) -> None:
     from launch.deploy.client import connect
+    from launch.deploy.fetch_job import fetch_of
     from launch.deploy.status import status
 
     cluster = connect(namespace, context)
     found = status(cluster, name)
+    if found is None and (fetching := fetch_of(cluster, name)):
+        _show_fetch(fetching, format)
+        return
     if found is None:
         what = f"no server '{name}' in namespace '{cluster.namespace}'"
         raise Refused(what, fix="invoke deploy, or --name and --namespace of the server")
@@ -272,3 +266,11 @@ def _show_status(namespace: str, context: str, name: str, format: str) -> None:
         show(table(("POD", "NODE", "PHASE"), found.pods))
     for cause in found.causes:
         show(f"why: {cause.cause} ({cause.pods})\n  {cause.evidence}\n  next: {cause.fix}")
+
+
+def _show_fetch(fetching: FetchStatus, format: str) -> None:
+    """Show the Job of a server that is not there yet."""
+    if format == "json":
+        emit({"job": fetching.name, "phase": fetching.phase, "done": fetching.done, "total": fetching.total})
+        return
+    show(f"Job {fetching.name} {fetching.summary}; `invoke deploy` again starts the server after it")

@@ -17,8 +17,17 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 FIELD_MANAGER = "slipway"
 TIMEOUT = 60  # seconds for a request
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 # A user without rights for these kinds has none of them: many users may only make Deployments.
-OPTIONAL = ("LeaderWorkerSet", "StatefulSet")
+OPTIONAL = (
+    "LeaderWorkerSet",
+    "StatefulSet",
+    "Job",
+    "NetworkPolicy",
+    "PodDisruptionBudget",
+    "ServiceMonitor",
+    "ConfigMap",
+)
 # Where the API serves a kind: group and version, plural.
 KINDS = {
     "Deployment": ("apis/apps/v1", "deployments"),
@@ -32,7 +41,14 @@ KINDS = {
     "PersistentVolumeClaim": ("api/v1", "persistentvolumeclaims"),
     "ResourceQuota": ("api/v1", "resourcequotas"),
     "LimitRange": ("api/v1", "limitranges"),
+    "ConfigMap": ("api/v1", "configmaps"),
+    "Job": ("apis/batch/v1", "jobs"),
+    "NetworkPolicy": ("apis/networking.k8s.io/v1", "networkpolicies"),
+    "PodDisruptionBudget": ("apis/policy/v1", "poddisruptionbudgets"),
+    "ServiceMonitor": ("apis/monitoring.coreos.com/v1", "servicemonitors"),
 }
+# Servers before these groups have an older one: policy/v1 came with Kubernetes 1.21.
+OLDER = {"PodDisruptionBudget": "apis/policy/v1beta1"}
 
 
 @dataclass
@@ -43,6 +59,7 @@ class Cluster:
     namespace: str
     host: str
     warnings: list[str] = field(default_factory=list)
+    _groups: dict[str, str] = field(default_factory=dict, repr=False)
 
     def request(
         self, method: str, path: str, query: Mapping[str, Any] | None = None, body: Any = None, kind: str = ""
@@ -51,10 +68,16 @@ class Cluster:
         return dict(json.loads(self.read(method, path, query, body, kind)))
 
     def read(
-        self, method: str, path: str, query: Mapping[str, Any] | None = None, body: Any = None, kind: str = ""
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        kind: str = "",
+        accept: str = "application/json, */*",
     ) -> bytes:
         """Return the answer as it is. Raises Failed."""
-        headers = {"Accept": "application/json, */*", "Content-Type": kind or "application/json"}
+        headers = {"Accept": accept, "Content-Type": kind or "application/json"}
         with self._as_failure(method, path):
             words = self.api.param_serialize(
                 method,
@@ -96,6 +119,14 @@ class Cluster:
                 raise
             return None
 
+    def exists(self, kind: str, name: str) -> bool:
+        """Return whether there is an object, without its content. Raises Forbidden."""
+        try:
+            self.read("GET", self.path(kind, name), accept=METADATA)
+        except NotFound:
+            return False
+        return True
+
     def list(self, kind: str, selector: str = "") -> list[Object]:
         """Return the objects of a kind; [] if the cluster does not know it."""
         try:
@@ -114,6 +145,8 @@ class Cluster:
             **({"dryRun": "All"} if dry_run else {}),
         }
         path = self.path(document["kind"], document["metadata"]["name"])
+        if document["kind"] in OLDER:
+            document = {**document, "apiVersion": self.group(document["kind"]).removeprefix("apis/")}
         # JSON is YAML; the client would send a text as a JSON string.
         return self.request("PATCH", path, query, document, "application/apply-patch+yaml")
 
@@ -125,9 +158,24 @@ class Cluster:
             return False
         return True
 
+    def serves(self, group: str) -> bool:
+        """Return whether the server has a group of kinds."""
+        try:
+            self.request("GET", group)
+        except NotFound:
+            return False
+        return True
+
+    def group(self, kind: str) -> str:
+        """Return where the server has a kind. It is asked once for kinds that moved."""
+        newest = KINDS[kind][0]
+        if kind in OLDER and kind not in self._groups:
+            self._groups[kind] = newest if self.serves(newest) else OLDER[kind]
+        return self._groups.get(kind, newest)
+
     def path(self, kind: str, name: str = "") -> str:
         """Return the path of an object of this namespace, or of all objects of a kind."""
-        group, plural = KINDS[kind]
+        group, plural = self.group(kind), KINDS[kind][1]
         return f"{group}/namespaces/{self.namespace}/{plural}{f'/{name}' if name else ''}"
 
 

@@ -36,7 +36,7 @@ def readable(name: str, value: Decimal) -> str:
 def pods_of(documents: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], int]]:
     """Yield the spec of each kind of pod of these objects, with the number of such pods."""
     for document in documents:
-        spec = document["spec"]
+        spec = document.get("spec") or {}
         if document["kind"] == "Deployment":
             yield spec["template"]["spec"], spec.get("replicas", 1)
         elif document["kind"] == "LeaderWorkerSet":
@@ -44,6 +44,12 @@ def pods_of(documents: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Mapping[st
             worker = group["workerTemplate"]["spec"]
             yield (group.get("leaderTemplate") or group["workerTemplate"])["spec"], replicas
             yield worker, replicas * (group.get("size", 1) - 1)
+
+
+def job_pods(documents: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield the spec of the pods of each Job."""
+    jobs = (document["spec"] for document in documents if document["kind"] == "Job")
+    yield from (spec["template"]["spec"] for spec in jobs)
 
 
 def needs(documents: Iterable[Mapping[str, Any]]) -> dict[str, Decimal]:

@@ -18,13 +18,25 @@ def ask(cluster: Cluster, name: str, question: str, max_tokens: int = 256) -> st
         raise Failed(f"no server '{name}' in namespace '{cluster.namespace}'", fix="invoke deploy")
     port = service["spec"]["ports"][0]["port"]
     path = f"{cluster.path('Service')}/{api_service_name(name)}:{port}/proxy/v1"
-    model = cluster.request("GET", f"{path}/models")["data"][0]["id"]
+    try:
+        model = cluster.request("GET", f"{path}/models")["data"][0]["id"]
+    except Failed as error:
+        raise _explained(cluster, name, error) from error
     messages = [{"role": "user", "content": question}]
     body = {"model": model, "messages": messages, "max_tokens": max_tokens}
     answer = cluster.request("POST", f"{path}/chat/completions", body=body)
     message = answer["choices"][0]["message"]
     reasoning = message.get("reasoning") or message.get("reasoning_content") or ""
     return str(message.get("content") or reasoning)
+
+
+def _explained(cluster: Cluster, name: str, error: Failed) -> Failed:
+    """Return the error of a server that is not reached; its policy may keep the API server of the cluster out."""
+    if "reach service" not in error.why or cluster.get("NetworkPolicy", name) is None:
+        return error
+    what = f"the API server of the cluster cannot reach '{name}'"
+    fix = "--allow-from CIDR with the address of the API server, or --wait ready"
+    return Failed(what, why=f"{error.why}; the NetworkPolicy '{name}' may keep it out", fix=fix)
 
 
 def logs(cluster: Cluster, name: str, tail: int = 0) -> list[tuple[str, str]]:

@@ -8,13 +8,20 @@ from dataclasses import dataclass, replace
 
 from errors import Failed, Refused
 from launch.deploy import apply as applying
-from launch.deploy import preflight, server
+from launch.deploy import fetch_job, preflight, server, storage
+from launch.deploy import objects as cluster_objects
 from launch.deploy.apply import Change
 from launch.deploy.client import Cluster, Object
+from launch.deploy.fetch_job import FetchStatus
+from launch.deploy.gpu_checks import products
+from launch.deploy.objects import DEFAULT, Surroundings
+from launch.deploy.rdma import needs_rdma, note_on_rdma, offered
+from launch.deploy.request import Problem, Request
 from launch.deploy.status import Cause, Status, status
+from launch.operations.cluster_image import check_image
+from launch.operations.cluster_objects import notes_on, with_storage
 from launch.planning.image_choice import require_fixed
 from launch.plural import count
-from launch.render import kubernetes
 from launch.render.cluster_settings import ClusterSettings
 from launch.render.health import start_seconds
 from launch.spec.image_reference import is_image_id
@@ -36,15 +43,32 @@ class Deployment:
     settings: ClusterSettings
     documents: list[Object]
     notes: tuple[str, ...]
+    around: Surroundings = DEFAULT
 
     @property
     def name(self) -> str:
         """The name of the server."""
         return str(self.documents[0]["metadata"]["name"])
 
-    def apply(self, dry_run: bool = False, force: bool = False) -> Iterator[Change]:
-        """Apply the objects; with `dry_run` the server only checks them."""
-        return applying.apply(self.cluster, self.documents, dry_run, force)
+    def apply(
+        self,
+        dry_run: bool = False,
+        force: bool = False,
+        fetch_weights: Callable[[], None] = lambda: None,
+    ) -> Iterator[Change]:
+        """Apply the objects; with `dry_run` the server only checks them. `fetch_weights` comes before the pods."""
+        return applying.apply(self.cluster, self.documents, dry_run, force, fetch_weights)
+
+    @property
+    def fetches(self) -> bool:
+        """Whether a Job fetches the weights before the server starts."""
+        return bool(self.around.storage and self.around.storage.manifest)
+
+    def wait_for_weights(self, on_status: Callable[[FetchStatus], None], timeout: int = 0) -> None:
+        """Wait until the Job has fetched the weights. Raises Failed with the cause if it cannot."""
+        place = self.around.storage
+        assert place is not None
+        fetch_job.follow(self.cluster, storage.job_name(place, self.name), place.claim, on_status, timeout)
 
     def diff(self, force: bool = False) -> str:
         """Return what an apply would change."""
@@ -64,7 +88,9 @@ class Deployment:
         return bool(self.plan.container.env_files)
 
 
-def objects(plan: Plan, settings: ClusterSettings) -> tuple[Plan, list[Object]]:
+def objects(
+    plan: Plan, settings: ClusterSettings, around: Surroundings = DEFAULT
+) -> tuple[Plan, list[Object]]:
     """Return the plan as a cluster gets it, and its objects. Raises Refused for an image that no node can pull."""
     require_fixed(plan)
     source = plan.image_source
@@ -72,22 +98,48 @@ def objects(plan: Plan, settings: ClusterSettings) -> tuple[Plan, list[Object]]:
         what = f"no node can pull the image {source.name or plan.image}"
         fix = "invoke publish, then --registry; or --image REPOSITORY@sha256:DIGEST"
         raise Refused(what, why="it is not in a registry, only on this host or not built yet", fix=fix)
+    if settings.topology and len(plan.processes) < 2:
+        raise Refused("--topology is for a plan of several nodes", fix="leave out --topology, or use --nodes")
     plan = plan.with_port(FIRST_PORT)
-    return plan, kubernetes.documents(plan, settings)
+    return plan, cluster_objects.documents(plan, settings, around)
 
 
-def prepare(cluster: Cluster, plan: Plan, settings: ClusterSettings, replacing: bool = False) -> Deployment:
-    """Check the cluster for this plan and change nothing. Raises Refused with all problems, or Failed."""
-    plan, documents = objects(plan, settings)
-    settings = replace(settings, products=preflight.products(cluster, plan))
-    documents = kubernetes.documents(plan, settings)
-    problems, notes = preflight.check(cluster, preflight.Request(plan, settings, documents, replacing))
-    if problems:
+def prepare(
+    cluster: Cluster,
+    plan: Plan,
+    settings: ClusterSettings,
+    replacing: bool = False,
+    choose: Callable[[], Surroundings] = lambda: DEFAULT,
+) -> Deployment:
+    """Check the cluster for this plan and change nothing. Raises Refused with all problems, or Failed.
+
+    `choose` tells what is made around the pods, once the user is known to have access to the cluster.
+    """
+    _, documents = objects(plan, settings)
+    if problems := preflight.access(cluster, Request(plan, settings, documents)):
         raise _refusal(problems)
-    return Deployment(cluster, plan, settings, documents, tuple(notes))
+    around = choose()
+    settings = _for_cluster(cluster, plan, settings, around)
+    plan, documents = objects(plan, settings, around)
+    problems, notes = preflight.check(cluster, Request(plan, settings, documents, replacing, around))
+    missing, unknown = check_image(plan.image)
+    if problems + missing:
+        raise _refusal(problems + missing)
+    every = (*notes, *unknown, *note_on_rdma(cluster, plan), *notes_on(around))
+    return Deployment(cluster, plan, settings, documents, every, around)
 
 
-def _refusal(problems: list[preflight.Problem]) -> Refused:
+def _for_cluster(
+    cluster: Cluster, plan: Plan, settings: ClusterSettings, around: Surroundings
+) -> ClusterSettings:
+    """Return the settings with what the nodes offer, and with the claim that the pods mount."""
+    rdma = offered(cluster, plan) if needs_rdma(plan) else ()
+    resource = settings.rdma or next(iter(rdma), "")
+    settings = with_storage(settings, around)
+    return replace(settings, products=products(cluster, plan), rdma=resource)
+
+
+def _refusal(problems: list[Problem]) -> Refused:
     first = problems[0]
     if len(problems) == 1:
         return Refused(first.what, why=first.why, fix=first.fix)

@@ -14,6 +14,7 @@ from launch.render.cluster_settings import DEFAULT, ClusterSettings
 from launch.render.comments import comments
 from launch.render.health import has_api
 from launch.render.pod import SERVES_ON, name_of, pod_spec
+from launch.render.scheduling import queue_metadata, set_annotations
 from launch.render.shell import quote
 from launch.render.yaml_text import dump
 from launch.spec.plan import Plan
@@ -82,14 +83,23 @@ def _deployment(plan: Plan, settings: ClusterSettings) -> dict[str, Any]:
         "replicas": settings.replicas,
         "strategy": {"type": "Recreate"},  # the old pod holds the GPUs until it is gone
         "selector": {"matchLabels": {"app.kubernetes.io/name": name_of(plan)}},
-        "template": {"metadata": {"labels": labels}, "spec": pod_spec(plan, plan.processes[0], settings)},
+        "template": {
+            "metadata": _meta({"labels": labels}, settings),
+            "spec": pod_spec(plan, plan.processes[0], settings),
+        },
     }
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": name_of(plan), "labels": labels},
+        "metadata": _meta({"name": name_of(plan), "labels": labels}, settings),
         "spec": spec,
     }
+
+
+def _meta(meta: dict[str, Any], settings: ClusterSettings) -> dict[str, Any]:
+    """Return the metadata of a workload, or of pods, which have no name, with the queue of the server in it."""
+    labels, notes = queue_metadata(settings, pod="name" not in meta)
+    return {**meta, "labels": {**meta["labels"], **labels}, **({"annotations": notes} if notes else {})}
 
 
 def _leader_worker_set(plan: Plan, settings: ClusterSettings) -> dict[str, Any]:
@@ -99,13 +109,15 @@ def _leader_worker_set(plan: Plan, settings: ClusterSettings) -> dict[str, Any]:
         "size": len(plan.processes),
         "restartPolicy": "RecreateGroupOnPodRestart",
         "leaderTemplate": {
-            "metadata": {"labels": leader},
+            "metadata": _meta({"labels": leader}, settings),
             "spec": pod_spec(plan, plan.processes[0], settings),
         },
-        "workerTemplate": {"metadata": {"labels": worker}, "spec": _worker(plan, settings)},
+        "workerTemplate": {"metadata": _meta({"labels": worker}, settings), "spec": _worker(plan, settings)},
     }
     kind = {"apiVersion": "leaderworkerset.x-k8s.io/v1", "kind": "LeaderWorkerSet"}
-    meta = {"name": name_of(plan), "labels": _labels(plan)}
+    meta = _meta({"name": name_of(plan), "labels": _labels(plan)}, settings)
+    if own := {**meta.get("annotations", {}), **set_annotations(settings)}:
+        meta["annotations"] = own
     return {**kind, "metadata": meta, "spec": {"replicas": settings.replicas, "leaderWorkerTemplate": group}}
 
 

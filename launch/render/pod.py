@@ -13,7 +13,7 @@ from typing import Any
 from launch.access.profiles import CACHE, HUB
 from launch.render.cluster_settings import DEFAULT, ClusterSettings
 from launch.render.health import INTERVAL, RETRIES, TIMEOUT, endpoint, health_command, start_seconds
-from launch.render.pod_resources import resources, resources_of
+from launch.render.pod_resources import RDMA, resources, resources_of
 from launch.spec.plan import Container, Mount, Plan, Process
 from launch.spec.vllm_args import Draft, parse
 
@@ -54,6 +54,8 @@ def pod_spec(plan: Plan, process: Process, settings: ClusterSettings = DEFAULT) 
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": LEAVE + _shutdown_seconds(process) + REMOVAL,
         "securityContext": _pod_security(c, settings),
+        "schedulerName": settings.scheduler or None,
+        "imagePullSecrets": [{"name": settings.pull_secret}] if settings.pull_secret else None,
         "hostIPC": c.ipc == "host" or None,
         "tolerations": [toleration] if device else None,
         "affinity": _affinity(plan, settings) or None,
@@ -172,7 +174,8 @@ def _volumes(plan: Plan, settings: ClusterSettings) -> list[Volume]:
     volumes = [
         _mounted(f"mount-{number}", mount, plan, settings) for number, mount in enumerate(container.mounts)
     ]
-    others = (device for device in container.devices if not device.startswith(BY_PLUGIN))
+    by_plugin = (*BY_PLUGIN, *([RDMA] if settings.rdma else []))
+    others = (device for device in container.devices if not device.startswith(by_plugin))
     volumes += [
         (
             {"name": f"device-{number}", "hostPath": {"path": path}},

@@ -17,6 +17,7 @@ from launch.spec.plan import Plan
 
 RESOURCES = {"cuda": "nvidia.com/gpu", "rocm": "amd.com/gpu"}
 GIB = 2**30
+RDMA = "/dev/infiniband"
 UNKNOWN = 4  # GiB of a CPU rank, if the plan has no estimate
 BURST = 4  # times the requested CPU: tokenizers and compilers use more cores for a short time
 
@@ -59,6 +60,8 @@ def resources(plan: Plan, settings: ClusterSettings) -> dict[str, Any]:
         "memory": settings.memory or f"{need.memory_gib}Gi",
         "ephemeral-storage": f"{need.disk_gib}Gi",
         **({need.device: str(need.gpus)} if need.device else {}),
+        # One is enough: a plugin that shares adapters gives all of its resource, and NCCL takes what it finds.
+        **({settings.rdma: "1"} if settings.rdma and RDMA in plan.container.devices else {}),
     }
     most = settings.cpu or str(BURST * need.cores)
     return {"requests": {"cpu": cpu, **same}, "limits": {"cpu": most, **same}}

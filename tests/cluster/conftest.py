@@ -11,6 +11,7 @@ import pytest
 from launch.deploy.client import Cluster, connect
 from tests.cluster import binaries, paper
 from tests.cluster.control_plane import ControlPlane, control_plane
+from tests.cluster.fetching import empty, listed  # noqa: F401 -- fixtures
 from tests.conftest import SHARED, absent
 from tests.registry.serving import FIX, program
 

@@ -12,19 +12,21 @@ from errors import SlipwayError
 from launch.deploy.client import Cluster
 
 NODES, VOLUMES = "api/v1/nodes", "api/v1/persistentvolumes"
+CLASSES = "apis/storage.k8s.io/v1/storageclasses"
 MERGE = "application/merge-patch+json"
 READY = {"ready": True, "state": {"running": {}}}
+COMPLETED = {"state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}
 BIND, GONE = 20, 20  # seconds
 STRATEGIC = "application/strategic-merge-patch+json"
 
 
 def add_node(
-    cluster: Cluster, name: str, tainted: bool = True, product: str = "", **allocatable: str
+    cluster: Cluster, name: str, tainted: bool = True, product: str = "", rdma: str = "", **allocatable: str
 ) -> None:
-    """Add a ready node. `allocatable`: `gpus` of NVIDIA, `amd` GPUs, cpu, memory."""
+    """Add a ready node. `allocatable`: `gpus` of NVIDIA, `amd` GPUs, cpu, memory. `rdma` is the name of a resource."""
     amounts = {"cpu": "128", "memory": "1Ti", "ephemeral-storage": "1Ti", "pods": "110"}
     gpus, amd = allocatable.pop("gpus", ""), allocatable.pop("amd", "")
-    devices = {"nvidia.com/gpu": gpus, "amd.com/gpu": amd}
+    devices = {"nvidia.com/gpu": gpus, "amd.com/gpu": amd, **({rdma: "63"} if rdma else {})}
     amounts |= {**allocatable, **{name: number for name, number in devices.items() if number}}
     labels = {"kubernetes.io/hostname": name, **({"nvidia.com/gpu.product": product} if product else {})}
     taints = [{"key": "nvidia.com/gpu", "effect": "NoSchedule"}] if tainted and gpus else []
@@ -66,9 +68,32 @@ def add_weights(
         time.sleep(0.1)
 
 
+def add_class(
+    cluster: Cluster, name: str, provisioner: str = "paper.example/nfs", default: bool = True
+) -> None:
+    """Add a storage class. `Kubelet` makes the volumes of its claims."""
+    notes = {"storageclass.kubernetes.io/is-default-class": "true"} if default else {}
+    body = {"metadata": {"name": name, "annotations": notes}, "provisioner": provisioner}
+    cluster.request("POST", CLASSES, body=body)
+
+
+def provision(cluster: Cluster, claim: dict[str, Any]) -> None:
+    """Make the volume that a claim of a class waits for."""
+    spec, meta = claim["spec"], claim["metadata"]
+    volume = {
+        "accessModes": spec["accessModes"],
+        "storageClassName": spec.get("storageClassName", ""),
+        "capacity": spec["resources"]["requests"],
+        "nfs": {"server": "nfs.example", "path": "/"},
+        "claimRef": {"namespace": cluster.namespace, "name": meta["name"]},
+    }
+    body = {"metadata": {"name": f"{cluster.namespace}-{meta['name']}"}, "spec": volume}
+    cluster.request("POST", VOLUMES, body=body)
+
+
 def clear(cluster: Cluster) -> None:
     """Remove all workloads, pods, nodes and volumes, because other tests count the GPUs of the cluster."""
-    for kind in ("LeaderWorkerSet", "Deployment", "Service"):
+    for kind in ("LeaderWorkerSet", "Deployment", "Job", "Service", "PersistentVolumeClaim"):
         for item in cluster.list(kind):
             cluster.delete(kind, item["metadata"]["name"])
     end = time.monotonic() + GONE
@@ -78,6 +103,7 @@ def clear(cluster: Cluster) -> None:
         time.sleep(0.1)
     cluster.request("DELETE", NODES)
     cluster.request("DELETE", VOLUMES)
+    cluster.request("DELETE", CLASSES)
 
 
 def set_status(
@@ -93,11 +119,15 @@ def set_status(
 
 
 class Kubelet:
-    """Give every placed pod `state`, and remove every pod that ends, from start to stop."""
+    """Give every placed pod `state`, and remove every pod that ends, from start to stop.
+
+    The pods of a Job end with `fetched`, and claims of a class get a volume.
+    """
 
     def __init__(self, cluster: Cluster) -> None:
         self.state: dict[str, Any] = READY
         self.phase = "Running"
+        self.fetched: dict[str, Any] = COMPLETED
         self._cluster, self._over = cluster, threading.Event()
         self._worker = threading.Thread(target=self._work, daemon=True)
 
@@ -110,6 +140,10 @@ class Kubelet:
 
     def _work(self) -> None:
         while not self._over.wait(0.2):
+            for claim in self._cluster.list("PersistentVolumeClaim"):
+                with contextlib.suppress(SlipwayError):  # its volume exists
+                    if claim["status"].get("phase") == "Pending" and claim["spec"].get("storageClassName"):
+                        provision(self._cluster, claim)
             for pod in self._cluster.list("Pod"):
                 with contextlib.suppress(SlipwayError):  # the pod went meanwhile
                     self._act(pod)
@@ -119,4 +153,9 @@ class Kubelet:
         if pod["metadata"].get("deletionTimestamp"):
             cluster.request("DELETE", cluster.path("Pod", name), {"gracePeriodSeconds": 0})
         elif pod["spec"].get("nodeName") and not pod["status"].get("containerStatuses"):
-            set_status(cluster, pod, self.state, self.phase)
+            if "job-name" not in pod["metadata"]["labels"]:
+                set_status(cluster, pod, self.state, self.phase)
+            elif self.fetched is COMPLETED:
+                set_status(cluster, pod, COMPLETED, "Succeeded")
+            else:
+                set_status(cluster, pod, self.fetched, "Failed")

@@ -47,7 +47,11 @@ def test_deploy_repeat_change_and_delete(cluster: Cluster, kubelet: paper.Kubele
     assert "Deployment minimax-m2 created (dry run)" in tried.out
     assert kinds(cluster) == set()
     first = deploy(cluster).ok()
-    assert first.out.splitlines() == ["Service minimax-m2-api created", "Deployment minimax-m2 created"]
+    assert first.out.splitlines() == [
+        "NetworkPolicy minimax-m2 created",
+        "Service minimax-m2-api created",
+        "Deployment minimax-m2 created",
+    ]
     assert f"serves at http://minimax-m2-api.{cluster.namespace}:8000/v1 inside the cluster" in first.err
     assert deploy(cluster, "--diff").ok().out == "no change\n"
     again = deploy(cluster, "--format", "json")
@@ -57,8 +61,12 @@ def test_deploy_repeat_change_and_delete(cluster: Cluster, kubelet: paper.Kubele
     assert "Deployment minimax-m2: 1 of 1 replicas ready" in shown
     assert "node-1  Running" in shown
     removed = invoke("deploy", "--delete", "--namespace", cluster.namespace).ok().out
-    assert removed.splitlines() == ["Deployment minimax-m2 removed", "Service minimax-m2-api removed"]
-    for kind in ("Deployment", "ReplicaSet", "Pod", "Service"):
+    assert removed.splitlines() == [
+        "Deployment minimax-m2 removed",
+        "Service minimax-m2-api removed",
+        "NetworkPolicy minimax-m2 removed",
+    ]
+    for kind in ("Deployment", "ReplicaSet", "Pod", "Service", "NetworkPolicy"):
         assert gone(cluster, kind), kind
 
 
@@ -80,7 +88,12 @@ def test_another_shape_removes_the_former(cluster: Cluster, kubelet: paper.Kubel
     deploy(cluster, gpus=8).ok()
     more = deploy(cluster, "--nodes", "2", "--wait", "no", gpus=8).ok()
     assert "Deployment minimax-m2 removed" in more.out
-    assert kinds(cluster) == {"LeaderWorkerSet minimax-m2", "Service minimax-m2-api"}
+    assert kinds(cluster) == {
+        "LeaderWorkerSet minimax-m2",
+        "Service minimax-m2-api",
+        "NetworkPolicy minimax-m2",
+        "PodDisruptionBudget minimax-m2",
+    }
     leader_worker_set.reconcile(cluster, "minimax-m2")
     deploy(cluster, "--nodes", "2", "--wait", "no", gpus=8).ok()
     headless = cluster.get("Service", "minimax-m2")
@@ -112,7 +125,7 @@ def test_workers_find_their_leader_in_the_headless_service(cluster: Cluster, kub
 def test_kustomize_gets_the_same_objects(cluster: Cluster, tmp_path: Path) -> None:
     made = invoke(
         *("deploy", "--hardware", "h200", "--gpus", "4", "--vllm", "0.32.0", "--image", IMAGE),
-        *("--namespace", cluster.namespace, "--output", str(tmp_path)),
+        *("--namespace", cluster.namespace, "--weights-claim", "models", "--output", str(tmp_path)),
     ).ok()
     listed = yaml.safe_load((tmp_path / "kustomization.yaml").read_text())
     assert listed["namespace"] == cluster.namespace

@@ -32,6 +32,18 @@ def create(cluster: Cluster, kind: str, name: str, spec: dict[str, Any], version
     cluster.request("POST", cluster.path(kind), body=body)
 
 
+def make_member(cluster: Cluster) -> None:
+    """Let the user `guest` work in the namespace of the test, and nowhere else."""
+    groups = ["", "apps", "batch", "networking.k8s.io"]
+    rules = [{"apiGroups": groups, "resources": ["*"], "verbs": ["*"]}]
+    rbac = f"apis/rbac.authorization.k8s.io/v1/namespaces/{cluster.namespace}"
+    cluster.request("POST", f"{rbac}/roles", body={"metadata": {"name": "member"}, "rules": rules})
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "member"}
+    users = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "guest"}]
+    body = {"metadata": {"name": "member"}, "roleRef": role, "subjects": users}
+    cluster.request("POST", f"{rbac}/rolebindings", body=body)
+
+
 def refusal(cluster: Cluster, done: Finished, code: int = 2) -> str:
     """Return the message after checking that nothing was made."""
     assert done.code == code, done.err
@@ -77,13 +89,7 @@ def test_a_user_of_one_namespace_is_told_what_was_not_checked(
     ready: Cluster, plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Such a user may work in the namespace, and may not read nodes, quotas of others or the namespace itself."""
-    rules = [{"apiGroups": ["", "apps"], "resources": ["*"], "verbs": ["*"]}]
-    rbac = f"apis/rbac.authorization.k8s.io/v1/namespaces/{ready.namespace}"
-    ready.request("POST", f"{rbac}/roles", body={"metadata": {"name": "member"}, "rules": rules})
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "member"}
-    users = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "guest"}]
-    body = {"metadata": {"name": "member"}, "roleRef": role, "subjects": users}
-    ready.request("POST", f"{rbac}/rolebindings", body=body)
+    make_member(ready)
     monkeypatch.setenv("KUBECONFIG", str(plane.kubeconfig("guest-token")))
     done = deploy(ready, "--wait", "no").ok()
     assert "note: not checked: GPUs (" in done.err
@@ -145,7 +151,8 @@ def test_pod_security(ready: Cluster) -> None:
 
 def test_no_claim(cluster: Cluster) -> None:
     paper.add_node(cluster, "node-1", gpus="8")
-    assert "no PersistentVolumeClaim 'slipway-weights'" in refusal(cluster, deploy(cluster))
+    text = refusal(cluster, deploy(cluster, "--weights-claim", "models"))
+    assert "no PersistentVolumeClaim 'models'" in text
 
 
 def test_a_claim_of_one_node_for_several_pods(cluster: Cluster) -> None:

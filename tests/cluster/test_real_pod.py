@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from launch.demo.tiny_checkpoint import write_checkpoint
 from launch.deploy.client import Cluster
+from launch.hub_server import serve_folder
 from tests.cluster import binaries, kubelet, paper
 from tests.cluster.control_plane import ControlPlane
 from tests.conftest import MODEL
@@ -55,11 +58,56 @@ def node(
         yield
 
 
+@pytest.fixture
+def hub(engine: DockerClient, tmp_path: Path) -> Iterator[str]:
+    """A Hub with the tiny model, at the address of this host on the engine's network, where pods reach it."""
+    write_checkpoint(tmp_path / "served" / MODEL)
+    (network,) = engine.networks.get("bridge").attrs["IPAM"]["Config"]
+    with serve_folder(tmp_path / "served", host=network["Gateway"]) as running:
+        yield running.url
+
+
+@pytest.fixture
+def empty_node(
+    plane: ControlPlane, engine: DockerClient, cpu_image: str, cluster: Cluster, tmp_path: Path
+) -> Iterator[Path]:
+    """A real node and a volume without weights; its folder."""
+    programs = binaries.built()
+    assert programs is not None
+    folder = tmp_path / "volume"
+    folder.mkdir(mode=0o777)
+    folder.chmod(0o777)
+    for parent in list(folder.parents)[:4]:
+        parent.chmod(0o755)
+    with ExitStack() as stack:
+        stack.enter_context(kubelet.node(plane, programs, engine, cpu_image))
+        stack.callback(paper.clear, cluster)
+        paper.add_weights(cluster, "models", folder=folder)
+        yield folder
+
+
+def test_the_job_fetches_into_an_empty_volume(
+    cluster: Cluster, image: str, hub: str, empty_node: Path
+) -> None:
+    """With real pods: the Job runs Slipway's fetch in the image of vLLM, then the server loads what it fetched."""
+    where = ("--namespace", cluster.namespace, "--weights-claim", "models")
+    words = ("--platform", "cpu", "--image", image, "--prefetch", "--hub", hub, "--timeout", str(START))
+    made = invoke(*SAME, *words, *where).ok()
+    assert "into the cluster: done" in made.err
+    assert "answer through its Service: " in made.err
+    assert list(empty_node.glob("models--slipway--MiniMax-M2-tiny/snapshots/*/config.json"))
+    (pod,) = (one for one in cluster.list("Pod") if "job-name" in one["metadata"]["labels"])
+    text = pod["status"]["containerStatuses"][0]["state"]["terminated"]["message"]
+    assert json.loads(text)["files"] == 10
+    invoke(*SAME, "--delete", *where[:2]).ok()
+
+
 @pytest.mark.usefixtures("node")
 def test_deploy_ends_with_an_answer_from_the_pod(cluster: Cluster, image: str) -> None:
     where = ("--namespace", cluster.namespace)
     made = invoke(*SAME, "--platform", "cpu", "--image", image, *where, "--timeout", str(START)).ok()
     assert made.out.splitlines() == [
+        "NetworkPolicy minimax-m2-tiny created",
         "Service minimax-m2-tiny-api created",
         "Deployment minimax-m2-tiny created",
     ]
