@@ -9,19 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from invoke.context import Context
 
-from commands.output import bar, emit, say, show, table
+from commands import deploy_start
+from commands.output import emit, say, show, table
 from commands.shared_options import FORMATS, OUTPUT, DryRun
 from commands.task import verb
 from errors import Failed, Refused
 from launch.render.cluster_settings import WEIGHTS, ClusterSettings
-from launch.spec.control_characters import one_line
 from launch.spec.option import Option
 from launch.spec.plan_options import PlanOptions
 
 if TYPE_CHECKING:
-    from launch.deploy.apply import Change
-    from launch.deploy.status import Status
-    from launch.operations.deploy import Deployment
     from launch.spec.plan import Plan
 
 CLUSTER, ACTION = "Cluster", "Action"
@@ -173,9 +170,9 @@ def deploy(
         changes = list(applying.delete(cluster, name, dry_run))
         if not changes:
             say(f"No server '{name}' exists in namespace '{cluster.namespace}'.")
-        _show_changes(changes, dry_run, format)
+        deploy_start.show_changes(changes, dry_run, format)
     elif ask or logs:
-        _reach(namespace, context, name, ask)
+        deploy_start.show_answer_or_logs(connect(namespace, context), name, ask)
     elif status:
         _show_status(namespace, context, name, format)
     else:
@@ -187,46 +184,13 @@ def deploy(
         if diff:
             print(prepared.diff(force) or "no change")
             return
-        _show_changes(list(prepared.apply(dry_run, force)), dry_run, format)
-        for warning in prepared.cluster.warnings:
-            say(f"warning of the cluster: {warning}")
-        if wait != "no" and not dry_run:
-            _follow(prepared, wait, timeout)
-
-
-def _follow(prepared: Deployment, wait: str, timeout: int) -> None:
-    """Wait until the server is ready, and ask it a question."""
-    with bar(f"start {prepared.name}") as progress:
-        ready = prepared.wait(lambda seen: progress.update(seen.ready, seen.desired, _summary(seen)), timeout)
-    if wait == "answer" and prepared.has_key:
-        say("note: not asked a question, because the API server of the cluster cannot pass the API key on")
-    elif wait == "answer":
-        say(f"answer through its Service: {one_line(prepared.answer())[:60]!r}")
-    say(f"{prepared.plan.model} serves at {ready.address}/v1 inside the cluster")
-
-
-def _reach(namespace: str, context: str, name: str, question: str) -> None:
-    from launch.deploy import server
-    from launch.deploy.client import connect
-
-    cluster = connect(namespace, context)
-    if question:
-        show(server.ask(cluster, name, question))
-        return
-    for pod, text in server.logs(cluster, name):
-        say(f"{pod}:")
-        print(text, end="")
+        deploy_start.apply(prepared, deploy_start.How(dry_run, force, wait, timeout, format))
 
 
 def _plan(options: PlanOptions) -> Plan:
     from launch.operations.plan_inputs import plan_of
 
     return plan_of(options)
-
-
-def _summary(found: Status) -> str:
-    states = f"{found.ready} of {found.desired} ready"
-    return f"{states}; {found.causes[0].cause}" if found.causes else states
 
 
 def _write(plan: Plan, settings: ClusterSettings, namespace: str, output: str, dry_run: bool) -> None:
@@ -247,14 +211,6 @@ def _write(plan: Plan, settings: ClusterSettings, namespace: str, output: str, d
         print(path)
 
 
-def _show_changes(changes: list[Change], dry_run: bool, format: str) -> None:
-    if format == "json":
-        emit([asdict(change) for change in changes])
-        return
-    for change in changes:
-        show(f"{change.kind} {change.name} {change.action}{' (dry run)' if dry_run else ''}")
-
-
 def _show_status(namespace: str, context: str, name: str, format: str) -> None:
     from launch.deploy.client import connect
     from launch.deploy.status import status
@@ -270,5 +226,7 @@ def _show_status(namespace: str, context: str, name: str, format: str) -> None:
     show(f"{found.kind} {found.name}: {found.ready} of {found.desired} replicas ready, {found.address}")
     if found.pods:
         show(table(("POD", "NODE", "PHASE"), found.pods))
+    if not found.complete:
+        deploy_start.show_start(cluster, name)
     for cause in found.causes:
         show(f"why: {cause.cause} ({cause.pods})\n  {cause.evidence}\n  next: {cause.fix}")

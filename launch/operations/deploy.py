@@ -55,13 +55,13 @@ class Deployment:
         return wait(self.cluster, self.name, on_status, timeout or start_seconds(self.plan))
 
     def answer(self) -> str:
-        """Return what the server answers to a question, through its Service. Raises Failed."""
-        return server.ask(self.cluster, self.name, QUESTION, max_tokens=16)
+        """Return what the server answers to a question. Raises Failed."""
+        return "".join(delta.text for delta in server.ask(self.cluster, self.name, QUESTION, max_tokens=16))
 
     @property
-    def has_key(self) -> bool:
-        """Whether the server asks for an API key."""
-        return bool(self.plan.container.env_files)
+    def way(self) -> str:
+        """How the server is asked: the API server cannot pass an API key on."""
+        return "a port-forward" if self.plan.container.env_files else "its Service"
 
 
 def objects(plan: Plan, settings: ClusterSettings) -> tuple[Plan, list[Object]]:
