@@ -11,6 +11,7 @@ from launch.deploy import apply as applying
 from launch.deploy import preflight, server
 from launch.deploy.apply import Change
 from launch.deploy.client import Cluster, Object
+from launch.deploy.drain import draining
 from launch.deploy.status import Cause, Status, status
 from launch.planning.image_choice import require_fixed
 from launch.plural import count
@@ -72,7 +73,7 @@ def objects(plan: Plan, settings: ClusterSettings) -> tuple[Plan, list[Object]]:
         what = f"no node can pull the image {source.name or plan.image}"
         fix = "invoke publish, then --registry; or --image REPOSITORY@sha256:DIGEST"
         raise Refused(what, why="it is not in a registry, only on this host or not built yet", fix=fix)
-    plan = plan.with_port(FIRST_PORT)
+    plan = draining(plan.with_port(FIRST_PORT))
     return plan, kubernetes.documents(plan, settings)
 
 
