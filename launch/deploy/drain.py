@@ -1,7 +1,7 @@
 """Let a server finish its open requests when its pod ends, which a cluster does at every change and drain of a node.
 
 vLLM 0.32 that is told to end without --shutdown-timeout sends nothing more on open streams and keeps them open until it
-is killed: measured on a kubelet. Versions before 0.19 do not know the option.
+is killed: measured on a kubelet. A version whose options are not known gets none.
 """
 
 from __future__ import annotations
