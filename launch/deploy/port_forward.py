@@ -104,7 +104,16 @@ class Forward:
             if connection in ready:
                 if not (data := connection.recv(CHUNK)):
                     return
-                websocket.send(opened, DATA, data)
+                self._send(connection, opened, data, numbered)
+
+    def _send(self, connection: socket.socket, opened: WebSocket, data: bytes, numbered: set[int]) -> None:
+        """Send bytes to the pod. If the other side has ended meanwhile, what it said before is passed on."""
+        try:
+            websocket.send(opened, DATA, data)
+        except websocket.ConnectionEnded:
+            for channel, said in websocket.messages(opened):
+                self._receive(connection, channel, said, numbered)
+            raise
 
     def _receive(self, connection: socket.socket, channel: int, data: bytes, numbered: set[int]) -> None:
         if data and channel not in numbered:
