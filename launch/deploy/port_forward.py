@@ -101,7 +101,9 @@ class Forward:
                 if (message := websocket.receive(opened)) is None:
                     return
                 self._receive(connection, *message, numbered)
-            if connection in ready:
+            elif (
+                connection in ready
+            ):  # first everything that came: to send may end what the other side has closed
                 if not (data := connection.recv(CHUNK)):
                     return
                 self._send(connection, opened, data, numbered)

@@ -60,9 +60,12 @@ def _open(cluster: Cluster, path: str, query: Iterable[tuple[str, str]]) -> WebS
 
 def unreachable(cluster: Cluster, error: Exception) -> Failed:
     """Return the error for an API server that does not answer, or that went away in the middle."""
-    why = str(getattr(error, "strerror", None) or error or type(error).__name__)[:200]
     fix = "repeat the command once the API server is back; servers go on without it"
-    return Failed(f"the connection to the cluster at {cluster.host} ended", why=why, fix=fix)
+    return Failed(f"the connection to the cluster at {cluster.host} ended", why=_reason(error), fix=fix)
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error or type(error).__name__)[:200]
 
 
 def socket_of(opened: WebSocket) -> socket.socket:
@@ -84,7 +87,7 @@ def receive(opened: WebSocket) -> tuple[int, bytes] | None:
     try:
         opcode, frame = opened.recv_data_frame(True)
     except (websocket.WebSocketException, OSError) as error:
-        raise ConnectionEnded(str(error)) from error
+        raise ConnectionEnded(_reason(error)) from error
     if opcode == websocket.ABNF.OPCODE_CLOSE:
         return None
     if opcode not in (websocket.ABNF.OPCODE_BINARY, websocket.ABNF.OPCODE_TEXT) or not frame.data:
@@ -106,7 +109,7 @@ def send(opened: WebSocket, channel: int, data: bytes) -> None:
     try:
         opened.send_binary(bytes((channel,)) + data)
     except (websocket.WebSocketException, OSError) as error:
-        raise ConnectionEnded(str(error)) from error
+        raise ConnectionEnded(_reason(error)) from error
 
 
 def readable(*sockets: socket.socket) -> list[socket.socket]:

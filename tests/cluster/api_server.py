@@ -45,6 +45,7 @@ class Peer:
     def close(self) -> None:
         """End as a server does that has sent everything."""
         self._send(8, struct.pack("!H", 1000))
+        self.stream.read()  # a close with unread data would be a reset
 
     def _send(self, opcode: int, data: bytes) -> None:
         size = bytes((len(data),)) if len(data) < 126 else b"\x7e" + struct.pack("!H", len(data))
