@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from invoke.context import Context
 
 from commands import deploy_start
+from commands.bench import MOST_REPEATS, scale_of
 from commands.output import emit, say, show, table
 from commands.shared_options import FORMATS, OUTPUT, DryRun
 from commands.task import verb
@@ -110,6 +111,22 @@ def deploy(
     ] = False,
     force: Annotated[bool, Option("take over fields that another program manages", group=ACTION)] = False,
     ask: Annotated[str, Option("ask the server a question", metavar="TEXT", group=ACTION)] = "",
+    bench: Annotated[
+        str,
+        Option("measure the server with a load of `invoke bench`, e.g. chat", metavar="PRESET", group=ACTION),
+    ] = "",
+    scale: Annotated[
+        float,
+        Option(
+            "factor for the load of --bench, e.g. 0.02; small is 0.1",
+            metavar="NUMBER",
+            group=ACTION,
+            parse=scale_of,
+        ),
+    ] = 1.0,
+    repeat: Annotated[
+        int, Option("number of runs of --bench", group=ACTION, minimum=1, maximum=MOST_REPEATS)
+    ] = 1,
     logs: Annotated[bool, Option("show the logs of the server's pods", group=ACTION)] = False,
     wait: Annotated[
         str,
@@ -135,6 +152,7 @@ def deploy(
     invoke deploy --hardware h200 --nodes 2 --output overlays/m2
     invoke deploy --status
     invoke deploy --ask "What is a slipway?"
+    invoke deploy --bench chat --scale small
     invoke deploy --delete
     """
     actions = [
@@ -145,6 +163,7 @@ def deploy(
             ("delete", delete),
             ("output", output),
             ("ask", ask),
+            ("bench", bench),
             ("logs", logs),
         )
         if on
@@ -173,6 +192,10 @@ def deploy(
         deploy_start.show_changes(changes, dry_run, format)
     elif ask or logs:
         deploy_start.show_answer_or_logs(connect(namespace, context), name, ask)
+    elif bench:
+        from commands.deploy_bench import Load, measure
+
+        measure(connect(namespace, context), name, Load(bench, scale, repeat), format)
     elif status:
         _show_status(namespace, context, name, format)
     else:

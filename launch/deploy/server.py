@@ -24,6 +24,7 @@ from launch.render.pod import API_KEY, SERVES_ON
 from launch.serving import openai_client
 from launch.serving.api_key import key_file, read_key
 from launch.spec.plan import FIRST_PORT
+from launch.spec.vllm_args import Draft, parse
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,14 @@ class Reached:
     model: str
     key: str
     port: int
+
+    @property
+    def revision(self) -> str:
+        """The commit of the weights that the server was started with; "" if none was given."""
+        container = self.pod["spec"]["containers"][0]
+        words = (*(container.get("command") or ()), *(container.get("args") or ()))
+        found = Draft(parse(words[3:])).get("--revision")
+        return found.value if found else ""
 
 
 def ask(cluster: Cluster, name: str, question: str, max_tokens: int = 256) -> Iterator[openai_client.Delta]:

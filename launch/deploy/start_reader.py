@@ -35,6 +35,14 @@ class StartReader:
             self._read_log(last)
         return last
 
+    def of_pod(self, pod: Object) -> PodStart:
+        """Return the start of a pod that is ready."""
+        start = PodStart(pod["metadata"]["name"])
+        with suppress(SlipwayError):
+            start.read_status(pod, self.cluster.list("Event"))
+            self._read_log(start)
+        return start
+
     def _read_status(self) -> None:
         pods = [
             pod for pod in self.cluster.list("Pod", f"app.kubernetes.io/name={self.name}") if has_api(pod)
