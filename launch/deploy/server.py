@@ -42,7 +42,7 @@ class Reached:
         """The commit of the weights that the server was started with; "" if none was given."""
         container = self.pod["spec"]["containers"][0]
         words = (*(container.get("command") or ()), *(container.get("args") or ()))
-        found = Draft(parse(words[3:])).get("--revision")
+        found = Draft(parse(tuple(map(str, words)))).get("--revision")
         return found.value if found else ""
 
 
