@@ -207,7 +207,8 @@ def deploy(
         if diff:
             print(prepared.diff(force) or "no change")
             return
-        deploy_start.apply(prepared, deploy_start.How(dry_run, force, wait, timeout, format))
+        how = deploy_start.How(dry_run, wait, timeout, format)
+        deploy_start.apply(prepared, prepared.apply(dry_run, force), how)
 
 
 def _plan(options: PlanOptions) -> Plan:

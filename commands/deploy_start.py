@@ -25,35 +25,40 @@ class How:
     """Options of the command that do not change the objects."""
 
     dry_run: bool
-    force: bool
     wait: str
     timeout: int
     format: str
 
 
-def apply(prepared: Deployment, how: How) -> None:
-    """Apply the objects and follow the start. JSON is one list, also of a start that failed."""
-    changes = list(prepared.apply(how.dry_run, how.force))
-    if how.format == "text":
-        show_changes(changes, how.dry_run, how.format)
-    for warning in prepared.cluster.warnings:
-        say(f"warning of the cluster: {warning}")
-    served: list[dict[str, Any]] = []
+def apply(prepared: Deployment, changes: Iterable[Change], how: How) -> None:
+    """Show the changes as they happen, and follow the start. JSON is one list, also of a start that failed."""
+    rows: list[dict[str, Any]] = []
     try:
+        for change in changes:
+            rows.append(asdict(change))
+            if how.format == "text":
+                show_change(change, how.dry_run)
+        for warning in prepared.cluster.warnings:
+            say(f"warning of the cluster: {warning}")
         if how.wait != "no" and not how.dry_run:
-            served.append(follow(prepared, how.wait, how.timeout))
+            rows.append(follow(prepared, how.wait, how.timeout))
     finally:
         if how.format == "json":
-            emit([*map(asdict, changes), *served])
+            emit(rows)
 
 
-def show_changes(changes: list[Change], dry_run: bool, format: str) -> None:
+def show_changes(changes: Iterable[Change], dry_run: bool, format: str) -> None:
     """Print what happened to each object."""
     if format == "json":
         emit([asdict(change) for change in changes])
         return
     for change in changes:
-        show(f"{change.kind} {change.name} {change.action}{' (dry run)' if dry_run else ''}")
+        show_change(change, dry_run)
+
+
+def show_change(change: Change, dry_run: bool) -> None:
+    """Print what happened to one object."""
+    show(f"{change.kind} {change.name} {change.action}{' (dry run)' if dry_run else ''}")
 
 
 def follow(prepared: Deployment, wait: str, timeout: int) -> dict[str, Any]:

@@ -103,10 +103,11 @@ def wait(cluster: Cluster, name: str, on_status: Callable[[Status], None], timeo
         try:
             found = status(cluster, name)
             lost = 0.0
-        except Failed:
+        except Failed as error:
             lost = lost or time.monotonic()
             if time.monotonic() - lost > SETTLED:
-                raise
+                fix = "the server starts without it; once it answers again: invoke deploy --status"
+                raise Failed(f"{error.what}, while '{name}' starts", why=error.why, fix=fix) from error
             time.sleep(EVERY)
             continue
         if found is None:
