@@ -109,12 +109,12 @@ class Forward:
                 self._send(connection, opened, data, numbered)
 
     def _send(self, connection: socket.socket, opened: WebSocket, data: bytes, numbered: set[int]) -> None:
-        """Send bytes to the pod. If the other side has ended meanwhile, what it said before is passed on."""
+        """Send bytes to the pod. If the other side has ended meanwhile, what it sent before is passed on."""
         try:
             websocket.send(opened, DATA, data)
         except websocket.ConnectionEnded:
-            for channel, said in websocket.messages(opened):
-                self._receive(connection, channel, said, numbered)
+            for channel, rest in websocket.messages(opened):
+                self._receive(connection, channel, rest, numbered)
             raise
 
     def _receive(self, connection: socket.socket, channel: int, data: bytes, numbered: set[int]) -> None:

@@ -1,6 +1,6 @@
 """How far the start of a pod is, and how long each phase took: from its status, its events and its log. Pure.
 
-The times of Kubernetes are whole seconds; those of the log are exact, and of the clock of the node.
+The times of Kubernetes have no fractions of a second; those of the log do. Both are of the clock of the node.
 """
 
 from __future__ import annotations

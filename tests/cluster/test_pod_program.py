@@ -1,4 +1,4 @@
-"""A program in a pod: its output, its exit status, and what is said if it does not run."""
+"""A program in a pod: its output, its exit status, and the error if it does not run."""
 
 from __future__ import annotations
 
