@@ -6,29 +6,24 @@ A load from here would measure the API server of the cluster, which copies every
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from errors import Failed, SlipwayError
 from launch.bench.instance import Neighbours
-from launch.bench.record import ClusterPlace, Container, Host, Server
+from launch.bench.record import ClusterPlace, Server
 from launch.bench.server import environment, layout_of, recipe_hash, without_secrets
 from launch.deploy import pod_program
 from launch.deploy.answers import NotFound
 from launch.deploy.client import Cluster, Object
-from launch.deploy.quantity import amount
+from launch.deploy.node import NodeWatch, limits_of, node_of
 from launch.deploy.server import Reached
 from launch.deploy.start import PodStart
 from launch.deploy.start_reader import StartReader
-from launch.hardware.types import Gpu, Hardware
+from launch.hardware.types import Gpu
 from launch.http.client import request
 from launch.serving.openai_client import is_healthy
-
-PRODUCTS = ("nvidia.com/gpu.product", "amd.com/gpu.product-name")  # labels of a node
-GPUS = ("nvidia.com/gpu", "amd.com/gpu")
-NOT_READ = "the energy counters of a node are not read"
 
 
 @dataclass(frozen=True)
@@ -102,10 +97,10 @@ def start_id(pod: Object) -> str:
 def server_of(pod: Object, model: str, start: PodStart) -> Server:
     """Return the server as its pod describes it. Secrets are references there."""
     container = pod["spec"]["containers"][0]
-    # Kubernetes reads $$ as one dollar.
     words = (*(container.get("command") or ()), *(container.get("args") or ()))
-    argv = tuple(str(word).replace("$$", "$") for word in words)
-    variables = [f"{one['name']}={one['value']}" for one in container.get("env") or () if "value" in one]
+    argv = tuple(_unescape(word) for word in words)
+    given = [one for one in container.get("env") or () if "value" in one]
+    variables = [f"{one['name']}={_unescape(one['value'])}" for one in given]
     states = (pod.get("status") or {}).get("containerStatuses") or [{}]
     labels = pod["metadata"].get("labels") or {}
     return Server(
@@ -121,73 +116,15 @@ def server_of(pod: Object, model: str, start: PodStart) -> Server:
         image_id=states[0].get("imageID", ""),
         argv=without_secrets(argv),
         env=environment(variables, ()),
-        container=_limits(container),
+        container=limits_of(container),
         kv_cache_tokens=start.log.kv_tokens if start.log else None,
         start_seconds=start.seconds,
     )
 
 
-def _limits(container: Object) -> Container:
-    limits = (container.get("resources") or {}).get("limits") or {}
-    return Container(
-        memory_bytes=int(amount(limits.get("memory", "0"))),
-        cpus=float(amount(limits.get("cpu", "0"))),
-        gpus=tuple(str(number) for number in range(gpus_of(container))),
-    )
-
-
-def gpus_of(container: Object) -> int:
-    """Return how many GPUs a container asks for."""
-    limits = (container.get("resources") or {}).get("limits") or {}
-    return sum(int(limits.get(name, 0)) for name in GPUS)
-
-
-def node_of(cluster: Cluster, pod: Object) -> Host:
-    """Return the node of a pod, as far as this user may read it."""
-    name, container = str(pod["spec"].get("nodeName", "")), pod["spec"]["containers"][0]
-    try:
-        node = cluster.request("GET", f"api/v1/nodes/{name}")
-    except Failed:
-        node = {}
-    info, labels = (
-        (node.get("status") or {}).get("nodeInfo") or {},
-        (node.get("metadata") or {}).get("labels") or {},
-    )
-    capacity = (node.get("status") or {}).get("capacity") or {}
-    product = next((str(labels[key]) for key in PRODUCTS if key in labels), "")
-    threads = int(amount(capacity.get("cpu", "0")))
-    gpus = gpus_of(container)
-    return Host(
-        name=name,
-        hardware=product if gpus else str(info.get("architecture", platform.machine())),
-        count=gpus or round(_limits(container).cpus) or threads,
-        kernel=str(info.get("kernelVersion", "")),
-        cpu_threads=threads,
-        memory_bytes=int(amount(capacity.get("memory", "0"))),
-        energy_reason=NOT_READ,
-        observed=False,
-    )
-
-
-@dataclass
-class NodeWatch:
-    """The node of a pod, of whose other programs and clocks the API tells nothing."""
-
-    node: Host
-    client_pid: int = field(default=0)
-
-    def read(self) -> None:
-        """Read nothing."""
-
-    def restart(self) -> None:
-        """Read nothing."""
-
-    def tick(self) -> None:
-        """Read nothing."""
-
-    def host(self, hardware: Hardware, on_cpus: float = 0) -> Host:
-        """Return the node."""
-        return self.node
+def _unescape(word: str) -> str:
+    """Return a word as the program gets it: Kubernetes reads $$ as one dollar."""
+    return str(word).replace("$$", "$")
 
 
 def _version(url: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from launch.bench.target import Target
 from launch.deploy.client import Cluster
-from launch.deploy.pod_instance import PodInstance, gpus_of
+from launch.deploy.node import gpus_of
+from launch.deploy.pod_instance import PodInstance
 from launch.deploy.server import Reached
 
 
