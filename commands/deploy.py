@@ -245,7 +245,7 @@ def _show_status(namespace: str, context: str, name: str, format: str) -> None:
         what = f"no server '{name}' in namespace '{cluster.namespace}'"
         raise Refused(what, fix="invoke deploy, or --name and --namespace of the server")
     if format == "json":
-        emit({**asdict(found), "complete": found.complete})
+        emit({**asdict(found), "complete": found.complete, "start": deploy_start.facts(cluster, name)})
         return
     show(f"{found.kind} {found.name}: {found.ready} of {found.desired} replicas ready, {found.address}")
     if found.pods:

@@ -122,6 +122,14 @@ def _print(deltas: Iterable[Delta]) -> None:
     print()
 
 
+def facts(cluster: Cluster, name: str) -> dict[str, Any] | None:
+    """Return the start of the pod that is furthest behind as JSON values."""
+    from launch.deploy.start_reader import StartReader
+
+    start = StartReader(cluster, name).read()
+    return {"pod": start.name, "phase": start.note, "seconds": start.seconds} if start else None
+
+
 def show_start(cluster: Cluster, name: str) -> None:
     """Print the phases of the start of the pod that is furthest behind."""
     from launch.deploy.start_reader import StartReader
