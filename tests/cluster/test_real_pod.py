@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from launch.deploy import pod_program
 from launch.deploy.client import Cluster
 from launch.deploy.server import reached
 from launch.http.client import request
@@ -19,14 +21,14 @@ from launch.render.pod import LEAVE
 from tests.cluster import binaries, kubelet, paper
 from tests.cluster.control_plane import ControlPlane
 from tests.conftest import MODEL
-from tests.invocation import invoke
+from tests.invocation import finished, invoke, start
 from tests.registry.serving import running
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
 pytestmark = [pytest.mark.slow, pytest.mark.e2e]
-START, STOP = 180, 60  # seconds
+START, LOADED, STOP = 180, 60, 60  # seconds
 SAME = ("deploy", MODEL)
 
 
@@ -107,6 +109,28 @@ def stream(url: str, key: str, choices: int) -> Iterator[bytes]:
     yield from (line for line in response.lines() if line.strip())
 
 
+def clients(cluster: Cluster) -> int:
+    """Return how many clients of benchmarks run in the pod."""
+    pod = next(one["metadata"]["name"] for one in cluster.list("Pod"))
+    script = "grep -la '[b]ench.serve' /proc/[0-9]*/cmdline 2>/dev/null; true"
+    return len(pod_program.run(cluster, pod, ["sh", "-c", script])[1].splitlines())
+
+
+def load_ends_with_its_command(cluster: Cluster, where: tuple[str, str], state: Path) -> None:
+    running = start(*SAME, "--bench", "chat", "--scale", "0.5", *where, XDG_STATE_HOME=str(state))
+    end = time.monotonic() + LOADED
+    while not clients(cluster):
+        assert running.poll() is None and time.monotonic() < end, "no load has begun"
+        time.sleep(0.5)
+    running.send_signal(signal.SIGINT)
+    done = finished(running)
+    assert done.code != 0 and "Traceback" not in done.err
+    end = time.monotonic() + STOP
+    while clients(cluster):
+        assert time.monotonic() < end, "the load goes on"
+        time.sleep(0.5)
+
+
 @pytest.mark.usefixtures("node")
 def test_a_server_with_a_key_is_asked_measured_and_drained(
     cluster: Cluster, image: str, tmp_path: Path
@@ -137,6 +161,8 @@ def test_a_server_with_a_key_is_asked_measured_and_drained(
     assert run["server"]["cluster"]["node"] == run["host"]["name"] == "localhost"
     assert run["metrics"]["generation_tokens"] == run["load"]["requests"] * run["load"]["output_len"]
     assert key not in f"{made}{asked}{measured}"
+
+    load_ends_with_its_command(cluster, where, tmp_path)
 
     with reached(cluster, "minimax-m2-tiny") as to:
         pod, deleted, lines = to.pod["metadata"]["name"], 0.0, []
