@@ -207,17 +207,21 @@ def _measure_layouts(
 
 def _workload(container: Container | None, preset: str, scale: float, model: str = "") -> Workload:
     """Return the load for a server; without one, for a model. Raises Refused for an unknown preset."""
+    labels = container.labels if container else {"slipway.model": model or MODEL}
+    weights = labels.get("slipway.weights", "")
+    folder = weights if weights.startswith("/") else ""
+    return workload_for(labels["slipway.model"], preset, scale, labels.get("slipway.commit", ""), folder)
+
+
+def workload_for(model: str, preset: str, scale: float, commit: str = "", folder: str = "") -> Workload:
+    """Return the load for a model, whose weights may be in a folder. Raises Refused for an unknown preset."""
     from launch.bench.presets import command, preset_of, presets
     from launch.bench.run import Workload
     from launch.bench.server import recipe_of
 
-    labels = container.labels if container else {"slipway.model": model or MODEL}
-    model, weights = labels["slipway.model"], labels.get("slipway.weights", "")
     recipe = recipe_of(model)
     chosen = preset_of(preset, presets(recipe.extension.bench, recipe.name) if recipe else presets())
-    folder = weights if weights.startswith("/") else ""
-    argv = command(chosen, model, scale, labels.get("slipway.commit", ""), folder)
-    return Workload(preset, chosen, argv, scale)
+    return Workload(preset, chosen, command(chosen, model, scale, commit, folder), scale)
 
 
 def _key(container: Container, workload: Workload) -> dict[str, str]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from launch.bench.history import Side
     from launch.bench.record import Record
     from launch.bench.run import Measured, Workload
+    from launch.bench.target import Target
 
 
 @dataclass
@@ -51,22 +52,26 @@ class Group:
     def measure(self, client: DockerClient, container: Container, count: int) -> list[Record]:
         """Measure, show and record runs, until the server is gone. Raises Failed if a record cannot be written."""
         from launch.bench.lock import only_benchmark_of
-        from launch.bench.run import Repeat, measure, prepare
         from launch.bench.target import of_container
 
         with only_benchmark_of(str(container.name), str(container.short_id)) as lock:
-            target = of_container(client, container, lock)
-            with bar(f"warm-up for {self.workload.name}") as progress:
-                warmed = prepare(target, self.workload, progress.update)
-            first, last = len(self.records) + 1, len(self.records) + count
-            for number in range(first, last + 1):
-                place = f" {number}/{last}" if last > 1 else ""
-                with bar(f"bench {self.workload.name}{place}") as progress:
-                    repeat = Repeat(self.id, number, last, warmed)
-                    measured = measure(target, self.workload, repeat, progress.update, self._save)
-                self._finish(measured)
-                if measured.record.status == "interrupted":
-                    break
+            return self.measure_target(of_container(client, container, lock), count)
+
+    def measure_target(self, target: Target, count: int) -> list[Record]:
+        """Measure, show and record runs of a server that no other benchmark of this host measures."""
+        from launch.bench.run import Repeat, measure, prepare
+
+        with bar(f"warm-up for {self.workload.name}") as progress:
+            warmed = prepare(target, self.workload, progress.update)
+        first, last = len(self.records) + 1, len(self.records) + count
+        for number in range(first, last + 1):
+            place = f" {number}/{last}" if last > 1 else ""
+            with bar(f"bench {self.workload.name}{place}") as progress:
+                repeat = Repeat(self.id, number, last, warmed)
+                measured = measure(target, self.workload, repeat, progress.update, self._save)
+            self._finish(measured)
+            if measured.record.status == "interrupted":
+                break
         return self.records
 
     def _save(self, record: Record) -> None:

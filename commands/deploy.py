@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -11,22 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from invoke.context import Context
 
+from commands import deploy_start
+from commands.bench import MOST_REPEATS, scale_of
 from commands.deploy_objects import applied, deleted, settings_of, write
-from commands.output import bar, emit, say, show, table
+from commands.output import emit, say, show, table
 from commands.shared_options import FORMATS, OUTPUT, DryRun
 from commands.task import verb
 from errors import Refused
 from launch.deploy.object_options import ObjectOptions
 from launch.operations.weights_place import WeightsPlace
-from launch.spec.control_characters import one_line
 from launch.spec.option import Option
 from launch.spec.plan_options import PlanOptions
 
 if TYPE_CHECKING:
-    from launch.deploy.apply import Change
     from launch.deploy.fetch_job import FetchStatus
-    from launch.deploy.status import Status
-    from launch.operations.deploy import Deployment
     from launch.spec.plan import Plan
 
 CLUSTER, ACTION = "Cluster", "Action"
@@ -119,6 +116,22 @@ def deploy(
     ] = False,
     force: Annotated[bool, Option("take over fields that another program manages", group=ACTION)] = False,
     ask: Annotated[str, Option("ask the server a question", metavar="TEXT", group=ACTION)] = "",
+    bench: Annotated[
+        str,
+        Option("measure the server with a load of `invoke bench`, e.g. chat", metavar="PRESET", group=ACTION),
+    ] = "",
+    scale: Annotated[
+        float,
+        Option(
+            "factor for the load of --bench, e.g. 0.02; small is 0.1",
+            metavar="NUMBER",
+            group=ACTION,
+            parse=scale_of,
+        ),
+    ] = 1.0,
+    repeat: Annotated[
+        int, Option("number of runs of --bench", group=ACTION, minimum=1, maximum=MOST_REPEATS)
+    ] = 1,
     logs: Annotated[bool, Option("show the logs of the server's pods", group=ACTION)] = False,
     wait: Annotated[
         str,
@@ -144,6 +157,7 @@ def deploy(
     invoke deploy --hardware h200 --nodes 2 --output overlays/m2
     invoke deploy --status
     invoke deploy --ask "What is a slipway?"
+    invoke deploy --bench chat --scale small
     invoke deploy --delete
     """
     actions = [
@@ -154,6 +168,7 @@ def deploy(
             ("delete", delete),
             ("output", output),
             ("ask", ask),
+            ("bench", bench),
             ("logs", logs),
         )
         if on
@@ -177,11 +192,14 @@ def deploy(
 
     name = name_for(options.name, options.model)
     if delete:
-        _show_changes(
-            deleted(connect(namespace, context), name, objects.delete_weights, dry_run), dry_run, format
-        )
+        removed = deleted(connect(namespace, context), name, objects.delete_weights, dry_run)
+        deploy_start.show_changes(removed, dry_run, format)
     elif ask or logs:
-        _reach(namespace, context, name, ask)
+        deploy_start.show_answer_or_logs(connect(namespace, context), name, ask)
+    elif bench:
+        from commands.deploy_bench import Load, measure
+
+        measure(connect(namespace, context), name, Load(bench, scale, repeat), format)
     elif status:
         _show_status(namespace, context, name, format)
     else:
@@ -195,54 +213,14 @@ def deploy(
         if diff:
             print(prepared.diff(force) or "no change")
             return
-        _show_changes(applied(prepared, dry_run, force, timeout), dry_run, format)
-        for warning in prepared.cluster.warnings:
-            say(f"warning of the cluster: {warning}")
-        if wait != "no" and not dry_run:
-            _follow(prepared, wait, timeout)
-
-
-def _follow(prepared: Deployment, wait: str, timeout: int) -> None:
-    """Wait until the server is ready, and ask it a question."""
-    with bar(f"start {prepared.name}") as progress:
-        ready = prepared.wait(lambda seen: progress.update(seen.ready, seen.desired, _summary(seen)), timeout)
-    if wait == "answer" and prepared.has_key:
-        say("note: not asked a question, because the API server of the cluster cannot pass the API key on")
-    elif wait == "answer":
-        say(f"answer through its Service: {one_line(prepared.answer())[:60]!r}")
-    say(f"{prepared.plan.model} serves at {ready.address}/v1 inside the cluster")
-
-
-def _reach(namespace: str, context: str, name: str, question: str) -> None:
-    from launch.deploy import server
-    from launch.deploy.client import connect
-
-    cluster = connect(namespace, context)
-    if question:
-        show(server.ask(cluster, name, question))
-        return
-    for pod, text in server.logs(cluster, name):
-        say(f"{pod}:")
-        print(text, end="")
+        how = deploy_start.How(dry_run, wait, timeout, format)
+        deploy_start.apply(prepared, applied(prepared, dry_run, force, timeout), how)
 
 
 def _plan(options: PlanOptions) -> Plan:
     from launch.operations.plan_inputs import plan_of
 
     return plan_of(options)
-
-
-def _summary(found: Status) -> str:
-    states = f"{found.ready} of {found.desired} ready"
-    return f"{states}; {found.causes[0].cause}" if found.causes else states
-
-
-def _show_changes(changes: Iterable[Change], dry_run: bool, format: str) -> None:
-    if format == "json":
-        emit([asdict(change) for change in changes])
-        return
-    for change in changes:
-        show(f"{change.kind} {change.name} {change.action}{' (dry run)' if dry_run else ''}")
 
 
 def _show_status(namespace: str, context: str, name: str, format: str) -> None:
@@ -259,11 +237,13 @@ def _show_status(namespace: str, context: str, name: str, format: str) -> None:
         what = f"no server '{name}' in namespace '{cluster.namespace}'"
         raise Refused(what, fix="invoke deploy, or --name and --namespace of the server")
     if format == "json":
-        emit({**asdict(found), "complete": found.complete})
+        emit({**asdict(found), "complete": found.complete, "start": deploy_start.facts(cluster, name)})
         return
     show(f"{found.kind} {found.name}: {found.ready} of {found.desired} replicas ready, {found.address}")
     if found.pods:
         show(table(("POD", "NODE", "PHASE"), found.pods))
+    if not found.complete:
+        deploy_start.show_start(cluster, name)
     for cause in found.causes:
         show(f"why: {cause.cause} ({cause.pods})\n  {cause.evidence}\n  next: {cause.fix}")
 

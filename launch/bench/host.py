@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from launch.bench.record import GpuReading, Host, HostReading
 from launch.hardware import cpu_state, gpu_state, process
@@ -26,6 +27,24 @@ class Moment:
     cpu: CpuState
     gpus: tuple[GpuState, ...]
     server_seconds: float | None = None
+
+
+class Watch(Protocol):
+    """Readings before, during and after one run. `client_pid` is the client's process on this host, 0 if none."""
+
+    client_pid: int
+
+    def read(self) -> None:
+        """Take a complete reading."""
+
+    def restart(self) -> None:
+        """Take the first reading again."""
+
+    def tick(self) -> None:
+        """Take a reading if the last one is old."""
+
+    def host(self, hardware: Hardware, on_cpus: float = 0) -> Host:
+        """Return what the readings show."""
 
 
 @dataclass

@@ -6,15 +6,12 @@ Its exit status is 0 even if every request failed, so the result is judged, and 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from errors import Failed
 from launch.bench.result import UnusableResult, last_line
 from launch.bench.target import Target
-from launch.engine.attached_exec import execute_attached
-from launch.engine.client import execute
 
 _READS = 3
 _PROGRESS = re.compile(r"(\d+)/(\d+) \[")  # tqdm
@@ -40,25 +37,21 @@ class LoadClient:
 
         `spelled_out` is the same command for a vLLM that does not know a shortened option.
         """
-        with engine_errors():
+        status, output = self._execute(argv)
+        if status == _USAGE_ERROR and _UNKNOWN_OPTION.search(output) and spelled_out != argv:
+            argv = spelled_out
             status, output = self._execute(argv)
-            if status == _USAGE_ERROR and _UNKNOWN_OPTION.search(output) and spelled_out != argv:
-                argv = spelled_out
-                status, output = self._execute(argv)
         if status:
             why = last_line(output) or "it printed nothing"
             raise Failed(f"vllm bench serve exited with {status}", why=why, fix="invoke logs")
         return argv
 
     def _execute(self, argv: tuple[str, ...]) -> tuple[int, str]:
-        client, container = self.target.client, self.target.container
-        return execute_attached(client, container, list(argv), self._line, f"{self.file}.pid", self.started)
+        return self.target.instance.run_attached(argv, self._line, f"{self.file}.pid", self.started)
 
     def end(self) -> None:
         """End the load. Raises Failed if the engine does not answer."""
-        with engine_errors():
-            words = ["sh", "-c", f"kill $(cat {self.file}.pid)"]
-            execute(self.target.client, self.target.container, words)
+        self.target.instance.run(["sh", "-c", f"kill $(cat {self.file}.pid)"])
 
     def _line(self, line: str) -> None:
         match = _PROGRESS.search(line)
@@ -70,31 +63,15 @@ class LoadClient:
 
         It is read again if it is empty: an engine may lose the output of a command that ends at once.
         """
-        client, container = self.target.client, self.target.container
-        with engine_errors():
-            for _ in range(_READS):
-                status, text = execute(client, container, ["cat", self.file])
-                if status:
-                    raise UnusableResult(
-                        "vllm bench serve saved no result", why=text[:200], fix="invoke logs"
-                    )
-                if text.strip():
-                    execute(client, container, ["rm", "-f", self.file, f"{self.file}.pid"])
-                    return text
+        run = self.target.instance.run
+        for _ in range(_READS):
+            status, text = run(["cat", self.file])
+            if status:
+                raise UnusableResult("vllm bench serve saved no result", why=text[:200], fix="invoke logs")
+            if text.strip():
+                run(["rm", "-f", self.file, f"{self.file}.pid"])
+                return text
         raise UnusableResult("vllm bench serve saved an empty result", fix="invoke bench")
-
-
-@contextmanager
-def engine_errors() -> Iterator[None]:
-    """Turn an error of the engine, which does not know the container any more, into Failed."""
-    from docker.errors import DockerException
-    from requests.exceptions import RequestException
-
-    try:
-        yield
-    except (DockerException, RequestException, OSError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0][:200]
-        raise Failed("the connection to the container ended", why=reason, fix="invoke ps") from None
 
 
 def saving(argv: tuple[str, ...], seed: int, port: int, file: str) -> tuple[str, ...]:

@@ -77,6 +77,17 @@ class Container(Part):
     gpus: tuple[str, ...] = ()
 
 
+class ClusterPlace(Part):
+    """Where a server of a cluster runs. The load ran inside its pod; all else went over a port-forward."""
+
+    host: str = ""  # the address of the API server
+    namespace: str = ""
+    pod: str = ""
+    node: str = ""
+    load: str = "inside the pod"
+    requests: str = "port-forward"  # warm-up, questions and counters
+
+
 class Server(Part):
     """The server that was measured. `start_id` changes with every start of its container."""
 
@@ -100,6 +111,7 @@ class Server(Part):
     container: Container = Container()
     kv_cache_tokens: int | None = None
     start_seconds: dict[str, float] = {}  # by phase of the start
+    cluster: ClusterPlace | None = None  # None: a container of the host
 
 
 class GpuReading(Part):
@@ -142,6 +154,7 @@ class Host(Part):
     client_cpus: float | None = None  # CPUs that the client used, on average
     energy_joules: Energy | None = None
     energy_reason: str = ""  # why energy_joules is null
+    observed: bool = True  # False: a node, of whose other programs and clocks nothing was read
 
 
 class Metrics(Part):

@@ -15,8 +15,7 @@ from errors import Failed, SlipwayError
 from launch.bench import counters, result, server, validity
 from launch.bench.canary import Canary
 from launch.bench.counters import Counters
-from launch.bench.host import HostWatch
-from launch.bench.load_client import LoadClient, engine_errors, saving
+from launch.bench.load_client import LoadClient, saving
 from launch.bench.presets import Preset, fresh_tokens, load_of, percentile_needs, sampling_of
 from launch.bench.record import Record, Status
 from launch.bench.result import Result
@@ -24,7 +23,6 @@ from launch.bench.stall import StallWatch
 from launch.bench.target import Target
 from launch.bench.validity import CanaryAnswer, Facts
 from launch.bench.warmup import warm_up
-from launch.engine import usage
 
 SAVE_EVERY = 2.0  # seconds between two updates of the record of a run that has not ended
 _STATE_SECONDS = 2.0  # the load ends with its container, and the engine tells a little later that it ended
@@ -92,7 +90,7 @@ def measure(target: Target, workload: Workload, repeat: Repeat, show: Show, save
 def _provisional(target: Target, workload: Workload, repeat: Repeat) -> Record:
     """Return the record of a run that has not ended."""
     load, id = load_of(workload.preset, workload.argv), secrets.token_hex(6)
-    described = server.describe(target.client, target.container, server.start_id(target.container))
+    described = target.instance.describe(target.instance.start_id())
     return Record(
         id=id,
         group=repeat.group,
@@ -132,9 +130,7 @@ class _Run:
 
     def __post_init__(self) -> None:
         target = self.target
-        self.watch = HostWatch(
-            target.gpus, lambda: usage.cpu_seconds(target.client, target.container), target.neighbours
-        )
+        self.watch = target.instance.watch(target.gpus, target.neighbours)
 
     def client(self) -> LoadClient:
         """Return the client of this run."""
@@ -181,16 +177,8 @@ class _Run:
         return self.ended("failed", f"{error.what}: {error.why}" if error.why else error.what)
 
     def gone(self) -> str:
-        """Return what happened to the server's container; "" if it still runs as before."""
-        try:
-            with engine_errors():
-                restarted = server.start_id(self.target.container) != self.record.server.start_id
-                status = self.target.container.status
-        except Failed:
-            return "the server's container was removed"
-        if status != "running":
-            return f"the server's container ended (its state is '{status}')"
-        return "the server's container was restarted" if restarted else ""
+        """Return what happened to the server; "" if it still runs as before."""
+        return self.target.instance.gone(self.record.server.start_id)
 
 
 @dataclass(frozen=True)
@@ -239,7 +227,7 @@ def _judged(run: _Run, workload: Workload, loaded: _Loaded, canary: tuple[Canary
         fresh_tokens=fresh_tokens(workload.preset, workload.argv),
         fixed_output=record.sampling.ignore_eos,
         canary=canary,
-        on_gpu=bool(target.gpus),
+        on_gpu=target.on_gpu,
         scaled=workload.scale < 1,
         gone=run.gone(),
         clock_step=loaded.clock_step,

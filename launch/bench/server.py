@@ -62,6 +62,7 @@ def describe(client: DockerClient, container: Container, started: str) -> Server
     labels, attributes = container.labels, container.attrs
     argv = (str(attributes.get("Path") or ""), *map(str, attributes.get("Args") or ()))
     progress = _start(container)
+    known: dict[str, Any] = {field: labels.get(f"slipway.{label}", "") for field, label in _LABELS.items()}
     return Server(
         name=str(container.name),
         start_id=started,
@@ -72,7 +73,7 @@ def describe(client: DockerClient, container: Container, started: str) -> Server
         container=limits_of(attributes["HostConfig"], labels.get("slipway.gpus", "")),
         kv_cache_tokens=progress.kv_tokens,
         start_seconds=progress.seconds,
-        **{field: labels.get(f"slipway.{label}", "") for field, label in _LABELS.items()},
+        **known,
     )
 
 

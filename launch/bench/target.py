@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from launch.bench.changes import hardware_text
 from launch.bench.host import kind_and_count
+from launch.bench.instance import ContainerInstance, Instance
 from launch.bench.lock import neighbours
 from launch.bench.server import gpus_of, limits_of
 from launch.hardware.detect import detect
@@ -25,10 +26,9 @@ PORT = 8000  # of the server in its container
 
 @dataclass(frozen=True)
 class Target:
-    """A server with its container and its address on this host. `port` is that in the container."""
+    """A server and its address on this host. `port` is that in its container."""
 
-    client: DockerClient
-    container: Container
+    instance: Instance
     url: str
     model: str
     key: str = ""
@@ -36,20 +36,22 @@ class Target:
     gpus: tuple[Gpu, ...] = ()
     neighbours: Callable[[], tuple[str, ...]] = tuple
     port: int = PORT
+    on_gpu: bool = False
 
 
 def of_container(client: DockerClient, container: Container, lock: Path) -> Target:
     """Return the target for a Slipway server. `lock` is the lock file of its benchmark."""
     hardware = detect()
+    gpus = gpus_of(container, hardware.gpus)
     return Target(
-        client,
-        container,
+        ContainerInstance(client, container),
         url=container.labels["slipway.url"],
         model=container.labels["slipway.model"],
         key=key_of_container(container),
         hardware=hardware,
-        gpus=gpus_of(container, hardware.gpus),
+        gpus=gpus,
         neighbours=partial(neighbours, lock),
+        on_gpu=bool(gpus),
     )
 
 

@@ -231,6 +231,10 @@ def client_keeps_up(facts: Facts) -> Iterator[Remark]:
 def host_as_usual(facts: Facts) -> Iterator[Remark]:
     """The host ran this server only, at its usual speed, without a restart."""
     rule, host = "host", facts.host
+    if not host.observed:
+        yield _remark(
+            rule, "the node of the pod was not observed, so other programs on it would not be noticed"
+        )
     if facts.gone:
         yield _void(rule, f"{facts.gone} during the run")
     if facts.metrics.preemptions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -190,8 +191,10 @@ def connect(namespace: str = "", context: str = "") -> Cluster:
     config: Any = untyped
     try:
         configuration = client.Configuration()
-        config.load_kube_config(context=context or None, client_configuration=configuration)
-        contexts, active = config.list_kube_config_contexts()
+        # The client reads the variable once, when it is imported.
+        file = os.environ.get("KUBECONFIG") or None
+        config.load_kube_config(file, context=context or None, client_configuration=configuration)
+        contexts, active = config.list_kube_config_contexts(file)
         chosen = next((one for one in contexts if one["name"] == context), active)
         own = chosen.get("context", {}).get("namespace", "")
     except config.ConfigException as error:

@@ -7,7 +7,7 @@ standard input is the connection to the client, and the shell ends the command w
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
@@ -39,6 +39,11 @@ exit $status
 """
 
 
+def attached(pid_file: str, argv: Sequence[str]) -> list[str]:
+    """Return the command that runs another one until its own standard input ends."""
+    return ["sh", "-c", _SHELL, "attached", pid_file, *argv]
+
+
 def execute_attached(
     client: DockerClient,
     container: Container,
@@ -52,8 +57,7 @@ def execute_attached(
     `started` gets the process id of its shell, as the host counts, when the first line arrives: an engine does not know
     it earlier. The command is ended if this raises.
     """
-    words = ["sh", "-c", _SHELL, "attached", pid_file, *argv]
-    command = client.api.exec_create(container.id, words, stdin=True)["Id"]
+    command = client.api.exec_create(container.id, attached(pid_file, argv), stdin=True)["Id"]
     connection = cast("SocketIO", client.api.exec_start(command, socket=True))
     lines: list[str] = []
     try:

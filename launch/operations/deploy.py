@@ -12,6 +12,7 @@ from launch.deploy import fetch_job, preflight, server, storage
 from launch.deploy import objects as cluster_objects
 from launch.deploy.apply import Change
 from launch.deploy.client import Cluster, Object
+from launch.deploy.drain import draining
 from launch.deploy.fetch_job import FetchStatus
 from launch.deploy.gpu_checks import products
 from launch.deploy.objects import DEFAULT, Surroundings
@@ -79,13 +80,13 @@ class Deployment:
         return wait(self.cluster, self.name, on_status, timeout or start_seconds(self.plan))
 
     def answer(self) -> str:
-        """Return what the server answers to a question, through its Service. Raises Failed."""
-        return server.ask(self.cluster, self.name, QUESTION, max_tokens=16)
+        """Return what the server answers to a question. Raises Failed."""
+        return "".join(delta.text for delta in server.ask(self.cluster, self.name, QUESTION, max_tokens=16))
 
     @property
-    def has_key(self) -> bool:
-        """Whether the server asks for an API key."""
-        return bool(self.plan.container.env_files)
+    def way(self) -> str:
+        """How the server is asked: the API server cannot pass an API key on."""
+        return "a port-forward" if self.plan.container.env_files else "its Service"
 
 
 def objects(
@@ -100,7 +101,7 @@ def objects(
         raise Refused(what, why="it is not in a registry, only on this host or not built yet", fix=fix)
     if settings.topology and len(plan.processes) < 2:
         raise Refused("--topology is for a plan of several nodes", fix="leave out --topology, or use --nodes")
-    plan = plan.with_port(FIRST_PORT)
+    plan = draining(plan.with_port(FIRST_PORT))
     return plan, cluster_objects.documents(plan, settings, around)
 
 
@@ -154,10 +155,11 @@ def wait(cluster: Cluster, name: str, on_status: Callable[[Status], None], timeo
         try:
             found = status(cluster, name)
             lost = 0.0
-        except Failed:
+        except Failed as error:
             lost = lost or time.monotonic()
             if time.monotonic() - lost > SETTLED:
-                raise
+                fix = "the server starts without it; once it answers again: invoke deploy --status"
+                raise Failed(f"{error.what}, while '{name}' starts", why=error.why, fix=fix) from error
             time.sleep(EVERY)
             continue
         if found is None:

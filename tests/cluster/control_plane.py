@@ -5,6 +5,7 @@ It ends with the test run, also if that is killed, and keeps everything in one t
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import subprocess
@@ -140,11 +141,13 @@ def _certificates(folder: Path) -> None:
 
 
 @contextmanager
-def process(folder: Path, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+def process(folder: Path, command: list[str], path: str = "") -> Iterator[subprocess.Popen[bytes]]:
     """Run a program with its output in a file. `setpriv` ends it if the test run is killed."""
     with (folder / f"{Path(command[0]).name}.log").open("wb") as log:
         words = ["setpriv", "--pdeathsig", "KILL", *command]
-        process = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True, cwd=folder)
+        process = subprocess.Popen(
+            words, stdout=log, stderr=log, start_new_session=True, cwd=folder, env=_environment(path)
+        )
         try:
             yield process
         finally:
@@ -154,6 +157,10 @@ def process(folder: Path, command: list[str]) -> Iterator[subprocess.Popen[bytes
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait(STOP)
+
+
+def _environment(path: str) -> dict[str, str]:
+    return {**os.environ, **({"PATH": path} if path else {})}
 
 
 def _wait(url: str, folder: Path, server: subprocess.Popen[bytes]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ def node(plane: ControlPlane, programs: Path, engine: DockerClient, image: str) 
     made.remove()
     before = {path for path in FIXED if path.exists()}
     try:
-        with process(plane.folder, [str(programs / "kubelet"), *_flags(plane)]):
+        with process(plane.folder, [str(programs / "kubelet"), *_flags(plane)], _path(plane)):
             yield
     finally:
         for container in engine.containers.list(all=True, filters={"label": "io.kubernetes.pod.namespace"}):
@@ -38,6 +39,15 @@ def node(plane: ControlPlane, programs: Path, engine: DockerClient, image: str) 
         for path in FIXED:
             if path not in before:
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _path(plane: ControlPlane) -> str:
+    """Return the PATH of the kubelet, with a program that it forwards ports with."""
+    folder = plane.folder / "path"
+    folder.mkdir(exist_ok=True)
+    shutil.copy2(Path(__file__).with_name("socat.py"), folder / "socat")
+    (folder / "socat").chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
 
 
 def _unmount(folder: Path) -> None:

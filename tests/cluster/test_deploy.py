@@ -55,7 +55,10 @@ def test_deploy_repeat_change_and_delete(cluster: Cluster, kubelet: paper.Kubele
     assert f"serves at http://minimax-m2-api.{cluster.namespace}:8000/v1 inside the cluster" in first.err
     assert deploy(cluster, "--diff").ok().out == "no change\n"
     again = deploy(cluster, "--format", "json")
-    assert {change["action"] for change in again.json} == {"unchanged"}
+    *unchanged, server = again.json
+    assert {change["action"] for change in unchanged} == {"unchanged"}
+    assert (server["kind"], server["action"], server["replicas"]) == ("Server", "ready", 1)
+    assert "schedule" in server["seconds"]
     assert "+            memory: 200Gi" in deploy(cluster, "--memory", "200Gi", "--diff").ok().out
     shown = invoke("deploy", "--status", "--namespace", cluster.namespace).ok().out
     assert "Deployment minimax-m2: 1 of 1 replicas ready" in shown

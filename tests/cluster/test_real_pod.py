@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,19 +14,23 @@ from typing import TYPE_CHECKING
 import pytest
 
 from launch.demo.tiny_checkpoint import write_checkpoint
+from launch.deploy import pod_program
 from launch.deploy.client import Cluster
+from launch.deploy.server import reached
+from launch.http.client import request
 from launch.hub_server import serve_folder
+from launch.render.pod import LEAVE
 from tests.cluster import binaries, kubelet, paper
 from tests.cluster.control_plane import ControlPlane
 from tests.conftest import MODEL
-from tests.invocation import invoke
+from tests.invocation import finished, invoke, start
 from tests.registry.serving import running
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
 pytestmark = [pytest.mark.slow, pytest.mark.e2e]
-START, STOP = 180, 60  # seconds
+START, LOADED, STOP = 180, 60, 60  # seconds
 SAME = ("deploy", MODEL)
 
 
@@ -112,6 +118,8 @@ def test_deploy_ends_with_an_answer_from_the_pod(cluster: Cluster, image: str) -
         "Deployment minimax-m2-tiny created",
     ]
     assert "answer through its Service: " in made.err
+    assert re.search(r"  schedule .* import .* load weights .* ready .* first generation [0-9.]+ s", made.err)
+    assert "start minimax-m2-tiny: " in made.err  # plain lines without a terminal
     assert "1 of 1 replicas ready" in invoke(*SAME, "--status", *where).ok().out
     answer = invoke(*SAME, "--ask", "What is a slipway?", *where).ok().out
     assert "ramp on the shore" in answer
@@ -124,3 +132,94 @@ def test_deploy_ends_with_an_answer_from_the_pod(cluster: Cluster, image: str) -
     while cluster.list("Pod") and time.monotonic() < end:
         time.sleep(0.5)
     assert cluster.list("Pod") == []
+
+
+def secret(cluster: Cluster, key: str) -> None:
+    """Make the Secret as the command does that a refusal shows."""
+    values = {"VLLM_API_KEY": key, "OPENAI_API_KEY": key}
+    body = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "slipway-api-key"},
+        "stringData": values,
+    }
+    cluster.request("POST", cluster.path("Secret"), body=body)
+
+
+def stream(url: str, key: str, choices: int) -> Iterator[bytes]:
+    """Yield the events of answers of 2,000 tokens each."""
+    body = {"model": MODEL, "prompt": "Hello", "max_tokens": 2000, "ignore_eos": True, "n": choices}
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
+    data = json.dumps({**body, "stream": True, "stream_options": {"include_usage": True}}).encode()
+    address = f"{url}/v1/completions"
+    response = request("POST", address, headers=headers, body=data, timeout=60, direct=True)
+    yield from (line for line in response.lines() if line.strip())
+
+
+def clients(cluster: Cluster) -> int:
+    """Return how many clients of benchmarks run in the pod."""
+    pod = next(one["metadata"]["name"] for one in cluster.list("Pod"))
+    script = "grep -la '[b]ench.serve' /proc/[0-9]*/cmdline 2>/dev/null; true"
+    return len(pod_program.run(cluster, pod, ["sh", "-c", script])[1].splitlines())
+
+
+def load_ends_with_its_command(cluster: Cluster, where: tuple[str, str], state: Path) -> None:
+    running = start(*SAME, "--bench", "chat", "--scale", "0.5", *where, XDG_STATE_HOME=str(state))
+    end = time.monotonic() + LOADED
+    while not clients(cluster):
+        assert running.poll() is None and time.monotonic() < end, "no load has begun"
+        time.sleep(0.5)
+    running.send_signal(signal.SIGINT)
+    done = finished(running)
+    assert done.code != 0 and "Traceback" not in done.err
+    end = time.monotonic() + STOP
+    while clients(cluster):
+        assert time.monotonic() < end, "the load goes on"
+        time.sleep(0.5)
+
+
+@pytest.mark.usefixtures("node")
+def test_a_server_with_a_key_is_asked_measured_and_drained(
+    cluster: Cluster, image: str, tmp_path: Path
+) -> None:
+    """The API server cannot pass a key on, so all of it goes over port-forwards."""
+    where, key = ("--namespace", cluster.namespace), "sk-of-this-test"
+    secret(cluster, key)
+    wanted = ("--platform", "cpu", "--image", image, "--listen", "0.0.0.0", "--timeout", str(START))
+    made = invoke(*SAME, *wanted, *where, "--format", "json", XDG_CONFIG_HOME=str(tmp_path))
+    server = made.json[-1]
+    assert "answer through a port-forward: " in made.err
+    phases = ("schedule", "import", "load weights", "kv cache", "ready", "first generation")
+    assert set(phases) <= server["seconds"].keys()
+    assert sum(server["seconds"].values()) < START
+    asked = invoke(*SAME, "--ask", "What is a slipway?", *where).ok()
+    assert "ramp on the shore" in asked.out
+
+    measured = invoke(
+        *SAME,
+        *("--bench", "chat", "--scale", "0.02", "--format", "json"),
+        *where,
+        XDG_STATE_HOME=str(tmp_path),
+    )
+    (run,) = measured.json["runs"]
+    assert run["status"] == "complete", run["validity"]
+    assert run["validity"]["outcome"] == "remarks"
+    assert run["server"]["cluster"]["requests"] == "port-forward"
+    assert run["server"]["cluster"]["node"] == run["host"]["name"] == "localhost"
+    assert run["metrics"]["generation_tokens"] == run["load"]["requests"] * run["load"]["output_len"]
+    assert key not in f"{made}{asked}{measured}"
+
+    load_ends_with_its_command(cluster, where, tmp_path)
+
+    with reached(cluster, "minimax-m2-tiny") as to:
+        pod, deleted, lines = to.pod["metadata"]["name"], 0.0, []
+        for line in stream(to.url, to.key, choices=4):
+            lines.append(line)
+            if len(lines) == 50:
+                cluster.delete("Pod", pod)
+                deleted = time.monotonic()
+    lasted = time.monotonic() - deleted
+    assert lines[-1].strip() == b"data: [DONE]"
+    assert json.loads(lines[-2].partition(b":")[2])["usage"]["completion_tokens"] == 4 * 2000
+    assert lasted > LEAVE, "the answer ended before the server was asked to end, which shows nothing"
+    print(f"the stream ended whole {lasted:.1f} s after its pod was deleted")

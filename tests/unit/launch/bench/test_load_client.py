@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from errors import Failed
-from launch.bench import load_client
 from launch.bench.load_client import LoadClient, saving
 from launch.bench.presets import command, load_presets
 from launch.bench.result import UnusableResult, parse
@@ -23,19 +22,17 @@ Client = Callable[..., LoadClient]
 
 
 @pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> Client:
+def client() -> Client:
     """Return a client for whose commands `answers` has the status and the output."""
 
     def make(answers: dict[tuple[str, ...], tuple[int, str]], done: list[int] | None = None) -> LoadClient:
-        def execute_attached(*arguments: Any) -> tuple[int, str]:
-            _, _, argv, show, *_ = arguments
-            for line in answers[tuple(argv)][1].splitlines():
+        def run_attached(argv: tuple[str, ...], show: Callable[[str], None], *_: Any) -> tuple[int, str]:
+            for line in answers[argv][1].splitlines():
                 show(line)
-            return answers[tuple(argv)]
+            return answers[argv]
 
-        monkeypatch.setattr(load_client, "execute_attached", execute_attached)
-        monkeypatch.setattr(load_client, "execute", lambda _, __, argv: answers[tuple(argv[:1])])
-        target = Target(SimpleNamespace(), SimpleNamespace(), "http://x", "m")  # type: ignore[arg-type]
+        instance = SimpleNamespace(run_attached=run_attached, run=lambda argv: answers[tuple(argv[:1])])
+        target = Target(instance, "http://x", "m")
         progressed = (done if done is not None else []).append
         return LoadClient(target, 4, "/tmp/r.json", progressed, lambda pid: None)
 
