@@ -40,7 +40,7 @@ def test_a_start_that_is_followed(own_cluster: Cluster, own_plane: ControlPlane)
     wanted = ("--hardware", "h200", "--gpus", "4", "--vllm", "0.32.0", "--image", IMAGE)
     running = start("deploy", *wanted, "--wait", "ready")
     assert running.stdout is not None
-    lines = [running.stdout.readline(), running.stdout.readline()]
+    lines = [running.stdout.readline() for _ in ("NetworkPolicy", "Service", "Deployment")]
     assert lines[-1] == "Deployment minimax-m2 created\n"
     killed = time.monotonic()
     own_plane.server.kill()
