@@ -26,6 +26,8 @@ from launch.serving.api_key import key_file, read_key
 from launch.spec.plan import FIRST_PORT
 from launch.spec.vllm_args import Draft, parse
 
+SERVICE, FORWARD = "its Service", "a port-forward"
+
 
 @dataclass(frozen=True)
 class Reached:
@@ -48,30 +50,52 @@ class Reached:
 
 def ask(cluster: Cluster, name: str, question: str, max_tokens: int = 256) -> Iterator[openai_client.Delta]:
     """Yield the answer to a question piece by piece. Raises Failed if the server does not give one."""
-    if _needs_key(_ready_pod(cluster, name)):
-        with reached(cluster, name) as to:
-            yield from openai_client.ask(to.url, to.model, question, max_tokens=max_tokens, api_key=to.key)
-    else:
+    if way_to(cluster, name) == SERVICE:
         yield from _ask_service(cluster, name, question, max_tokens)
+        return
+    with reached(cluster, name) as to:
+        yield from openai_client.ask(to.url, to.model, question, max_tokens=max_tokens, api_key=to.key)
+
+
+def way_to(cluster: Cluster, name: str) -> str:
+    """Return how the server can be asked. Raises Failed if it cannot.
+
+    The API server cannot pass a key on, and a NetworkPolicy may keep it out of the pods. A port-forward enters a pod
+    from its own node.
+    """
+    if _needs_key(_ready_pod(cluster, name)):
+        return FORWARD
+    try:
+        _model_of_service(cluster, name)
+    except Failed as error:
+        if "reach service" in error.why and cluster.get("NetworkPolicy", name):
+            return FORWARD
+        raise
+    return SERVICE
 
 
 def _ask_service(
     cluster: Cluster, name: str, question: str, max_tokens: int
 ) -> Iterator[openai_client.Delta]:
-    service = cluster.get("Service", api_service_name(name))
-    port = service["spec"]["ports"][0]["port"] if service else FIRST_PORT
-    path = f"{cluster.path('Service')}/{api_service_name(name)}:{port}/proxy/v1"
-    try:
-        model = cluster.request("GET", f"{path}/models")["data"][0]["id"]
-    except Failed as error:
-        raise _explained(cluster, name, error) from error
     messages = [{"role": "user", "content": question}]
-    body = {"model": model, "messages": messages, "max_tokens": max_tokens}
-    message = cluster.request("POST", f"{path}/chat/completions", body=body)["choices"][0]["message"]
+    body = {"model": _model_of_service(cluster, name), "messages": messages, "max_tokens": max_tokens}
+    path = f"{_proxy(cluster, name)}/chat/completions"
+    message = cluster.request("POST", path, body=body)["choices"][0]["message"]
     if reasoning := message.get("reasoning") or message.get("reasoning_content"):
         yield openai_client.Delta("reasoning", str(reasoning))
     if content := message.get("content"):
         yield openai_client.Delta("content", str(content))
+
+
+def _model_of_service(cluster: Cluster, name: str) -> str:
+    return str(cluster.request("GET", f"{_proxy(cluster, name)}/models")["data"][0]["id"])
+
+
+def _proxy(cluster: Cluster, name: str) -> str:
+    """Return the path under which the API server passes requests on to the Service."""
+    service = cluster.get("Service", api_service_name(name))
+    port = service["spec"]["ports"][0]["port"] if service else FIRST_PORT
+    return f"{cluster.path('Service')}/{api_service_name(name)}:{port}/proxy/v1"
 
 
 @contextmanager
@@ -142,15 +166,6 @@ def _model(url: str, key: str) -> str:
         return str(json.loads(body)["data"][0]["id"])
     except (ValueError, LookupError, TypeError) as error:
         raise Failed("the server does not answer like vLLM", why=str(error)[:200]) from None
-
-
-def _explained(cluster: Cluster, name: str, error: Failed) -> Failed:
-    """Return the error of a server that is not reached; its policy may keep the API server of the cluster out."""
-    if "reach service" not in error.why or cluster.get("NetworkPolicy", name) is None:
-        return error
-    what = f"the API server of the cluster cannot reach '{name}'"
-    fix = "--allow-from CIDR with the address of the API server, or --wait ready"
-    return Failed(what, why=f"{error.why}; the NetworkPolicy '{name}' may keep it out", fix=fix)
 
 
 def logs(cluster: Cluster, name: str, tail: int = 0) -> list[tuple[str, str]]:

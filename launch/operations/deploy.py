@@ -85,8 +85,8 @@ class Deployment:
 
     @property
     def way(self) -> str:
-        """How the server is asked: the API server cannot pass an API key on."""
-        return "a port-forward" if self.plan.container.env_files else "its Service"
+        """How the server is asked. Raises Failed if it cannot be."""
+        return server.way_to(self.cluster, self.name)
 
 
 def objects(

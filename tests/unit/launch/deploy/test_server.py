@@ -60,3 +60,40 @@ def test_a_server_with_tls_is_refused() -> None:
 
 def test_the_revision_is_in_the_command() -> None:
     assert server.Reached(pod(), "http://127.0.0.1:1", "org/model", "", 8000).revision == "abc123"
+
+
+class Proxied(FakeCluster):
+    """A cluster whose API server passes requests on to Services, unless `error` says why it cannot."""
+
+    error = ""
+
+    def request(self, method: str, path: str) -> Object:
+        if "/proxy/" not in path:
+            return super().request(method, path)
+        if self.error:
+            raise Failed("the cluster failed", why=self.error)
+        return {"data": [{"id": "org/model"}]}
+
+
+@pytest.mark.parametrize(
+    ("key", "error", "policies", "way"),
+    [
+        ("", "", ["m2"], server.SERVICE),
+        ("k", "", [], server.FORWARD),
+        ("", "status 503: error trying to reach service: dial tcp: i/o timeout", ["m2"], server.FORWARD),
+    ],
+)
+def test_a_server_is_asked_through_its_service_unless_a_key_or_a_policy_prevents_it(
+    key: str, error: str, policies: list[str], way: str
+) -> None:
+    objects = {"Pod": [pod("a", key=key)], "NetworkPolicy": [{"metadata": {"name": one}} for one in policies]}
+    cluster = Proxied(objects)
+    cluster.error = error
+    assert server.way_to(cast(Cluster, cluster), "m2") == way
+
+
+def test_a_service_that_no_policy_hides_and_that_is_not_reached_is_an_error() -> None:
+    cluster = Proxied({"Pod": [pod("a")]})
+    cluster.error = "status 503: error trying to reach service: connection refused"
+    with pytest.raises(Failed, match="the cluster failed"):
+        server.way_to(cast(Cluster, cluster), "m2")
