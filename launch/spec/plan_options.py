@@ -78,6 +78,18 @@ def port_number(label: str, given: Any) -> int:
         raise Refused(error.what.replace(" (got", ", or auto (got")) from None
 
 
+def node_count(label: str, given: Any) -> int:
+    """Parse a number of hosts. Raises Refused for more than one group of ranks can have."""
+    try:
+        return integer(label, given, 1, MAX_NODES)
+    except Refused as error:
+        why = "the ranks of one group step together; more hosts serve as copies of a smaller plan"
+        large = str(given).isascii() and str(given).isdigit() and int(str(given)[:LONGEST]) > MAX_NODES
+        raise Refused(
+            error.what, why=why if large else "", fix="--nodes 2, with --replicas of invoke deploy"
+        ) from None
+
+
 @dataclass(frozen=True)
 class PlanOptions:
     """Options of a plan. An empty field leaves the choice to the recipe or to this host."""
@@ -152,7 +164,7 @@ class PlanOptions:
         group=HARDWARE,
         setting=True,
     )
-    nodes: int = option(1, "number of hosts", metavar="NUMBER", group=HARDWARE, minimum=1, maximum=MAX_NODES)
+    nodes: int = option(1, "number of hosts", metavar="NUMBER", group=HARDWARE, parse=node_count)
     max_model_len: int | None = option(
         None,
         "maximum context length in tokens, e.g. 32768 or 128K (default: chosen by the recipe)",
