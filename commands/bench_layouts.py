@@ -52,8 +52,11 @@ class LayoutsBench:
     def report(self) -> None:
         """Measure, print what was measured, also before a failure, and remember the layout. Raises Failed."""
         from commands.run_output import Steps, TerminalEvents
-        from launch.operations.bench_layouts import candidates, without_servers
+        from launch.operations.bench_layouts import candidates, check
+        from launch.operations.stopped_servers import without_servers
 
+        self.workload(None)  # refuses an unknown preset while the servers still run
+        check(self.options)
         with without_servers(self.client, self.asked.stop_server, TerminalEvents()):
             plans = candidates(self.options)
             if self.format == "text":

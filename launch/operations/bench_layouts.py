@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,19 +13,21 @@ from errors import Failed, Refused, SlipwayError
 from launch.bench.layouts.schedule import MOST_LAYOUTS, LayoutFailed
 from launch.bench.layouts.trial import Start, Trial
 from launch.engine import containers
-from launch.engine.servers import STATE, find, list_servers
-from launch.operations import servers
+from launch.engine.servers import find
 from launch.operations.compare import Candidate, layouts
 from launch.operations.events import Events
 from launch.operations.launch import Launched, launch
 from launch.operations.launch_options import LaunchOptions
+from launch.operations.locked_models import wanted_weights
 from launch.operations.measured_layout import asked_gpus
 from launch.operations.plan_inputs import recipe_of
-from launch.paths import state_dir
+from launch.operations.stopped_servers import NAME, STOP_SECONDS
 from launch.planning.capacity import Machine
+from launch.planning.selection import model_of
+from launch.recipes.from_config import ConfigRecipe
 from launch.spec.plan import AUTO_PORT, Plan
 from launch.spec.plan_options import PlanOptions
-from launch.supervision import service
+from launch.weights.snapshot import require_complete
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -33,9 +35,6 @@ if TYPE_CHECKING:
 
     from launch.bench.record import Record
     from launch.bench.run import Workload
-
-NAME = "slipway-layouts"  # of the servers that are measured
-STOP_SECONDS = 30
 
 
 def candidates(options: PlanOptions) -> tuple[Plan, ...]:
@@ -55,50 +54,15 @@ def candidates(options: PlanOptions) -> tuple[Plan, ...]:
     return tuple(plan for plan in plans if by_name[plan.layout.name] is plan)[:MOST_LAYOUTS]
 
 
-@contextmanager
-def without_servers(client: DockerClient, stop: bool, events: Events) -> Iterator[None]:
-    """Stop the servers that run for the block, and start them again after it. Raises Refused unless `stop`."""
-    running = [find(client, one.name) for one in list_servers(client) if one.status == "running"]
-    _require_free(running, stop)
-    stopped: list[Container] = []
-    try:
-        for server in running:
-            events.note(f"{server.name}: stopped for the benchmark")
-            stopped.append(server)
-            server.stop(timeout=STOP_SECONDS)
-        yield
-    finally:
-        _put_back(client, stopped, events)
-
-
-def _require_free(running: list[Container], stop: bool) -> None:
-    names = ", ".join(str(server.name) for server in running)
-    if running and not stop:
-        why = f"it would be measured together with: {names}"
-        raise Refused("a server runs on this host", why=why, fix="--stop-server, or invoke stop")
-    if NAME in [server.name for server in running]:
-        why = "another benchmark of layouts runs, or one was killed"
-        raise Refused(f"'{NAME}' runs already", why=why, fix=f"invoke stop {NAME}")
-    if others := [str(one.name) for one in running if one.labels.get(STATE) != str(state_dir())]:
-        why = "it was started with another state folder, so by another user"
-        raise Refused(f"'{others[0]}' is not stopped", why=why, fix="wait until it has ended")
-    if supervised := [str(server.name) for server in running if service.pid(str(server.name))]:
-        why = "its supervisor would start it again during the benchmark"
-        raise Refused(f"'{supervised[0]}' is supervised", why=why, fix=f"invoke stop {supervised[0]}")
-
-
-def _put_back(client: DockerClient, stopped: list[Container], events: Events) -> None:
-    """Start servers again. Raises Failed with the command for one that cannot be started."""
-    failed: list[str] = []
-    for server in stopped:
-        try:
-            servers.restart(client, server)
-            events.note(f"{server.name}: started again")
-        except Exception as error:  # the others have to be started too
-            failed.append(f"{server.name}: {str(error).splitlines()[0]}")
-    if failed:
-        names = " && ".join(f"invoke restart {line.split(':')[0]}" for line in failed)
-        raise Failed("a server was not started again", why="; ".join(failed), fix=names)
+def check(options: PlanOptions) -> None:
+    """Check what needs no free GPU: model, variant, number of GPUs, and the weights. Raises Refused or Failed."""
+    recipe = recipe_of(options).recipe
+    asked_gpus(options)
+    if isinstance(recipe, ConfigRecipe) and recipe.folder:
+        return
+    model = model_of(options, recipe)
+    weights = wanted_weights(model, options.revision, options.lock)
+    require_complete(model, weights.revision, digest=weights.digest)
 
 
 @dataclass(frozen=True)
