@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
-from errors import Failed, Refused
+from errors import Failed, Refused, SlipwayError
+from launch.engine import containers
 from launch.engine.servers import STATE, find, list_servers
 from launch.operations import servers
 from launch.operations.events import Events
@@ -54,14 +56,44 @@ def _require_free(running: list[Container], stop: bool) -> None:
 
 
 def _put_back(client: DockerClient, stopped: list[Container], events: Events) -> None:
-    """Start servers again. Raises Failed with the command for one that cannot be started."""
-    failed: list[str] = []
-    for server in stopped:
-        try:
-            servers.restart(client, server)
-            events.note(f"{server.name}: started again")
-        except Exception as error:  # the others have to be started too
-            failed.append(f"{server.name}: {str(error).splitlines()[0]}")
-    if failed:
-        names = " && ".join(f"invoke restart {line.split(':')[0]}" for line in failed)
-        raise Failed("a server was not started again", why="; ".join(failed), fix=names)
+    """Start servers again. Raises Failed with the commands for those that cannot be started."""
+    attempts = {NAME: lambda: _remove_left_over(client)}  # it may hold their GPUs
+    attempts |= {str(server.name): partial(_start_again, client, server, events) for server in stopped}
+    errors = {name: error for name, attempt in attempts.items() if (error := _error_of(attempt))}
+    if not errors:
+        return
+    why = "; ".join(f"{name}: {_reason(error)}" for name, error in errors.items())
+    fix = " && ".join(f"invoke {'stop' if name == NAME else 'restart'} {name}" for name in errors)
+    failed = Failed("the servers of this host are not as they were before", why=why, fix=fix)
+    interrupts = [error for error in errors.values() if not isinstance(error, Exception)]
+    if interrupts:
+        events.note(str(failed))  # a command that is interrupted prints no error
+        raise interrupts[0] from failed
+    raise failed
+
+
+def _remove_left_over(client: DockerClient) -> None:
+    """Remove the server of a layout whose own removal was interrupted."""
+    with suppress(Refused):  # there is none
+        containers.stop(find(client, NAME), STOP_SECONDS)
+
+
+def _start_again(client: DockerClient, server: Container, events: Events) -> None:
+    servers.restart(client, server)
+    events.note(f"{server.name}: started again")
+
+
+def _error_of(attempt: Callable[[], None]) -> BaseException | None:
+    """Return how an attempt failed. An interrupt too is only returned: the other servers have to be started."""
+    try:
+        attempt()
+    except BaseException as error:
+        return error
+    return None
+
+
+def _reason(error: BaseException) -> str:
+    """Return an error on one line."""
+    if isinstance(error, SlipwayError):
+        return f"{error.what}: {error.why}".removesuffix(": ")
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -27,13 +27,23 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 class Server:
     """A running server that notes what is done to it."""
 
-    def __init__(self, name: str, state: Path, fault: Exception | None = None) -> None:
+    def __init__(self, name: str, state: Path, fault: BaseException | None = None) -> None:
         self.name, self.status, self.fault = name, "running", fault
         self.labels = {STATE: str(state)}
         self.calls: list[str] = []
 
     def stop(self, timeout: int) -> None:
         self.calls.append("stop")
+
+
+class Notes(Events):
+    """Keeps the notes."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.texts.append(text)
 
 
 @pytest.fixture
@@ -45,11 +55,22 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             raise server.fault
         server.calls.append("start")
 
-    def set_servers(*servers: Server) -> None:
-        by_name = {server.name: server for server in servers}
-        monkeypatch.setattr(stopped_servers, "list_servers", lambda client: list(servers))
-        monkeypatch.setattr(stopped_servers, "find", lambda client, name: by_name[name])
+    def remove(server: Server, timeout: int) -> None:
+        if server.fault:
+            raise server.fault
+        server.calls.append("removed")
 
+    def set_servers(*servers: Server) -> None:
+        def find(client: object, name: str) -> Server:
+            for server in servers:
+                if server.name == name:
+                    return server
+            raise Refused(f"no server is named '{name}'")
+
+        monkeypatch.setattr(stopped_servers, "list_servers", lambda client: list(servers))
+        monkeypatch.setattr(stopped_servers, "find", find)
+
+    monkeypatch.setattr(stopped_servers, "containers", SimpleNamespace(stop=remove))
     monkeypatch.setattr(stopped_servers, "servers", SimpleNamespace(restart=restart))
     monkeypatch.setattr("launch.supervision.service.pid", lambda name: 42 if name == "supervised" else None)
     return set_servers
@@ -74,16 +95,60 @@ def test_they_are_started_again_after_any_end(
     assert one.calls == ["stop", "start"]
 
 
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        (OSError("its GPU\nis gone"), "one: its GPU is gone"),
+        (OSError(), "one: OSError"),
+        (
+            Refused("the GPUs of 'one' are taken", why="GPU 0: of 'x'"),
+            "one: the GPUs of 'one' are taken: GPU 0: of 'x'",
+        ),
+    ],
+)
 def test_one_that_cannot_be_started_is_named_and_the_others_are_started(
-    host: Callable[..., None], state: Path
+    host: Callable[..., None], state: Path, fault: Exception, why: str
 ) -> None:
-    broken, two = Server("one", state, OSError("its GPU is gone")), Server("two", state)
+    broken, two = Server("one", state, fault), Server("two", state)
     host(broken, two)
-    failing = pytest.raises(Failed, match="a server was not started again")
+    failing = pytest.raises(Failed, match="the servers of this host are not as they were before")
     with failing as failed, without_servers(CLIENT, True, Events()):
         pass
-    assert (failed.value.why, failed.value.fix) == ("one: its GPU is gone", "invoke restart one")
+    assert (failed.value.why, failed.value.fix) == (why, "invoke restart one")
     assert two.calls == ["stop", "start"]
+
+
+def test_an_interrupt_of_one_start_starts_the_others_and_names_it(
+    host: Callable[..., None], state: Path
+) -> None:
+    notes = Notes()
+    interrupted, two = Server("one", state, KeyboardInterrupt()), Server("two", state)
+    host(interrupted, two)
+    with pytest.raises(KeyboardInterrupt), without_servers(CLIENT, True, notes):
+        pass
+    assert two.calls == ["stop", "start"]
+    assert "next: invoke restart one" in notes.texts[-1]
+
+
+def test_a_layout_that_was_not_removed_is_removed_before_the_servers_start(
+    host: Callable[..., None], state: Path
+) -> None:
+    one, layout = Server("one", state), Server(NAME, state)
+    host(one)
+    with without_servers(CLIENT, True, Events()):
+        host(one, layout)
+    assert layout.calls == ["removed"]
+    assert one.calls == ["stop", "start"]
+
+
+def test_the_next_command_begins_with_the_layout_that_cannot_be_removed(
+    host: Callable[..., None], state: Path
+) -> None:
+    one, layout = Server("one", state, OSError("busy")), Server(NAME, state, OSError("no answer"))
+    host(one)
+    with pytest.raises(Failed) as failed, without_servers(CLIENT, True, Events()):
+        host(one, layout)
+    assert failed.value.fix == f"invoke stop {NAME} && invoke restart one"
 
 
 @pytest.mark.parametrize(
