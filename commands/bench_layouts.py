@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from launch.bench.layouts.options import LayoutsOptions
     from launch.bench.layouts.schedule import Search
     from launch.bench.run import Workload
+    from launch.operations.bench_layouts import Offer
     from launch.operations.events import Events
-    from launch.spec.plan import Plan
 
 BUDGET = "2h"
 
@@ -52,16 +52,16 @@ class LayoutsBench:
     def report(self) -> None:
         """Measure, print what was measured, also before a failure, and remember the layout. Raises Failed."""
         from commands.run_output import Steps, TerminalEvents
-        from launch.operations.bench_layouts import candidates, check
+        from launch.operations.bench_layouts import check, offer
         from launch.operations.stopped_servers import without_servers
 
         self.workload(None)  # refuses an unknown preset while the servers still run
         check(self.options)
         with without_servers(self.client, self.asked.stop_server, TerminalEvents()):
-            plans = candidates(self.options)
+            offered = offer(self.options)
             if self.format == "text":
-                show(_forecast(plans))
-            search = self._search(plans, Steps())
+                show(_forecast(offered))
+            search = self._search(offered, Steps())
             decision: Decision | None = None
             try:
                 decision = search.run()
@@ -71,11 +71,11 @@ class LayoutsBench:
             if decision is None:
                 why, fix = search.trials[0].failed, "invoke run shows the start of one"
                 raise Failed("no layout could be measured", why=why, fix=fix)
-            self._remember(plans[0], search, decision)
+            self._remember(offered, search, decision)
 
-    def _search(self, plans: tuple[Plan, ...], events: Events) -> Search:
+    def _search(self, offered: Offer, events: Events) -> Search:
         from launch.bench.layouts.schedule import Search
-        from launch.bench.layouts.trial import Goal, Trial, users_of
+        from launch.bench.layouts.trial import Goal, users_of
         from launch.bench.presets import load_of
         from launch.bench.records import write
         from launch.bench.users import for_users
@@ -91,7 +91,7 @@ class LayoutsBench:
             write,
         )
         return Search(
-            [Trial(plan.layout.name, plan.strategy, plan.layout.gpus) for plan in plans],
+            offered.trials,
             Goal(self.asked.goal),
             users_of(load_of(load.preset, load.argv).concurrency),
             bench.measure,
@@ -107,7 +107,7 @@ class LayoutsBench:
         if decision:
             show(f"\n{decision.result}: {decision.trial.layout} ({decision.trial.strategy}): {decision.why}")
 
-    def _remember(self, default: Plan, search: Search, decision: Decision) -> None:
+    def _remember(self, offered: Offer, search: Search, decision: Decision) -> None:
         """Keep the layout for `invoke plan --prefer measured`, unless nothing was found out."""
         from launch.bench.layouts.best_layout import BestLayout, save
         from launch.bench.layouts.decision import Result
@@ -116,7 +116,7 @@ class LayoutsBench:
         if decision.result is Result.UNCLEAR:
             return
         trial = decision.trial
-        subject = subject_of(default, self.options, asked_gpus(self.options))
+        subject = subject_of(offered.layouts[0][0], self.options, offered.gpus)
         runs = tuple(run for start in trial.starts for run in start.runs)
         now = datetime.now(UTC).isoformat(timespec="seconds")
         save(
@@ -125,18 +125,19 @@ class LayoutsBench:
                 str(decision.result), decision.why, now, runs,
             )
         )  # fmt: skip
-        say("remembered: invoke plan --prefer measured")
+        fewer = f" --gpus {offered.gpus}" if offered.gpus != asked_gpus(self.options) else ""
+        say(f"remembered: invoke plan{fewer} --prefer measured")
 
 
-def _forecast(plans: tuple[Plan, ...]) -> str:
+def _forecast(offered: Offer) -> str:
     rows = [
         (
             plan.layout.name,
             plan.strategy,
-            str(plan.layout.gpus),
+            str(gpus),
             f"{plan.fit.kv_tokens or 0:,}" if plan.fit.kv_tokens else "",
         )
-        for plan in plans
+        for plan, gpus in offered.layouts
     ]
     return table(("LAYOUT", "STRATEGY", "GPUS", "KV TOKENS (FORECAST)"), rows)
 

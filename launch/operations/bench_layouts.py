@@ -37,21 +37,51 @@ if TYPE_CHECKING:
     from launch.bench.run import Workload
 
 
-def candidates(options: PlanOptions) -> tuple[Plan, ...]:
-    """Return the plans of the valid layouts that fit, the recipe's own first: of all GPUs, of half of them, ...
+@dataclass(frozen=True)
+class Offer:
+    """The layouts to measure, the recipe's default first. `gpus`: how many GPUs (on cpu: ranks) there are for them."""
 
-    Raises Refused if there is none.
+    gpus: int
+    layouts: tuple[
+        tuple[Plan, int], ...
+    ]  # with the number for --gpus: of a divided card, each part is a rank
+
+    @property
+    def trials(self) -> list[Trial]:
+        """Return the layouts without any measurement."""
+        return [Trial(plan.layout.name, plan.strategy, gpus) for plan, gpus in self.layouts]
+
+
+def offer(options: PlanOptions) -> Offer:
+    """Return the valid layouts that fit, the recipe's own first: of all GPUs, and of each smaller power of two.
+
+    Without --gpus, GPUs in use are left out. Raises Refused if there is no layout, Failed if too few GPUs are free.
     """
-    recipe = recipe_of(options)
-    count, found = asked_gpus(options), list[Candidate]()
-    while count:
-        found += layouts(options, Machine("", count), recipe)
-        count //= 2
-    plans = [one.plan for one in found if one.plan and one.plan.fit.result != "does not fit"]
+    recipe, asked = recipe_of(options), asked_gpus(options)
+    by_count, busy = dict[int, list[Candidate]](), list[Failed]()
+    for count in _counts(asked):
+        try:
+            by_count[count] = list(layouts(options, Machine("", count), recipe))
+        except Failed as error:
+            busy.append(error)
+            if options.gpus:
+                break
+    if not by_count:
+        raise busy[0]
+    found = [one for candidates in by_count.values() for one in candidates]
+    fitting = {one.plan.layout.name: one for one in reversed(found) if one.plan and _fits(one.plan)}
+    plans = tuple((one.plan, one.machine.gpus) for one in found if one.plan and one in fitting.values())
     if not plans:
         raise next((one.refused for one in found if one.refused), Refused("no layout of this model fits"))
-    by_name = {plan.layout.name: plan for plan in reversed(plans)}
-    return tuple(plan for plan in plans if by_name[plan.layout.name] is plan)[:MOST_LAYOUTS]
+    return Offer(max(by_count), plans[:MOST_LAYOUTS])
+
+
+def _counts(asked: int) -> list[int]:
+    return [asked, *(1 << power for power in reversed(range((asked - 1).bit_length())))]
+
+
+def _fits(plan: Plan) -> bool:
+    return plan.fit.result != "does not fit"
 
 
 def check(options: PlanOptions) -> None:

@@ -28,7 +28,7 @@ def preferred(options: PlanOptions, plan_of: PlanOf) -> Plan:
 
 
 def asked_gpus(options: PlanOptions) -> int:
-    """Return the number of GPUs (on cpu: ranks) that a user offers. Raises Refused for a list."""
+    """Return the number of GPUs (cards; on cpu: ranks) that a user offers. Raises Refused for a list."""
     if options.gpus:
         if not (options.gpus.isascii() and options.gpus.isdecimal() and int(options.gpus[:6]) > 0):
             what = f"layouts are compared for a number of GPUs (got --gpus '{options.gpus[:60]}')"
@@ -36,9 +36,16 @@ def asked_gpus(options: PlanOptions) -> int:
         return int(options.gpus[:6])
     if options.platform == "cpu":
         return 1
-    from launch.hardware.detect import detect
+    return cards(options.platform) or 1
 
-    return sum(gpu.ranks for gpu in detect().gpus) or 1
+
+def cards(platform: str) -> int:
+    """Return how many GPUs of one kind this host has, free or not. Raises Refused if they are of both vendors."""
+    from launch.allocation.choose_gpus import most_of_one_kind
+    from launch.hardware.detect import detect, platform_of
+
+    hardware = detect()
+    return most_of_one_kind(hardware.for_platform(platform_of(hardware, platform)).gpus)
 
 
 def subject_of(plan: Plan, options: PlanOptions, gpus: int) -> Subject:

@@ -47,7 +47,7 @@ class Trial:
 
     layout: str  # TP4, DP8+EP
     strategy: str
-    gpus: int
+    gpus: int  # for --gpus; of a divided AMD card, each part is a rank
     starts: tuple[Start, ...] = ()
     failed: str = ""
 
