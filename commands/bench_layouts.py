@@ -52,16 +52,17 @@ class LayoutsBench:
     def report(self) -> None:
         """Measure, print what was measured, also before a failure, and remember the layout. Raises Failed."""
         from commands.run_output import Steps, TerminalEvents
-        from launch.operations.bench_layouts import check, offer
+        from launch.operations.bench_layouts import check, prepared
         from launch.operations.stopped_servers import without_servers
 
         self.workload(None)  # refuses an unknown preset while the servers still run
         check(self.options)
         with without_servers(self.client, self.asked.stop_server, TerminalEvents()):
-            offered = offer(self.options)
+            events = Steps()
+            offered = prepared(self.client, self.options, events)
             if self.format == "text":
                 show(_forecast(offered))
-            search = self._search(offered, Steps())
+            search = self._search(offered, events)
             decision: Decision | None = None
             try:
                 decision = search.run()

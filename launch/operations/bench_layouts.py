@@ -21,6 +21,7 @@ from launch.operations.launch_options import LaunchOptions
 from launch.operations.locked_models import wanted_weights
 from launch.operations.measured_layout import asked_gpus
 from launch.operations.plan_inputs import recipe_of
+from launch.operations.prepare import prepare
 from launch.operations.stopped_servers import NAME, STOP_SECONDS
 from launch.planning.capacity import Machine
 from launch.planning.selection import model_of
@@ -74,6 +75,17 @@ def offer(options: PlanOptions) -> Offer:
     if not plans:
         raise next((one.refused for one in found if one.refused), Refused("no layout of this model fits"))
     return Offer(max(by_count), plans[:MOST_LAYOUTS])
+
+
+def prepared(client: DockerClient, options: PlanOptions, events: Events) -> Offer:
+    """Return the layouts to measure, after the image was built or pulled.
+
+    The first start would take much longer than the others, and the layout would be remembered for an image whose id
+    is not known yet.
+    """
+    plan, _ = offer(options).layouts[0]
+    prepare(client, plan, options, LaunchOptions(), events)
+    return offer(options)
 
 
 def _counts(asked: int) -> list[int]:
