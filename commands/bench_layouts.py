@@ -118,12 +118,12 @@ class LayoutsBench:
             return
         trial = decision.trial
         subject = subject_of(offered.layouts[0][0], self.options, offered.gpus)
-        runs = tuple(run for start in trial.starts for run in start.runs)
+        runs, load = tuple(run for start in trial.starts for run in start.runs), self.workload(None)
         now = datetime.now(UTC).isoformat(timespec="seconds")
         save(
             BestLayout(
-                subject, self.workload(None).name, str(search.goal), trial.strategy, trial.layout, trial.gpus,
-                str(decision.result), decision.why, now, runs,
+                subject, load.name, str(search.goal), trial.strategy, trial.layout, trial.gpus,
+                str(decision.result), decision.why, now, runs, load.scale,
             )
         )  # fmt: skip
         fewer = f" --gpus {offered.gpus}" if offered.gpus != asked_gpus(self.options) else ""

@@ -52,7 +52,12 @@ def subject_of(plan: Plan, options: PlanOptions, gpus: int) -> Subject:
     """Return what a measured layout of this plan holds for. `gpus` is the number that the user offers."""
     source = plan.image_source
     image = source.digest or source.id or plan.image
-    return Subject(plan.model, plan.commit or plan.revision, options.variant, plan.hardware, gpus, image)
+    commit, settings = plan.commit or plan.revision, _settings(options)
+    return Subject(plan.model, commit, options.variant, plan.hardware, gpus, image, settings)
+
+
+def _settings(options: PlanOptions) -> tuple[str, ...]:
+    return tuple(sorted(f"{flag}={value}" for flag, value in options.settings))
 
 
 def measured_of(plan: Plan, options: PlanOptions, gpus: int) -> BestLayout:
@@ -60,8 +65,10 @@ def measured_of(plan: Plan, options: PlanOptions, gpus: int) -> BestLayout:
     goal = Goal(name) if (name := options.prefer.partition(":")[2]) else None
     best = find(subject_of(plan, options, gpus), goal)
     if best is None:
+        settings = "".join(f" --set {one}" for one in _settings(options))
         what = f"no layout of {plan.model} was measured for these weights, this image and {gpus} x {plan.hardware}"
-        fix = "invoke bench --layouts" + (f" --goal {goal}" if goal else "")
+        what += f" with{settings}" if settings else ""
+        fix = "invoke bench --layouts" + (f" --goal {goal}" if goal else "") + settings
         raise Refused(
             what, why="--prefer measured needs such a benchmark", fix=f"{fix}, or plan without --prefer"
         )
@@ -75,6 +82,7 @@ def options_for(best: BestLayout, options: PlanOptions) -> PlanOptions:
 
 def with_reason(plan: Plan, best: BestLayout) -> Plan:
     """Return a plan that says what its layout rests on."""
-    why = f"measured on {best.time[:10]} for {best.goal} with the preset {best.preset}: {best.why}"
+    scale = f" at scale {best.scale:g}" if best.scale != 1 else ""
+    why = f"measured on {best.time[:10]} for {best.goal} with the preset {best.preset}{scale}: {best.why}"
     source = f"runs {', '.join(best.runs)}" if best.runs else "invoke bench --layouts"
     return replace(plan, reasons=(Reason("layout", why, source), *plan.reasons))

@@ -117,3 +117,10 @@ def test_the_layout_is_remembered_for_the_image_that_was_built(host: Host, state
     layouts_bench(state, model=TINY, gpus="2").report()
     (found,) = remembered(state)
     assert (found["layout"], found["subject"]["image"]) == ("TP1", "sha256:built")
+
+
+def test_the_scale_and_the_settings_are_remembered(host: Host, state: Path) -> None:
+    settings = (("--max-num-seqs", "8"),)
+    layouts_bench(state, "chat", 0.1, model=TINY, gpus="2", settings=settings).report()
+    (found,) = remembered(state)
+    assert (found["scale"], found["subject"]["settings"]) == (0.1, ["--max-num-seqs=8"])
