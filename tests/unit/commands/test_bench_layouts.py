@@ -38,7 +38,7 @@ def layouts_bench(folder: Path, preset: str = "chat", scale: float = 1.0, **aske
     def workload(container: Any) -> Any:
         return bench._workload(container, preset, scale, options.model)
 
-    return LayoutsBench(CLIENT, options, workload, folder, 3600, "text")
+    return LayoutsBench(options, workload, folder, 3600, "text")
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_no_server_is_stopped_for_a_request_that_cannot_work(
 
     monkeypatch.setattr(stopped_servers, "without_servers", stop)
     with pytest.raises(SlipwayError, match=message):
-        layouts_bench(state, preset, **asked).report()
+        layouts_bench(state, preset, **asked).report(CLIENT)
 
 
 @dataclass
@@ -109,18 +109,18 @@ def remembered(state: Path) -> list[Any]:
 
 
 def test_the_build_of_the_image_is_not_the_length_of_a_start(host: Host, state: Path) -> None:
-    layouts_bench(state, model=TINY, gpus="2").report()
+    layouts_bench(state, model=TINY, gpus="2").report(CLIENT)
     assert host.starts == ["TP2", "TP2+EP", "DP2+EP", "TP1"]
 
 
 def test_the_layout_is_remembered_for_the_image_that_was_built(host: Host, state: Path) -> None:
-    layouts_bench(state, model=TINY, gpus="2").report()
+    layouts_bench(state, model=TINY, gpus="2").report(CLIENT)
     (found,) = remembered(state)
     assert (found["layout"], found["subject"]["image"]) == ("TP1", "sha256:built")
 
 
 def test_the_scale_and_the_settings_are_remembered(host: Host, state: Path) -> None:
     settings = (("--max-num-seqs", "8"),)
-    layouts_bench(state, "chat", 0.1, model=TINY, gpus="2", settings=settings).report()
+    layouts_bench(state, "chat", 0.1, model=TINY, gpus="2", settings=settings).report(CLIENT)
     (found,) = remembered(state)
     assert (found["scale"], found["subject"]["settings"]) == (0.1, ["--max-num-seqs=8"])
