@@ -55,8 +55,9 @@ class LayoutsBench:
         from launch.bench.layouts.trial import users_of
         from launch.bench.presets import load_of
 
-        load = self.workload(None)
-        return users_of(load_of(load.preset, load.argv).concurrency)
+        workload = self.workload(None)
+        load = load_of(workload.preset, workload.argv)
+        return users_of(load.concurrency or load.requests)  # without a limit, all are sent at once
 
     def dry_run(self) -> None:
         """Print what would be measured on the GPUs that are free now. Raises Refused or Failed."""

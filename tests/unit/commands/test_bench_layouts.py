@@ -119,6 +119,20 @@ def test_the_layout_is_remembered_for_the_image_that_was_built(host: Host, state
     assert (found["layout"], found["subject"]["image"]) == ("TP1", "sha256:built")
 
 
+@pytest.mark.parametrize(
+    ("preset", "scale", "users"),
+    [
+        ("chat", 1, (1, 5, 32)),
+        ("guide-rocm", 1, (1, 4, 16)),  # it sends its 16 requests at once
+        ("guide-rocm", 0.1, (1, 2, 4)),
+    ],
+)
+def test_the_most_users_are_those_that_the_preset_sends_at_once(
+    state: Path, preset: str, scale: float, users: tuple[int, ...]
+) -> None:
+    assert layouts_bench(state, preset, scale, model=TINY).users == users
+
+
 def test_the_scale_and_the_settings_are_remembered(host: Host, state: Path) -> None:
     settings = (("--max-num-seqs", "8"),)
     layouts_bench(state, "chat", 0.1, model=TINY, gpus="2", settings=settings).report(CLIENT)

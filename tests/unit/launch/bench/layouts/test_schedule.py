@@ -102,10 +102,10 @@ def test_balance_repeats_all_numbers_of_users() -> None:
 
 
 @pytest.mark.parametrize(
-    ("concurrency", "users"), [(None, (1, 2, 4)), (2, (1, 2, 4)), (16, (1, 4, 16)), (100, (1, 10, 100))]
+    ("concurrency", "users"), [(0, (1, 2, 4)), (2, (1, 2, 4)), (16, (1, 4, 16)), (100, (1, 10, 100))]
 )
 def test_the_numbers_of_users_end_with_the_concurrency_of_the_preset(
-    concurrency: int | None, users: tuple[int, ...]
+    concurrency: int, users: tuple[int, ...]
 ) -> None:
     assert users_of(concurrency) == users
 
