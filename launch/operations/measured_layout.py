@@ -24,7 +24,14 @@ def preferred(options: PlanOptions, plan_of: PlanOf) -> Plan:
     default = plan_of(replace(options, prefer=""))
     own = not options.hardware or options.gpus
     best = measured_of(default, options, asked_gpus(options) if own else default.layout.gpus)
-    return with_reason(plan_of(options_for(best, options)), best)
+    plan = plan_of(options_for(best, options))
+    if plan.layout.name != best.layout:
+        why = (
+            "its strategy gives another layout by now, for example because the cards are divided differently"
+        )
+        what = f"{best.layout} was measured, and the plan would have {plan.layout.name}"
+        raise Refused(what, why=why, fix="invoke bench --layouts, or plan without --prefer")
+    return with_reason(plan, best)
 
 
 def asked_gpus(options: PlanOptions) -> int:

@@ -73,6 +73,12 @@ def test_the_reason_names_the_scale() -> None:
     assert "with the preset guide-cuda at scale 0.1: " in plan_of(MEASURED).reasons[0].why
 
 
+def test_a_layout_that_its_strategy_does_not_give_any_more_is_refused() -> None:
+    remember("single_node_tp", "TP8", gpus=4)  # of cards that were divided in two
+    with pytest.raises(Refused, match="TP8 was measured, and the plan would have TP4"):
+        plan_of(MEASURED)
+
+
 def test_a_strategy_of_the_user_is_not_replaced() -> None:
     with pytest.raises(Refused, match="--prefer cannot be used with --strategy"):
         plan_of(replace(MEASURED, strategy="single_node_tp"))
