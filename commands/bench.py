@@ -107,13 +107,13 @@ def bench(
 
     _check(users, comparison, gate, repeat, layouts)
     repeat = repeats(comparison, repeat)
+    if layouts.layouts:
+        _measure_layouts(layouts, name, preset, scale, results, users, format, dry_run)
+        return
     if dry_run:
         _show_commands(name, preset, scale, repeat, users)
         return
     client = connect()
-    if layouts.layouts:
-        _measure_layouts(client, layouts, preset, scale, results, users, format)
-        return
     container = running(client, name)
     workload = _workload(container, preset, scale)
     folder = writable(results_dir(results))  # before the run, which may take an hour
@@ -182,27 +182,36 @@ def _measure_users(
 
 
 def _measure_layouts(
-    client: DockerClient,
     layouts: LayoutsOptions,
+    name: str,
     preset: str,
     scale: float,
     results: str,
     users: UsersOptions,
     format: str,
+    dry_run: bool,
 ) -> None:
     """Measure the layouts of a model, each in a server of its own."""
     from commands.bench_layouts import BUDGET, LayoutsBench
+    from launch.engine.client import connect
     from launch.paths import results_dir, writable
 
-    folder = writable(results_dir(results))
-    LayoutsBench(
-        client,
+    if name:
+        why, fix = "it starts servers of its own", "invoke bench --layouts --model MODEL"
+        raise Refused(f"--layouts cannot be used with the server '{name[:60]}'", why=why, fix=fix)
+    bench = LayoutsBench(
         layouts,
         lambda container: _workload(container, preset, scale, layouts.model),
-        folder,
+        results_dir(results),
         users.seconds(BUDGET),
         format,
-    ).report()
+    )
+    if dry_run:
+        bench.dry_run()
+        return
+    client = connect()
+    writable(bench.folder)
+    bench.report(client)
 
 
 def _workload(container: Container | None, preset: str, scale: float, model: str = "") -> Workload:

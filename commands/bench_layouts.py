@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from commands.output import emit, say, show, table
+from commands.layouts_output import as_json, forecast, forecast_as_json, results
+from commands.output import emit, say, show
 from errors import Failed
 from launch.spec.plan_options import PlanOptions
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from launch.bench.layouts.options import LayoutsOptions
     from launch.bench.layouts.schedule import Search
     from launch.bench.run import Workload
+    from launch.operations.bench_layouts import Offer
     from launch.operations.events import Events
-    from launch.spec.plan import Plan
 
 BUDGET = "2h"
 
@@ -31,7 +32,6 @@ BUDGET = "2h"
 class LayoutsBench:
     """One benchmark of layouts. `workload` describes the load for a server."""
 
-    client: DockerClient
     asked: LayoutsOptions
     workload: Callable[[Container | None], Workload]
     folder: Path
@@ -49,16 +49,41 @@ class LayoutsBench:
             settings=self.asked.settings,
         )
 
-    def report(self) -> None:
+    @property
+    def users(self) -> tuple[int, ...]:
+        """The numbers of users to measure. Raises Refused for an unknown preset."""
+        from launch.bench.layouts.trial import users_of
+        from launch.bench.presets import load_of
+
+        workload = self.workload(None)
+        load = load_of(workload.preset, workload.argv)
+        return users_of(load.concurrency or load.requests)  # without a limit, all are sent at once
+
+    def dry_run(self) -> None:
+        """Print what would be measured on the GPUs that are free now. Raises Refused or Failed."""
+        from launch.operations.bench_layouts import offer
+
+        users, offered = self.users, offer(self.options)
+        if self.format == "json":
+            emit(forecast_as_json(offered, users))
+            return
+        show(forecast(offered))
+        show(f"users at once: {', '.join(map(str, users))}")
+
+    def report(self, client: DockerClient) -> None:
         """Measure, print what was measured, also before a failure, and remember the layout. Raises Failed."""
         from commands.run_output import Steps, TerminalEvents
-        from launch.operations.bench_layouts import candidates, without_servers
+        from launch.operations.bench_layouts import check, prepared
+        from launch.operations.stopped_servers import without_servers
 
-        with without_servers(self.client, self.asked.stop_server, TerminalEvents()):
-            plans = candidates(self.options)
+        users = self.users  # refuses an unknown preset while the servers still run
+        check(self.options)
+        with without_servers(client, self.asked.stop_server, TerminalEvents()):
+            events = Steps()
+            offered = prepared(client, self.options, events)
             if self.format == "text":
-                show(_forecast(plans))
-            search = self._search(plans, Steps())
+                show(forecast(offered))
+            search = self._search(client, offered, users, events)
             decision: Decision | None = None
             try:
                 decision = search.run()
@@ -68,19 +93,17 @@ class LayoutsBench:
             if decision is None:
                 why, fix = search.trials[0].failed, "invoke run shows the start of one"
                 raise Failed("no layout could be measured", why=why, fix=fix)
-            self._remember(plans[0], search, decision)
+            self._remember(offered, search, decision)
 
-    def _search(self, plans: tuple[Plan, ...], events: Events) -> Search:
+    def _search(self, client: DockerClient, offered: Offer, users: tuple[int, ...], events: Events) -> Search:
         from launch.bench.layouts.schedule import Search
-        from launch.bench.layouts.trial import Goal, Trial, users_of
-        from launch.bench.presets import load_of
+        from launch.bench.layouts.trial import Goal
         from launch.bench.records import write
         from launch.bench.users import for_users
         from launch.operations.bench_layouts import LayoutBench
 
-        load = self.workload(None)
         bench = LayoutBench(
-            self.client,
+            client,
             self.options,
             lambda container, users: for_users(self.workload(container), users),
             self.folder,
@@ -88,9 +111,9 @@ class LayoutsBench:
             write,
         )
         return Search(
-            [Trial(plan.layout.name, plan.strategy, plan.layout.gpus) for plan in plans],
+            offered.trials,
             Goal(self.asked.goal),
-            users_of(load_of(load.preset, load.argv).concurrency),
+            users,
             bench.measure,
             self.budget,
             time.monotonic,
@@ -98,13 +121,13 @@ class LayoutsBench:
 
     def _print(self, search: Search, decision: Decision | None) -> None:
         if self.format == "json":
-            emit(_json(search, decision))
+            emit(as_json(search, decision))
             return
-        show(_results(search))
+        show(results(search))
         if decision:
             show(f"\n{decision.result}: {decision.trial.layout} ({decision.trial.strategy}): {decision.why}")
 
-    def _remember(self, default: Plan, search: Search, decision: Decision) -> None:
+    def _remember(self, offered: Offer, search: Search, decision: Decision) -> None:
         """Keep the layout for `invoke plan --prefer measured`, unless nothing was found out."""
         from launch.bench.layouts.best_layout import BestLayout, save
         from launch.bench.layouts.decision import Result
@@ -113,73 +136,14 @@ class LayoutsBench:
         if decision.result is Result.UNCLEAR:
             return
         trial = decision.trial
-        subject = subject_of(default, self.options, asked_gpus(self.options))
-        runs = tuple(run for start in trial.starts for run in start.runs)
+        subject = subject_of(offered.layouts[0][0], self.options, offered.gpus)
+        runs, load = tuple(run for start in trial.starts for run in start.runs), self.workload(None)
         now = datetime.now(UTC).isoformat(timespec="seconds")
         save(
             BestLayout(
-                subject, self.workload(None).name, str(search.goal), trial.strategy, trial.layout, trial.gpus,
-                str(decision.result), decision.why, now, runs,
+                subject, load.name, str(search.goal), trial.strategy, trial.layout, trial.gpus,
+                str(decision.result), decision.why, now, runs, load.scale,
             )
         )  # fmt: skip
-        say("remembered: invoke plan --prefer measured")
-
-
-def _forecast(plans: tuple[Plan, ...]) -> str:
-    rows = [
-        (
-            plan.layout.name,
-            plan.strategy,
-            str(plan.layout.gpus),
-            f"{plan.fit.kv_tokens or 0:,}" if plan.fit.kv_tokens else "",
-        )
-        for plan in plans
-    ]
-    return table(("LAYOUT", "STRATEGY", "GPUS", "KV TOKENS (FORECAST)"), rows)
-
-
-def _results(search: Search) -> str:
-    """Return the layouts with their rates, as the mean over their starts."""
-    heads = ("LAYOUT", "GPUS", "STARTS", *(f"TOK/S AT {users}" for users in search.users), "FAILURE")
-    rows = [
-        (
-            trial.layout,
-            str(trial.gpus),
-            str(len(trial.starts)),
-            *(f"{rate:.0f}" if (rate := trial.rate(users)) else "" for users in search.users),
-            trial.failed[:120],
-        )
-        for trial in search.trials
-    ]
-    return table(heads, rows)
-
-
-def _json(search: Search, decision: Decision | None) -> dict[str, Any]:
-    return {
-        "goal": str(search.goal),
-        "users": list(search.users),
-        "layouts": [
-            {
-                "layout": trial.layout,
-                "strategy": trial.strategy,
-                "gpus": trial.gpus,
-                "failed": trial.failed,
-                "starts": [
-                    {
-                        "tokens_per_second": {str(n): rate for n, rate in start.rates.items()},
-                        "runs": start.runs,
-                    }
-                    for start in trial.starts
-                ],
-            }
-            for trial in search.trials
-        ],
-        "decision": {
-            "layout": decision.trial.layout,
-            "strategy": decision.trial.strategy,
-            "result": str(decision.result),
-            "why": decision.why,
-        }
-        if decision
-        else None,
-    }
+        fewer = f" --gpus {offered.gpus}" if offered.gpus != asked_gpus(self.options) else ""
+        say(f"remembered: invoke plan{fewer} --prefer measured")

@@ -90,6 +90,12 @@ def kind(gpu: Gpu) -> tuple[str, int]:
     return f"{gpu.name or gpu.hardware}{partitions}", round((gpu.memory or 0) / 2**30)
 
 
+def most_of_one_kind(gpus: Iterable[Gpu]) -> int:
+    """Return how many cards of the most frequent kind can be used, free or not."""
+    kinds = [kind(gpu) for gpu in gpus if not (gpu.problem or gpu.mig)]
+    return max(map(kinds.count, kinds), default=0)
+
+
 def _free(gpus: Sequence[Gpu], count: int, running: tuple[Holder, ...]) -> tuple[Gpu, ...]:
     taken = {gpu.index: holder for gpu in gpus if (holder := held_by(gpu, running))}
     groups: dict[tuple[str, int], list[Gpu]] = {}

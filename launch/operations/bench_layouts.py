@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,19 +13,22 @@ from errors import Failed, Refused, SlipwayError
 from launch.bench.layouts.schedule import MOST_LAYOUTS, LayoutFailed
 from launch.bench.layouts.trial import Start, Trial
 from launch.engine import containers
-from launch.engine.servers import STATE, find, list_servers
-from launch.operations import servers
+from launch.engine.servers import find
 from launch.operations.compare import Candidate, layouts
 from launch.operations.events import Events
 from launch.operations.launch import Launched, launch
 from launch.operations.launch_options import LaunchOptions
+from launch.operations.locked_models import wanted_weights
 from launch.operations.measured_layout import asked_gpus
 from launch.operations.plan_inputs import recipe_of
-from launch.paths import state_dir
+from launch.operations.prepare import prepare
+from launch.operations.stopped_servers import NAME, STOP_SECONDS
 from launch.planning.capacity import Machine
+from launch.planning.selection import model_of
+from launch.recipes.from_config import ConfigRecipe
 from launch.spec.plan import AUTO_PORT, Plan
 from launch.spec.plan_options import PlanOptions
-from launch.supervision import service
+from launch.weights.snapshot import require_complete
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -34,71 +37,74 @@ if TYPE_CHECKING:
     from launch.bench.record import Record
     from launch.bench.run import Workload
 
-NAME = "slipway-layouts"  # of the servers that are measured
-STOP_SECONDS = 30
+
+@dataclass(frozen=True)
+class Offer:
+    """The layouts to measure, the recipe's default first. `gpus`: how many GPUs (on cpu: ranks) there are for them."""
+
+    gpus: int
+    layouts: tuple[
+        tuple[Plan, int], ...
+    ]  # with the number for --gpus: of a divided card, each part is a rank
+
+    @property
+    def trials(self) -> list[Trial]:
+        """Return the layouts without any measurement."""
+        return [Trial(plan.layout.name, plan.strategy, gpus) for plan, gpus in self.layouts]
 
 
-def candidates(options: PlanOptions) -> tuple[Plan, ...]:
-    """Return the plans of the valid layouts that fit, the recipe's own first: of all GPUs, of half of them, ...
+def offer(options: PlanOptions) -> Offer:
+    """Return the valid layouts that fit, the recipe's own first: of all GPUs, and of each smaller power of two.
 
-    Raises Refused if there is none.
+    Without --gpus, GPUs in use are left out. Raises Refused if there is no layout, Failed if too few GPUs are free.
     """
-    recipe = recipe_of(options)
-    count, found = asked_gpus(options), list[Candidate]()
-    while count:
-        found += layouts(options, Machine("", count), recipe)
-        count //= 2
-    plans = [one.plan for one in found if one.plan and one.plan.fit.result != "does not fit"]
+    recipe, asked = recipe_of(options), asked_gpus(options)
+    by_count, busy = dict[int, list[Candidate]](), list[Failed]()
+    for count in _counts(asked):
+        try:
+            by_count[count] = list(layouts(options, Machine("", count), recipe))
+        except Failed as error:
+            busy.append(error)
+            if options.gpus:
+                break
+    if not by_count:
+        raise busy[0]
+    found = [one for candidates in by_count.values() for one in candidates]
+    fitting = {one.plan.layout.name: one for one in reversed(found) if one.plan and _fits(one.plan)}
+    plans = tuple((one.plan, one.machine.gpus) for one in found if one.plan and one in fitting.values())
     if not plans:
         raise next((one.refused for one in found if one.refused), Refused("no layout of this model fits"))
-    by_name = {plan.layout.name: plan for plan in reversed(plans)}
-    return tuple(plan for plan in plans if by_name[plan.layout.name] is plan)[:MOST_LAYOUTS]
+    return Offer(max(by_count), plans[:MOST_LAYOUTS])
 
 
-@contextmanager
-def without_servers(client: DockerClient, stop: bool, events: Events) -> Iterator[None]:
-    """Stop the servers that run for the block, and start them again after it. Raises Refused unless `stop`."""
-    running = [find(client, one.name) for one in list_servers(client) if one.status == "running"]
-    _require_free(running, stop)
-    stopped: list[Container] = []
-    try:
-        for server in running:
-            events.note(f"{server.name}: stopped for the benchmark")
-            stopped.append(server)
-            server.stop(timeout=STOP_SECONDS)
-        yield
-    finally:
-        _put_back(client, stopped, events)
+def prepared(client: DockerClient, options: PlanOptions, events: Events) -> Offer:
+    """Return the layouts to measure, after the image was built or pulled.
+
+    The first start would take much longer than the others, and the layout would be remembered for an image whose id
+    is not known yet.
+    """
+    plan, _ = offer(options).layouts[0]
+    prepare(client, plan, options, LaunchOptions(), events)
+    return offer(options)
 
 
-def _require_free(running: list[Container], stop: bool) -> None:
-    names = ", ".join(str(server.name) for server in running)
-    if running and not stop:
-        why = f"it would be measured together with: {names}"
-        raise Refused("a server runs on this host", why=why, fix="--stop-server, or invoke stop")
-    if NAME in [server.name for server in running]:
-        why = "another benchmark of layouts runs, or one was killed"
-        raise Refused(f"'{NAME}' runs already", why=why, fix=f"invoke stop {NAME}")
-    if others := [str(one.name) for one in running if one.labels.get(STATE) != str(state_dir())]:
-        why = "it was started with another state folder, so by another user"
-        raise Refused(f"'{others[0]}' is not stopped", why=why, fix="wait until it has ended")
-    if supervised := [str(server.name) for server in running if service.pid(str(server.name))]:
-        why = "its supervisor would start it again during the benchmark"
-        raise Refused(f"'{supervised[0]}' is supervised", why=why, fix=f"invoke stop {supervised[0]}")
+def _counts(asked: int) -> list[int]:
+    return [asked, *(1 << power for power in reversed(range((asked - 1).bit_length())))]
 
 
-def _put_back(client: DockerClient, stopped: list[Container], events: Events) -> None:
-    """Start servers again. Raises Failed with the command for one that cannot be started."""
-    failed: list[str] = []
-    for server in stopped:
-        try:
-            servers.restart(client, server)
-            events.note(f"{server.name}: started again")
-        except Exception as error:  # the others have to be started too
-            failed.append(f"{server.name}: {str(error).splitlines()[0]}")
-    if failed:
-        names = " && ".join(f"invoke restart {line.split(':')[0]}" for line in failed)
-        raise Failed("a server was not started again", why="; ".join(failed), fix=names)
+def _fits(plan: Plan) -> bool:
+    return plan.fit.result != "does not fit"
+
+
+def check(options: PlanOptions) -> None:
+    """Check what needs no free GPU: model, variant, number of GPUs, and the weights. Raises Refused or Failed."""
+    recipe = recipe_of(options).recipe
+    asked_gpus(options)
+    if isinstance(recipe, ConfigRecipe) and recipe.folder:
+        return
+    model = model_of(options, recipe)
+    weights = wanted_weights(model, options.revision, options.lock)
+    require_complete(model, weights.revision, digest=weights.digest)
 
 
 @dataclass(frozen=True)

@@ -90,9 +90,9 @@ def _most_gpus(options: PlanOptions, recipe: FoundRecipe) -> int:
     if named:
         profile = find(recipe.repository.hardware, named)
         return (profile.per_node if profile else 0) or 1
-    from launch.hardware.detect import detect
+    from launch.operations.measured_layout import cards
 
-    return sum(gpu.ranks for gpu in detect().gpus) or 1
+    return cards(options.platform) or 1
 
 
 def layouts(options: PlanOptions, machine: Machine, recipe: FoundRecipe) -> Iterator[Candidate]:

@@ -24,11 +24,18 @@ def preferred(options: PlanOptions, plan_of: PlanOf) -> Plan:
     default = plan_of(replace(options, prefer=""))
     own = not options.hardware or options.gpus
     best = measured_of(default, options, asked_gpus(options) if own else default.layout.gpus)
-    return with_reason(plan_of(options_for(best, options)), best)
+    plan = plan_of(options_for(best, options))
+    if plan.layout.name != best.layout:
+        why = (
+            "its strategy gives another layout by now, for example because the cards are divided differently"
+        )
+        what = f"{best.layout} was measured, and the plan would have {plan.layout.name}"
+        raise Refused(what, why=why, fix="invoke bench --layouts, or plan without --prefer")
+    return with_reason(plan, best)
 
 
 def asked_gpus(options: PlanOptions) -> int:
-    """Return the number of GPUs (on cpu: ranks) that a user offers. Raises Refused for a list."""
+    """Return the number of GPUs (cards; on cpu: ranks) that a user offers. Raises Refused for a list."""
     if options.gpus:
         if not (options.gpus.isascii() and options.gpus.isdecimal() and int(options.gpus[:6]) > 0):
             what = f"layouts are compared for a number of GPUs (got --gpus '{options.gpus[:60]}')"
@@ -36,16 +43,28 @@ def asked_gpus(options: PlanOptions) -> int:
         return int(options.gpus[:6])
     if options.platform == "cpu":
         return 1
-    from launch.hardware.detect import detect
+    return cards(options.platform) or 1
 
-    return sum(gpu.ranks for gpu in detect().gpus) or 1
+
+def cards(platform: str) -> int:
+    """Return how many GPUs of one kind this host has, free or not. Raises Refused if they are of both vendors."""
+    from launch.allocation.choose_gpus import most_of_one_kind
+    from launch.hardware.detect import detect, platform_of
+
+    hardware = detect()
+    return most_of_one_kind(hardware.for_platform(platform_of(hardware, platform)).gpus)
 
 
 def subject_of(plan: Plan, options: PlanOptions, gpus: int) -> Subject:
     """Return what a measured layout of this plan holds for. `gpus` is the number that the user offers."""
     source = plan.image_source
     image = source.digest or source.id or plan.image
-    return Subject(plan.model, plan.commit or plan.revision, options.variant, plan.hardware, gpus, image)
+    commit, settings = plan.commit or plan.revision, _settings(options)
+    return Subject(plan.model, commit, options.variant, plan.hardware, gpus, image, settings)
+
+
+def _settings(options: PlanOptions) -> tuple[str, ...]:
+    return tuple(sorted(f"{flag}={value}" for flag, value in options.settings))
 
 
 def measured_of(plan: Plan, options: PlanOptions, gpus: int) -> BestLayout:
@@ -53,8 +72,10 @@ def measured_of(plan: Plan, options: PlanOptions, gpus: int) -> BestLayout:
     goal = Goal(name) if (name := options.prefer.partition(":")[2]) else None
     best = find(subject_of(plan, options, gpus), goal)
     if best is None:
+        settings = "".join(f" --set {one}" for one in _settings(options))
         what = f"no layout of {plan.model} was measured for these weights, this image and {gpus} x {plan.hardware}"
-        fix = "invoke bench --layouts" + (f" --goal {goal}" if goal else "")
+        what += f" with{settings}" if settings else ""
+        fix = "invoke bench --layouts" + (f" --goal {goal}" if goal else "") + settings
         raise Refused(
             what, why="--prefer measured needs such a benchmark", fix=f"{fix}, or plan without --prefer"
         )
@@ -68,6 +89,7 @@ def options_for(best: BestLayout, options: PlanOptions) -> PlanOptions:
 
 def with_reason(plan: Plan, best: BestLayout) -> Plan:
     """Return a plan that says what its layout rests on."""
-    why = f"measured on {best.time[:10]} for {best.goal} with the preset {best.preset}: {best.why}"
+    scale = f" at scale {best.scale:g}" if best.scale != 1 else ""
+    why = f"measured on {best.time[:10]} for {best.goal} with the preset {best.preset}{scale}: {best.why}"
     source = f"runs {', '.join(best.runs)}" if best.runs else "invoke bench --layouts"
     return replace(plan, reasons=(Reason("layout", why, source), *plan.reasons))

@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Subject:
-    """What a measured layout holds for. It says nothing of other weights, hardware or images."""
+    """What a measured layout holds for. It says nothing of other weights, hardware, images or settings of vLLM."""
 
     model: str
     commit: str
@@ -26,6 +26,7 @@ class Subject:
     hardware: str  # an id of the GPU catalog
     gpus: int
     image: str  # its digest
+    settings: tuple[str, ...] = ()  # --set, as FLAG=VALUE, sorted
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,12 @@ class BestLayout:
     why: str
     time: str
     runs: tuple[str, ...] = ()
+    scale: float = 1.0  # of the preset
 
 
 def save(best: BestLayout) -> Path:
-    """Write a layout, in place of an earlier one for the same subject, preset and goal. Raises Failed."""
-    path = _folder() / f"{_digest(best.subject)}-{best.preset}-{best.goal}.json"
+    """Write a layout, in place of an earlier one for the same subject, preset, scale and goal. Raises Failed."""
+    path = _folder() / f"{_digest(best.subject)}-{best.preset}-{best.scale:g}-{best.goal}.json"
     writable(path.parent)
     try:
         write_text(path, json.dumps(asdict(best), indent=1) + "\n")
@@ -56,10 +58,13 @@ def save(best: BestLayout) -> Path:
 
 
 def find(subject: Subject, goal: Goal | None = None) -> BestLayout | None:
-    """Return the newest layout for a subject, of any goal or of this one; None if there is none."""
+    """Return the newest layout for a subject, of any goal or of this one; None if there is none.
+
+    One that was measured with the full preset counts more than a newer one with a part of it.
+    """
     found = (_read(path) for path in _folder().glob(f"{_digest(subject)}-*.json"))
     known = [one for one in found if one and one.subject == subject and goal in (None, one.goal)]
-    return max(known, key=lambda one: one.time, default=None)
+    return max(known, key=lambda one: (one.scale, one.time), default=None)
 
 
 def _folder() -> Path:
@@ -76,7 +81,8 @@ def _read(path: Path) -> BestLayout | None:
         data = json.loads(path.read_text())
         known = {field.name for field in fields(BestLayout)}
         values = {name: value for name, value in data.items() if name in known}
-        return BestLayout(**{**values, "subject": Subject(**data["subject"]), "runs": tuple(data["runs"])})
+        subject = Subject(**{**data["subject"], "settings": tuple(data["subject"].get("settings", ()))})
+        return BestLayout(**{**values, "subject": subject, "runs": tuple(data["runs"])})
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         _log.warning("cannot read the measured layout in '%s': %s", path, str(error).splitlines()[0])
         return None

@@ -19,7 +19,8 @@ class Result(StrEnum):
     """How a comparison of layouts ended."""
 
     WINNER = "winner"
-    DEFAULT = "default"  # no layout is faster than it
+    TIE = "tie"  # faster than the default, but not shown to be faster than another one
+    DEFAULT = "default"  # no layout is shown to be faster than it
     UNCLEAR = "cannot tell"  # the default stays
 
 
@@ -33,10 +34,15 @@ class Decision:
 
 
 def finalists(trials: Sequence[Trial], goal: Goal) -> tuple[Trial, ...]:
-    """Return the layouts, at most MOST_FINALISTS and the fastest first, whose interval reaches that of the fastest."""
+    """Return the layouts, at most MOST_FINALISTS and the fastest first, whose interval reaches that of the fastest.
+
+    The first trial is the recipe's default. If it is one of these layouts, it is always a finalist: of many equally
+    fast layouts, others are ahead of it by chance.
+    """
     usable = sorted((one for one in trials if one.usable), key=lambda one: one.mean(goal), reverse=True)
-    reach = exp(-4 * SPREAD_OF_ONE_START)  # two intervals that just touch
-    return tuple(one for one in usable if one.mean(goal) >= reach * usable[0].mean(goal))[:MOST_FINALISTS]
+    near = [one for one in usable if _near(one, usable[0], goal)]
+    kept = near[:MOST_FINALISTS]
+    return (*kept[:-1], trials[0]) if trials[0] in near and trials[0] not in kept else tuple(kept)
 
 
 def decide(trials: Sequence[Trial], goal: Goal, unfinished: str = "") -> Decision | None:
@@ -45,19 +51,33 @@ def decide(trials: Sequence[Trial], goal: Goal, unfinished: str = "") -> Decisio
     Only layouts with as many starts as any other are compared: a single start decides nothing against several.
     `unfinished` says why not all finalists have all their starts.
     """
-    best, *others = finalists(_most_started(trials), goal) or (None,)
-    if best is None:
+    started = _most_started(trials)
+    if not started:
         return None
-    default = trials[0]
-    if unfinished:
+    best, default = max(started, key=lambda one: one.mean(goal)), trials[0]
+    if unfinished or (unfinished := _undecided(best, default, goal)):
         return Decision(default if default.usable else best, Result.UNCLEAR, unfinished)
+    single = len(best.starts) == 1  # then only a large distance decides
+    others = [one for one in started if one != best and (not single or _near(one, best, goal))]
     if not others:
         return _alone(best, trials, goal)
     found = [(one, compare(one.scores(goal), best.scores(goal))) for one in others]
     equal = [one for one, comparison in found if comparison.outcome is not Outcome.FASTER]
     if not equal:
         return _winner(best, default, _faster(found))
-    return _tied((best, *equal), trials)
+    return _tied(best, equal, trials, goal)
+
+
+def _near(one: Trial, best: Trial, goal: Goal) -> bool:
+    """Return whether the interval of a single start reaches that of the fastest: two intervals that just touch."""
+    return one.mean(goal) >= exp(-4 * SPREAD_OF_ONE_START) * best.mean(goal)
+
+
+def _undecided(best: Trial, default: Trial, goal: Goal) -> str:
+    """Return why the single start of the default tells nothing against more starts of the best; "" if it does."""
+    if default.usable and len(default.starts) < len(best.starts) and _near(default, best, goal):
+        return f"{best.layout} was slower in its further starts, and {default.layout} has one"
+    return ""
 
 
 def _most_started(trials: Sequence[Trial]) -> list[Trial]:
@@ -77,8 +97,9 @@ def _alone(best: Trial, trials: Sequence[Trial], goal: Goal) -> Decision:
 
 
 def _times(best: Trial, default: Trial, goal: Goal) -> str:
-    first = best.starts[0].score(goal) / default.starts[0].score(goal)
-    return f"{first:.2f} times {default.layout} in one start each"
+    ratio = best.mean(goal) / default.mean(goal)
+    starts = "in one start each" if len(best.starts) == 1 else f"in {len(best.starts)} starts against one"
+    return f"{ratio:.2f} times {default.layout} {starts}"
 
 
 def _winner(best: Trial, default: Trial, why: str) -> Decision:
@@ -92,12 +113,14 @@ def _faster(found: Sequence[tuple[Trial, Comparison]]) -> str:
     )
 
 
-def _tied(equal: Sequence[Trial], trials: Sequence[Trial]) -> Decision:
-    """Decide between layouts of which none is shown to be faster: the default, else the first in the recipe."""
-    chosen = next(one for one in trials if one in equal)
-    names = " and ".join(one.layout for one in equal)
-    result = Result.DEFAULT if chosen == trials[0] else Result.WINNER
-    reason = (
-        "" if chosen == trials[0] else f"; {chosen.layout} comes first, and the default is not among them"
+def _tied(best: Trial, equal: Sequence[Trial], trials: Sequence[Trial], goal: Goal) -> Decision:
+    """Decide between layouts of which none is shown to be faster: the default, else the first one in the recipe."""
+    default, names = trials[0], " and ".join(one.layout for one in (best, *equal))
+    why = f"no difference between {names} is shown"
+    if default in (best, *equal):
+        return Decision(default, Result.DEFAULT, why)
+    near = [one for one in equal if _near(one, best, goal)]
+    chosen = next(one for one in trials if one == best or one in near)
+    return Decision(
+        chosen, Result.TIE, f"{why}; {chosen.layout} comes first, and the default is not among them"
     )
-    return Decision(chosen, result, f"no difference between {names} is shown{reason}")

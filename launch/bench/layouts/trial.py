@@ -23,9 +23,9 @@ class Goal(StrEnum):
         return {"latency": users[:1], "throughput": users[-1:], "balance": users}[self]
 
 
-def users_of(concurrency: int | None) -> tuple[int, ...]:
+def users_of(concurrency: int) -> tuple[int, ...]:
     """Return the numbers of users to measure: one, the concurrency of the preset (at least 4), and one between."""
-    most = max(concurrency or 0, 4)
+    most = max(concurrency, 4)
     return (1, max(2, isqrt(most)), most)
 
 
@@ -47,7 +47,7 @@ class Trial:
 
     layout: str  # TP4, DP8+EP
     strategy: str
-    gpus: int
+    gpus: int  # for --gpus; of a divided AMD card, each part is a rank
     starts: tuple[Start, ...] = ()
     failed: str = ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -47,11 +48,11 @@ def panels() -> tuple[Panel, ...]:
 def dashboard(title: str, job: str = UID) -> dict[str, Any]:
     """Return the JSON model of the dashboard for the servers of a Prometheus job, after which it is named.
 
-    Two dashboards of one name would end the provisioning of both.
+    Two dashboards of one uid, or of one title in a folder, would end the provisioning of both.
     """
     selector = SELECTOR.replace('job="slipway"', f'job="{job}"')
     return {
-        "uid": job[:LONGEST_UID],
+        "uid": _uid(job),
         "title": title,
         "schemaVersion": 39,
         "editable": True,
@@ -60,6 +61,14 @@ def dashboard(title: str, job: str = UID) -> dict[str, Any]:
         "templating": {"list": [_sources(), _instances(job)]},
         "panels": [_panel(number, one, selector) for number, one in enumerate(panels())],
     }
+
+
+def _uid(job: str) -> str:
+    """Return the name of a job; if it is too long, its beginning with a hash of all of it."""
+    if len(job) <= LONGEST_UID:
+        return job
+    digest = hashlib.sha256(job.encode()).hexdigest()[:8]
+    return f"{job[: LONGEST_UID - len(digest) - 1]}-{digest}"
 
 
 def _sources() -> dict[str, Any]:

@@ -40,7 +40,7 @@ def objects(plan: Plan, service: dict[str, Any]) -> list[dict[str, Any]]:
             "endpoints": [scrape],
         },
     }
-    text = json.dumps(dashboard(f"vLLM: {plan.model}", job=name), indent=1) + "\n"
+    text = json.dumps(dashboard(f"vLLM: {plan.model} ({name})", job=name), indent=1) + "\n"
     config = {
         "apiVersion": "v1",
         "kind": "ConfigMap",

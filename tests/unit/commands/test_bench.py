@@ -8,6 +8,7 @@ from commands.bench import scale_of
 from errors import Refused
 from tests.invocation import invoke
 from tests.unit.launch.bench.test_presets import GUIDE_CUDA
+from tests.unit.launch.plan_builders import TINY
 
 NO_ENGINE = {"DOCKER_HOST": "unix:///nowhere/docker.sock"}
 
@@ -19,9 +20,31 @@ def test_dry_run_shows_the_command_of_the_guide_without_an_engine() -> None:
     assert "no container engine answers" in finished.err
 
 
+def test_dry_run_of_layouts_shows_which_would_be_measured() -> None:
+    asked = (
+        "--layouts",
+        "--model",
+        TINY,
+        "--platform",
+        "cpu",
+        "--gpus",
+        "2",
+        "--preset",
+        "chat",
+        "--dry-run",
+    )
+    lines = invoke("bench", *asked, **NO_ENGINE).ok().out.splitlines()
+    assert [line.split()[0] for line in lines[1:5]] == ["TP2", "TP2+EP", "DP2+EP", "TP1"]
+    assert lines[5] == "users at once: 1, 5, 32"
+    found = invoke("bench", *asked, "--format", "json", **NO_ENGINE).json
+    assert (found["users"], found["layouts"][0]["layout"]) == ([1, 5, 32], "TP2")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (("one", "--layouts"), "--layouts cannot be used with the server 'one'"),
+        (("--layouts", "--preset", "guide-cude", "--dry-run"), "unknown preset 'guide-cude'"),
         (("--repeat", "0"), "--repeat must be an integer from 1 to 100 (got '0')"),
         (("--repeat", "-1"), "--repeat must be an integer from 1 to 100 (got '-1')"),
         (("--repeat", "1e9"), "--repeat must be an integer from 1 to 100 (got '1e9')"),

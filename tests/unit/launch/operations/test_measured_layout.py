@@ -24,12 +24,14 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLIPWAY_STATE_DIR", str(tmp_path))
 
 
-def remember(strategy: str = "single_node_tep", layout: str = "TP8+EP", gpus: int = 8) -> None:
+def remember(
+    strategy: str = "single_node_tep", layout: str = "TP8+EP", gpus: int = 8, scale: float = 1
+) -> None:
     subject = subject_of(plan_of(ASKED), ASKED, 8)
     save(
         BestLayout(
             subject, "guide-cuda", "throughput", strategy, layout, gpus, "winner",
-            "1.10 times DP8+EP [1.09, 1.11]", "2026-11-27T10:00:00+00:00", ("r1", "r2"),
+            "1.10 times DP8+EP [1.09, 1.11]", "2026-11-27T10:00:00+00:00", ("r1", "r2"), scale,
         )
     )  # fmt: skip
 
@@ -57,6 +59,24 @@ def test_without_a_measurement_it_says_what_to_measure(other: dict[str, str]) ->
     with pytest.raises(Refused, match=r"no layout of MiniMaxAI/MiniMax-M2 was measured") as refused:
         plan_of(replace(MEASURED, **other))  # type: ignore[arg-type]
     assert refused.value.fix.startswith("invoke bench --layouts")
+
+
+def test_other_settings_are_measured_on_their_own() -> None:
+    remember()
+    with pytest.raises(Refused, match="with --set --max-num-seqs=8") as refused:
+        plan_of(replace(MEASURED, settings=(("--max-num-seqs", "8"),)))
+    assert refused.value.fix.startswith("invoke bench --layouts --set --max-num-seqs=8")
+
+
+def test_the_reason_names_the_scale() -> None:
+    remember(scale=0.1)
+    assert "with the preset guide-cuda at scale 0.1: " in plan_of(MEASURED).reasons[0].why
+
+
+def test_a_layout_that_its_strategy_does_not_give_any_more_is_refused() -> None:
+    remember("single_node_tp", "TP8", gpus=4)  # of cards that were divided in two
+    with pytest.raises(Refused, match="TP8 was measured, and the plan would have TP4"):
+        plan_of(MEASURED)
 
 
 def test_a_strategy_of_the_user_is_not_replaced() -> None:

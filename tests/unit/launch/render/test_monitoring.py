@@ -112,7 +112,9 @@ def test_panels_ask_the_prometheus_that_grafana_has() -> None:
 def test_dashboards_of_two_servers_have_different_names() -> None:
     first, second = (dashboard("x", job=name) for name in ("minimax-m2-api", "minimax-m21-api"))
     assert first["uid"] != second["uid"]
-    assert len(dashboard("x", job="a" * 63)["uid"]) <= 40
+    long, longer = ("a" * 60 + end for end in ("one", "two"))
+    uids = {dashboard("x", job=name)["uid"] for name in (long, longer)}
+    assert [len(uid) for uid in uids] == [40, 40]
 
 
 def test_panels_stand_next_to_each_other_without_overlap() -> None:
@@ -146,7 +148,9 @@ def test_a_cluster_gets_a_service_monitor_and_a_dashboard(plan: Plan) -> None:
     assert board["metadata"]["labels"]["grafana_dashboard"] == "1"
     (text,) = board["data"].values()
     assert f'job=\\"{service["metadata"]["name"]}\\"' in text
-    assert json.loads(text)["uid"] == service["metadata"]["name"]
+    name = service["metadata"]["name"]
+    assert json.loads(text)["uid"] == name
+    assert json.loads(text)["title"] == f"vLLM: {plan.model} ({name})"
 
 
 def test_compose_matches_the_published_schema(plan: Plan) -> None:

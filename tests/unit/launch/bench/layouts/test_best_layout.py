@@ -34,7 +34,7 @@ def test_it_is_found_for_the_same_subject() -> None:
     "other",
     [
         {"commit": "c" * 40}, {"variant": "fp8"}, {"hardware": "h100"}, {"gpus": 4}, {"image": "sha256:other"},
-        {"model": "MiniMaxAI/MiniMax-M2.1"},
+        {"model": "MiniMaxAI/MiniMax-M2.1"}, {"settings": ("--max-num-seqs=8",)},
     ],
 )  # fmt: skip
 def test_it_says_nothing_of_other_weights_hardware_or_images(other: dict[str, object]) -> None:
@@ -47,6 +47,19 @@ def test_the_newest_of_several_goals_counts() -> None:
     save(newer := replace(BEST, goal="latency", layout="TP8", time="2026-11-28T10:00:00+00:00"))
     assert find(SUBJECT) == newer
     assert find(SUBJECT, Goal.THROUGHPUT) == BEST
+
+
+def test_a_part_of_a_preset_does_not_replace_the_full_one() -> None:
+    save(BEST)
+    save(replace(BEST, scale=0.1, layout="TP1", time="2026-11-28T10:00:00+00:00"))
+    assert find(SUBJECT) == BEST
+
+
+def test_settings_are_found_again() -> None:
+    save(BEST)
+    save(other := replace(BEST, subject=replace(SUBJECT, settings=("--a=1", "--b=2"))))
+    assert find(other.subject) == other
+    assert find(SUBJECT) == BEST
 
 
 def test_a_damaged_file_counts_as_none(state: Path) -> None:

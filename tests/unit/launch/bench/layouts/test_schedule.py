@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import exp
+from random import Random
 
 import pytest
 
@@ -100,9 +102,25 @@ def test_balance_repeats_all_numbers_of_users() -> None:
 
 
 @pytest.mark.parametrize(
-    ("concurrency", "users"), [(None, (1, 2, 4)), (2, (1, 2, 4)), (16, (1, 4, 16)), (100, (1, 10, 100))]
+    ("concurrency", "users"), [(0, (1, 2, 4)), (2, (1, 2, 4)), (16, (1, 4, 16)), (100, (1, 10, 100))]
 )
 def test_the_numbers_of_users_end_with_the_concurrency_of_the_preset(
-    concurrency: int | None, users: tuple[int, ...]
+    concurrency: int, users: tuple[int, ...]
 ) -> None:
     assert users_of(concurrency) == users
+
+
+@pytest.mark.parametrize("count", [2, 4, 8])
+@pytest.mark.parametrize("spread", [0.01, 0.05])
+def test_of_equally_fast_layouts_the_default_stays(count: int, spread: float) -> None:
+    random, searches = Random(20), 300
+
+    def measure(trial: Trial, users: tuple[int, ...], repeats: int) -> Start:
+        return Start({number: number * exp(random.gauss(5, spread)) for number in users})
+
+    def replaced() -> bool:
+        trials = [Trial(f"L{number}", f"single_node_{number}", 8) for number in range(count)]
+        decision = Search(trials, Goal.THROUGHPUT, USERS, measure, 1e6, lambda: 0.0).run()
+        return decision is None or decision.trial.layout != "L0"
+
+    assert sum(replaced() for _ in range(searches)) / searches < 0.05
