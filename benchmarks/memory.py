@@ -18,7 +18,7 @@ from math import ceil
 from pathlib import Path
 from statistics import median
 
-from launch.data_file import load
+from launch.checked_data.data_file import load
 from launch.planning.kv_cache import Limits, pool_of
 from launch.planning.overhead import (
     Coefficients,

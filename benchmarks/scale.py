@@ -14,7 +14,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from launch.data_file import load
+from launch.checked_data.data_file import load
 
 NODES = (1, 8, 100, 1000)
 NODES_OF_A_GROUP = 2

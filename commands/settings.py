@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from errors import Refused, choice
-from launch.data_file import parse_yaml
+from launch.checked_data.data_file import parse_yaml
 
 PREFIXES = ("INVOKE_SLIPWAY_", "SLIPWAY_")
 BELOW = "slipway"  # the key of invoke.yaml that settings stand below

@@ -25,7 +25,7 @@ from commands.program_name import named
 from commands.shared_options import QUIET, VERBOSE
 from errors import SlipwayError
 from launch.cache_folder import CacheFolder
-from launch.checked_file import STORE
+from launch.checked_data.kept_file import STORE
 from launch.spec.option import Option, bind, options_of
 
 Body = Callable[..., None]

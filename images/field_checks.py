@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from launch.value_checks import Pattern
+from launch.checked_data.value_checks import Pattern
 
 if TYPE_CHECKING:
     from pydantic import ValidationError

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
-from launch.data_file import load
+from launch.checked_data.data_file import load
 
 
 @dataclass(frozen=True)

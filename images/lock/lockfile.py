@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from errors import Refused
 from images.field_checks import first_error
 from images.lock.schema import Lock, LockedModel
-from launch.checked_file import kept
-from launch.data_file import parse_yaml
+from launch.checked_data.data_file import parse_yaml
+from launch.checked_data.kept_file import kept
 
 if TYPE_CHECKING:
     from pydantic import ValidationError

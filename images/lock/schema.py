@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from errors import Refused, choice
 from images.field_checks import Commit, Digest, FullCommit, Name, OptionalSha256, Sha256
-from launch.value_checks import NotEmpty, Pattern
+from launch.checked_data.value_checks import NotEmpty, Pattern
 
 ModelName = Annotated[str, Pattern(r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}$")]
 PlatformName = Literal["cpu", "rocm", "cuda"]

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from errors import Failed, Refused, choice
-from launch import data_file
 from launch.acceptance.client import Target
+from launch.checked_data import data_file
 from launch.http.client import NoResponse, request
 from launch.http.url import is_http_url, printable, public
 

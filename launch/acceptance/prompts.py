@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from launch import data_file
+from launch.checked_data import data_file
 
 
 @dataclass(frozen=True)

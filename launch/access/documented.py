@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from launch.access.types import Access
-from launch.data_file import load
+from launch.checked_data.data_file import load
 from launch.spec.inputs import Host
 from launch.spec.plan import Container, Mount, Reason
 from launch.spec.vllm_args import EnvVar

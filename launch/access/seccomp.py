@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from launch.data_file import load
+from launch.checked_data.data_file import load
 
 PROFILE = Path(__file__).with_name("rocm.seccomp.json")  # as_json() in a file, for the engine's client
 ALLOW, REFUSE = "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO"

@@ -8,7 +8,7 @@ from pathlib import Path
 from launch.bench.compare_runs import summary
 from launch.bench.history import Side
 from launch.bench.metrics import Metric, load_metrics
-from launch.data_file import load
+from launch.checked_data.data_file import load
 
 TABLE = Path(__file__).with_name("guide_figures.yaml")
 

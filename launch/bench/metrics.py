@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from errors import choice
-from launch.data_file import load
+from launch.checked_data.data_file import load
 
 TABLE = Path(__file__).with_name("metrics.yaml")
 MAIN = "output_throughput"

@@ -15,7 +15,7 @@ from packaging.version import InvalidVersion, Version
 from errors import Failed, choice
 from launch.access.profiles import HUB
 from launch.bench.record import Load, Sampling
-from launch.data_file import load
+from launch.checked_data.data_file import load
 
 PRESETS = Path(__file__).with_name("presets.yaml")
 SMALL = 0.1  # what `--scale small` means

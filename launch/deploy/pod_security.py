@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from launch.data_file import parse_yaml
+from launch.checked_data.data_file import parse_yaml
 
 LEVELS = ("privileged", "baseline", "restricted")
 Spec = Mapping[str, Any]

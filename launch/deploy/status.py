@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from launch.data_file import parse_yaml
+from launch.checked_data.data_file import parse_yaml
 from launch.deploy.client import Cluster, Object
 from launch.render.kubernetes import api_service_name
 from launch.spec.control_characters import one_line

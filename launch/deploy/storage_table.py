@@ -7,7 +7,7 @@ from functools import cache
 from math import ceil
 from pathlib import Path
 
-from launch.data_file import load
+from launch.checked_data.data_file import load
 
 GIB = 2**30
 

@@ -9,7 +9,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from launch.data_file import load
+from launch.checked_data.data_file import load
 from launch.diagnosis.literals import Required, required
 from launch.diagnosis.rule_index import RuleIndex
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from launch.data_file import load
+from launch.checked_data.data_file import load
 from launch.diagnosis.candidates import match_line
 from launch.diagnosis.innocent_lines import BENIGN
 from launch.diagnosis.log_line import parse_line

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from launch.data_file import load
+from launch.checked_data.data_file import load
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from launch.data_file import parse_yaml
+from launch.checked_data.data_file import parse_yaml
 from launch.hardware import sysfs
 from launch.hardware.types import Gpu, VendorReport
 

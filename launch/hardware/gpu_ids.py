@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
-from launch.data_file import load
+from launch.checked_data.data_file import load
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from launch.data_file import load
+from launch.checked_data.data_file import load
 from launch.planning.kv_cache import Limits, Pool, pool_of
 from launch.planning.overhead import Server, expected_error, overhead
 from launch.planning.weight_size import GIB, weights_gib

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from launch.data_file import load
+from launch.checked_data.data_file import load
 from launch.spec.model_config import ModelShape
 
 GIB = 2**30

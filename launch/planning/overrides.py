@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from errors import Refused, choice
-from launch.data_file import load
+from launch.checked_data.data_file import load
 from launch.planning.option_values import shown
 from launch.planning.spelling import positive, switches
 from launch.planning.user_limits import check_setting, check_variable

@@ -11,11 +11,11 @@ from typing import Annotated
 from packaging.version import InvalidVersion, Version
 
 from errors import Refused
-from launch.data_file import load
+from launch.checked_data.data_file import load
+from launch.checked_data.value_checks import Parsed
 from launch.spec.capabilities import Capabilities
 from launch.spec.image_reference import DOCKER_HUB, ImageReference
 from launch.spec.inputs import Image
-from launch.value_checks import Parsed
 
 USER = "user"  # the source of an option that the user sets
 SET_BY_USER = "set by the user"

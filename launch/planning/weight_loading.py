@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from launch.data_file import load
+from launch.checked_data.data_file import load
 from launch.planning.known_names import Known
 from launch.spec.inputs import Host
 from launch.spec.vllm_args import Arg, Draft

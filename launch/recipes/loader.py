@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import yaml
 
 from errors import Refused
-from launch.data_file import parse_yaml
+from launch.checked_data.data_file import parse_yaml
 from launch.recipes.schema import Recipe, SchemaPart
 from launch.recipes.strategy import Strategy
 

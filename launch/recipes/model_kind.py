@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from errors import Refused
-from launch.data_file import load
+from launch.checked_data.data_file import load
 
 WEIGHTS = re.compile(r"(?!adapter_).+\.(safetensors|bin|pt|pth)")
 NOT_WEIGHTS = ("training_args.bin", "optimizer.pt", "scheduler.pt", "optimizer.bin", "rng_state.pth")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from launch.data_file import load
+from launch.checked_data.data_file import load
 
 TOOLS = re.compile(r"\btools\b")
 THINKING = re.compile(r"think|reasoning", re.IGNORECASE)

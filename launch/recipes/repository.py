@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from errors import Refused, choice
-from launch.checked_file import kept
+from launch.checked_data.kept_file import kept
 from launch.recipes.loader import load_yaml, read_recipe, read_strategy
 from launch.recipes.schema import Recipe
 from launch.recipes.strategy import Strategy, builtin_strategies

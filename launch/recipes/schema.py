@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
+from launch.checked_data.value_checks import Before
 from launch.spec.model_config import ModelShape
-from launch.value_checks import Before
 
 
 def _number_as_word(value: Any) -> Any:

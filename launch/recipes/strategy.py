@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from launch.data_file import load
+from launch.checked_data.data_file import load
 from launch.recipes.schema import Env, PerHardware, Recipe, SchemaPart, Variant, Words
 from launch.spec.gpu_catalog import HardwareProfile
 

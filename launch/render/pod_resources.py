@@ -11,7 +11,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from launch.data_file import parse_yaml
+from launch.checked_data.data_file import parse_yaml
 from launch.render.cluster_settings import ClusterSettings
 from launch.spec.plan import Plan
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from launch.data_file import load
+from launch.checked_data.data_file import load
 from launch.render.cluster_settings import ClusterSettings
 
 # Its controller gives each group one value of this label of the nodes for itself.

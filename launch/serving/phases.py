@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from launch.data_file import load
+from launch.checked_data.data_file import load
 
 PHASES = Path(__file__).with_name("phases.yaml")
 _KV_CACHE = re.compile(r"KV cache size: ([\d,]+) tokens")

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from launch.data_file import load
+from launch.checked_data.data_file import load
 
 T = TypeVar("T")
 PLATFORMS = {"NVIDIA": "cuda", "AMD": "rocm"}

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from launch.data_file import load
+from launch.checked_data.data_file import load
 
 LARGEST = 1 << 40  # more than any dimension of a model; config.json is not trusted
 MOST_LAYERS = 10_000

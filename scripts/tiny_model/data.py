@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launch import data_file
+from launch.checked_data import data_file
 
 DATA = Path(__file__).with_name("dialogues.yaml")
 

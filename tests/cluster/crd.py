@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from errors import Failed
-from launch.data_file import parse_yaml
+from launch.checked_data.data_file import parse_yaml
 from launch.deploy.client import Cluster
 
 CRDS = "apis/apiextensions.k8s.io/v1/customresourcedefinitions"

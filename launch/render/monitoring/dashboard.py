@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from launch.data_file import load
+from launch.checked_data.data_file import load
 
 SELECTOR = 'job="slipway",instance=~"$instance"'
 WINDOW = "$__rate_interval"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from benchmarks import scale
 from benchmarks.scale import Input, Site
-from launch.data_file import load
+from launch.checked_data.data_file import load
 
 ROOT = Path(__file__).parents[3]
 SITE = load(ROOT / "benchmarks/scale.yaml", Site)

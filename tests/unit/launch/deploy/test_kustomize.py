@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launch.data_file import parse_yaml
+from launch.checked_data.data_file import parse_yaml
 from launch.deploy.kustomize import WAVE, files
 
 

@@ -9,7 +9,7 @@ from statistics import median
 import pytest
 
 from benchmarks.memory import KINDS, POINTS, Point, Start, fit, lines, start_of, worst_of
-from launch.data_file import load
+from launch.checked_data.data_file import load
 from launch.planning import memory
 from launch.planning.kv_cache import Limits, Pool, pool_of
 from launch.planning.overhead import expected_error, in_flight, kind_of, overhead, table

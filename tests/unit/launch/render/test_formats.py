@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from launch.data_file import parse_yaml
+from launch.checked_data.data_file import parse_yaml
 from launch.render import compose, docker, kubernetes, quadlet
 from tests.conftest import SHARED
 from tests.unit.launch.plan_builders import M2, TINY, plan

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from errors import Failed
-from launch.checked_file import kept
+from launch.checked_data.kept_file import kept
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -47,7 +47,7 @@ def parse_yaml(text: str) -> Any:
     """Return the values of a YAML text. Raises yaml.YAMLError."""
     import yaml
 
-    from launch import yaml_limits
+    from launch.checked_data import yaml_limits
 
     # The C loader reads the CDI spec of eight GPUs, some thousand lines, about ten times as fast.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from errors import Failed
-from launch.data_file import load
+from launch.checked_data.data_file import load
 
 
 @dataclass(frozen=True)

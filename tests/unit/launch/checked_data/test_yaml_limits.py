@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from errors import Refused
-from launch.data_file import parse_yaml
+from launch.checked_data.data_file import parse_yaml
 from launch.recipes.loader import read_recipe
 
 DEEP = {

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from launch import checked_file, paths
+from launch import paths
 from launch.cache_folder import CacheFolder
-from launch.checked_file import STORE, kept
+from launch.checked_data import kept_file
+from launch.checked_data.kept_file import STORE, kept
 from launch.spec.model_config import ModelShape
 
 MODULE = ModelShape.__module__
@@ -79,7 +80,7 @@ def test_what_is_damaged_is_read_again(source: Source, damage: bytes) -> None:
 
 def test_a_type_with_other_fields_is_read_again(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     source.value()
-    monkeypatch.setattr(checked_file, "_names", lambda kind: ("layers", "a_new_field"))
+    monkeypatch.setattr(kept_file, "_names", lambda kind: ("layers", "a_new_field"))
     source.value()
     assert source.reads == 2
 
