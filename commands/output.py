@@ -83,6 +83,14 @@ def discard_output(stream: TextIO) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+def end_output(stream: TextIO) -> None:
+    """Write what is buffered. If its reader is gone, it is discarded, so that Python does not fail again at the end."""
+    try:
+        stream.flush()
+    except OSError:
+        discard_output(stream)
+
+
 class Bar:
     """Progress of one step, as a bar for the step and one for each of its parts, or as lines."""
 

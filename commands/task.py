@@ -20,7 +20,7 @@ from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
 from commands import settings
-from commands.output import discard_output, log_to_stderr, refusal
+from commands.output import discard_output, end_output, log_to_stderr, refusal
 from commands.program_name import named
 from commands.shared_options import QUIET, VERBOSE
 from errors import SlipwayError
@@ -114,6 +114,7 @@ def _guarded(body: Body, parameters: Callable[[], Parameters]) -> Body:
             log_to_stderr(verbose, quiet)
             STORE.set(CacheFolder("checked"))
             body(c, **_values(body, parameters(), given, c))
+            sys.stdout.flush()  # a full disk is noticed here and not at the end of the process
         except SlipwayError as error:
             raise refusal(error) from error
         except Exit:
@@ -126,6 +127,8 @@ def _guarded(body: Body, parameters: Callable[[], Parameters]) -> Body:
             raise Exit(named(_unexpected(error)), code=1) from error
         except KeyboardInterrupt:
             raise Exit("interrupted", code=130) from None
+        finally:
+            end_output(sys.stdout)
 
     return run
 

@@ -50,7 +50,11 @@ class VerbProgram(Program):
     def parse_cleanup(self) -> None:
         """Print help or lists, if asked to."""
         try:
-            super().parse_cleanup()
+            try:
+                super().parse_cleanup()
+            finally:
+                if sys.stdout:  # None if the caller closed it
+                    sys.stdout.flush()  # a closed pipe is noticed here and not at the end of the process
         except BrokenPipeError:
             discard_output(sys.stdout)
             raise Exit from None
@@ -59,7 +63,7 @@ class VerbProgram(Program):
 
     def _print(self, text: str) -> None:
         show(text)
-        sys.stdout.flush()  # a closed pipe is noticed here and not at the end of the process
+        sys.stdout.flush()
 
     def no_tasks_given(self) -> None:
         """List the verbs in groups."""

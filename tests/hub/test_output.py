@@ -35,7 +35,7 @@ def test_file_names_are_not_read_as_markup(folder: Path, tmp_path: Path, cache: 
     slow = (Fault("trickle", "resolve", rate=2 << 20),)
     with serve_folder(tmp_path / "served", faults=slow) as hub:
         line = " ".join([*COMMAND, "--cache", str(cache)])
-        words = ["script", "-qefc", f"HF_ENDPOINT={hub.url} {line}", "/dev/null"]
+        words = ["script", "-qefc", f"TERM=xterm HF_ENDPOINT={hub.url} {line}", "/dev/null"]
         output = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert "[bold]x[red].txt" in output
 

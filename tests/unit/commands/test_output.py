@@ -102,7 +102,8 @@ def test_a_bar_on_a_terminal_shows_a_line_for_each_file() -> None:
         "    progress.update(2, 4, '2 of 4 GiB', {})\n"
     )
     main, other = os.openpty()
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=other, stdout=other)
+    env = {**os.environ, "TERM": "xterm"}
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=other, stdout=other, env=env)
     os.close(other)
     shown = b""
     try:

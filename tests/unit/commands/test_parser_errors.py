@@ -162,11 +162,13 @@ def test_options_of_invoke_itself_are_accepted_after_a_verb(capsys: pytest.Captu
     assert "True" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words", ["--help run", "run --help", "--list"])
-def test_a_closed_pipe_ends_help_without_a_message(words: str) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", ["--help run", "run --help", "--list", "plan --hardware h200", "recipes"])
+def test_a_closed_pipe_ends_a_command_without_a_message(words: str, unbuffered: str) -> None:
     read, write = os.pipe()
     os.close(read)
     command = [sys.executable, "-m", "invoke", *words.split()]
-    process = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    process = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False, env=env)
     os.close(write)
     assert (process.returncode, process.stderr) == (0, "")
