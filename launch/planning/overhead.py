@@ -78,6 +78,8 @@ class Table:
     errors: Errors
     sampler_since: str
     graphs_since: str
+    video_tokens: int
+    video_until: str
     batches: tuple[Batch, ...]
     small_batches: tuple[str, ...]
     in_flight: int
@@ -128,8 +130,15 @@ def overhead(shape: ModelShape, server: Server, fitted: Coefficients | None = No
         "activations": max(_copies(c.sampler, server) * logits, c.forward * hidden),
         "graphs": c.graphs if server.graphs and _since(server.version, table().graphs_since) else 0.0,
         "indexer": INDEXER_ROWS * server.context * indexer_bytes(shape) / GIB,
-        "vision": c.vision if server.vision and shape.vision_weights else 0.0,
+        "vision": max(c.vision, _video(shape, server)) if server.vision and shape.vision_weights else 0.0,
     }
+
+
+def _video(shape: ModelShape, server: Server) -> float:
+    """Return the GiB of the outputs of an encoder that keeps several, for the video that old versions measure with."""
+    if shape.vision_outputs < 2 or _since(server.version, table().video_until):
+        return 0.0
+    return table().video_tokens * shape.vision_outputs * (shape.hidden or 0) * FLOAT16 / GIB
 
 
 def indexer_bytes(shape: ModelShape) -> float:

@@ -78,6 +78,7 @@ class ModelShape:
     state_heads: tuple[int, ...] = ()
     vision_weights: int = 0
     vision_heads: int = 0
+    vision_outputs: int = 0  # layers of the encoder whose output is kept
     mtp_layers: int = 0  # of a draft model in the same checkpoint, loaded for speculative decoding only
     dtype: str = "bfloat16"
     precision: str = ""  # of quantized weights; "" means dtype
@@ -152,6 +153,7 @@ def from_config(config: Mapping[str, Any], source: str = "config.json") -> Model
         state_heads=state.heads if state and _has_states(c, layers) else (),
         vision_weights=vision.weights,
         vision_heads=vision.heads,
+        vision_outputs=vision.outputs,
         mtp_layers=_count(c, "num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_modules") or 0,
         dtype=dtype,
         precision=found.precision,

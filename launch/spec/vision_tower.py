@@ -19,18 +19,25 @@ RATIO = 4  # of the MLP's width to the encoder's, if the config has only the lat
 
 @dataclass(frozen=True)
 class VisionTower:
-    """Elements of all encoders, and the attention heads of the one for images; 0 if there is none."""
+    """Elements of all encoders; attention heads of the one for images, and its layers whose output is kept. 0: none."""
 
     weights: int = 0
     heads: int = 0
+    outputs: int = 0
 
 
 def vision_tower(config: Mapping[str, Any]) -> VisionTower:
     """Return the encoders of a config.json."""
     towers = [config[key] for key in CONFIGS if isinstance(config.get(key), Mapping)]
     if not towers:
-        return VisionTower(0, 0)
-    return VisionTower(sum(map(_weights, towers)), _first(towers[0], HEADS))
+        return VisionTower()
+    return VisionTower(sum(map(_weights, towers)), _first(towers[0], HEADS), _outputs(towers[0]))
+
+
+def _outputs(tower: Mapping[str, Any]) -> int:
+    """Return the number of layers whose output the language model gets: the last one, and those of a deep stack."""
+    deeper = tower.get("deepstack_visual_indexes")
+    return 1 + (len(deeper) if isinstance(deeper, list) else 0)
 
 
 def _weights(tower: Mapping[str, Any]) -> int:

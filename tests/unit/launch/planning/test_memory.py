@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from launch.planning.kv_cache import Limits
 from launch.planning.memory import Demand, budget_of, constants, fit
-from launch.planning.overhead import Server, in_flight, table
+from launch.planning.overhead import Server, in_flight, overhead, table
 from launch.planning.weight_size import GIB
 from launch.spec.inputs import KvMeasurement
 from launch.spec.layers import FULL, LayerGroup
@@ -165,3 +165,14 @@ def test_every_estimate_is_consistent(
     if small.result == "fits":
         assert small.expected_error is not None
         assert 0 <= small.expected_error <= 1
+
+
+def test_an_encoder_with_several_outputs_was_measured_with_a_video() -> None:
+    """Qwen3-VL with vLLM 0.11.0: 153,600 tokens x 4 outputs x 2048 x 2 bytes; later versions measure an image."""
+    shape = ModelShape(hidden=2048, vision_weights=1, vision_outputs=4)
+    old = Server("NVIDIA", False, 4, 256, 2048, "0.11.0")
+    assert overhead(shape, old)["vision"] == pytest.approx(153_600 * 4 * 2048 * 2 / GIB)
+    image = table().coefficients.vision
+    assert overhead(shape, replace(old, version="0.12.0"))["vision"] == image
+    assert overhead(replace(shape, vision_outputs=1), old)["vision"] == image
+    assert overhead(shape, replace(old, vision=False))["vision"] == 0

@@ -162,11 +162,12 @@ def test_all_but_one_of_the_unseen_starts_are_within_20_percent() -> None:
 
 
 def test_starts_found_after_the_fit_are_predicted_as_well() -> None:
-    """Two differ by more than 10 %: one with an encoder of images, and 0.3 of 1.7 GiB."""
+    """One differs by more than 10 %: 0.3 of 1.7 GiB."""
     blind = errors("blind")
     assert len(blind) >= 10
     assert median(blind) <= 0.05
-    assert sum(error > 0.1 for error in blind) == 2
+    assert sum(error > 0.1 for error in blind) == 1
+    assert max(blind) < 0.2
 
 
 def test_the_documentation_has_the_table_of_the_fit() -> None:
