@@ -136,7 +136,8 @@ def deploy(
     wait: Annotated[
         str,
         Option(
-            "answer: wait until the server answers a question; ready: until its pods are ready; no: return at once",
+            "answer: wait until the server answers a question; ready: until its pods are ready; "
+            "no: return when the weights are fetched and the objects made",
             choices=("answer", "ready", "no"),
             group=ACTION,
         ),
@@ -251,6 +252,17 @@ def _show_status(namespace: str, context: str, name: str, format: str) -> None:
 def _show_fetch(fetching: FetchStatus, format: str) -> None:
     """Show the Job of a server that is not there yet."""
     if format == "json":
-        emit({"job": fetching.name, "phase": fetching.phase, "done": fetching.done, "total": fetching.total})
+        amounts = {"done": fetching.done, "total": fetching.total}
+        emit(
+            {
+                "job": fetching.name,
+                "phase": fetching.phase,
+                **amounts,
+                "why": fetching.why,
+                "next": fetching.fix,
+            }
+        )
         return
     show(f"Job {fetching.name} {fetching.summary}; `invoke deploy` again starts the server after it")
+    if fetching.fix:
+        show(f"  next: {fetching.fix}")

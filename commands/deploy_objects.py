@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,10 +84,12 @@ def write(
 def deleted(cluster: Cluster, name: str, weights: bool, dry_run: bool) -> Iterator[Change]:
     """Remove the objects of a server one by one, and say what is kept."""
     from launch.deploy import apply as applying
+    from launch.deploy.answers import Forbidden
 
     changes = list(applying.delete(cluster, name, dry_run, weights))
     if not changes:
         say(f"No server '{name}' exists in namespace '{cluster.namespace}'.")
     yield from changes
-    for kind, claim in [] if weights else applying.objects(cluster, name, (applying.CLAIM,)):
-        say(f"{kind} {claim} is kept with its weights; --delete --delete-weights removes it")
+    with suppress(Forbidden):  # a user who may not list claims is not told
+        for kind, claim in [] if weights else applying.objects(cluster, name, (applying.CLAIM,)):
+            say(f"{kind} {claim} is kept with its weights; --delete --delete-weights removes it")

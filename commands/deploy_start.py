@@ -49,11 +49,15 @@ def apply(prepared: Deployment, changes: Iterable[Change], how: How) -> None:
 
 def show_changes(changes: Iterable[Change], dry_run: bool, format: str) -> None:
     """Print what happened to each object."""
-    if format == "json":
-        emit([asdict(change) for change in changes])
-        return
-    for change in changes:
-        show_change(change, dry_run)
+    rows: list[dict[str, Any]] = []
+    try:
+        for change in changes:
+            rows.append(asdict(change))
+            if format == "text":
+                show_change(change, dry_run)
+    finally:
+        if format == "json":
+            emit(rows)
 
 
 def show_change(change: Change, dry_run: bool) -> None:

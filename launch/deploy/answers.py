@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 from errors import Failed, Refused, SlipwayError
 from launch.spec.control_characters import one_line
@@ -38,10 +39,11 @@ def error_of(status: int, body: bytes | str, host: str, namespace: str) -> Slipw
         return Conflict(
             "another program manages a field that the plan sets", why=message, fix="--force takes it over"
         )
-    if status in (400, 422):
-        return Refused(
-            "the cluster refuses the object", why=message, fix="invoke deploy --dry-run shows the object"
-        )
+    if status == 422:
+        fix = "invoke deploy --dry-run shows the object"
+        return Refused("the cluster refuses the object", why=message, fix=fix)
+    if status == 400:
+        return Refused("the cluster refuses the request", why=message, fix="correct what the message names")
     if status in (401, 403):
         return _no_access(status, message, host, namespace)
     why = f"status {status}{f': {message}' if message else ''}"
@@ -68,7 +70,13 @@ def _message(body: bytes | str) -> str:
     text = body.decode(errors="replace") if isinstance(body, bytes) else body
     try:
         found = json.loads(text)
-        message = str(found.get("message", "")) if isinstance(found, dict) else text
+        message = _message_of(found) if isinstance(found, dict) else text
     except ValueError:
         message = text
     return one_line(message)[:LONGEST]
+
+
+def _message_of(body: dict[str, Any]) -> str:
+    """Return the message of a Status object, or of an error of vLLM that the API server passed on."""
+    error = body.get("error")
+    return str(body.get("message") or (error.get("message", "") if isinstance(error, dict) else ""))

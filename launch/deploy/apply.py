@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from errors import Failed
 from launch.deploy.client import Cluster, Object
-from launch.deploy.fetch_job import has_failed
+from launch.deploy.fetch_job import has_failed, is_complete
+from launch.deploy.object_labels import DASHBOARD, TEMPLATE
 from launch.render.kubernetes import MANAGED_BY, MANAGER, to_yaml
 
 # The order of removal: first what would otherwise start pods again.
@@ -54,7 +55,7 @@ def apply(
     the same call continues there.
     """
     for document in documents:
-        if not _is_kept(cluster, document):
+        if not _is_kept(cluster, document) and not _is_made_again(cluster, document):
             cluster.apply(document, dry_run=True, force=force)
     for document in documents[1:]:
         yield _applied(cluster, document, dry_run, force)
@@ -73,7 +74,7 @@ def _applied(cluster: Cluster, document: Object, dry_run: bool, force: bool) -> 
     if _is_kept(cluster, document):
         return Change(kind, name, "unchanged")
     before = cluster.get(kind, name)
-    if before and kind == "Job":
+    if _is_made_again(cluster, document):
         if not dry_run:
             _remove(cluster, kind, name)
             cluster.apply(document, force=force)
@@ -84,11 +85,23 @@ def _applied(cluster: Cluster, document: Object, dry_run: bool, force: bool) -> 
 
 
 def _is_kept(cluster: Cluster, document: Object) -> bool:
-    """Return whether an object is left as it is: one that cannot be changed, unless it is a Job that failed."""
+    """Return whether an object stays as it is: a claim, a Job that has ended well, or one that runs as it would now."""
     if document["kind"] not in MADE_ONCE:
         return False
     live = cluster.get(document["kind"], document["metadata"]["name"])
-    return live is not None and not has_failed(live)
+    if live is None or document["kind"] != "Job":
+        return live is not None
+    return is_complete(live) or (not has_failed(live) and _template(live) == _template(document))
+
+
+def _is_made_again(cluster: Cluster, document: Object) -> bool:
+    """Return whether an object has to go before it is made: a Job cannot be changed."""
+    live = cluster.get("Job", document["metadata"]["name"]) if document["kind"] == "Job" else None
+    return live is not None and not _is_kept(cluster, document)
+
+
+def _template(job: Object) -> str:
+    return str((job["metadata"].get("annotations") or {}).get(TEMPLATE, ""))
 
 
 def _remove(cluster: Cluster, kind: str, name: str) -> None:
@@ -110,7 +123,13 @@ def _other_objects(cluster: Cluster, documents: list[Object]) -> list[tuple[str,
 def objects(cluster: Cluster, name: str, kinds: tuple[str, ...] = OWN_KINDS) -> list[tuple[str, str]]:
     """Return kind and name of the objects that Slipway made for a server; its claim only if `kinds` names it."""
     selector = f"{MANAGED_BY}={MANAGER},app.kubernetes.io/name={name}"
-    return [(kind, item["metadata"]["name"]) for kind in kinds for item in cluster.list(kind, selector)]
+    return [
+        (kind, item["metadata"]["name"])
+        for kind in kinds
+        for item in cluster.list(kind, selector)
+        if DASHBOARD
+        not in (item["metadata"].get("labels") or {})  # of `plan --monitoring`, applied by the user
+    ]
 
 
 def delete(cluster: Cluster, name: str, dry_run: bool = False, weights: bool = False) -> Iterator[Change]:
@@ -128,6 +147,9 @@ def diff(cluster: Cluster, documents: list[Object], force: bool = False) -> str:
     for document in documents:
         kind, name = document["kind"], document["metadata"]["name"]
         if _is_kept(cluster, document):
+            continue
+        if _is_made_again(cluster, document):
+            lines.append(f"{kind} {name} would be started again")
             continue
         live, after = cluster.get(kind, name), cluster.apply(document, dry_run=True, force=force)
         old = _shown(live).splitlines() if live else []

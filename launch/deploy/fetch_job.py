@@ -40,6 +40,16 @@ class FetchStatus:
     causes: tuple[Cause, ...] = ()
 
     @property
+    def why(self) -> str:
+        """Why it does not go on; "" if it does."""
+        return self.error.what if self.error else self.causes[0].cause if self.causes else ""
+
+    @property
+    def fix(self) -> str:
+        """What to do about it."""
+        return self.error.fix if self.error else self.causes[0].fix if self.causes else ""
+
+    @property
     def summary(self) -> str:
         """The phase, with the progress or what it waits for."""
         cause = self.causes[0].cause if self.causes else ""
@@ -54,6 +64,11 @@ def has_failed(job: Object) -> bool:
     return _condition(job, "Failed") is not None
 
 
+def is_complete(job: Object) -> bool:
+    """Return whether a Job has fetched its weights."""
+    return _condition(job, "Complete") is not None
+
+
 def fetch_status(cluster: Cluster, name: str, claim: str) -> FetchStatus:
     """Return what a Job does now. Raises Failed if it does not exist."""
     job = cluster.get("Job", name)
@@ -63,7 +78,7 @@ def fetch_status(cluster: Cluster, name: str, claim: str) -> FetchStatus:
         return FetchStatus(name, DONE)
     pods = sorted(cluster.list("Pod", f"job-name={name}"), key=_age)
     owners = [one for one in ({**job, "kind": "Job"}, cluster.get("PersistentVolumeClaim", claim)) if one]
-    found = causes(owners, pods, cluster.list("Event"))
+    found = causes(owners, pods[-1:], cluster.list("Event"))
     error = next((error for pod in reversed(pods) if (error := _error(pod))), None)
     if has_failed(job):
         return FetchStatus(name, FAILED, error=error, causes=found)
@@ -107,7 +122,7 @@ def follow(
         on_status(found)
         if found.phase == DONE:
             return
-        final = [cause for cause in found.causes if cause.final]
+        final = [cause for cause in found.causes if cause.final and found.phase != FETCHES]
         blocked = (blocked or time.monotonic()) if final else 0.0
         if found.phase == FAILED or (blocked and time.monotonic() - blocked >= SETTLED):
             raise _failure(found, final or list(found.causes))

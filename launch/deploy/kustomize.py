@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from launch.deploy.client import Object
+from launch.deploy.object_labels import TEMPLATE
 from launch.render.kubernetes import to_yaml
 
 # Argo CD makes objects of a later wave when the earlier ones are ready: a Job that is complete, a claim that is bound.
@@ -13,15 +14,22 @@ WAVE = "argocd.argoproj.io/sync-wave"
 
 def files(documents: list[Object], namespace: str = "") -> dict[str, str]:
     """Return the text of each file by its name: one for each object, and the list of them."""
-    workload, *others = documents
+    workload, *others = map(_named_by_template, documents)
     if any(document["kind"] == "Job" for document in others):
         workload = _in_second_wave(workload)
-    counts = Counter(document["kind"] for document in documents)
+    counts = Counter(document["kind"] for document in (workload, *others))
     names = {_name(document, counts): document for document in (workload, *others)}
     head = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
     listed = {**head, **({"namespace": namespace} if namespace else {}), "resources": sorted(names)}
     texts = {name: to_yaml([document]) for name, document in names.items()}
     return {"kustomization.yaml": to_yaml([listed]), **texts}
+
+
+def _named_by_template(document: Object) -> Object:
+    """Give a Job another name with another template, because tools that apply a folder cannot change a Job."""
+    meta = document["metadata"]
+    template = (meta.get("annotations") or {}).get(TEMPLATE, "")
+    return {**document, "metadata": {**meta, "name": f"{meta['name']}-{template}"}} if template else document
 
 
 def _name(document: Object, counts: Counter[str]) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from launch.render.kubernetes import MANAGED_BY, MANAGER
 
 NAME = "app.kubernetes.io/name"
+TEMPLATE = "slipway/template"  # annotation of a Job: a hash of what its pods are made from
+DASHBOARD = "grafana_dashboard"  # label of what `plan --monitoring` makes for Grafana
 
 
 def own_labels(name: str) -> dict[str, str]:

@@ -62,12 +62,19 @@ def _rights(cluster: Cluster, request: Request) -> Iterator[Problem]:
         pass  # many users may not read the namespace that they work in
     for kind in dict.fromkeys(document["kind"] for document in request.documents):
         group, plural = KINDS[kind]
-        missing = [verb for verb in ("create", "patch", "delete") if not _may(cluster, verb, group, plural)]
+        missing = [verb for verb in VERBS.get(kind, ALL) if not _may(cluster, verb, group, plural)]
         if missing:
             what = f"this user may not {', '.join(missing)} {plural} in namespace '{cluster.namespace}'"
             own = f"; {LEFT_OUT_BY[kind]}" if kind in LEFT_OUT_BY else ""
             fix = f"ask for a role with these rights, or use another --namespace{own}"
             yield Problem(what, "SelfSubjectAccessReview", fix)
+
+
+ALL = ("create", "patch", "delete")
+VERBS = {
+    "PersistentVolumeClaim": ("get", "create", "patch"),
+    "Job": ("get", *ALL),
+}  # a claim is never deleted
 
 
 def _may(cluster: Cluster, verb: str, group: str, plural: str) -> bool:

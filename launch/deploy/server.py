@@ -170,11 +170,20 @@ def _model(url: str, key: str) -> str:
 
 def logs(cluster: Cluster, name: str, tail: int = 0) -> list[tuple[str, str]]:
     """Return the name and the log of each pod that has one."""
-    query = {"tailLines": tail} if tail else {}
+    query = {"container": "vllm", **({"tailLines": tail} if tail else {})}
     pods = cluster.list("Pod", f"app.kubernetes.io/name={name}")
-    started = [pod for pod in pods if (pod.get("status") or {}).get("containerStatuses")]
-    names = [pod["metadata"]["name"] for pod in started]
+    names = [pod["metadata"]["name"] for pod in pods if _has_run(pod)]
     return [
         (pod, cluster.read("GET", f"{cluster.path('Pod', pod)}/log", query).decode(errors="replace"))
         for pod in names
     ]
+
+
+def _has_run(pod: Object) -> bool:
+    """Return whether a container of the pod runs or has run; the API server has no log of another one."""
+    found = (pod.get("status") or {}).get("containerStatuses") or ()
+    return any(
+        (one.get("state") or {}).get(key) or (one.get("lastState") or {}).get(key)
+        for one in found
+        for key in ("running", "terminated")
+    )

@@ -16,6 +16,15 @@ from launch.spec.control_characters import one_line
 from launch.spec.plan import FIRST_PORT
 
 LONGEST = 300  # characters of a message
+# Events of a pod that are of the past when its container runs.
+OVERCOME = (
+    "Failed",
+    "BackOff",
+    "FailedMount",
+    "FailedAttachVolume",
+    "FailedCreatePodSandBox",
+    "InspectFailed",
+)
 WORKLOADS = ("Deployment", "LeaderWorkerSet")
 
 
@@ -62,7 +71,11 @@ def _status(cluster: Cluster, name: str, workload: Object) -> Status:
     owners = [workload, *cluster.list("ReplicaSet", selector), *cluster.list("StatefulSet", selector)]
     desired, state = workload["spec"].get("replicas", 1), workload.get("status") or {}
     ready = state.get("readyReplicas", 0)
-    current = state.get("observedGeneration", 1) >= workload["metadata"].get("generation", 1)
+    generation = workload["metadata"].get("generation", 1)
+    current = (
+        state.get("observedGeneration", generation) >= generation
+    )  # older LeaderWorkerSets do not tell it
+    updated = state.get("updatedReplicas", 0 if workload["kind"] == "Deployment" else ready)
     service = cluster.get("Service", api_service_name(name))
     port = service["spec"]["ports"][0]["port"] if service else FIRST_PORT
     address = f"http://{api_service_name(name)}.{cluster.namespace}:{port}"
@@ -70,6 +83,7 @@ def _status(cluster: Cluster, name: str, workload: Object) -> Status:
         (pod["metadata"]["name"], pod["spec"].get("nodeName", ""), pod.get("status", {}).get("phase", ""))
         for pod in pods
     )
+    ready = min(ready, updated)
     complete = current and ready >= desired
     found = () if complete else causes(owners, pods, cluster.list("Event"))
     return Status(name, workload["kind"], desired, ready if current else 0, rows, found, address)
@@ -105,11 +119,22 @@ def _complaints(owners: list[Object], pods: list[Object], events: list[Object]) 
         yield from ((pod["metadata"]["name"], text) for text in _states(pod.get("status") or {}))
     current = {one["metadata"]["uid"] for one in (*owners, *living)}
     placed = {pod["metadata"]["uid"] for pod in living if pod["spec"].get("nodeName")}
+    running = {pod["metadata"]["uid"] for pod in living if _runs(pod)}
+    newest = max((str(pod["metadata"].get("creationTimestamp", "")) for pod in pods), default="")
     for event in events:
         about = event["involvedObject"]
-        old = about.get("uid") in placed and event["reason"] == "FailedScheduling"
+        old = (
+            (about.get("uid") in placed and event["reason"] == "FailedScheduling")
+            or (about.get("uid") in running and event["reason"] in OVERCOME)
+            or (event["reason"] == "FailedCreate" and str(event.get("lastTimestamp") or "") < newest)
+        )
         if event.get("type") == "Warning" and about.get("uid") in current and not old:
             yield about["name"], f"{event['reason']}: {event.get('message', '')}"
+
+
+def _runs(pod: Object) -> bool:
+    states = ((one.get("state") or {}) for one in pod.get("status", {}).get("containerStatuses") or ())
+    return any(state.get("running") is not None for state in states)
 
 
 def _ready(pod: Object) -> bool:

@@ -18,7 +18,7 @@ from errors import Refused
 from launch.access.profiles import HUB, TMP
 from launch.deploy.client import Object
 from launch.deploy.fetch_program import program
-from launch.deploy.object_labels import fetch_labels, own_labels
+from launch.deploy.object_labels import TEMPLATE, fetch_labels, own_labels
 from launch.deploy.quantity import pods_of
 from launch.deploy.storage_table import size_gib, table
 from launch.weights.manifest import Manifest
@@ -98,7 +98,13 @@ def _job(storage: Storage, name: str, workload: Object) -> Object:
     server, _ = next(pods_of([workload]))
     labels = fetch_labels(workload["metadata"]["name"])
     template = {"metadata": {"labels": labels}, "spec": _pod(storage, name, server)}
-    return _object("batch/v1", "Job", name, workload, spec={"backoffLimit": ATTEMPTS, "template": template})
+    job = _object("batch/v1", "Job", name, workload, spec={"backoffLimit": ATTEMPTS, "template": template})
+    job["metadata"]["annotations"] = {TEMPLATE: _digest(template)}
+    return job
+
+
+def _digest(template: Object) -> str:
+    return hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _pod(storage: Storage, name: str, server: Mapping[str, Any]) -> dict[str, Any]:

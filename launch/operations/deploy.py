@@ -116,7 +116,7 @@ def prepare(
 
     `choose` tells what is made around the pods, once the user is known to have access to the cluster.
     """
-    _, documents = objects(plan, settings)
+    _, documents = objects(plan, settings, Surroundings(network_policy=False))
     if problems := preflight.access(cluster, Request(plan, settings, documents)):
         raise _refusal(problems)
     around = choose()

@@ -158,4 +158,5 @@ class Kubelet:
             elif self.fetched is COMPLETED:
                 set_status(cluster, pod, COMPLETED, "Succeeded")
             else:
-                set_status(cluster, pod, self.fetched, "Failed")
+                waits = "waiting" in self.fetched["state"]
+                set_status(cluster, pod, self.fetched, "Pending" if waits else "Failed")

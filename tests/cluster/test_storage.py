@@ -10,6 +10,8 @@ import pytest
 
 from launch.deploy.client import Cluster
 from launch.deploy.fetch_job import fetch_status
+from launch.deploy.kustomize import WAVE
+from launch.deploy.object_labels import TEMPLATE
 from launch.deploy.objects import Surroundings, documents
 from launch.deploy.storage import Storage, job_name
 from launch.render.cluster_settings import ClusterSettings
@@ -85,9 +87,24 @@ def test_a_fetch_that_fails_is_explained_and_repeated(empty: Cluster, kubelet: p
     assert "next: accept its license" in done.err
     assert empty.get("Deployment", "minimax-m2") is None
     kubelet.fetched = paper.COMPLETED
-    again = fetch(empty).ok()
     (job,) = empty.list("Job")
+    assert f"Job {job['metadata']['name']} would be started again" in fetch(empty, "--diff").ok().out
+    # Another user of the pods changes the template of the Job, which Kubernetes does not let change.
+    again = fetch(empty, "--run-as", "2000").ok()
     assert f"Job {job['metadata']['name']} started again" in again.out
+
+
+def test_a_fetch_that_cannot_start_is_replaced_by_one_that_can(
+    empty: Cluster, kubelet: paper.Kubelet
+) -> None:
+    waiting = {"reason": "ImagePullBackOff", "message": "no login"}
+    kubelet.fetched = {"state": {"waiting": waiting}}
+    assert "a node cannot pull the image" in fetch(empty).err
+    kubelet.fetched = paper.COMPLETED
+    (job,) = empty.list("Job")
+    again = fetch(empty, "--run-as", "2000").ok()
+    assert f"Job {job['metadata']['name']} started again" in again.out
+    assert "Deployment minimax-m2 created" in again.out
 
 
 @pytest.mark.usefixtures("leader_worker_set")
@@ -158,5 +175,7 @@ def test_kustomize_gets_everything_in_two_waves(empty: Cluster, tmp_path: Path) 
     for name in listed["resources"]:
         document = yaml.safe_load((folder / name).read_text())
         empty.apply(document, dry_run=True)
-        waves = document["metadata"].get("annotations", {})
-        assert bool(waves) is (name == "deployment.yaml")
+        notes = document["metadata"].get("annotations", {})
+        assert (WAVE in notes) is (name == "deployment.yaml")
+        if name == "job.yaml":  # another template is another Job
+            assert document["metadata"]["name"].endswith(notes[TEMPLATE])

@@ -69,3 +69,20 @@ def test_a_ready_pod_has_no_cause() -> None:
     ready = [{"type": "Ready", "status": "True"}]
     assert causes([], [pod(conditions=ready, containerStatuses=ended)], []) == ()
     assert len(causes([], [pod(containerStatuses=ended)], [])) == 1
+
+
+def test_events_of_a_pod_whose_container_runs_are_of_the_past() -> None:
+    pulled = event("p", "Failed", "Error: ErrImagePull")
+    running = pod(node="n", containerStatuses=[{"state": {"running": {}}}])
+    assert causes([], [running], [pulled]) == ()
+    assert len(causes([], [pod(node="n")], [pulled])) == 1
+
+
+def test_a_pod_that_was_made_later_disproves_a_quota() -> None:
+    owner = {"metadata": {"uid": "rs"}}
+    made = pod(node="n")
+    made["metadata"]["creationTimestamp"] = "2026-11-28T00:10:00Z"
+    full = {**event("rs", "FailedCreate", "exceeded quota: a"), "lastTimestamp": "2026-11-28T00:05:00Z"}
+    assert causes([owner], [made], [full]) == ()
+    assert len(causes([owner], [made], [{**full, "lastTimestamp": "2026-11-28T00:20:00Z"}])) == 1
+    assert len(causes([owner], [], [full])) == 1
