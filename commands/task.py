@@ -24,7 +24,7 @@ from commands.output import discard_output, end_output, log_to_stderr, refusal
 from commands.program_name import named
 from commands.shared_options import QUIET, VERBOSE
 from errors import SlipwayError
-from launch.cache_folder import CacheFolder
+from launch.checked_data.cache_folder import CacheFolder
 from launch.checked_data.kept_file import STORE
 from launch.spec.option import Option, bind, options_of
 

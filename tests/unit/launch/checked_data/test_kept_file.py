@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from launch import paths
-from launch.cache_folder import CacheFolder
 from launch.checked_data import kept_file
+from launch.checked_data.cache_folder import CacheFolder
 from launch.checked_data.kept_file import STORE, kept
 from launch.spec.model_config import ModelShape
 
