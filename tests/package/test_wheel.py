@@ -18,8 +18,9 @@ PACKAGES = ("commands", "images", "launch")
 
 
 def contents(folder: Path) -> dict[str, int]:
-    """Every file below a folder and when it was changed, without the bytecode that Python itself caches."""
-    files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    """Every file below a folder and when it was changed, without cached bytecode and data (docs/reference/files.md)."""
+    cached = {"__pycache__", "checked"}
+    files = (path for path in folder.rglob("*") if path.is_file() and not cached & set(path.parts))
     return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in files}
 
 
