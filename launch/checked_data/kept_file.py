@@ -51,7 +51,7 @@ def kept(path: Path, kind: str, module: str, read: Callable[[], T]) -> T:
     except OSError:
         return read()
     name = hashlib.sha256(f"{path.absolute()}\n{kind}".encode()).hexdigest()[:24]
-    with suppress(Exception):  # there is none, or it is cut off or of another version: the file is read again
+    with suppress(Exception):  # absent, cut off or of another version: the file is read again
         known, types, value = _Reader(io.BytesIO(store.read(name))).load()
         if known == stamp and all(_names(one) == names for one, names in types.items()):
             return value  # type: ignore[no-any-return]
@@ -88,7 +88,8 @@ class _Reader(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """Return a class that may be read. Raises UnpicklingError for another one."""
-        found = super().find_class(module, name)
-        if (module.startswith(OWN) and is_dataclass(found)) or (module, name) in PLAIN:
-            return found
+        if module.startswith(OWN) or (module, name) in PLAIN:  # nothing else is even imported
+            found = super().find_class(module, name)
+            if is_dataclass(found) or (module, name) in PLAIN:
+                return found
         raise pickle.UnpicklingError(f"{module}.{name}")

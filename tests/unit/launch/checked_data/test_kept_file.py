@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,3 +110,10 @@ def test_nothing_but_own_dataclasses_and_plain_values_is_read(source: Source, tm
         only_file().write_bytes(pickle.dumps((stamp, types, content)))
         assert source.value().layers == 62
     assert not (tmp_path / "touched").exists()
+
+
+def test_a_foreign_module_is_not_even_imported(source: Source) -> None:
+    source.value()
+    only_file().write_bytes(b"cantigravity\nfly\n.")  # a pickle that names a class of a module
+    assert source.value().layers == 62
+    assert "antigravity" not in sys.modules
